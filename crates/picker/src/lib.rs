@@ -1,1 +1,41 @@
-//! Placeholder
+//! Who should serve this request.
+//!
+//! Pure: no IO, no async, no clock, no logging, no environment. Time, randomness and the state of the
+//! world come in as arguments, so every decision can be explained, replayed and tested. The two tables
+//! that remember the past ([`PrefixIndex`], [`PinTable`]) are bounded, lock-free and only ever hints: a
+//! lost or wrong entry costs a worse pick, never a wrong answer.
+//!
+//! The path of a decision: [`Snapshot`] + [`Request`] → filters → scorers → choice → [`Decision`].
+
+pub mod admit;
+pub mod chain;
+pub mod estimate;
+pub mod filter;
+pub mod group;
+pub mod index;
+pub mod pick;
+pub mod pin;
+pub mod plain;
+pub mod profile;
+pub mod request;
+pub mod score;
+pub mod signal;
+pub mod snapshot;
+pub mod table;
+
+pub use admit::{Admission, Criticality, admit};
+pub use chain::Chain;
+pub use filter::{Filter, Verdict};
+pub use group::{Group, GroupTable};
+pub use index::{Matches, PrefixIndex};
+pub use pick::{Decision, NoEndpoint, Weighed, pick};
+pub use pin::PinTable;
+pub use plain::{PlainPolicy, plain};
+pub use profile::{Profile, Strategy, Weights};
+pub use request::{Live, Request, Work};
+pub use score::Scorer;
+pub use signal::{Lora, Reading, Signals};
+pub use snapshot::{Endpoint, Health, Models, Slot, SlotSet, Snapshot};
+
+/// Time since an epoch that the caller chooses: the process start in the router, zero in a simulation.
+pub type Time = std::time::Duration;

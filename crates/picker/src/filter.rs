@@ -1,0 +1,120 @@
+//! Filters: which endpoints may serve a request at all.
+//!
+//! *Hard* filters always drop: another name is served there, it is not ready, it sleeps, its hardware failed.
+//! *Soft* filters drop only while something passes them: degraded hardware, silence, no headroom. So a soft
+//! filter can never turn a working pool into "no endpoint".
+
+use crate::{Endpoint, Health, Profile, Snapshot, estimate::Estimate, snapshot::Serving};
+
+/// Why an endpoint is not a candidate, in the order in which filters apply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Filter {
+    /// It does not list the model or adapter.
+    ServesModel = 0,
+    /// It does not answer or is drained.
+    Ready = 1,
+    /// It sleeps.
+    Awake = 2,
+    /// Its hardware or process failed.
+    Working = 3,
+    /// Soft: its hardware is degraded.
+    Healthy = 4,
+    /// Soft: its readings are too old, while others' are not.
+    Fresh = 5,
+    /// Soft: its queue is long or its KV cache spoken for.
+    Headroom = 6,
+}
+
+/// What the filters said of one endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It competes.
+    Candidate,
+    /// This filter dropped it.
+    Dropped(Filter),
+}
+
+/// One bit per filter that an endpoint fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Failed(u8);
+
+// === Filter ===
+
+impl Filter {
+    /// All filters in order.
+    pub const ALL: [Self; 7] = [
+        Self::ServesModel,
+        Self::Ready,
+        Self::Awake,
+        Self::Working,
+        Self::Healthy,
+        Self::Fresh,
+        Self::Headroom,
+    ];
+
+    /// The soft ones, in order.
+    pub const SOFT: [Self; 3] = [Self::Healthy, Self::Fresh, Self::Headroom];
+
+    const HARD_BITS: u8 = 0b1111;
+
+    /// Name in explanations and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ServesModel => "serves_model",
+            Self::Ready => "ready",
+            Self::Awake => "awake",
+            Self::Working => "working",
+            Self::Healthy => "healthy",
+            Self::Fresh => "fresh",
+            Self::Headroom => "headroom",
+        }
+    }
+
+    const fn bit(self) -> u8 {
+        1 << self as u8
+    }
+}
+
+// === Failed ===
+
+impl Failed {
+    pub(crate) fn of(
+        profile: &Profile,
+        snapshot: &Snapshot,
+        serving: Option<&Serving>,
+        position: usize,
+        endpoint: &Endpoint,
+        estimate: &Estimate,
+    ) -> Self {
+        let served =
+            serving.is_none_or(|s| s.endpoints.contains(position)) || snapshot.unlisted().contains(position);
+        let signals = &endpoint.signals;
+        let silent = signals.last_heard().is_some() && !estimate.known;
+        let full = estimate.queue > profile.headroom_queue || estimate.kv > profile.headroom_kv;
+        let mut failed = 0;
+        let mut fail = |filter: Filter, fails: bool| failed |= u8::from(fails) * filter.bit();
+        fail(Filter::ServesModel, !served);
+        fail(Filter::Ready, !endpoint.ready);
+        fail(Filter::Awake, !signals.is_awake());
+        fail(Filter::Working, matches!(endpoint.health, Health::Failed(_)));
+        fail(Filter::Healthy, endpoint.health != Health::Healthy);
+        fail(Filter::Fresh, silent);
+        fail(Filter::Headroom, full);
+        Self(failed)
+    }
+
+    /// Passes every hard filter.
+    pub(crate) fn may_serve(self) -> bool {
+        self.0 & Filter::HARD_BITS == 0
+    }
+
+    pub(crate) fn fails(self, filter: Filter) -> bool {
+        self.0 & filter.bit() != 0
+    }
+
+    /// The first hard filter that dropped it.
+    pub(crate) fn first_hard(self) -> Option<Filter> {
+        Filter::ALL.into_iter().take(4).find(|filter| self.fails(*filter))
+    }
+}

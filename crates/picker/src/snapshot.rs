@@ -1,0 +1,215 @@
+//! The world as one writer last saw it: immutable, shared by `Arc`, replaced as a whole.
+//!
+//! A [`Slot`] names an endpoint for as long as it lives and is not given to another one before the tables
+//! that remember slots were swept. Model names are resolved once per request to a set of endpoints, so no
+//! string is compared per endpoint.
+
+use std::{collections::HashMap, net::SocketAddr, sync::Arc};
+
+use crate::Signals;
+
+/// A number that stands for one endpoint in tables and decisions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Slot(pub u16);
+
+/// What is known of the hardware and the serving process under an endpoint.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Health {
+    /// Nothing speaks against it.
+    #[default]
+    Healthy,
+    /// It serves, but something is wrong: used when nothing better is left.
+    Degraded(Arc<str>),
+    /// It must not be used.
+    Failed(Arc<str>),
+}
+
+/// One place that can serve requests.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// Its number.
+    pub slot: Slot,
+    /// `host:port` as configured: what people and headers call it.
+    pub address: Arc<str>,
+    /// Where to connect.
+    pub socket: SocketAddr,
+    /// It answers, and is not being drained.
+    pub ready: bool,
+    /// Hardware and process health.
+    pub health: Health,
+    /// It runs on the router's own node.
+    pub local: bool,
+    /// Its load.
+    pub signals: Signals,
+}
+
+/// The names that one endpoint serves.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Models {
+    /// The endpoint has not said, or its word is too old.
+    #[default]
+    Unknown,
+    /// Base models and adapters.
+    Known {
+        /// Base model names.
+        base: Vec<String>,
+        /// Adapter names.
+        adapters: Vec<String>,
+    },
+}
+
+/// A set of endpoint positions (indexes into [`Snapshot::endpoints`]).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SlotSet(Vec<u64>);
+
+/// Who serves one name.
+#[derive(Clone, Debug, Default)]
+pub struct Serving {
+    /// Endpoints that list the name.
+    pub endpoints: SlotSet,
+    /// The name is a LoRA adapter.
+    pub adapter: bool,
+    /// Endpoints on which the adapter is active now.
+    pub active: SlotSet,
+    /// Endpoints on which requests wait for the adapter.
+    pub waiting: SlotSet,
+}
+
+/// The immutable state of the world that a pick reads.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    endpoints: Vec<Endpoint>,
+    serving: HashMap<Box<str>, Serving>,
+    unlisted: SlotSet,
+    lists_complete: bool,
+}
+
+// === Health ===
+
+impl Health {
+    /// Reason, if anything is wrong.
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Healthy => None,
+            Self::Degraded(why) | Self::Failed(why) => Some(why),
+        }
+    }
+}
+
+// === SlotSet ===
+
+impl SlotSet {
+    /// Adds a position.
+    pub fn insert(&mut self, position: usize) {
+        let word = position / 64;
+        if self.0.len() <= word {
+            self.0.resize(word + 1, 0);
+        }
+        self.0[word] |= 1 << (position % 64);
+    }
+
+    /// Whether a position is in the set.
+    #[inline]
+    pub fn contains(&self, position: usize) -> bool {
+        self.0.get(position / 64).is_some_and(|word| word & (1 << (position % 64)) != 0)
+    }
+
+    /// Whether the set is empty.
+    pub fn is_empty(&self) -> bool {
+        self.0.iter().all(|word| *word == 0)
+    }
+}
+
+// === Snapshot ===
+
+impl Snapshot {
+    /// Builds the snapshot from endpoints, each with the names it serves.
+    pub fn new(entries: Vec<(Endpoint, Models)>) -> Self {
+        let mut snapshot = Self { lists_complete: true, ..Self::default() };
+        for (position, (endpoint, models)) in entries.into_iter().enumerate() {
+            match models {
+                Models::Unknown => {
+                    snapshot.unlisted.insert(position);
+                    snapshot.lists_complete &= !endpoint.ready;
+                }
+                Models::Known { base, adapters } => snapshot.list(position, base, adapters),
+            }
+            snapshot.endpoints.push(endpoint);
+        }
+        snapshot.place_adapters();
+        snapshot
+    }
+
+    fn list(&mut self, position: usize, base: Vec<String>, adapters: Vec<String>) {
+        let named = base.into_iter().map(|n| (n, false)).chain(adapters.into_iter().map(|n| (n, true)));
+        for (name, adapter) in named {
+            let serving = self.serving.entry(name.into_boxed_str()).or_default();
+            serving.endpoints.insert(position);
+            serving.adapter |= adapter;
+        }
+    }
+
+    fn place_adapters(&mut self) {
+        for (position, endpoint) in self.endpoints.iter().enumerate() {
+            let Some(lora) = &endpoint.signals.lora else { continue };
+            for name in &lora.value.active {
+                if let Some(serving) = self.serving.get_mut(name.as_str()) {
+                    serving.active.insert(position);
+                }
+            }
+            for name in &lora.value.waiting {
+                if let Some(serving) = self.serving.get_mut(name.as_str()) {
+                    serving.waiting.insert(position);
+                }
+            }
+        }
+    }
+
+    /// All endpoints, in a stable order.
+    pub fn endpoints(&self) -> &[Endpoint] {
+        &self.endpoints
+    }
+
+    /// Who serves `model`, if any endpoint lists it.
+    pub fn serving(&self, model: &str) -> Option<&Serving> {
+        self.serving.get(model)
+    }
+
+    /// Endpoints whose list of models is unknown: they may serve anything.
+    pub fn unlisted(&self) -> &SlotSet {
+        &self.unlisted
+    }
+
+    /// True when every ready endpoint's list is known: only then can a name be called unknown.
+    pub fn lists_complete(&self) -> bool {
+        self.lists_complete && self.endpoints.iter().any(|e| e.ready)
+    }
+
+    /// Every name that some endpoint lists, sorted.
+    pub fn model_names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.serving.keys().map(|name| &**name).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Position of a slot, if its endpoint is still there.
+    pub fn position(&self, slot: Slot) -> Option<usize> {
+        // Slots are handed out in order and endpoints keep their order, so the guess nearly always hits.
+        let guess = usize::from(slot.0);
+        if self.endpoints.get(guess).is_some_and(|e| e.slot == slot) {
+            return Some(guess);
+        }
+        self.endpoints.iter().position(|e| e.slot == slot)
+    }
+
+    /// The endpoint in a slot.
+    pub fn endpoint(&self, slot: Slot) -> Option<&Endpoint> {
+        self.position(slot).map(|position| &self.endpoints[position])
+    }
+
+    /// KV tokens that all endpoints together can hold; `None` while no endpoint has said.
+    pub fn kv_capacity_tokens(&self) -> Option<u64> {
+        let sum: u64 = self.endpoints.iter().filter_map(|e| e.signals.kv_capacity_tokens).sum();
+        (sum > 0).then_some(sum)
+    }
+}

@@ -1,0 +1,238 @@
+//! A bounded hash table for hints: fixed memory, no locks, oldest entry replaced.
+//!
+//! Layout: 64-byte lines of four entries; an entry is two words, `tag (40 bits) | stamp (24 bits)` and a
+//! 64-bit value of the user's. A key may live in either of two lines, which keeps loss by crowding below one
+//! in a thousand up to 80 % fill. A lookup touches one or two cache lines whatever the table's size.
+//!
+//! Entries are read and written without locks. Two writers that replace the same entry at once can pair one
+//! tag with the other's value; so can a reader that looks in between. Users must treat values as hints.
+//! Two keys with equal 40-bit tags are the same key here: about one in a million lookups of an absent key
+//! in a table of a million entries.
+//!
+//! Memory: 16 bytes per entry, allocated at once, never grown.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use crate::Time;
+
+const WAYS: usize = 4;
+const STAMP_BITS: u32 = 24;
+const STAMP_MASK: u64 = (1 << STAMP_BITS) - 1;
+
+/// Share of the entries that can be filled before crowding loses some: see the module's header.
+const FILL: f64 = 0.8;
+
+/// A coarse moment: eighths of a second, wrapping after 24 days.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp(u32);
+
+#[derive(Default)]
+struct Entry {
+    tag: AtomicU64,
+    value: AtomicU64,
+}
+
+#[derive(Default)]
+#[repr(align(64))]
+struct Line([Entry; WAYS]);
+
+/// See the module's header.
+pub struct Table {
+    lines: Box<[Line]>,
+}
+
+/// A found entry: its value can be read and replaced in place.
+pub struct Cell<'t>(&'t Entry);
+
+// === Stamp ===
+
+impl Stamp {
+    /// The stamp of a moment.
+    pub fn of(now: Time) -> Self {
+        Self(((now.as_millis() / 125) as u64 & STAMP_MASK) as u32)
+    }
+
+    /// Eighths of a second since `self`, at `now`.
+    pub fn age(self, now: Self) -> u32 {
+        now.0.wrapping_sub(self.0) & STAMP_MASK as u32
+    }
+}
+
+// === Table ===
+
+impl Table {
+    /// A table that holds at least `entries` at once.
+    pub fn with_capacity(entries: usize) -> Self {
+        let lines = ((entries as f64 / FILL / WAYS as f64).ceil() as usize).max(2).next_power_of_two();
+        Self { lines: (0..lines).map(|_| Line::default()).collect() }
+    }
+
+    /// Entries that fit by the stated fill.
+    pub fn capacity(&self) -> usize {
+        (self.lines.len() as f64 * WAYS as f64 * FILL) as usize
+    }
+
+    /// Bytes held, now and for ever.
+    pub fn bytes(&self) -> usize {
+        size_of_val(&*self.lines)
+    }
+
+    /// Entries in use: a walk over the table, for diagnostics.
+    pub fn used(&self) -> usize {
+        self.cells().count()
+    }
+
+    /// Looks a key up.
+    #[inline]
+    pub fn find(&self, key: u64) -> Option<Cell<'_>> {
+        let tag = tag_of(key);
+        let (first, second) = self.places(tag);
+        let hit = |line: &'_ Line| line.0.iter().position(|e| e.tag.load(Relaxed) >> STAMP_BITS == tag);
+        if let Some(way) = hit(&self.lines[first]) {
+            return Some(Cell(&self.lines[first].0[way]));
+        }
+        hit(&self.lines[second]).map(|way| Cell(&self.lines[second].0[way]))
+    }
+
+    /// The value of a key.
+    #[inline]
+    pub fn get(&self, key: u64) -> Option<u64> {
+        self.find(key).map(|cell| cell.value())
+    }
+
+    /// Finds a key or takes an empty or the oldest place for it. Returns the cell, and the value that was
+    /// pushed out. A new cell starts with `initial`.
+    pub fn entry(&self, key: u64, initial: u64, now: Stamp) -> (Cell<'_>, Option<u64>) {
+        if let Some(cell) = self.find(key) {
+            cell.touch(now);
+            return (cell, None);
+        }
+        let tag = tag_of(key);
+        let (first, second) = self.places(tag);
+        let ways = self.lines[first].0.iter().chain(&self.lines[second].0);
+        let place = ways.max_by_key(|e| e.staleness(now)).unwrap_or(&self.lines[first].0[0]);
+        let old_tag = place.tag.swap(0, Relaxed);
+        let old = place.value.swap(initial, Relaxed);
+        place.tag.store(tag << STAMP_BITS | u64::from(now.0), Relaxed);
+        (Cell(place), (old_tag != 0).then_some(old))
+    }
+
+    /// Every used cell.
+    pub fn cells(&self) -> impl Iterator<Item = Cell<'_>> {
+        self.lines.iter().flat_map(|l| &l.0).filter(|e| e.tag.load(Relaxed) != 0).map(Cell)
+    }
+
+    /// Both lines in which a tag may live. They depend on the tag alone, so entries can move to a table of
+    /// another size.
+    #[inline]
+    fn places(&self, tag: u64) -> (usize, usize) {
+        let spread = tag.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mask = self.lines.len() - 1;
+        ((spread >> 40) as usize & mask, (spread >> 16) as usize & mask)
+    }
+}
+
+/// Never 0, which marks an empty entry.
+#[inline]
+fn tag_of(key: u64) -> u64 {
+    (key >> STAMP_BITS).max(1)
+}
+
+// === Entry ===
+
+impl Entry {
+    /// Empty places first, then the oldest.
+    fn staleness(&self, now: Stamp) -> u32 {
+        match self.tag.load(Relaxed) {
+            0 => u32::MAX,
+            word => Stamp((word & STAMP_MASK) as u32).age(now),
+        }
+    }
+}
+
+// === Cell ===
+
+impl Cell<'_> {
+    /// The value.
+    #[inline]
+    pub fn value(&self) -> u64 {
+        self.0.value.load(Relaxed)
+    }
+
+    /// When the cell was last touched.
+    pub fn stamp(&self) -> Stamp {
+        Stamp((self.0.tag.load(Relaxed) & STAMP_MASK) as u32)
+    }
+
+    /// A key that finds this cell again, in this table or one it is copied to.
+    pub fn key(&self) -> u64 {
+        self.0.tag.load(Relaxed) & !STAMP_MASK
+    }
+
+    /// Marks the cell as used now.
+    pub fn touch(&self, now: Stamp) {
+        let word = self.0.tag.load(Relaxed);
+        // A failed exchange means that somebody else touched or replaced it: both are fine.
+        let _ = self.0.tag.compare_exchange(word, word & !STAMP_MASK | u64::from(now.0), Relaxed, Relaxed);
+    }
+
+    /// Replaces the value if it is still `old`; else returns what it is.
+    pub fn replace(&self, old: u64, new: u64) -> Result<(), u64> {
+        self.0.value.compare_exchange(old, new, Relaxed, Relaxed).map(|_| ())
+    }
+
+    /// Applies `change` until it holds; returns the old and the new value.
+    pub fn update(&self, mut change: impl FnMut(u64) -> u64) -> (u64, u64) {
+        let mut old = self.value();
+        loop {
+            let new = change(old);
+            match self.replace(old, new) {
+                Ok(()) => return (old, new),
+                Err(now) => old = now,
+            }
+        }
+    }
+
+    /// Empties the place.
+    pub fn clear(&self) {
+        self.0.tag.store(0, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spread(i: u64) -> u64 {
+        crate::chain::key(3, &i.to_le_bytes())
+    }
+
+    #[test]
+    fn holds_its_capacity_with_hardly_a_loss() {
+        let table = Table::with_capacity(20_000);
+        for i in 0..table.capacity() as u64 {
+            table.entry(spread(i), i, Stamp::of(Time::from_secs(i / 100)));
+        }
+        let lost = (0..table.capacity() as u64).filter(|i| table.get(spread(*i)) != Some(*i)).count();
+        assert!(lost * 1_000 < table.capacity(), "{lost} of {} lost", table.capacity());
+    }
+
+    #[test]
+    fn replaces_the_oldest_and_never_grows() {
+        let table = Table::with_capacity(1_000);
+        let bytes = table.bytes();
+        for i in 0..100_000 {
+            table.entry(spread(i), i, Stamp::of(Time::from_secs(i)));
+        }
+        assert_eq!(table.bytes(), bytes);
+        assert!((99_900..100_000).all(|i| table.get(spread(i)) == Some(i)), "the newest stay");
+        assert!((0..50_000).all(|i| table.get(spread(i)).is_none()), "the oldest went");
+    }
+
+    #[test]
+    fn stamps_wrap() {
+        let late = Stamp::of(Time::from_millis(125 * ((1 << 24) - 1)));
+        let wrapped = Stamp::of(Time::from_millis(125 * ((1 << 24) + 1)));
+        assert_eq!(late.age(wrapped), 2);
+    }
+}
