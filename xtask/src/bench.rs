@@ -1,0 +1,128 @@
+//! `cargo xtask bench NAME`: runs a benchmark and holds its figures against the limits we promise.
+//!
+//! Not a place for measuring: criterion benches in the crates measure; this reads what they found.
+
+mod criterion;
+mod pick;
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use serde::Serialize;
+
+/// Run a benchmark and compare its figures with the promised limits
+///
+/// Prints a table; --json writes {"bars":[{"what","value","limit","holds"}]}. The exit code is 0
+/// even where a limit does not hold, since a busy machine proves nothing; --strict makes it fail.
+/// Without a name, the benchmarks are listed.
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Args {
+    /// Which one
+    name: Option<String>,
+    /// Write the figures to this file as well
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Fail where a limit does not hold
+    #[arg(long)]
+    strict: bool,
+}
+
+struct Bench {
+    name: &'static str,
+    about: &'static str,
+    run: fn() -> anyhow::Result<Vec<Bar>>,
+}
+
+const BENCHES: [Bench; 1] = [Bench {
+    name: "pick",
+    about: "one choice among 8 and 1,000 endpoints; reading a 400 KB body",
+    run: pick::run,
+}];
+
+/// One figure and the limit that it is held against; the unit stands in `what`.
+#[derive(Debug, PartialEq, Serialize)]
+struct Bar {
+    what: &'static str,
+    value: f64,
+    limit: f64,
+    holds: bool,
+}
+
+#[derive(Serialize)]
+struct Report {
+    bars: Vec<Bar>,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let Some(name) = &args.name else {
+        println!("{}", list());
+        return Ok(());
+    };
+    let bench = BENCHES.iter().find(|bench| bench.name == name);
+    let bench = bench.with_context(|| format!("no benchmark is called {name:?}; there are:\n{}", list()))?;
+    let report = Report { bars: (bench.run)()? };
+    println!("{}", table(&report.bars));
+    if let Some(file) = &args.json {
+        std::fs::write(file, serde_json::to_string_pretty(&report)?)
+            .with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    let missed = report.bars.iter().filter(|bar| !bar.holds).count();
+    anyhow::ensure!(missed == 0 || !args.strict, "{missed} limit(s) do not hold");
+    Ok(())
+}
+
+fn list() -> String {
+    let lines = BENCHES.iter().map(|bench| format!("  {:<12} {}", bench.name, bench.about));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn table(bars: &[Bar]) -> String {
+    let mut lines = vec![format!("\n{:<52} {:>10} {:>10}  {}", "figure", "value", "limit", "holds")];
+    for bar in bars {
+        let holds = if bar.holds { "yes" } else { "NO" };
+        lines.push(format!("{:<52} {:>10.2} {:>10.2}  {holds}", bar.what, bar.value, bar.limit));
+    }
+    lines.join("\n")
+}
+
+// === Bar ===
+
+impl Bar {
+    /// A figure that must stay under its limit.
+    fn under(what: &'static str, value: f64, limit: f64) -> Self {
+        Self { what, value, limit, holds: value < limit }
+    }
+
+    /// A figure that must reach its limit.
+    fn at_least(what: &'static str, value: f64, limit: f64) -> Self {
+        Self { what, value, limit, holds: value >= limit }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_name_is_answered_with_the_valid_ones() {
+        let args = Args { name: Some("pik".to_owned()), json: None, strict: false };
+        let said = run(&args).unwrap_err().to_string();
+        assert!(said.contains("pik") && said.contains("pick"), "{said}");
+    }
+
+    #[test]
+    fn a_figure_at_its_limit_reaches_it_but_is_not_under_it() {
+        assert!(!Bar::under("us", 5.0, 5.0).holds);
+        assert!(Bar::at_least("GB/s", 1.5, 1.5).holds);
+    }
+
+    #[test]
+    fn the_json_has_the_four_promised_keys() {
+        let json = serde_json::to_value(Report { bars: vec![Bar::under("us", 4.0, 5.0)] }).unwrap();
+        assert_eq!(
+            json,
+            serde_json::json!({"bars": [{"what": "us", "value": 4.0, "limit": 5.0, "holds": true}]})
+        );
+    }
+}

@@ -1,0 +1,83 @@
+//! The cargo commands behind the stages.
+//!
+//! Invariant: every stage selects the whole workspace with the same features and filters at run time, so that cargo
+//! unifies features the same way each time and builds each dependency once.
+
+use std::process::Command;
+
+use crate::vllm::{Fleet, Install};
+use crate::{setup, step, workspace};
+
+const FEATURES: [&str; 2] = ["--features", "warmlane-tests/real-vllm"];
+/// Cases per property with `--fast`; the default is 256.
+const FAST_CASES: &str = "32";
+
+/// Builds every binary and test.
+pub(super) fn build() -> anyhow::Result<()> {
+    let words = ["build", "--workspace", "--bins", "--tests", "--locked"];
+    step::shown(workspace::cargo(words).args(FEATURES))
+}
+
+/// Tests inside the crates.
+pub(super) fn unit(fast: bool) -> anyhow::Result<()> {
+    let mut command = if setup::nextest() {
+        nextest("not package(warmlane-tests)", fast)
+    } else {
+        cargo_test(&["--workspace", "--exclude", "warmlane-tests"], fast)
+    };
+    step::shown(&mut command)
+}
+
+/// Examples in the documentation.
+pub(super) fn doc() -> anyhow::Result<()> {
+    step::shown(workspace::cargo(["test", "--workspace", "--doc", "--locked"]).args(FEATURES))
+}
+
+/// The suites on recorded and simulated engines.
+pub(super) fn simulated(fast: bool) -> anyhow::Result<()> {
+    let mut command = if setup::nextest() {
+        nextest("package(warmlane-tests) and not binary(real_vllm)", fast)
+    } else {
+        cargo_test(&["--package", "warmlane-tests"], fast)
+    };
+    step::shown(command.env("WARMLANE_BIN_DIR", binaries()))
+}
+
+/// The suite on real engines, one test at a time since they share the engines.
+pub(super) fn real_vllm(install: &Install, fleet: &Fleet) -> anyhow::Result<()> {
+    step::shown(workspace::cargo(["build", "--workspace", "--bins", "--tests", "--locked"]).args(FEATURES))?;
+    let words = ["test", "--workspace", "--locked", "--test", "real_vllm"];
+    let mut command = workspace::cargo(words);
+    command.args(FEATURES).args(["--", "--test-threads", "1", "--nocapture"]);
+    command.env("WARMLANE_BIN_DIR", binaries());
+    command.env("WARMLANE_REAL_VLLM", install.dir());
+    command.env("WARMLANE_REAL_ENGINES", fleet.addresses());
+    step::shown(&mut command)
+}
+
+fn nextest(filter: &str, fast: bool) -> Command {
+    let mut command = workspace::cargo(["nextest", "run", "--workspace", "--locked"]);
+    command.args(FEATURES).args(["--config-file", "xtask/assets/nextest.toml", "--filterset", filter]);
+    if fast {
+        command.env("PROPTEST_CASES", FAST_CASES);
+    } else {
+        command.args(["--run-ignored", "all"]);
+    }
+    command
+}
+
+fn cargo_test(selection: &[&str], fast: bool) -> Command {
+    let mut command = workspace::cargo(["test", "--no-fail-fast", "--locked", "--lib", "--bins", "--tests"]);
+    command.args(selection);
+    if fast {
+        command.env("PROPTEST_CASES", FAST_CASES);
+    } else {
+        command.args(["--", "--include-ignored"]);
+    }
+    command
+}
+
+/// Where the built binaries lie, for suites that run them as processes.
+fn binaries() -> std::path::PathBuf {
+    workspace::target().join("debug")
+}
