@@ -123,6 +123,8 @@ pub struct Totals {
     pub preemptions: u64,
     /// Prompt tokens of requests whose prefill is done.
     pub prompt_tokens: u64,
+    /// Those of them that came from the prefix cache.
+    pub cached_tokens: u64,
     /// Tokens put out.
     pub output_tokens: u64,
     /// Steps completed.

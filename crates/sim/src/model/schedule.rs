@@ -59,6 +59,7 @@ impl Engine {
             if sequence.first_token.is_none() {
                 sequence.first_token = Some(now);
                 self.totals.prompt_tokens += u64::from(sequence.prompt.tokens());
+                self.totals.cached_tokens += u64::from(sequence.cached);
             }
             let gap = now - sequence.last_token;
             output.tokens.push(Token { id: sequence.id, index: sequence.output, gap });

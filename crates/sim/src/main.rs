@@ -1,0 +1,120 @@
+//! `warmlane-sim`: a simulated vLLM engine on one address.
+
+use std::{io::Write, net::SocketAddr, time::Duration};
+
+use anyhow::Context;
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+use warmlane_sim::{
+    model::{self, LoadTimes, Profile},
+    server::{self, Options, Stop},
+};
+
+/// A simulated vLLM engine: the HTTP interface, metrics and timing of a GPU replica, without a GPU.
+///
+/// Answers are filler words. Times follow a profile computed from data sheets.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Flags {
+    /// Address to listen on; port 0 takes a free one, which is printed.
+    #[arg(long, env = "WARMLANE_SIM_LISTEN", default_value = "127.0.0.1:8000")]
+    listen: SocketAddr,
+    /// Name of the base model.
+    #[arg(long, env = "WARMLANE_SIM_MODEL", default_value = "/model/qwen")]
+    model: String,
+    /// Names of LoRA adapters.
+    #[arg(long, env = "WARMLANE_SIM_LORA", value_delimiter = ',')]
+    lora: Vec<String>,
+    /// Card: a10 or l20.
+    #[arg(long, env = "WARMLANE_SIM_PROFILE", default_value = "a10", value_parser = profile)]
+    profile: Profile,
+    /// Engine seconds per wall second.
+    #[arg(long, env = "WARMLANE_SIM_TIME_SCALE", default_value_t = 1.0)]
+    time_scale: f64,
+    /// Tokens the KV cache holds (default: the profile's).
+    #[arg(long, env = "WARMLANE_SIM_KV_TOKENS")]
+    kv_tokens: Option<u32>,
+    /// Tokens per KV block.
+    #[arg(long, env = "WARMLANE_SIM_BLOCK_SIZE", default_value_t = 16)]
+    block_size: u32,
+    /// Longest sequence, prompt and output together.
+    #[arg(long, env = "WARMLANE_SIM_MAX_MODEL_LEN", default_value_t = 8192)]
+    max_model_len: u32,
+    /// Requests that run at once.
+    #[arg(long, env = "WARMLANE_SIM_MAX_NUM_SEQS", default_value_t = 256)]
+    max_num_seqs: u32,
+    /// Tokens computed in one step.
+    #[arg(long, env = "WARMLANE_SIM_MAX_NUM_BATCHED_TOKENS", default_value_t = 2048)]
+    max_num_batched_tokens: u32,
+    /// Adapters that run at once.
+    #[arg(long, env = "WARMLANE_SIM_MAX_LORAS", default_value_t = 2)]
+    max_loras: u32,
+    /// Adapters kept in host memory.
+    #[arg(long, env = "WARMLANE_SIM_MAX_CPU_LORAS", default_value_t = 4)]
+    max_cpu_loras: u32,
+    /// Turn the prefix cache off.
+    #[arg(long, env = "WARMLANE_SIM_NO_PREFIX_CACHING")]
+    no_prefix_caching: bool,
+    /// Seconds an idle connection stays open.
+    #[arg(long, env = "WARMLANE_SIM_KEEP_ALIVE", default_value_t = 5.0)]
+    keep_alive: f64,
+    /// Seed of response ids and of the length of answers that may end by themselves.
+    #[arg(long, env = "WARMLANE_SIM_SEED", default_value_t = 0)]
+    seed: u64,
+}
+
+fn main() -> anyhow::Result<()> {
+    let options = Flags::parse().options()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be watched")?;
+        let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be watched")?;
+        let stop = async {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            Stop::Terminate
+        };
+        server::serve(options, announce, stop).await?;
+        Ok(())
+    })
+}
+
+// === Flags ===
+
+impl Flags {
+    fn options(self) -> anyhow::Result<Options> {
+        let keep_alive = Duration::try_from_secs_f64(self.keep_alive).context("--keep-alive")?;
+        Ok(Options {
+            listen: self.listen,
+            model: self.model,
+            adapters: self.lora.into_iter().filter(|name| !name.is_empty()).collect(),
+            profile: self.profile,
+            engine: model::Options {
+                block_size: self.block_size,
+                max_num_seqs: self.max_num_seqs,
+                max_num_batched_tokens: self.max_num_batched_tokens,
+                max_model_len: self.max_model_len,
+                max_loras: self.max_loras,
+                max_cpu_loras: self.max_cpu_loras,
+                prefix_caching: !self.no_prefix_caching,
+                kv_tokens: self.kv_tokens,
+                load_times: LoadTimes::default(),
+            },
+            time_scale: self.time_scale,
+            seed: self.seed,
+            keep_alive,
+        })
+    }
+}
+
+fn profile(name: &str) -> Result<Profile, String> {
+    Profile::named(name).ok_or_else(|| "known profiles are a10 and l20".to_owned())
+}
+
+/// Scripts wait for this line; a closed stdout is theirs to close.
+fn announce(address: SocketAddr) {
+    let mut out = std::io::stdout();
+    let _ = writeln!(out, "listening {address}").and_then(|()| out.flush());
+}

@@ -1,0 +1,197 @@
+//! The engine as an HTTP server: one listener, one single-threaded runtime, one simulated engine.
+//!
+//! `start` runs it on a thread of its own (tests, benches), `serve` in the caller's runtime (the
+//! binary). Engine time is wall time multiplied by the time scale.
+
+mod ask;
+mod clock;
+mod connection;
+mod conversation;
+mod fault;
+mod pooling;
+mod replica;
+mod reply;
+mod route;
+mod stream;
+mod text;
+
+use std::{
+    future::Future,
+    net::{SocketAddr, TcpListener},
+    rc::Rc,
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use tokio::{sync::oneshot, task::LocalSet};
+
+use self::replica::Replica;
+use crate::{
+    error::Error,
+    model::{self, Profile},
+};
+
+/// Settings of a simulated engine with its HTTP server.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Name of the base model.
+    pub model: String,
+    /// Names of the LoRA adapters; without any, LoRA is off.
+    pub adapters: Vec<String>,
+    /// The card.
+    pub profile: Profile,
+    /// Limits of the scheduler.
+    pub engine: model::Options,
+    /// Engine seconds per wall second.
+    pub time_scale: f64,
+    /// Seeds response ids and the length of answers that are not told to ignore end-of-sequence.
+    pub seed: u64,
+    /// How long (on the wall) an idle connection stays open; 5 s as uvicorn has it.
+    pub keep_alive: Duration,
+}
+
+/// How a server ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// As vLLM 0.32 on SIGTERM: nobody new is let in, requests under way end with an error.
+    Terminate,
+    /// As a crash: every connection is dropped in the middle.
+    Kill,
+}
+
+/// A server on a thread of its own; dropping it terminates it.
+#[derive(Debug)]
+pub struct Running {
+    address: SocketAddr,
+    stop: Option<oneshot::Sender<Stop>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+// === Options ===
+
+impl Options {
+    /// Settings of a replica of the load test: an A10 in real time on a free port of this machine.
+    pub fn new(model: &str) -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            model: model.to_owned(),
+            adapters: Vec::new(),
+            profile: Profile::A10,
+            engine: model::Options::default(),
+            time_scale: 1.0,
+            seed: 0,
+            keep_alive: Duration::from_secs(5),
+        }
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let refuse = |setting, reason: &str| Err(Error::Setting { setting, reason: reason.to_owned() });
+        let engine = &self.engine;
+        if !(self.time_scale.is_finite() && self.time_scale > 0.0) {
+            return refuse("time-scale", "must be a number above 0");
+        }
+        if engine.block_size == 0 || engine.max_num_seqs == 0 || engine.max_num_batched_tokens == 0 {
+            return refuse("block-size, max-num-seqs, max-num-batched-tokens", "must be 1 or more");
+        }
+        if !self.adapters.is_empty() && engine.max_loras == 0 {
+            return refuse("max-loras", "must be 1 or more where there are adapters");
+        }
+        let tokens =
+            engine.kv_tokens.unwrap_or(self.profile.kv_tokens) / engine.block_size * engine.block_size;
+        if engine.max_model_len == 0 || tokens < engine.max_model_len {
+            let reason = format!(
+                "one sequence of {} tokens does not fit into {tokens} tokens of KV cache: lower max-model-len or raise kv-tokens",
+                engine.max_model_len
+            );
+            return Err(Error::Setting { setting: "max-model-len", reason });
+        }
+        Ok(())
+    }
+}
+
+// === Running ===
+
+impl Running {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops it and waits until its thread is gone.
+    pub fn stop(mut self, how: Stop) {
+        self.end(how);
+    }
+
+    fn end(&mut self, how: Stop) {
+        if let Some(stop) = self.stop.take() {
+            // The thread may be gone already: then there is nothing to stop.
+            let _ = stop.send(how);
+        }
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.end(Stop::Terminate);
+    }
+}
+
+/// Starts a server on a thread of its own; it listens when this returns.
+///
+/// # Errors
+/// Settings that make no sense, or an address that cannot be listened on.
+pub fn start(options: Options) -> Result<Running, Error> {
+    options.check()?;
+    let (listener, address) = listen(options.listen)?;
+    let (stop, stopped) = oneshot::channel();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Start)?;
+    let run = move || {
+        let served = run(listener, options, async move { stopped.await.unwrap_or(Stop::Terminate) });
+        if let Err(error) = runtime.block_on(served) {
+            eprintln!("warmlane-sim: {error}");
+        }
+    };
+    let thread = thread::Builder::new().name("warmlane-sim".to_owned()).spawn(run).map_err(Error::Start)?;
+    Ok(Running { address, stop: Some(stop), thread: Some(thread) })
+}
+
+/// Serves in the caller's runtime, which must be single-threaded, until `stop` resolves; `listening`
+/// learns the address first.
+///
+/// # Errors
+/// Settings that make no sense, or an address that cannot be listened on.
+pub async fn serve(
+    options: Options,
+    listening: impl FnOnce(SocketAddr),
+    stop: impl Future<Output = Stop>,
+) -> Result<(), Error> {
+    options.check()?;
+    let (listener, address) = listen(options.listen)?;
+    listening(address);
+    run(listener, options, stop).await
+}
+
+fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
+    let bind = || {
+        let listener = TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    };
+    bind().map_err(|source| Error::Listen { address, source })
+}
+
+async fn run(listener: TcpListener, options: Options, stop: impl Future<Output = Stop>) -> Result<(), Error> {
+    let listener = tokio::net::TcpListener::from_std(listener).map_err(Error::Start)?;
+    let replica = Rc::new(Replica::new(options));
+    LocalSet::new().run_until(connection::accept(listener, replica, stop)).await;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,280 @@
+//! From a request to its answer: which route, what it reads, how errors are told.
+
+use std::{convert::Infallible, rc::Rc};
+
+use http_body_util::BodyExt;
+use hyper::{
+    HeaderMap, Method, Request, Response, StatusCode,
+    body::Incoming,
+    header::{self, HeaderValue},
+};
+use serde_json::json;
+
+use super::{
+    ask::{Api, Ask, Fields},
+    fault::{self, json_response},
+    pooling,
+    replica::Replica,
+    reply::{self, Names},
+    stream::Reply,
+    text,
+};
+use crate::{
+    error::Error,
+    metrics::{Visit, unix_time},
+    model::tokens,
+};
+
+/// Everything that is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Route {
+    Text(Api),
+    Embeddings,
+    Score,
+    Rerank,
+    Models,
+    Health,
+    Ping,
+    Version,
+    Metrics,
+    Tokenize,
+    Detokenize,
+    Sleep,
+    WakeUp,
+    IsSleeping,
+    ResetPrefixCache,
+}
+
+const ROUTES: [(&str, Route); 21] = [
+    ("/v1/completions", Route::Text(Api::Completions)),
+    ("/v1/chat/completions", Route::Text(Api::Chat)),
+    ("/v1/responses", Route::Text(Api::Responses)),
+    ("/v1/messages", Route::Text(Api::Messages)),
+    ("/v1/embeddings", Route::Embeddings),
+    ("/score", Route::Score),
+    ("/v1/score", Route::Score),
+    ("/rerank", Route::Rerank),
+    ("/v1/rerank", Route::Rerank),
+    ("/v2/rerank", Route::Rerank),
+    ("/v1/models", Route::Models),
+    ("/health", Route::Health),
+    ("/ping", Route::Ping),
+    ("/version", Route::Version),
+    ("/metrics", Route::Metrics),
+    ("/tokenize", Route::Tokenize),
+    ("/detokenize", Route::Detokenize),
+    ("/sleep", Route::Sleep),
+    ("/wake_up", Route::WakeUp),
+    ("/is_sleeping", Route::IsSleeping),
+    ("/reset_prefix_cache", Route::ResetPrefixCache),
+];
+
+/// Answers one request.
+pub(super) async fn answer(
+    replica: Rc<Replica>,
+    request: Request<Incoming>,
+) -> Result<Response<Reply>, Infallible> {
+    let route = ROUTES.into_iter().find(|(path, _)| *path == request.uri().path());
+    let mut visit = visit(&replica, route, request.method());
+    let received = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
+    let mut response = match route {
+        None => fault::detail(StatusCode::NOT_FOUND, None),
+        Some((_, route)) if !route.takes(request.method()) => {
+            fault::detail(StatusCode::METHOD_NOT_ALLOWED, Some(route.methods()))
+        }
+        Some((_, route)) => {
+            serve(&replica, route, request).await.unwrap_or_else(|error| fault::response(route.api(), &error))
+        }
+    };
+    let sent = hyper::body::Body::size_hint(response.body()).exact().unwrap_or(0);
+    if let Some(visit) = &mut visit {
+        visit.answered(response.status().as_u16(), received.unwrap_or(0), sent);
+    }
+    response.body_mut().visit = visit;
+    response.headers_mut().insert(header::SERVER, HeaderValue::from_static("uvicorn"));
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("Origin"));
+    Ok(response)
+}
+
+/// The count of this request; probes and scrapes are not counted, as in the real engine.
+fn visit(replica: &Replica, route: Option<(&'static str, Route)>, method: &Method) -> Option<Visit> {
+    let handler = match route {
+        Some((_, Route::Health | Route::Ping | Route::Version | Route::Metrics)) => return None,
+        Some((path, _)) => path,
+        None => "none",
+    };
+    let method = match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        _ => "OTHER",
+    };
+    Some(Visit::new(replica.metrics(), handler, method))
+}
+
+// === Route ===
+
+impl Route {
+    fn methods(self) -> &'static str {
+        match self {
+            Self::Models | Self::Health | Self::Version | Self::Metrics | Self::IsSleeping => "GET",
+            Self::Ping => "GET, POST",
+            Self::Text(_) | Self::Embeddings | Self::Score | Self::Rerank => "POST",
+            Self::Tokenize | Self::Detokenize | Self::Sleep | Self::WakeUp | Self::ResetPrefixCache => "POST",
+        }
+    }
+
+    fn takes(self, method: &Method) -> bool {
+        self.methods().split(", ").any(|name| name == method.as_str())
+    }
+
+    fn api(self) -> Option<Api> {
+        match self {
+            Self::Text(api) => Some(api),
+            _ => None,
+        }
+    }
+}
+
+async fn serve(
+    replica: &Rc<Replica>,
+    route: Route,
+    request: Request<Incoming>,
+) -> Result<Response<Reply>, Error> {
+    match route {
+        Route::Health | Route::Ping => Ok(Response::new(Reply::whole(""))),
+        Route::Version => Ok(json_response(StatusCode::OK, r#"{"version":"0.32.0"}"#.to_owned())),
+        Route::Models => Ok(json_response(StatusCode::OK, models(replica))),
+        Route::Metrics => Ok(metrics(replica)),
+        Route::Sleep => sleep(replica, request.uri().query().unwrap_or_default()),
+        Route::WakeUp => {
+            replica.wake();
+            Ok(json_response(StatusCode::OK, r#"{"status":"awake","tags":null}"#.to_owned()))
+        }
+        Route::IsSleeping => {
+            Ok(json_response(StatusCode::OK, json!({ "is_sleeping": replica.is_asleep() }).to_string()))
+        }
+        Route::ResetPrefixCache => {
+            replica.reset_prefix_cache();
+            Ok(Response::new(Reply::whole("")))
+        }
+        Route::Text(api) => {
+            let (headers, fields) = read(request).await?;
+            generate(replica, api, &headers, &fields).await
+        }
+        Route::Embeddings | Route::Score | Route::Rerank | Route::Tokenize | Route::Detokenize => {
+            let (headers, fields) = read(request).await?;
+            match route {
+                Route::Embeddings => {
+                    pooling::embeddings(replica, &fields, names(replica, "embd-", &headers)).await
+                }
+                Route::Score => pooling::score(replica, &fields, names(replica, "score-", &headers)).await,
+                Route::Rerank => pooling::rerank(replica, &fields, names(replica, "rerank-", &headers)).await,
+                Route::Tokenize => text::tokenize(replica, &fields),
+                _ => text::detokenize(replica, &fields),
+            }
+        }
+    }
+}
+
+async fn read(request: Request<Incoming>) -> Result<(HeaderMap, Fields), Error> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.map_err(|_| Error::Body)?.to_bytes();
+    Ok((head.headers, Fields::parse(&body)?))
+}
+
+async fn generate(
+    replica: &Rc<Replica>,
+    api: Api,
+    headers: &HeaderMap,
+    fields: &Fields,
+) -> Result<Response<Reply>, Error> {
+    let ask = Ask::read(api, fields, replica)?;
+    let names = match api {
+        Api::Completions => names(replica, "cmpl-", headers),
+        Api::Chat | Api::Messages => names(replica, "chatcmpl-", headers),
+        // Made by the engine whatever the client's request id is.
+        Api::Responses => names(replica, "resp_", &HeaderMap::new()),
+    };
+    if ask.stream {
+        let (live, lease) = replica.live(ask.request.clone(), reply::streamed(api, &ask, names))?;
+        let mut response = Response::new(Reply::live(live, lease));
+        let events = HeaderValue::from_static("text/event-stream; charset=utf-8");
+        response.headers_mut().insert(header::CONTENT_TYPE, events);
+        return Ok(response);
+    }
+    let words = ask.request.prompt.output_stream();
+    let outcome = replica.whole(ask.request.clone()).await?;
+    let text: String = (0..outcome.output_tokens).map(|index| tokens::word(words, index)).collect();
+    let mut response = json_response(StatusCode::OK, reply::whole(api, &ask, &names, &outcome, &text));
+    if let Some(report) = load_report(replica, headers) {
+        response.headers_mut().insert("endpoint-load-metrics", report);
+    }
+    Ok(response)
+}
+
+/// Ids: the client's `X-Request-Id` behind the API's prefix, or a fresh one.
+fn names(replica: &Replica, prefix: &str, headers: &HeaderMap) -> Names {
+    let given = headers.get("x-request-id").and_then(|value| value.to_str().ok());
+    let id = given.map_or_else(|| replica.fresh_id(), str::to_owned);
+    Names {
+        id: format!("{prefix}{id}"),
+        message_id: format!("msg_{}", replica.fresh_id()),
+        created: unix_time() as u64,
+    }
+}
+
+/// The ORCA header, where the client asked for one.
+fn load_report(replica: &Replica, headers: &HeaderMap) -> Option<HeaderValue> {
+    let format = headers.get("endpoint-load-metrics-format")?.to_str().ok()?;
+    let (waiting, kv_use) = replica.load();
+    let report = match format.to_ascii_lowercase().as_str() {
+        "text" => format!(
+            "TEXT named_metrics.num_requests_waiting={waiting}.0, named_metrics.kv_cache_usage_perc={kv_use:?}"
+        ),
+        "json" => format!(
+            r#"JSON {{"named_metrics": {{"num_requests_waiting": {waiting}.0, "kv_cache_usage_perc": {kv_use:?}}}}}"#
+        ),
+        _ => return None,
+    };
+    HeaderValue::from_str(&report).ok()
+}
+
+fn metrics(replica: &Replica) -> Response<Reply> {
+    let mut response = Response::new(Reply::whole(replica.metrics_page()));
+    let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}
+
+/// Base model and adapters, as the real list has them; permissions are part of the shape.
+fn models(replica: &Replica) -> String {
+    let options = replica.options();
+    let created = replica.started() as u64;
+    let model = |id: &str, parent: Option<&str>| {
+        let (id, parent) = (json!(id), json!(parent));
+        let limit = if parent.is_null() { json!(options.engine.max_model_len) } else { json!(null) };
+        let permission = replica.fresh_id();
+        format!(
+            r#"{{"id":{id},"object":"model","created":{created},"owned_by":"vllm","root":{id},"parent":{parent},"max_model_len":{limit},"permission":[{{"id":"modelperm-{permission}","object":"model_permission","created":{created},"allow_create_engine":false,"allow_sampling":true,"allow_logprobs":true,"allow_search_indices":false,"allow_view":true,"allow_fine_tuning":false,"organization":"*","group":null,"is_blocking":false}}]}}"#
+        )
+    };
+    let adapters = options.adapters.iter().map(|adapter| model(adapter, Some(&options.model)));
+    let list: Vec<String> = [model(&options.model, None)].into_iter().chain(adapters).collect();
+    format!(r#"{{"object":"list","data":[{}]}}"#, list.join(","))
+}
+
+fn sleep(replica: &Replica, query: &str) -> Result<Response<Reply>, Error> {
+    let value = |key| query.split('&').filter_map(|pair| pair.split_once('=')).find(|(k, _)| *k == key);
+    let level = value("level").map_or("1", |(_, level)| level);
+    let mode = value("mode").map_or("abort", |(_, mode)| mode);
+    let Some(number) = level.parse::<u8>().ok().filter(|level| *level <= 2) else {
+        let what = "level must be 0, 1 or 2.".to_owned();
+        return Err(Error::BadValue { field: "level", what, value: level.to_owned() });
+    };
+    if !matches!(mode, "abort" | "keep") {
+        let what = "mode must be abort or keep: the simulated engine has no other.".to_owned();
+        return Err(Error::BadValue { field: "mode", what, value: mode.to_owned() });
+    }
+    replica.sleep(number, mode == "keep");
+    Ok(json_response(StatusCode::OK, format!(r#"{{"status":"sleeping","level":{number}}}"#)))
+}
