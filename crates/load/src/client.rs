@@ -69,6 +69,28 @@ impl Client {
         self.send_counted(request, &|_| {}).await
     }
 
+    /// The body of `GET path`, which must answer with a 2xx. For metrics pages, health and debug pages.
+    pub async fn get(&self, path: &str) -> Result<Vec<u8>, Failure> {
+        tokio::time::timeout(self.limit, self.fetch(path))
+            .await
+            .unwrap_or(Err(Failure::Timeout { limit: self.limit }))
+    }
+
+    async fn fetch(&self, path: &str) -> Result<Vec<u8>, Failure> {
+        let mut message = http::Request::new(Full::default());
+        *message.uri_mut() =
+            path.parse().map_err(|_| Failure::Malformed { reason: format!("{path:?} is no path") })?;
+        message.headers_mut().insert(header::HOST, self.host.clone());
+        let (connection, response) = self.deliver(message).await?;
+        let status = response.status();
+        let whole = read_whole(response.into_body()).await?;
+        self.pool.put(connection);
+        if !status.is_success() {
+            return Err(Failure::Status { code: status.as_u16(), message: meter::error_text(&whole) });
+        }
+        Ok(whole)
+    }
+
     /// As [`send`](Self::send), telling `count` of token events as they arrive.
     pub(crate) async fn send_counted(&self, request: &Request, count: &(dyn Fn(u32) + Sync)) -> Outcome {
         let message = self.message(request);

@@ -11,7 +11,6 @@ mod client;
 mod outcome;
 mod request;
 mod run;
-mod sse;
 mod summary;
 pub mod table;
 pub mod workload;
@@ -20,8 +19,9 @@ pub mod workload;
 mod scripted;
 
 pub use client::Client;
-pub use outcome::{Failure, Outcome, Usage};
+pub use outcome::{Failure, Outcome};
 pub use request::{Message, Prompt, Request};
 pub use run::{Pace, Progress, Run, run};
 pub use summary::{Interval, Percentiles, Summary};
 pub use table::Table;
+pub use warmlane_engine::sse::payload::Usage;

@@ -4,7 +4,7 @@
 
 use std::{io, time::Duration};
 
-use serde::Deserialize;
+use warmlane_engine::sse::payload::Usage;
 
 /// The record of one request.
 #[derive(Debug)]
@@ -27,18 +27,6 @@ pub struct Outcome {
     pub usage: Option<Usage>,
     /// Why it failed, if it did.
     pub failure: Option<Failure>,
-}
-
-/// Token counts of a reply.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(from = "WireUsage")]
-pub struct Usage {
-    /// Tokens of the prompt.
-    pub prompt: u64,
-    /// Tokens generated.
-    pub completion: u64,
-    /// Prompt tokens that came from the engine's prefix cache.
-    pub cached: u64,
 }
 
 /// Why a request failed.
@@ -94,22 +82,6 @@ pub enum Failure {
     },
 }
 
-#[derive(Deserialize)]
-struct WireUsage {
-    #[serde(default)]
-    prompt_tokens: u64,
-    #[serde(default)]
-    completion_tokens: Option<u64>,
-    #[serde(default)]
-    prompt_tokens_details: Option<Details>,
-}
-
-#[derive(Deserialize)]
-struct Details {
-    #[serde(default)]
-    cached_tokens: Option<u64>,
-}
-
 // === Outcome ===
 
 impl Outcome {
@@ -120,19 +92,7 @@ impl Outcome {
 
     /// Generated tokens: the server's count, else the token events seen.
     pub fn output_tokens(&self) -> u64 {
-        self.usage.map_or(u64::from(self.chunks), |usage| usage.completion)
-    }
-}
-
-// === Usage ===
-
-impl From<WireUsage> for Usage {
-    fn from(wire: WireUsage) -> Self {
-        Self {
-            prompt: wire.prompt_tokens,
-            completion: wire.completion_tokens.unwrap_or(0),
-            cached: wire.prompt_tokens_details.and_then(|details| details.cached_tokens).unwrap_or(0),
-        }
+        self.usage.map_or(u64::from(self.chunks), |usage| usage.completion_tokens)
     }
 }
 
@@ -150,27 +110,5 @@ impl Failure {
             Self::Malformed { .. } => "malformed".into(),
             Self::Timeout { .. } => "timeout".into(),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn usage_counts_nothing_cached_where_the_server_says_nothing() {
-        let usage: Usage = serde_json::from_str(
-            r#"{"prompt_tokens":5,"total_tokens":9,"completion_tokens":4,"prompt_tokens_details":null}"#,
-        )
-        .unwrap();
-        assert_eq!(usage, Usage { prompt: 5, completion: 4, cached: 0 });
-    }
-
-    #[test]
-    fn usage_takes_cached_tokens_from_the_details() {
-        let usage: Usage =
-            serde_json::from_str(r#"{"prompt_tokens":5,"prompt_tokens_details":{"cached_tokens":3}}"#)
-                .unwrap();
-        assert_eq!(usage, Usage { prompt: 5, completion: 0, cached: 3 });
     }
 }

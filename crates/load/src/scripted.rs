@@ -88,8 +88,11 @@ async fn read_request(stream: &mut TcpStream) -> Option<String> {
         text.extend_from_slice(&buffer[..n]);
         let seen = String::from_utf8_lossy(&text);
         let Some(end) = seen.find("\r\n\r\n") else { continue };
-        let length = seen.to_lowercase().split_once("content-length: ").unwrap().1.to_owned();
-        let length: usize = length.split("\r\n").next().unwrap().parse().unwrap();
+        let length = seen.to_lowercase().split_once("content-length: ").map(|(_, rest)| {
+            let digits = rest.split("\r\n").next().unwrap();
+            digits.parse::<usize>().unwrap()
+        });
+        let length = length.unwrap_or(0);
         if text.len() >= end + 4 + length {
             return Some(seen.into_owned());
         }

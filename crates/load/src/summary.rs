@@ -89,8 +89,8 @@ impl Summary {
             e2e_ms: Percentiles::new(good().map(|outcome| ms(outcome.e2e)).collect()),
             output_tokens,
             output_tokens_per_s: ratio(output_tokens as f64, duration_s),
-            prompt_tokens: usages().map(|usage| usage.prompt).sum(),
-            cached_tokens: usages().map(|usage| usage.cached).sum(),
+            prompt_tokens: usages().map(|usage| usage.prompt_tokens).sum(),
+            cached_tokens: usages().filter_map(|usage| usage.cached_tokens).sum(),
             endpoints: count(run.outcomes.iter().filter_map(|outcome| outcome.endpoint.clone())),
         }
     }
@@ -167,8 +167,10 @@ fn student(freedom: usize) -> f64 {
 mod tests {
     use std::time::Duration;
 
+    use warmlane_engine::sse::payload::Usage;
+
     use super::*;
-    use crate::outcome::{Failure, Outcome, Usage};
+    use crate::outcome::{Failure, Outcome};
 
     fn outcome(e2e_ms: u64, failure: Option<Failure>) -> Outcome {
         Outcome {
@@ -179,7 +181,7 @@ mod tests {
             gaps: vec![0.002; 3],
             e2e: Duration::from_millis(e2e_ms),
             chunks: 4,
-            usage: Some(Usage { prompt: 100, completion: 4, cached: 25 }),
+            usage: Some(Usage { prompt_tokens: 100, completion_tokens: 4, cached_tokens: Some(25) }),
             failure,
         }
     }

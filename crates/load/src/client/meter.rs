@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 
 use memchr::memmem;
 use serde::{Deserialize, de::IgnoredAny};
-
-use crate::{
-    outcome::{Failure, Usage},
-    sse::Events,
+use warmlane_engine::sse::{
+    Event, Splitter,
+    payload::{self, Finish, Kind, Report, Usage},
 };
+
+use crate::outcome::Failure;
 
 /// Longest piece of an unknown error body that is quoted.
 const QUOTE: usize = 300;
@@ -22,7 +23,7 @@ const RESERVE: u32 = 1 << 14;
 
 /// The state of one reply.
 pub(super) struct Meter {
-    events: Events,
+    events: Splitter,
     tally: Tally,
 }
 
@@ -32,21 +33,9 @@ struct Tally {
     last: Instant,
     gaps: Vec<f32>,
     chunks: u32,
-    usage: Option<Usage>,
+    report: Report,
     done: bool,
     failure: Option<Failure>,
-}
-
-#[derive(Deserialize)]
-struct Reply {
-    usage: Option<Usage>,
-}
-
-#[derive(Deserialize)]
-struct Last {
-    usage: Option<Usage>,
-    #[serde(default)]
-    choices: Vec<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -69,30 +58,31 @@ impl Meter {
             last: sent,
             gaps: Vec::with_capacity(max_tokens.min(RESERVE) as usize),
             chunks: 0,
-            usage: None,
+            report: Report::default(),
             done: false,
             failure: None,
         };
-        Self { events: Events::default(), tally }
+        Self { events: Splitter::default(), tally }
     }
 
     /// Takes the next bytes of a stream, read at `now`.
     pub(super) fn feed(&mut self, now: Instant, bytes: &[u8]) -> Result<(), Failure> {
         let tally = &mut self.tally;
-        self.events.feed(bytes, |payload| tally.event(now, payload));
+        self.events.push(bytes, |event| tally.event(now, event));
         tally.failure.take().map_or(Ok(()), Err)
     }
 
     /// The stream ended. Without `[DONE]` it broke off.
     pub(super) fn end(&self) -> Result<(), Failure> {
-        if self.tally.done { Ok(()) } else { Err(self.truncated("no [DONE] event".into())) }
+        if self.tally.done { self.tally.served() } else { Err(self.truncated("no [DONE] event".into())) }
     }
 
     /// Takes a reply that was not streamed.
     pub(super) fn whole(&mut self, body: &[u8]) -> Result<(), Failure> {
-        let reply: Reply = serde_json::from_slice(body).map_err(malformed)?;
-        self.tally.usage = reply.usage;
-        Ok(())
+        serde_json::from_slice::<IgnoredAny>(body)
+            .map_err(|error| Failure::Malformed { reason: error.to_string() })?;
+        self.tally.report = Report::of(body);
+        self.tally.served()
     }
 
     pub(super) fn truncated(&self, reason: String) -> Failure {
@@ -108,7 +98,7 @@ impl Meter {
     }
 
     pub(super) fn usage(&self) -> Option<Usage> {
-        self.tally.usage
+        self.tally.report.usage
     }
 
     pub(super) fn into_gaps(self) -> Vec<f32> {
@@ -119,32 +109,30 @@ impl Meter {
 // === Tally ===
 
 impl Tally {
-    /// Almost every event is a token event, told by three substring searches: a full parse of each
+    /// Almost every event is a token event, told by a few substring searches: a full parse of each
     /// would cost more than the read that brought it.
-    fn event(&mut self, now: Instant, payload: &[u8]) {
-        if payload == b"[DONE]" {
-            self.done = true;
-        } else if payload.starts_with(br#"{"error""#) {
-            self.failure.get_or_insert_with(|| Failure::Stream { message: error_text(payload) });
-        } else if memmem::find(payload, br#""usage":{"#).is_some() {
-            self.usage_event(now, payload);
-        } else if memmem::find(payload, br#""choices":[]"#).is_none() {
-            self.token(now);
-        }
-    }
-
-    /// The event with the counts: the last one, or every one where the server sends running counts.
-    fn usage_event(&mut self, now: Instant, payload: &[u8]) {
-        match serde_json::from_slice::<Last>(payload) {
-            Ok(last) => {
-                self.usage = last.usage;
-                if !last.choices.is_empty() {
+    fn event(&mut self, now: Instant, event: Event<'_>) {
+        match payload::kind(event) {
+            Kind::Done => self.done = true,
+            Kind::Error => {
+                self.failure.get_or_insert_with(|| Failure::Stream { message: error_text(event.data) });
+            }
+            Kind::Data => {
+                self.report.absorb(Report::of(event.data));
+                if memmem::find(event.data, br#""choices":[]"#).is_none() {
                     self.token(now);
                 }
             }
-            Err(error) => {
-                self.failure.get_or_insert_with(|| malformed(error));
+        }
+    }
+
+    /// An answer that the engine gave up is no answer, whatever its status.
+    fn served(&self) -> Result<(), Failure> {
+        match self.report.finish {
+            Some(given_up @ (Finish::Abort | Finish::Error)) => {
+                Err(Failure::Stream { message: format!("finish_reason is {}", given_up.as_str()) })
             }
+            _ => Ok(()),
         }
     }
 
@@ -165,11 +153,6 @@ pub(super) fn error_text(body: &[u8]) -> String {
         Ok(body) => body.error.message,
         Err(_) => String::from_utf8_lossy(&body[..body.len().min(QUOTE)]).into_owned(),
     }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "passed to map_err by name")]
-fn malformed(error: serde_json::Error) -> Failure {
-    Failure::Malformed { reason: error.to_string() }
 }
 
 #[cfg(test)]
@@ -201,7 +184,10 @@ mod tests {
         meter.end().unwrap();
         assert_eq!(meter.ttft(), Some(ms(50)));
         assert_eq!(meter.chunks(), 3);
-        assert_eq!(meter.usage(), Some(Usage { prompt: 9, completion: 3, cached: 4 }));
+        assert_eq!(
+            meter.usage(),
+            Some(Usage { prompt_tokens: 9, completion_tokens: 3, cached_tokens: Some(4) })
+        );
         let gaps = meter.into_gaps();
         assert_eq!(gaps.len(), 2);
         assert!((gaps[0] - 0.020).abs() < 1e-6 && (gaps[1] - 0.030).abs() < 1e-6, "{gaps:?}");
@@ -229,7 +215,7 @@ mod tests {
             meter.feed(sent, event.as_bytes()).unwrap();
         }
         assert_eq!(meter.chunks(), 3);
-        assert_eq!(meter.usage().unwrap().completion, 3);
+        assert_eq!(meter.usage().unwrap().completion_tokens, 3);
     }
 
     #[test]
@@ -241,6 +227,14 @@ mod tests {
             .unwrap_err();
         assert_eq!(failure.kind(), "stream_error");
         assert!(failure.to_string().contains("engine died"));
+    }
+
+    #[test]
+    fn an_answer_the_engine_gave_up_is_a_failure() {
+        let (mut meter, sent) = meter();
+        let end = b"data: {\"choices\":[{\"text\":\"\",\"finish_reason\":\"abort\"}]}\n\ndata: [DONE]\n\n";
+        meter.feed(sent, end).unwrap();
+        assert_eq!(meter.end().unwrap_err().kind(), "stream_error");
     }
 
     #[test]

@@ -1,8 +1,9 @@
 use std::sync::{Arc, Mutex};
 
+use warmlane_engine::sse::payload::Usage;
+
 use super::*;
 use crate::{
-    outcome::Usage,
     request::Prompt,
     scripted::{Answer, Scripted, response, stream},
 };
@@ -25,7 +26,7 @@ async fn a_stream_gives_tokens_usage_and_the_serving_replica() {
     let outcome = outcome_of(|| Answer::Send(stream(3))).await;
     assert!(outcome.ok(), "{outcome:?}");
     assert_eq!((outcome.chunks, outcome.gaps.len()), (3, 2));
-    assert_eq!(outcome.usage, Some(Usage { prompt: 8, completion: 3, cached: 2 }));
+    assert_eq!(outcome.usage, Some(Usage { prompt_tokens: 8, completion_tokens: 3, cached_tokens: Some(2) }));
     assert_eq!(outcome.endpoint.as_deref(), Some("10.0.0.7:8000"));
     assert!(outcome.ttft.unwrap() <= outcome.e2e);
 }
@@ -129,4 +130,21 @@ async fn a_server_that_never_answers_ends_in_a_timeout() {
     let server = Scripted::start(|_| async { Answer::Hang }).await;
     let client = Client::new(server.addr).with_limit(Duration::from_millis(20));
     assert_eq!(kind(&client.send(&request()).await), "timeout");
+}
+
+#[tokio::test]
+async fn a_page_is_fetched_and_an_error_page_is_an_error() {
+    let server = Scripted::start(|text| async move {
+        let found = text.starts_with("GET /metrics HTTP/1.1\r\n");
+        Answer::Send(if found {
+            response("200 OK", "text/plain", "a 1\n")
+        } else {
+            response("404 Not Found", "text/plain", "no")
+        })
+    })
+    .await;
+    let client = Client::new(server.addr);
+    assert_eq!(client.get("/metrics").await.unwrap(), b"a 1\n");
+    assert_eq!(client.get("/other").await.unwrap_err().kind(), "status_404");
+    assert_eq!(client.get("no path").await.unwrap_err().kind(), "malformed");
 }
