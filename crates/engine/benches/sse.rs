@@ -25,7 +25,7 @@ fn stream(c: &mut Criterion) {
         b.iter(|| {
             splitter.push(black_box(stream.as_bytes()), |event| {
                 black_box(event);
-            })
+            });
         });
     });
     group.bench_function("split_and_inspect", |b| {

@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use memchr::{memchr, memchr2};
+use memchr::{memchr, memchr2, memchr3};
 
 /// One sample of a family: its labels and its value.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -40,7 +40,7 @@ pub(super) fn lines(page: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// The name that begins a sample line.
 pub(super) fn name(line: &[u8]) -> &[u8] {
-    let end = line.iter().position(|byte| matches!(byte, b'{' | b' ' | b'\t')).unwrap_or(line.len());
+    let end = memchr3(b'{', b' ', b'\t', line).unwrap_or(line.len());
     &line[..end]
 }
 
