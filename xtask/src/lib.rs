@@ -5,6 +5,7 @@
 
 mod bench;
 mod check;
+mod demo;
 mod interrupt;
 mod progress;
 mod setup;
@@ -29,6 +30,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::Args),
     Setup(setup::Args),
     Check(check::Args),
     Test(test::Args),
@@ -40,6 +42,7 @@ enum Command {
 pub fn run() -> anyhow::Result<()> {
     interrupt::watch()?;
     match Cli::parse().command {
+        Command::Demo(args) => demo::run(&args),
         Command::Setup(args) => setup::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Test(args) => test::run(&args),

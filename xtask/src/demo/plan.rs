@@ -1,0 +1,246 @@
+//! What is sent where: each workload's load, its replicas, and how both were cut to fit one machine.
+//!
+//! The full load test that operators run is 3,000 prompts of about 1,550 tokens with 1,800 tokens of output, 200 at
+//! once, on five replicas. Its 5.4 million tokens would keep two cores busy for far longer than anyone watches, so
+//! fewer prompts are sent, at full length, and simulated time runs faster than wall time.
+
+use std::fmt::Write as _;
+
+use warmlane_load::workload::{Lora, Prefix, Random, Shape, Workload as Requests};
+
+use super::Args;
+
+/// Kinds of traffic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Workload {
+    /// Independent prompts, five A10: the load test that operators run
+    Random,
+    /// Sessions under long shared system prompts, five A10
+    Prefix,
+    /// A base model and eight adapters, five A10 with room for two adapters each
+    Lora,
+    /// Independent prompts, three A10 and two L20
+    Mixed,
+}
+
+/// What serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Engines {
+    /// Simulated vLLM
+    Sim,
+    /// vLLM on the CPU with a tiny model
+    Real,
+}
+
+/// A card that a simulated replica imitates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Card {
+    A10,
+    L20,
+}
+
+/// Everything that is decided before anything is started.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) workload: Workload,
+    pub(super) engines: Engines,
+    pub(super) shape: Shape,
+    pub(super) prompts: usize,
+    pub(super) concurrency: usize,
+    /// Engine time is wall time multiplied by this.
+    pub(super) time_scale: f64,
+    pub(super) strategy: String,
+    pub(super) cards: Vec<Card>,
+    pub(super) adapters: Vec<String>,
+}
+
+/// The name under which the sample deployment serves its model.
+pub(super) const MODEL: &str = "/model/qwen";
+
+/// Real engines get a twentieth of the length: a CPU makes some hundred tokens a second.
+const REAL_LENGTHS: f64 = 0.05;
+
+/// Prompts of the full load test.
+const FULL_PROMPTS: usize = 3000;
+
+// === Plan ===
+
+impl Plan {
+    pub(super) fn new(args: &Args) -> Self {
+        let real = args.engines == Engines::Real;
+        let adapters = adapters(if args.workload == Workload::Lora && !real { 8 } else { 2 });
+        let (prompts, concurrency, scale) = if real { (60, 12, 1.0) } else { args.workload.load() };
+        let shape = args.workload.shape(&adapters);
+        let strategy = if args.workload == Workload::Prefix { "PREFIX_CACHE" } else { "DEFAULT" };
+        Self {
+            workload: args.workload,
+            engines: args.engines,
+            shape: if real { shape.scaled(REAL_LENGTHS) } else { shape },
+            prompts: args.prompts.map_or(prompts, |prompts| prompts as usize),
+            concurrency: args.concurrency.map_or(concurrency, |concurrency| concurrency as usize),
+            // A real engine cannot be hurried.
+            time_scale: if real { 1.0 } else { args.scale.unwrap_or(scale) },
+            strategy: args.strategy.clone().unwrap_or_else(|| strategy.into()),
+            cards: args.workload.cards(),
+            adapters,
+        }
+    }
+
+    /// The requests of one round. Every simulated route gets the same ones; a real engine keeps its cache between
+    /// routes, so there each route gets its own.
+    pub(super) fn requests(&self, seed: u64, route: usize) -> Requests {
+        let seed = match self.engines {
+            Engines::Sim => seed,
+            Engines::Real => seed + 1000 * route as u64,
+        };
+        Requests::new(self.shape.clone(), MODEL, self.prompts, seed)
+    }
+
+    /// Names of the replicas, in the order of their start.
+    pub(super) fn replica_names(&self) -> Vec<String> {
+        match self.engines {
+            Engines::Sim => {
+                let cards = self.cards.iter().enumerate();
+                cards.map(|(n, card)| format!("{} ({})", n + 1, card.title())).collect()
+            }
+            Engines::Real => vec!["1 (CPU)".into(), "2 (CPU)".into()],
+        }
+    }
+
+    /// What is about to happen, and what was scaled.
+    pub(super) fn describe(&self) -> String {
+        let mut text = String::from("\n");
+        let lines = [
+            (
+                "load",
+                format!(
+                    "{} prompts on each route, {} at once: {}",
+                    self.prompts,
+                    self.concurrency,
+                    self.traffic()
+                ),
+            ),
+            ("replicas", self.replicas()),
+            (
+                "routes",
+                format!("plain (random, then least request) and aware with strategy {}", self.strategy),
+            ),
+            ("scaled", self.scaled()),
+        ];
+        for (name, line) in lines {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "  {name:<9} {line}");
+        }
+        text + "\n"
+    }
+
+    fn traffic(&self) -> String {
+        match &self.shape {
+            Shape::Random(random) => format!(
+                "{} + {} tokens in, {} out (both ±{:.0} %)",
+                random.prefix,
+                random.input.mean,
+                random.output.mean,
+                random.input.ratio * 100.0
+            ),
+            Shape::Prefix(prefix) => format!(
+                "{} system prompts of about {} tokens (Zipf {}), sessions of about {} turns",
+                prefix.systems, prefix.system.mean, prefix.skew, prefix.turns.mean
+            ),
+            Shape::Lora(lora) => format!(
+                "{} adapters (Zipf {}) and {:.0} % base model, about {} tokens in, {} out",
+                lora.adapters.len(),
+                lora.skew,
+                lora.base_share * 100.0,
+                lora.input.mean,
+                lora.output.mean
+            ),
+        }
+    }
+
+    fn replicas(&self) -> String {
+        if self.engines == Engines::Real {
+            return "2 vLLM engines on the CPU with a tiny model, kept warm from route to route".into();
+        }
+        let count = |card| self.cards.iter().filter(|other| **other == card).count();
+        let cards = [Card::A10, Card::L20].map(|card| (count(card), card.title()));
+        let cards = cards.iter().filter(|(count, _)| *count > 0);
+        let cards: Vec<String> = cards.map(|(count, title)| format!("{count} simulated {title}")).collect();
+        let slots = if self.workload == Workload::Lora { ", 2 adapter slots each" } else { "" };
+        format!("{}{slots}, fresh for each route", cards.join(" and "))
+    }
+
+    fn scaled(&self) -> String {
+        match self.engines {
+            Engines::Real => format!(
+                "lengths to {:.0} %; engines and router share this machine's cores, so the figures measure the machine",
+                REAL_LENGTHS * 100.0
+            ),
+            Engines::Sim => {
+                let cut = match self.workload {
+                    Workload::Random | Workload::Mixed if self.prompts < FULL_PROMPTS => {
+                        format!(
+                            "{} of the full test's {FULL_PROMPTS} prompts, at full length; ",
+                            self.prompts
+                        )
+                    }
+                    _ => String::new(),
+                };
+                let time = self.time_scale;
+                format!("{cut}simulated time runs {time} x wall time, and all figures are in simulated time")
+            }
+        }
+    }
+}
+
+fn adapters(count: usize) -> Vec<String> {
+    (1..=count).map(|n| format!("travel-helper-v{n}")).collect()
+}
+
+// === Workload ===
+
+impl Workload {
+    /// Requests, requests at once, time scale: chosen so that a route takes less than a minute and two cores stay
+    /// under 70 % busy.
+    fn load(self) -> (usize, usize, f64) {
+        match self {
+            Self::Random | Self::Mixed => (600, 200, 4.0),
+            Self::Prefix => (1000, 60, 4.0),
+            Self::Lora => (800, 100, 4.0),
+        }
+    }
+
+    fn shape(self, adapters: &[String]) -> Shape {
+        match self {
+            Self::Random | Self::Mixed => Shape::Random(Random::default()),
+            Self::Prefix => Shape::Prefix(Prefix::default()),
+            Self::Lora => Shape::Lora(Lora { adapters: adapters.to_vec(), ..Lora::default() }),
+        }
+    }
+
+    fn cards(self) -> Vec<Card> {
+        match self {
+            Self::Random | Self::Prefix | Self::Lora => vec![Card::A10; 5],
+            Self::Mixed => vec![Card::A10, Card::A10, Card::A10, Card::L20, Card::L20],
+        }
+    }
+}
+
+// === Card ===
+
+impl Card {
+    /// Value of `warmlane-sim --profile`.
+    pub(super) fn profile(self) -> &'static str {
+        match self {
+            Self::A10 => "a10",
+            Self::L20 => "l20",
+        }
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::A10 => "A10",
+            Self::L20 => "L20",
+        }
+    }
+}
