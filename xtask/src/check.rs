@@ -18,7 +18,7 @@ use crate::{setup, step, workspace};
 ///   deny        licences, banned crates, sources (deny.toml); not advisories, whose
 ///               database is fetched at run time and needs a network
 ///   clippy      all targets and features, warnings are errors
-///   doc         rustdoc, warnings are errors
+///   doc         rustdoc with private items, warnings are errors
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {}
@@ -69,7 +69,9 @@ fn clippy(progress: &mut Progress) -> anyhow::Result<()> {
 }
 
 fn doc(progress: &mut Progress) -> anyhow::Result<()> {
-    let mut command = workspace::cargo(["doc", "--workspace", "--no-deps", "--all-features", "--locked"]);
+    // Private items too: they are documented for those who work here, and their links must hold as well.
+    let words = ["doc", "--workspace", "--no-deps", "--document-private-items", "--all-features", "--locked"];
+    let mut command = workspace::cargo(words);
     logged(progress, "doc", command.env("RUSTDOCFLAGS", "-D warnings"))
 }
 

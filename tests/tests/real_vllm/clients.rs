@@ -1,0 +1,134 @@
+//! The clients: the `openai` package through a script of ours, and vLLM's own load test.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+const HOW: &str = "this suite needs two real engines; run it as: cargo xtask test --only real-vllm";
+
+/// The engines that `cargo xtask test` started, and the install that they came from.
+#[derive(Debug)]
+pub(crate) struct Engines {
+    install: PathBuf,
+    /// `HOST:PORT` of each.
+    pub(crate) addresses: Vec<String>,
+}
+
+impl Engines {
+    /// What the environment names; a suite that was asked for and cannot run has failed.
+    pub(crate) fn given() -> Self {
+        let install = PathBuf::from(std::env::var_os("WARMLANE_REAL_VLLM").expect(HOW));
+        let addresses = std::env::var("WARMLANE_REAL_ENGINES").expect(HOW);
+        let addresses: Vec<String> = addresses.split(',').map(str::to_owned).collect();
+        assert_eq!(addresses.len(), 2, "{HOW}");
+        Self { install, addresses }
+    }
+
+    fn program(&self, name: &str) -> PathBuf {
+        self.install.join("venv/bin").join(name)
+    }
+}
+
+/// What came back for one request.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Seen {
+    /// The header x-warmlane-endpoint.
+    pub(crate) endpoint: String,
+    pub(crate) model: String,
+    #[serde(default)]
+    pub(crate) round: u64,
+    #[serde(default)]
+    pub(crate) prompt: u64,
+    pub(crate) prompt_tokens: u64,
+    pub(crate) completion_tokens: u64,
+    pub(crate) cached_tokens: u64,
+}
+
+/// What came back for one streamed chat.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Streamed {
+    pub(crate) content_type: String,
+    pub(crate) models: Vec<String>,
+    pub(crate) ids: u64,
+    pub(crate) chunks: u64,
+    pub(crate) finish_reasons: Vec<String>,
+    pub(crate) completion_tokens: Vec<u64>,
+}
+
+/// What vLLM's load test counted.
+#[derive(Debug, Deserialize)]
+pub(crate) struct LoadTest {
+    pub(crate) completed: u64,
+    pub(crate) failed: u64,
+    pub(crate) total_output_tokens: u64,
+}
+
+/// Runs one command of the script and reads what it tells.
+pub(crate) fn told<T: DeserializeOwned>(engines: &Engines, router: &str, words: &[&str]) -> T {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/openai_client.py");
+    let mut command = Command::new(engines.program("python"));
+    command.arg(script).arg(format!("http://{router}/v1")).args(words);
+    let output = command.output().expect("the install has no Python: cargo xtask vllm install");
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "the openai client failed on {words:?}:\n{complaint}");
+    let said = String::from_utf8_lossy(&output.stdout);
+    serde_json::from_str(&said)
+        .unwrap_or_else(|error| panic!("{words:?} told something else ({error}): {said}"))
+}
+
+/// One streamed chat of 24 tokens.
+pub(crate) fn streamed(engines: &Engines, router: &str, model: &str) -> Streamed {
+    told(engines, router, &["stream", "--model", model])
+}
+
+/// Twelve new prompts of about 550 tokens, then each of them twice more in another order.
+pub(crate) fn repeats(engines: &Engines, router: &str, seed: u32) -> Vec<Seen> {
+    // The engines keep what earlier runs sent them: prompts are new only with a seed that no other run used.
+    let seed = format!("{seed}{}", std::process::id());
+    told(engines, router, &["repeats", "--seed", &seed])
+}
+
+/// The models that the client lists.
+pub(crate) fn models(engines: &Engines, router: &str) -> Vec<String> {
+    let mut names: Vec<String> = told(engines, router, &["models"]);
+    names.sort();
+    names
+}
+
+/// `vllm bench serve` on its random dataset: short prompts, streamed answers of 51 to 77 tokens, eight at a time.
+pub(crate) fn load_test(engines: &Engines, router: &str, requests: u32) -> LoadTest {
+    let result = engines.install.join("logs/load-test.json");
+    let _ = std::fs::remove_file(&result);
+    let mut command = Command::new(engines.program("vllm"));
+    command.args([
+        "bench",
+        "serve",
+        "--backend",
+        "openai",
+        "--endpoint",
+        "/v1/completions",
+        "--model",
+        "/model/qwen",
+    ]);
+    command.arg("--base-url").arg(format!("http://{router}"));
+    command.arg("--tokenizer").arg(engines.install.join("model/qwen"));
+    command.args(["--dataset-name", "random", "--random-prefix-len", "10", "--random-input-len", "128"]);
+    command.args(["--random-output-len", "64", "--random-range-ratio", "0.2", "--ignore-eos"]);
+    command.args([
+        "--num-prompts",
+        &requests.to_string(),
+        "--max-concurrency",
+        "8",
+        "--ready-check-timeout-sec",
+        "0",
+    ]);
+    command.arg("--save-result").arg("--result-filename").arg(&result);
+    command.envs([("HF_HUB_OFFLINE", "1"), ("VLLM_NO_USAGE_STATS", "1"), ("DO_NOT_TRACK", "1")]);
+    let output = command.output().expect("the install has no vllm: cargo xtask vllm install");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "vllm bench serve failed:\n{said}");
+    let text = std::fs::read(&result).expect("vllm bench serve saved no result");
+    serde_json::from_slice(&text).expect("the load test's result counts completed and failed requests")
+}
