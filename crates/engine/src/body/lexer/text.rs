@@ -131,7 +131,7 @@ impl Text {
             return Ok(run.len());
         };
         let (whole, rest) = run.split_at(error.valid_up_to());
-        if error.error_len().is_some() || run.len() < input.len() {
+        if error.error_len().is_some() {
             return Err(invalid(here + whole.len() as u64, NOT_UTF8));
         }
         facts.take(whole);

@@ -235,7 +235,7 @@ fn read(api: Api, body: &[u8], dice: &mut Dice) -> Result<RequestBody, BodyError
 /// What damage is done with: bytes that mean something to the grammar, or may not stand where they fall.
 const DAMAGE: &[u8] = b"\"\\{}[]:,u0-.e tn\n\x00\xc3\xff";
 
-/// Refusals of `serde_json` that are taken here on purpose: halves of surrogate pairs, numbers beyond any float.
+/// Refusals of `serde_json` that are taken here on purpose: half surrogate pairs, numbers beyond any float.
 const TAKEN: [&str; 3] = ["surrogate", "hex escape", "out of range"];
 
 proptest! {
