@@ -1,1 +1,24 @@
-//! Placeholder
+//! Picks the best replica for each request and relays its tokens.
+//!
+//! Start reading at [`path::serve`]: a request's way, stage by stage. [`app`] puts the threads together,
+//! [`world`] is what they share, [`http1`] is the wire.
+
+#![forbid(unsafe_code)]
+
+pub mod admin;
+pub mod app;
+pub mod budget;
+pub mod config;
+pub mod control;
+pub mod error;
+pub mod front;
+pub mod http1;
+pub mod ledger;
+pub mod metrics;
+pub mod path;
+pub mod scrape;
+pub mod session;
+pub mod stage;
+pub mod upstream;
+pub mod worker;
+pub mod world;

@@ -1,0 +1,156 @@
+//! The HTTP/1.1 fronts: listeners, one set per worker thread, and the life of a client connection.
+//!
+//! Every worker listens on the same addresses (`SO_REUSEPORT`); the kernel spreads connections over them.
+//! Bounds: connections per process by setting; per connection one head and one body, see
+//! [`crate::path::read`].
+
+use std::{
+    io,
+    net::SocketAddr,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+    time::{interval, timeout},
+};
+
+pub use client::{Client, client_gone};
+
+use crate::{
+    metrics::{Label, Listener},
+    path::{self, Next},
+    worker::{SWEEP_INTERVAL, Worker},
+};
+
+mod client;
+
+/// Connections waiting to be accepted, per listener and worker.
+const BACKLOG: i32 = 1_024;
+
+/// The listening sockets of one worker.
+#[derive(Debug)]
+pub struct Sockets {
+    /// Plain.
+    pub plain: std::net::TcpListener,
+    /// Inference-aware.
+    pub aware: std::net::TcpListener,
+}
+
+/// One client connection's place under the process-wide limit.
+struct Seat(Arc<AtomicUsize>);
+
+/// Opens a listening socket that others of this process may share.
+///
+/// # Errors
+/// When the address is taken or not ours.
+pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Serves a worker's listeners until the process drains and its connections are done, or `cut` resolves.
+///
+/// # Errors
+/// When a socket cannot be handed to the runtime.
+pub async fn serve(
+    worker: Rc<Worker>,
+    sockets: Sockets,
+    open: Arc<AtomicUsize>,
+    cut: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let plain = TcpListener::from_std(sockets.plain)?;
+    let aware = TcpListener::from_std(sockets.aware)?;
+    let mut draining = worker.draining.clone();
+    let mut sweep = interval(SWEEP_INTERVAL);
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = plain.accept() => admit(&worker, &mut connections, &open, Listener::Plain, accepted).await,
+            accepted = aware.accept() => admit(&worker, &mut connections, &open, Listener::Aware, accepted).await,
+            Some(_) = connections.join_next() => {}
+            _ = sweep.tick() => worker.pool.borrow_mut().sweep(),
+            _ = draining.wait_for(|draining| *draining) => break,
+        }
+    }
+    drop((plain, aware));
+    let all_done = async { while connections.join_next().await.is_some() {} };
+    tokio::select! {
+        () = all_done => {}
+        () = cut => connections.shutdown().await,
+    }
+    Ok(())
+}
+
+async fn admit(
+    worker: &Rc<Worker>,
+    connections: &mut JoinSet<()>,
+    open: &Arc<AtomicUsize>,
+    listener: Listener,
+    accepted: io::Result<(TcpStream, SocketAddr)>,
+) {
+    match accepted {
+        Ok((stream, _)) => match Seat::take(open, worker.config.limits.connections) {
+            Some(seat) => {
+                connections.spawn_local(converse(worker.clone(), stream, listener, seat));
+            }
+            None => {
+                tracing::warn!(listener = listener.name(), "connection refused: limits.connections reached");
+            }
+            }
+        },
+        Err(error) => {
+            // Out of descriptors, most likely: going on at once would spin.
+            tracing::warn!(listener = listener.name(), %error, "accepting a connection failed");
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    }
+}
+
+/// One client connection: requests in turn until either side ends it.
+async fn converse(worker: Rc<Worker>, stream: TcpStream, listener: Listener, _seat: Seat) {
+    // Chunks must go out as they come.
+    if stream.set_nodelay(true).is_err() {
+        return;
+    }
+    let _connected = worker.metrics.connected(listener);
+    let mut client = Client::new(stream);
+    let mut draining = worker.draining.clone();
+    loop {
+        let next_request = timeout(worker.config.timeouts.client_idle, client.wait_for_bytes());
+        let begun = tokio::select! {
+            begun = next_request => matches!(begun, Ok(Ok(true))),
+            _ = draining.wait_for(|draining| *draining) => client.has_bytes(),
+        };
+        if !begun || path::serve(&worker, &mut client, listener).await == Next::Close {
+            break;
+        }
+    }
+    client.finish().await;
+}
+
+// === Seat ===
+
+impl Seat {
+    fn take(open: &Arc<AtomicUsize>, limit: usize) -> Option<Self> {
+        let fits = |count: usize| (count < limit).then_some(count + 1);
+        open.fetch_update(Relaxed, Relaxed, fits).ok().map(|_| Self(open.clone()))
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}

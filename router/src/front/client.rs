@@ -1,0 +1,128 @@
+//! A client connection and the buffers that its requests reuse one after the other.
+
+use std::{io, time::Duration};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+use warmlane_engine::body::{Api, RequestBody};
+
+use crate::http1::{RequestHead, ResponseHead};
+
+/// Bytes read at once while a head or a small body comes in.
+const READ: usize = 16 * 1024;
+/// Buffers above this are given back after a request.
+const KEPT: usize = 64 * 1024;
+/// Bytes a client may send ahead while its response is under way; then it is not read until its turn.
+const AHEAD: usize = 16 * 1024;
+/// How long a connection that was refused is read, so that the refusal is not lost to a reset.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// See the module's header.
+pub struct Client {
+    /// The connection.
+    pub stream: TcpStream,
+    /// The present request, as sent: head, then body with its framing.
+    pub request: Vec<u8>,
+    /// What came behind it.
+    pub ahead: Vec<u8>,
+    /// The present request's head; offsets into `request`.
+    pub head: RequestHead,
+    /// Which API its body is read as; `None`: it is not looked at.
+    pub api: Option<Api>,
+    /// What its body says.
+    pub body: RequestBody,
+    /// The endpoint's answer, up to its first body bytes.
+    pub answer: Vec<u8>,
+    /// The answer's head; offsets into `answer`.
+    pub answer_head: ResponseHead,
+    /// What is being written to either side.
+    pub out: Vec<u8>,
+    /// The client may still be sending what nobody will read.
+    pub linger: bool,
+}
+
+// === Client ===
+
+impl Client {
+    /// A new connection.
+    pub fn new(stream: TcpStream) -> Self {
+        Self {
+            stream,
+            request: Vec::new(),
+            ahead: Vec::new(),
+            head: RequestHead::default(),
+            api: None,
+            body: RequestBody::default(),
+            answer: Vec::new(),
+            answer_head: ResponseHead::default(),
+            out: Vec::new(),
+            linger: false,
+        }
+    }
+
+    /// Whether bytes of the next request are here.
+    pub fn has_bytes(&self) -> bool {
+        !self.request.is_empty()
+    }
+
+    /// Waits for the next request's first bytes; false when the client closed.
+    pub async fn wait_for_bytes(&mut self) -> io::Result<bool> {
+        if self.has_bytes() {
+            return Ok(true);
+        }
+        Ok(self.read_more(READ).await? > 0)
+    }
+
+    /// Reads up to about `want` bytes more of the request; 0 when the client closed.
+    pub async fn read_more(&mut self, want: usize) -> io::Result<usize> {
+        self.request.reserve(want.max(READ));
+        self.stream.read_buf(&mut self.request).await
+    }
+
+    /// Gives the body's memory back: the response has begun, so it will not be sent again.
+    pub fn drop_body(&mut self) {
+        self.request.truncate(self.head.head_len());
+        self.request.shrink_to(KEPT);
+    }
+
+    /// Drops the request that ends at `end` and moves what came behind it to the front.
+    pub fn next_request(&mut self, end: usize) {
+        if self.request.len() == end && self.request.capacity() <= KEPT {
+            self.request.clear();
+        } else {
+            // A large body's memory goes back at once.
+            self.request = self.request[end..].to_vec();
+        }
+        self.request.append(&mut self.ahead);
+        for buffer in [&mut self.answer, &mut self.out] {
+            buffer.clear();
+            buffer.shrink_to(KEPT);
+        }
+    }
+
+    /// Closes the connection; after a refusal only when the client has had time to read it.
+    pub async fn finish(mut self) {
+        // The peer may be gone already: there is nobody to tell.
+        let _ = self.stream.shutdown().await;
+        if self.linger {
+            let mut unread = [0; 4_096];
+            let drain = async { while matches!(self.stream.read(&mut unread).await, Ok(n) if n > 0) {} };
+            let _ = timeout(LINGER, drain).await;
+        }
+    }
+}
+
+/// Resolves when the client has closed. Bytes it sends ahead are kept, up to a bound.
+pub async fn client_gone(stream: &mut (impl tokio::io::AsyncRead + Unpin), ahead: &mut Vec<u8>) {
+    while ahead.len() < AHEAD {
+        ahead.reserve(1_024);
+        match stream.read_buf(ahead).await {
+            Ok(n) if n > 0 => {}
+            _ => return,
+        }
+    }
+    std::future::pending().await;
+}

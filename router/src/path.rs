@@ -1,0 +1,75 @@
+//! The path of a request, stage by stage. [`serve`] reads top-down in the order in which things happen.
+
+use std::time::Instant;
+
+use crate::{error::Fault, front::Client, metrics::Listener, stage::Stage, worker::Worker};
+
+mod admit;
+mod connect;
+mod done;
+mod pick;
+mod read;
+mod relay;
+
+pub use done::Next;
+
+/// Where a request is, since when, and what has been learnt about it: for the access line and the metrics.
+#[derive(Debug)]
+pub struct Trace {
+    /// Which listener took it.
+    pub listener: Listener,
+    /// When its first byte was there.
+    pub began: Instant,
+    /// The id it came with or was given.
+    pub request_id: Vec<u8>,
+    stage: Stage,
+    entered: Instant,
+    spent: [std::time::Duration; Stage::ALL.len()],
+}
+
+/// Serves one request whose first bytes have arrived.
+pub async fn serve(worker: &Worker, client: &mut Client, listener: Listener) -> Next {
+    let mut trace = Trace::begin(listener);
+    let outcome = exchange(worker, client, &mut trace).await;
+    trace.enter(Stage::Done);
+    done::done(worker, client, trace, outcome).await
+}
+
+async fn exchange(worker: &Worker, client: &mut Client, trace: &mut Trace) -> Result<relay::Relayed, Fault> {
+    let request = read::read(worker, client, trace).await?;
+    if request.lists_models
+        && let Some(list) = worker.world.models.load_full()
+    {
+        return Ok(relay::models(client, &list).await);
+    }
+    trace.enter(Stage::Admit);
+    let admitted = admit::admit(worker, client, request, trace.listener)?;
+    trace.enter(Stage::Pick);
+    let plan = pick::pick(worker, client, admitted)?;
+    trace.enter(Stage::Connect);
+    let answered = connect::connect(worker, client, plan, trace).await?;
+    trace.enter(Stage::Relay);
+    Ok(relay::relay(worker, client, answered, trace).await)
+}
+
+// === Trace ===
+
+impl Trace {
+    fn begin(listener: Listener) -> Self {
+        let now = Instant::now();
+        let spent = Default::default();
+        Self { listener, began: now, request_id: Vec::new(), stage: Stage::Read, entered: now, spent }
+    }
+
+    /// The request moves on to another stage.
+    pub fn enter(&mut self, stage: Stage) {
+        let now = Instant::now();
+        self.spent[self.stage as usize] += now.duration_since(self.entered);
+        (self.stage, self.entered) = (stage, now);
+    }
+
+    /// Time spent in each stage it has been in.
+    pub fn spent(&self) -> impl Iterator<Item = (Stage, std::time::Duration)> {
+        Stage::ALL.into_iter().zip(self.spent).filter(|(_, spent)| !spent.is_zero())
+    }
+}

@@ -1,0 +1,115 @@
+//! Admit: how important the request is, which model it really goes to, and whether it may go on.
+
+use warmlane_picker::{self as picker, Admission, Criticality};
+
+use super::read::Incoming;
+use crate::{
+    config::{ModelRule, Target},
+    error::Fault,
+    front::Client,
+    metrics::Listener,
+    worker::Worker,
+};
+
+/// Output tokens reckoned with when the client states no limit.
+const ASSUMED_OUTPUT_TOKENS: u64 = 256;
+
+/// A request that may go on.
+pub(super) struct Admitted {
+    /// As it was read.
+    pub incoming: Incoming,
+    /// How the listener chooses.
+    pub listener: Listener,
+    /// Its importance.
+    pub criticality: Criticality,
+    /// Another model name to send instead.
+    pub rewrite: Option<String>,
+    /// Prompt length.
+    pub prompt_tokens: u64,
+    /// Output length to reckon with.
+    pub output_tokens: u64,
+}
+
+/// Lets a request pass, or sheds it.
+pub(super) fn admit(
+    worker: &Worker,
+    client: &Client,
+    incoming: Incoming,
+    listener: Listener,
+) -> Result<Admitted, Fault> {
+    let rule = client.api.and_then(|_| rule(&worker.config.models, &client.body.model));
+    let (prompt_tokens, output_tokens) = match client.api {
+        Some(_) => {
+            (client.body.prompt.estimated_tokens(), client.body.max_tokens.unwrap_or(ASSUMED_OUTPUT_TOKENS))
+        }
+        None => (0, 0),
+    };
+    let admitted = Admitted {
+        incoming,
+        listener,
+        criticality: rule.map_or(Criticality::Standard, |rule| rule.criticality),
+        rewrite: rule.and_then(|rule| draw(&rule.targets, &mut worker.rng.borrow_mut())),
+        prompt_tokens,
+        output_tokens,
+    };
+    if admitted.criticality == Criticality::Sheddable {
+        shed_if_saturated(worker, client, &admitted)?;
+    }
+    Ok(admitted)
+}
+
+fn shed_if_saturated(worker: &Worker, client: &Client, admitted: &Admitted) -> Result<(), Fault> {
+    let snapshot = worker.world.snapshot.load();
+    let scratch = &mut *worker.scratch.borrow_mut();
+    worker.world.ledger.read(&snapshot, 0, &mut scratch.live);
+    let request = picker::Request {
+        model: Some(admitted.rewrite.as_deref().unwrap_or(&client.body.model)),
+        prompt_tokens: admitted.prompt_tokens,
+        output_tokens: admitted.output_tokens,
+        criticality: admitted.criticality,
+        prefix: &scratch.matches,
+        session: None,
+        group: None,
+        live: &scratch.live,
+    };
+    match picker::admit(&worker.config.profile, &snapshot, &request, worker.world.now()) {
+        Admission::Pass => Ok(()),
+        Admission::Shed { retry_after } => Err(Fault::Shed { retry_after }),
+    }
+}
+
+fn rule<'c>(rules: &'c [ModelRule], name: &str) -> Option<&'c ModelRule> {
+    rules.iter().find(|rule| rule.name == name)
+}
+
+/// One target by weight.
+fn draw(targets: &[Target], rng: &mut fastrand::Rng) -> Option<String> {
+    let sum: u64 = targets.iter().map(|target| u64::from(target.weight)).sum();
+    if sum == 0 {
+        return None;
+    }
+    let mut at = rng.u64(..sum);
+    let chosen = targets.iter().find(|target| match at.checked_sub(u64::from(target.weight)) {
+        None => true,
+        Some(rest) => {
+            at = rest;
+            false
+        }
+    });
+    chosen.map(|target| target.name.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_drawn_by_weight() {
+        let target = |name: &str, weight| Target { name: name.to_owned(), weight };
+        let targets = [target("a", 1), target("b", 3)];
+        let mut rng = fastrand::Rng::with_seed(1);
+        let b = (0..4_000).filter(|_| draw(&targets, &mut rng).as_deref() == Some("b")).count();
+        assert!((2_900..3_100).contains(&b), "{b} of 4000");
+        assert_eq!(draw(&[], &mut rng), None);
+    }
+}

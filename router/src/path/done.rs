@@ -1,0 +1,142 @@
+//! Done: what happened is fed back: the error answer where one is due, counters, the access line.
+
+use tokio::io::AsyncWriteExt;
+use warmlane_engine::{body::Api, error::ErrorBody};
+
+use super::{
+    Trace,
+    relay::{End, Relayed},
+};
+use crate::{
+    error::Fault,
+    front::Client,
+    http1::{Method, write_simple_head, write_simple_response},
+    metrics::{ErrorReason, Label},
+    stage::Stage,
+    worker::Worker,
+};
+
+/// What becomes of the client's connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// The next request may follow.
+    Again,
+    /// It is closed.
+    Close,
+}
+
+/// Ends a request.
+pub(super) async fn done(
+    worker: &Worker,
+    client: &mut Client,
+    trace: Trace,
+    outcome: Result<Relayed, Fault>,
+) -> Next {
+    let next = match &outcome {
+        Ok(relayed) => after_response(relayed),
+        Err(fault) => refuse(worker, client, &trace, fault).await,
+    };
+    let end = if next == Next::Again { client.request.len() } else { 0 };
+    count(worker, &trace, &outcome);
+    if worker.config.log.access {
+        log(&trace, client, &outcome);
+    }
+    if next == Next::Again {
+        client.next_request(end);
+    }
+    next
+}
+
+fn after_response(relayed: &Relayed) -> Next {
+    if relayed.keep_alive && relayed.end == End::Complete { Next::Again } else { Next::Close }
+}
+
+/// Answers with an OpenAI-style error object.
+async fn refuse(worker: &Worker, client: &mut Client, trace: &Trace, fault: &Fault) -> Next {
+    if matches!(fault, Fault::ClientGone) {
+        return Next::Close;
+    }
+    let keep_alive = fault.keeps_connection() && client.head.keep_alive() && !worker.is_draining();
+    let message = fault.to_string();
+    let body =
+        ErrorBody { message: &message, kind: fault.kind(), param: fault.param(), code: fault.status() };
+    let messages = client.api == Some(Api::Messages);
+    let body = if messages { body.to_messages_json() } else { body.to_json() };
+    let retry_after = fault.retry_after().map(|seconds| seconds.to_string());
+    let mut headers: Vec<(&str, &[u8])> = vec![("content-type", b"application/json")];
+    if !trace.request_id.is_empty() {
+        headers.push(("x-request-id", &trace.request_id));
+    }
+    if let Some(seconds) = &retry_after {
+        headers.push(("retry-after", seconds.as_bytes()));
+    }
+    client.out.clear();
+    if client.head.method() == Method::Head && fault.keeps_connection() {
+        write_simple_head(&mut client.out, fault.status(), &headers, body.len() as u64, keep_alive);
+    } else {
+        write_simple_response(&mut client.out, fault.status(), &headers, body.as_bytes(), keep_alive);
+    }
+    client.linger |= !keep_alive;
+    match client.stream.write_all(&client.out).await {
+        Ok(()) if keep_alive => Next::Again,
+        _ => Next::Close,
+    }
+}
+
+fn count(worker: &Worker, trace: &Trace, outcome: &Result<Relayed, Fault>) {
+    let metrics = &worker.metrics;
+    for (stage, spent) in trace.spent() {
+        metrics.stage(stage, spent);
+    }
+    match outcome {
+        Ok(relayed) => {
+            metrics.request_done(trace.listener, relayed.status);
+            match relayed.end.reason() {
+                None => {}
+                Some(ErrorReason::ClientGone) => metrics.aborted(),
+                Some(reason) => metrics.error(trace.listener, reason),
+            }
+        }
+        Err(Fault::ClientGone) => metrics.aborted(),
+        Err(fault) => {
+            if matches!(fault, Fault::Shed { .. }) {
+                metrics.shed();
+            }
+            metrics.request_done(trace.listener, fault.status());
+            metrics.error(trace.listener, fault.reason());
+        }
+    }
+}
+
+fn log(trace: &Trace, client: &Client, outcome: &Result<Relayed, Fault>) {
+    let model = client.body.model.as_str();
+    let request_id = String::from_utf8_lossy(&trace.request_id);
+    let micros = |stage: Stage| trace.spent().find(|(s, _)| *s == stage).map_or(0, |(_, t)| t.as_micros());
+    let stages = Stage::ALL.map(|stage| format!("{}={}us", stage.name(), micros(stage))).join(" ");
+    let listener = trace.listener.name();
+    match outcome {
+        Ok(relayed) => tracing::info!(
+            target: "access", %request_id, listener, model, status = relayed.status, end = relayed.end.reason().map_or("complete", Label::name),
+            endpoint = relayed.endpoint.as_deref().unwrap_or("-"), tried = relayed.tried, bytes = relayed.bytes,
+            first_byte_us = relayed.first_byte.as_micros() as u64, %stages,
+        ),
+        Err(fault) => tracing::info!(
+            target: "access", %request_id, listener, model, status = fault.status(), end = fault.reason().name(), %fault, %stages,
+        ),
+    }
+}
+
+// === End ===
+
+impl End {
+    /// What the metrics and the access log count it under; `None` for a complete response.
+    fn reason(self) -> Option<ErrorReason> {
+        match self {
+            Self::Complete => None,
+            Self::EndpointCut => Some(ErrorReason::ResponseCut),
+            Self::Silent => Some(ErrorReason::StreamIdle),
+            Self::Timeout => Some(ErrorReason::Timeout),
+            Self::ClientGone => Some(ErrorReason::ClientGone),
+        }
+    }
+}

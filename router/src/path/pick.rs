@@ -1,0 +1,194 @@
+//! Pick: the endpoint and where to go if it fails. The only place where the router asks the picker.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use warmlane_engine::body::{Prompt, RequestBody};
+use warmlane_picker::{self as picker, Chain, Decision, Group, NoEndpoint, Slot, Snapshot};
+
+use super::{admit::Admitted, read::Incoming};
+use crate::{
+    config::UnknownModel,
+    error::Fault,
+    front::Client,
+    ledger::Load,
+    metrics::Listener,
+    worker::{Scratch, Worker},
+};
+
+/// Where a request goes.
+pub(super) struct Plan {
+    /// As it was read.
+    pub incoming: Incoming,
+    /// Another model name to send instead.
+    pub rewrite: Option<String>,
+    /// Endpoints to try, best first.
+    pub order: Vec<Destination>,
+    /// How the first was chosen; `None` on the plain listener.
+    pub decision: Option<Decision>,
+    /// The prefix group it belongs to.
+    pub group: Option<Group>,
+    /// What it costs an endpoint that holds nothing of its prompt.
+    pub load: Load,
+}
+
+/// One endpoint to try.
+#[derive(Clone, Debug)]
+pub(super) struct Destination {
+    /// Its slot.
+    pub slot: Slot,
+    /// Its name.
+    pub address: Arc<str>,
+    /// Where to connect.
+    pub socket: SocketAddr,
+    /// Prompt tokens it is believed to hold.
+    pub matched_tokens: u64,
+}
+
+/// Chooses as the listener does.
+pub(super) fn pick(worker: &Worker, client: &Client, admitted: Admitted) -> Result<Plan, Fault> {
+    let snapshot = worker.world.snapshot.load();
+    match admitted.listener {
+        Listener::Plain => plain(worker, &snapshot, admitted),
+        Listener::Aware => aware(worker, client, &snapshot, admitted),
+    }
+}
+
+fn plain(worker: &Worker, snapshot: &Snapshot, admitted: Admitted) -> Result<Plan, Fault> {
+    let scratch = &mut *worker.scratch.borrow_mut();
+    worker.world.ledger.read(snapshot, 0, &mut scratch.live);
+    let turn = worker.turn.get();
+    worker.turn.set(turn.wrapping_add(1));
+    let policy = worker.config.plain_policy;
+    let order = picker::plain(policy, snapshot, &scratch.live, turn, &mut worker.rng.borrow_mut());
+    let order: Vec<Destination> =
+        order.into_iter().take(4).filter_map(|slot| destination(snapshot, slot, 0)).collect();
+    if order.is_empty() {
+        let endpoints = snapshot.endpoints().len();
+        let none = NoEndpoint::AllDown { down: endpoints, asleep: 0, failed: 0 };
+        return Err(Fault::NoEndpoint(if endpoints == 0 { NoEndpoint::EmptyPool } else { none }));
+    }
+    Ok(Plan {
+        incoming: admitted.incoming,
+        rewrite: None,
+        order,
+        decision: None,
+        group: None,
+        load: Load::default(),
+    })
+}
+
+fn aware(worker: &Worker, client: &Client, snapshot: &Snapshot, admitted: Admitted) -> Result<Plan, Fault> {
+    let (world, profile) = (&worker.world, &worker.config.profile);
+    let scratch = &mut *worker.scratch.borrow_mut();
+    let model = client.api.map(|_| admitted.rewrite.as_deref().unwrap_or(&client.body.model));
+    let adapter = model.filter(|m| snapshot.serving(m).is_some_and(|s| s.adapter));
+    let adapter_hash = adapter.map_or(0, |name| world.hash(name.as_bytes()));
+    world.ledger.read(snapshot, adapter_hash, &mut scratch.live);
+    chain(worker, &client.body, model, adapter, scratch);
+    let group = world.groups.observe(&scratch.chain, world.now());
+    let request = picker::Request {
+        model: model
+            .filter(|_| worker.config.unknown_model == UnknownModel::NotFound || serves(snapshot, model)),
+        prompt_tokens: admitted.prompt_tokens,
+        output_tokens: admitted.output_tokens,
+        criticality: admitted.criticality,
+        prefix: &scratch.matches,
+        session: session(worker, admitted.incoming.keys.session),
+        group: group.as_ref(),
+        live: &scratch.live,
+    };
+    let decision = picker::pick(profile, snapshot, &request, world.now(), &mut worker.rng.borrow_mut())
+        .map_err(|none| fault(none, snapshot))?;
+    worker.metrics.picked(profile.strategy, decision.matched_tokens, admitted.prompt_tokens);
+    let order = std::iter::once(decision.endpoint).chain(decision.fallbacks.iter().copied());
+    let order: Vec<Destination> =
+        order.filter_map(|slot| destination(snapshot, slot, scratch.matches.tokens(slot))).collect();
+    let load = Load {
+        prefill_tokens: admitted.prompt_tokens,
+        kv_tokens: admitted.prompt_tokens + admitted.output_tokens,
+        streamed: client.body.stream && client.api.is_some(),
+        adapter: adapter_hash,
+    };
+    let Admitted { incoming, rewrite, .. } = admitted;
+    let plan = Plan { incoming, rewrite, order, decision: Some(decision), group, load };
+    if let (Some(_), Some(first)) = (client.api, plan.order.first()) {
+        remember(worker, &plan, first, scratch);
+    }
+    Ok(plan)
+}
+
+/// Chains the prompt's blocks and looks them up; leaves chain and matches in `scratch`.
+fn chain(
+    worker: &Worker,
+    body: &RequestBody,
+    model: Option<&str>,
+    adapter: Option<&str>,
+    scratch: &mut Scratch,
+) {
+    let (world, prompt) = (&worker.world, &body.prompt);
+    scratch.matches.reset(tokens_per_block(prompt));
+    let Some(model) = model.filter(|_| worker.config.profile.strategy.needs_prefix()) else {
+        scratch.chain.set(0, &[]);
+        return;
+    };
+    let seed = Chain::seed(world.key, model, adapter, body.cache_salt.as_deref());
+    scratch.chain.set(seed, &prompt.blocks);
+    world.index.load().lookup(&scratch.chain, &mut scratch.matches);
+}
+
+fn tokens_per_block(prompt: &Prompt) -> f32 {
+    if prompt.bytes == 0 {
+        return 0.0;
+    }
+    prompt.estimated_tokens() as f32 * prompt.block_bytes as f32 / prompt.bytes as f32
+}
+
+fn session(worker: &Worker, key: u64) -> Option<Slot> {
+    if key == 0 { None } else { worker.world.pins.get(key, worker.world.now()) }
+}
+
+fn serves(snapshot: &Snapshot, model: Option<&str>) -> bool {
+    model.is_some_and(|model| snapshot.serving(model).is_some())
+}
+
+fn destination(snapshot: &Snapshot, slot: Slot, matched_tokens: u64) -> Option<Destination> {
+    let endpoint = snapshot.endpoint(slot)?;
+    Some(Destination { slot, address: endpoint.address.clone(), socket: endpoint.socket, matched_tokens })
+}
+
+fn fault(none: NoEndpoint, snapshot: &Snapshot) -> Fault {
+    match none {
+        NoEndpoint::UnknownModel { model } => {
+            Fault::UnknownModel { model, served: snapshot.model_names().join(", ") }
+        }
+        other => Fault::NoEndpoint(other),
+    }
+}
+
+/// Remembers where the request goes: for its session, its group and its prefix. Called when it is sent, not
+/// when it ends, so that the next of a burst already follows.
+fn remember(worker: &Worker, plan: &Plan, to: &Destination, scratch: &Scratch) {
+    let (world, now) = (&worker.world, worker.world.now());
+    for key in [plan.incoming.keys.session, plan.incoming.keys.response] {
+        if key != 0 {
+            world.pins.pin(key, to.slot, now);
+        }
+    }
+    if let Some(group) = &plan.group {
+        world.groups.pin(group, to.slot, now);
+    }
+    world.index.load().record(&scratch.chain, to.slot, scratch.matches.depth(to.slot), now);
+}
+
+/// The request goes to a fallback instead: remembers that.
+pub(super) fn moved(worker: &Worker, client: &Client, plan: &Plan, to: &Destination) {
+    if plan.decision.is_none() || client.api.is_none() {
+        return;
+    }
+    let scratch = &mut *worker.scratch.borrow_mut();
+    let model = plan.rewrite.as_deref().unwrap_or(&client.body.model);
+    let snapshot = worker.world.snapshot.load();
+    let adapter = Some(model).filter(|m| snapshot.serving(m).is_some_and(|s| s.adapter));
+    chain(worker, &client.body, Some(model), adapter, scratch);
+    remember(worker, plan, to, scratch);
+}

@@ -1,0 +1,166 @@
+//! Read: the request's head and body, and from the body what the picker needs, while it streams in.
+//!
+//! The bytes stay as they came. A body is held, under the process-wide budget, until its response begins.
+//! Bound per request: the body limit plus one read.
+
+use warmlane_engine::body::{Api, BodyReader, Limits as BodyLimits};
+
+use super::Trace;
+use crate::{
+    budget::Held,
+    error::Fault,
+    front::Client,
+    http1::{Body, CONTINUE, Framing, Method},
+    metrics::Listener,
+    session::Keys,
+    worker::Worker,
+};
+use tokio::{
+    io::AsyncWriteExt,
+    time::{Instant, timeout, timeout_at},
+};
+
+/// Bytes read at once of a large body.
+const BODY_READ: usize = 128 * 1024;
+
+/// A request that is completely here.
+pub(super) struct Incoming {
+    /// Where its bytes end in the client's buffer.
+    pub end: usize,
+    /// It asks for the list of models, which the router answers itself.
+    pub lists_models: bool,
+    /// Keys it can be remembered by.
+    pub keys: Keys,
+    /// The body's share of the budget.
+    pub held: Held,
+}
+
+/// Reads one request.
+pub(super) async fn read(worker: &Worker, client: &mut Client, trace: &mut Trace) -> Result<Incoming, Fault> {
+    client.api = None;
+    client.body.model.clear();
+    let head_end = read_head(worker, client).await?;
+    note_request_id(worker, client, trace);
+    let path = client.head.path(&client.request);
+    let aware = trace.listener == Listener::Aware;
+    let api = if aware && client.head.method() == Method::Post { api_of(path) } else { None };
+    let lists_models = aware && client.head.method() == Method::Get && path == b"/v1/models";
+    client.api = api;
+    let (end, held) = read_body(worker, client, head_end, api).await?;
+    let keys = match api {
+        Some(api) => {
+            let (world, headers) = (&worker.world, &worker.config.headers);
+            Keys::of(world, headers, &client.head, &client.request, &client.body, api, &trace.request_id)
+        }
+        None => Keys::default(),
+    };
+    // Bytes behind the request belong to the next one.
+    client.ahead = client.request.split_off(end);
+    Ok(Incoming { end, lists_models, keys, held })
+}
+
+async fn read_head(worker: &Worker, client: &mut Client) -> Result<usize, Fault> {
+    let limit = worker.config.timeouts.client_head;
+    let arrive = async {
+        loop {
+            if let Some(end) = client.head.parse(&client.request, &worker.head_limits)? {
+                return Ok(end);
+            }
+            match client.read_more(0).await {
+                Ok(n) if n > 0 => {}
+                _ => return Err(Fault::ClientGone),
+            }
+        }
+    };
+    timeout(limit, arrive).await.unwrap_or(Err(Fault::SlowClient(limit)))
+}
+
+/// The id that the request came with, or a new one.
+fn note_request_id(worker: &Worker, client: &Client, trace: &mut Trace) {
+    match client.head.header(&client.request, "x-request-id") {
+        Some(id) if !id.is_empty() => trace.request_id.extend_from_slice(id),
+        _ => {
+            let id = worker.rng.borrow_mut().u128(..);
+            trace.request_id.extend_from_slice(format!("{id:032x}").as_bytes());
+        }
+    }
+}
+
+fn api_of(path: &[u8]) -> Option<Api> {
+    std::str::from_utf8(path).ok().and_then(Api::of_path)
+}
+
+/// Reads the body to its end; feeds it to the reader of its API on the way.
+async fn read_body(
+    worker: &Worker,
+    client: &mut Client,
+    head_end: usize,
+    api: Option<Api>,
+) -> Result<(usize, Held), Fault> {
+    let (limit, mut held) = (worker.config.limits.body, worker.budget.share());
+    let mut body = Body::new(client.head.framing());
+    if let Framing::Length(length) = client.head.framing()
+        && length > limit
+    {
+        client.linger = true;
+        return Err(Fault::TooLarge { limit });
+    }
+    if client.head.expect_continue() && client.request.len() == head_end {
+        client.stream.write_all(CONTINUE).await.map_err(|_| Fault::ClientGone)?;
+    }
+    let prefix = worker.config.prefix;
+    let limits = BodyLimits { block_bytes: prefix.block_bytes, ..BodyLimits::default() };
+    // A reader is a few hundred bytes and grows with the prompt: made only where there is one.
+    let mut reader = api.map(|api| BodyReader::new(api, limits));
+    let mut at = head_end;
+    loop {
+        at += take(&mut body, &client.request[at..], reader.as_mut())?;
+        if body.is_done() {
+            break;
+        }
+        let length = (client.request.len() - head_end) as u64;
+        if length > limit {
+            client.linger = true;
+            return Err(Fault::TooLarge { limit });
+        }
+        if !held.grow_to(length + BODY_READ as u64) {
+            client.linger = true;
+            return Err(Fault::OverBudget);
+        }
+        more(worker, client, &body).await?;
+    }
+    if let Some(reader) = &mut reader {
+        reader.finish_into(&mut client.body)?;
+    }
+    Ok((at, held))
+}
+
+/// Passes what `bytes` has of the body to the reader; returns how much that was.
+fn take(body: &mut Body, bytes: &[u8], mut reader: Option<&mut BodyReader>) -> Result<usize, Fault> {
+    let mut at = 0;
+    while at < bytes.len() && !body.is_done() {
+        let step = body.advance(&bytes[at..])?;
+        if let Some(reader) = reader.as_deref_mut() {
+            // A body that is not JSON is read to its end all the same, so that the connection stays usable;
+            // the reader keeps its first error for `finish_into`.
+            let _ = reader.push(step.payload);
+        }
+        at += step.consumed;
+    }
+    Ok(at)
+}
+
+async fn more(worker: &Worker, client: &mut Client, body: &Body) -> Result<(), Fault> {
+    let limit = worker.config.timeouts.client_body_idle;
+    let want = match body {
+        Body::Length(left) => usize::try_from(*left).map_or(BODY_READ, |left| left.min(BODY_READ)),
+        Body::Chunked(_) | Body::UntilClose => 0,
+    };
+    match timeout_at(Instant::now() + limit, client.read_more(want)).await {
+        Err(_) => Err(Fault::SlowClient(limit)),
+        Ok(Ok(n)) if n > 0 => Ok(()),
+        // An upload that was cut off: the client may still be reading.
+        Ok(Ok(_)) => Err(Fault::Body(warmlane_engine::body::BodyError::Truncated)),
+        Ok(Err(_)) => Err(Fault::ClientGone),
+    }
+}

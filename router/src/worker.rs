@@ -1,0 +1,113 @@
+//! One data-plane thread's own state. Nothing here is shared between threads but what `Arc`s say.
+
+use std::{
+    cell::{Cell, RefCell},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::sync::{mpsc, watch};
+use warmlane_picker::{Chain, Live, Matches};
+
+use crate::{
+    budget::Budget, config::Config, http1::HeadLimits, metrics::ProxyMetrics, upstream::Pool, world::World,
+    world::writer::Update,
+};
+
+/// Bytes a worker reads from an endpoint at once. Bounds what one slow client can hold: see
+/// [`crate::path::relay`].
+pub const READ_SIZE: usize = 64 * 1024;
+
+/// See the module's header.
+pub struct Worker {
+    /// The pool's state and the tables.
+    pub world: Arc<World>,
+    /// Settings.
+    pub config: Arc<Config>,
+    /// Counters.
+    pub metrics: Arc<ProxyMetrics>,
+    /// Allowance for bodies.
+    pub budget: Arc<Budget>,
+    /// Tells the writer about endpoints that cannot be reached.
+    pub updates: mpsc::Sender<Update>,
+    /// True once the process drains.
+    pub draining: watch::Receiver<bool>,
+    /// Limits of heads, from the settings.
+    pub head_limits: HeadLimits,
+    /// Idle connections to endpoints.
+    pub pool: RefCell<Pool>,
+    /// Randomness.
+    pub rng: RefCell<fastrand::Rng>,
+    /// Counts requests for round robin.
+    pub turn: Cell<usize>,
+    /// Buffers of the pick stage.
+    pub scratch: RefCell<Scratch>,
+    /// Where bytes from endpoints land before they go on at once.
+    pub landing: RefCell<Box<[u8]>>,
+}
+
+/// Buffers that every pick of a worker reuses.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    /// The ledger, read.
+    pub live: Vec<Live>,
+    /// The prompt's chain.
+    pub chain: Chain,
+    /// Who holds how much of it.
+    pub matches: Matches,
+}
+
+/// What all workers of a process share.
+#[derive(Clone)]
+pub struct Shared {
+    /// See [`Worker::world`].
+    pub world: Arc<World>,
+    /// See [`Worker::config`].
+    pub config: Arc<Config>,
+    /// See [`Worker::metrics`].
+    pub metrics: Arc<ProxyMetrics>,
+    /// See [`Worker::budget`].
+    pub budget: Arc<Budget>,
+    /// See [`Worker::updates`].
+    pub updates: mpsc::Sender<Update>,
+    /// See [`Worker::draining`].
+    pub draining: watch::Receiver<bool>,
+}
+
+/// How often idle connections to endpoints are looked through.
+pub const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
+
+// === Worker ===
+
+impl Worker {
+    /// A worker over what is shared.
+    pub fn new(shared: Shared) -> Self {
+        let Shared { world, config, metrics, budget, updates, draining } = shared;
+        let limits = config.limits;
+        let head_limits = HeadLimits {
+            head: limits.head,
+            headers: limits.headers,
+            // A body over the limit is refused by the read stage, which can say so in the client's terms.
+            ..HeadLimits::default()
+        };
+        Self {
+            pool: RefCell::new(Pool::new(config.timeouts.upstream_idle)),
+            rng: RefCell::new(fastrand::Rng::new()),
+            turn: Cell::new(fastrand::usize(..)),
+            scratch: RefCell::default(),
+            landing: RefCell::new(vec![0; READ_SIZE].into_boxed_slice()),
+            world,
+            config,
+            metrics,
+            budget,
+            updates,
+            draining,
+            head_limits,
+        }
+    }
+
+    /// Whether the process drains: responses then close their connections.
+    pub fn is_draining(&self) -> bool {
+        *self.draining.borrow()
+    }
+}

@@ -1,0 +1,79 @@
+//! What all threads share: the snapshot, the tables that remember, the ledger.
+//!
+//! One writer ([`writer`]) replaces the snapshot; everybody else reads it. The tables are lock-free hints.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use warmlane_picker::{GroupTable, PinTable, PrefixIndex, Snapshot, Time, chain, group::GroupRule};
+
+use crate::{config::Config, ledger::Ledger};
+
+pub mod writer;
+
+/// Most endpoints a router serves; one more is refused with an error.
+pub const MAX_ENDPOINTS: usize = 4_096;
+
+/// Blocks the prefix index starts with: 16 replicas of 95k KV tokens, at 4 bytes a token and 64 a block.
+const FIRST_INDEX_BLOCKS: usize = 100_000;
+
+/// See the module's header.
+pub struct World {
+    /// The state of the pool.
+    pub snapshot: ArcSwap<Snapshot>,
+    /// The merged answer to `GET /v1/models`; `None` until a replica has said what it serves.
+    pub models: ArcSwapOption<String>,
+    /// What this router has under way.
+    pub ledger: Arc<Ledger>,
+    /// Own history of prompt prefixes. Replaced by a larger one when engines state more capacity.
+    pub index: ArcSwap<PrefixIndex>,
+    /// Session pins.
+    pub pins: PinTable,
+    /// Prefix groups and their pins.
+    pub groups: GroupTable,
+    /// This process's random number: seeds every hash that outsiders could aim at.
+    pub key: u64,
+    epoch: Instant,
+}
+
+// === World ===
+
+impl World {
+    /// An empty world.
+    pub fn new(config: &Config, key: u64) -> Self {
+        let prefix = &config.prefix;
+        let rule = GroupRule {
+            min_blocks: prefix.group_blocks,
+            min_requests: prefix.group_requests,
+            window: prefix.group_window,
+        };
+        Self {
+            snapshot: ArcSwap::default(),
+            models: ArcSwapOption::empty(),
+            ledger: Arc::new(Ledger::new(MAX_ENDPOINTS)),
+            index: ArcSwap::from_pointee(PrefixIndex::new(FIRST_INDEX_BLOCKS, MAX_ENDPOINTS)),
+            pins: PinTable::new(prefix.sessions, prefix.session_lifetime),
+            groups: GroupTable::new(prefix.groups, rule),
+            key,
+            epoch: Instant::now(),
+        }
+    }
+
+    /// Time since the router started: the picker's clock. Monotonic.
+    pub fn now(&self) -> Time {
+        self.epoch.elapsed()
+    }
+
+    /// The picker's time of an instant.
+    pub fn time_of(&self, instant: Instant) -> Time {
+        instant.checked_duration_since(self.epoch).unwrap_or(Duration::ZERO)
+    }
+
+    /// Hash of an outside key (session, adapter) that nobody outside can aim.
+    pub fn hash(&self, key: &[u8]) -> u64 {
+        chain::key(self.key, key)
+    }
+}
