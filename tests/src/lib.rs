@@ -1,1 +1,31 @@
-//! Placeholder
+//! Harness: the whole router in process on port 0, raw engines that record and misbehave, a raw client.
+//!
+//! Everything here blocks and uses threads of its own, so that a test reads as a dialogue and a suite needs no
+//! runtime. Waiting is for a condition ([`eventually`]), never for a time.
+
+#![forbid(unsafe_code)]
+
+pub mod engine;
+pub mod router;
+pub mod wire;
+
+pub use engine::{Behaviour, RawEngine, Seen};
+pub use router::TestRouter;
+pub use wire::{Response, Wire};
+
+use std::time::{Duration, Instant};
+
+/// How long a condition may take on a busy machine before the test fails.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits until `condition` holds.
+///
+/// # Panics
+/// With `what` when it does not come true.
+pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < until, "did not come true: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}

@@ -1,0 +1,319 @@
+//! A raw engine: records the exact bytes of every request and answers as its behaviour says. To its scraper it
+//! looks like an idle vLLM that serves `m` and the adapter `a`.
+
+use std::{
+    io::{Read, Write},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+        mpsc,
+    },
+    thread,
+    time::Duration,
+};
+
+use crate::{PATIENCE, eventually, wire::find};
+
+/// What an engine does with a request that is not its scraper's.
+#[derive(Clone)]
+pub enum Behaviour {
+    /// Sends these bytes.
+    Answer(Vec<u8>),
+    /// Sends these bytes and closes.
+    AnswerAndClose(Vec<u8>),
+    /// Sends these bytes and resets the connection.
+    AnswerAndReset(Vec<u8>),
+    /// Sends the first part, then each further part when the test says so.
+    Parts(Arc<Mutex<mpsc::Receiver<Vec<u8>>>>),
+    /// Reads the request and never answers.
+    Hang,
+    /// Closes before it has read the body.
+    CloseEarly,
+    /// Sends a refusal before it has read the body.
+    RefuseEarly(Vec<u8>),
+    /// Decides per request.
+    Decide(Arc<dyn Fn(&Seen) -> Behaviour + Send + Sync>),
+}
+
+/// One request as it arrived.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// Head, empty line included.
+    pub head: String,
+    /// Body with its framing.
+    pub body: Vec<u8>,
+}
+
+/// See the module's header.
+pub struct RawEngine {
+    address: SocketAddr,
+    state: Arc<State>,
+}
+
+struct State {
+    behaviour: Mutex<Behaviour>,
+    metrics: Mutex<Vec<u8>>,
+    models: Mutex<String>,
+    seen: Mutex<Vec<Seen>>,
+    /// Connections on which a request of the data plane is open.
+    open: AtomicUsize,
+    stopped: AtomicBool,
+}
+
+const IDLE_PAGE: &str = include_str!("../fixtures/metrics/vllm-0.32-metrics-idle.txt");
+
+/// A model list as vLLM words it: base `m`, adapter `a`.
+pub const MODELS: &str = r#"{"object":"list","data":[{"id":"m","object":"model","created":1,"owned_by":"vllm","root":"m","parent":null,"max_model_len":8192},{"id":"a","object":"model","created":1,"owned_by":"vllm","root":"a","parent":"m","max_model_len":8192}]}"#;
+
+// === RawEngine ===
+
+impl RawEngine {
+    /// Starts an engine on a free port.
+    ///
+    /// # Panics
+    /// When loopback has none.
+    pub fn start(behaviour: Behaviour) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+        let address = listener.local_addr().expect("address");
+        let state = Arc::new(State {
+            behaviour: Mutex::new(behaviour),
+            metrics: Mutex::new(IDLE_PAGE.as_bytes().to_vec()),
+            models: Mutex::new(MODELS.to_owned()),
+            seen: Mutex::default(),
+            open: AtomicUsize::new(0),
+            stopped: AtomicBool::new(false),
+        });
+        let shared = state.clone();
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                if shared.stopped.load(SeqCst) {
+                    break;
+                }
+                let state = shared.clone();
+                thread::spawn(move || state.converse(stream));
+            }
+        });
+        Self { address, state }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What the data plane sent it so far.
+    pub fn seen(&self) -> Vec<Seen> {
+        lock(&self.state.seen).clone()
+    }
+
+    /// Waits for the next request beyond the first `count`.
+    pub fn wait_for(&self, count: usize) -> Vec<Seen> {
+        eventually("the engine sees the request", || lock(&self.state.seen).len() >= count);
+        self.seen()
+    }
+
+    /// Requests that are open at it now.
+    pub fn open(&self) -> usize {
+        self.state.open.load(SeqCst)
+    }
+
+    /// Changes what it does from the next request on.
+    pub fn behave(&self, behaviour: Behaviour) {
+        *lock(&self.state.behaviour) = behaviour;
+    }
+
+    /// Changes its metrics page.
+    pub fn metrics(&self, page: &[u8]) {
+        *lock(&self.state.metrics) = page.to_vec();
+    }
+
+    /// Changes its list of models.
+    pub fn models(&self, list: &str) {
+        list.clone_into(&mut lock(&self.state.models));
+    }
+
+    /// Stops listening, as a process that died.
+    pub fn stop(&self) {
+        self.state.stopped.store(true, SeqCst);
+        // Wakes the accept loop.
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
+impl Drop for RawEngine {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+// === State ===
+
+impl State {
+    fn converse(&self, mut stream: TcpStream) {
+        let mut buffer = Vec::new();
+        let _ = stream.set_nodelay(true);
+        while let Some(head) = read_head(&mut stream, &mut buffer) {
+            if self.stopped.load(SeqCst) {
+                return;
+            }
+            if let Some(answer) = self.housekeeping(&head) {
+                if stream.write_all(&answer).is_err() {
+                    return;
+                }
+                continue;
+            }
+            self.open.fetch_add(1, SeqCst);
+            let goes_on = self.serve(&mut stream, &mut buffer, head);
+            self.open.fetch_sub(1, SeqCst);
+            if !goes_on {
+                return;
+            }
+        }
+    }
+
+    fn housekeeping(&self, head: &str) -> Option<Vec<u8>> {
+        // The scraper asks without the header that the data plane always sends.
+        if head.to_ascii_lowercase().contains("x-request-id") {
+            return None;
+        }
+        if head.starts_with("GET /metrics ") {
+            return Some(answer("text/plain", &lock(&self.metrics)));
+        }
+        if head.starts_with("GET /v1/models ") {
+            return Some(answer("application/json", lock(&self.models).as_bytes()));
+        }
+        head.starts_with("GET /health ").then(|| answer("text/plain", b""))
+    }
+
+    /// False when the connection is over.
+    fn serve(&self, stream: &mut TcpStream, buffer: &mut Vec<u8>, head: String) -> bool {
+        let early = lock(&self.behaviour).clone();
+        match early {
+            Behaviour::CloseEarly => return false,
+            Behaviour::RefuseEarly(bytes) => {
+                let _ = stream.write_all(&bytes);
+                // The router must have time to read the refusal before the reset that unread bytes cause.
+                let _ = stream.shutdown(Shutdown::Write);
+                while matches!(stream.read(&mut [0; 4096]), Ok(n) if n > 0) {}
+                return false;
+            }
+            _ => {}
+        }
+        let Some(body) = read_body(stream, buffer, &head) else { return false };
+        let seen = Seen { head, body };
+        lock(&self.seen).push(seen.clone());
+        let mut behaviour = early;
+        while let Behaviour::Decide(decide) = &behaviour {
+            behaviour = decide(&seen);
+        }
+        perform(stream, behaviour)
+    }
+}
+
+fn perform(stream: &mut TcpStream, behaviour: Behaviour) -> bool {
+    match behaviour {
+        Behaviour::Answer(bytes) => stream.write_all(&bytes).is_ok(),
+        Behaviour::AnswerAndClose(bytes) => {
+            let _ = stream.write_all(&bytes);
+            false
+        }
+        Behaviour::AnswerAndReset(bytes) => {
+            let _ = stream.write_all(&bytes);
+            reset(stream);
+            false
+        }
+        Behaviour::Parts(parts) => {
+            let parts = lock(&parts);
+            while let Some(part) = next_part(&parts, stream) {
+                if stream.write_all(&part).is_err() {
+                    return false;
+                }
+            }
+            !peer_gone(stream)
+        }
+        // Until the router gives up.
+        _ => {
+            while matches!(stream.read(&mut [0; 4096]), Ok(n) if n > 0) {}
+            false
+        }
+    }
+}
+
+/// The next part; `None` when the test has no more or the router has gone.
+fn next_part(parts: &mpsc::Receiver<Vec<u8>>, stream: &TcpStream) -> Option<Vec<u8>> {
+    loop {
+        match parts.recv_timeout(Duration::from_millis(5)) {
+            Ok(part) => return Some(part),
+            Err(mpsc::RecvTimeoutError::Disconnected) => return None,
+            Err(mpsc::RecvTimeoutError::Timeout) if peer_gone(stream) => return None,
+            Err(mpsc::RecvTimeoutError::Timeout) => {}
+        }
+    }
+}
+
+fn peer_gone(stream: &TcpStream) -> bool {
+    let _ = stream.set_nonblocking(true);
+    let gone = !matches!(stream.peek(&mut [0; 1]), Err(e) if e.kind() == std::io::ErrorKind::WouldBlock);
+    let _ = stream.set_nonblocking(false);
+    gone
+}
+
+/// Makes the close a reset: bytes that were never read do that.
+fn reset(stream: &TcpStream) {
+    let socket = socket2::SockRef::from(stream);
+    let _ = socket.set_linger(Some(Duration::ZERO));
+}
+
+/// A complete 200 answer.
+pub fn answer(content_type: &str, body: &[u8]) -> Vec<u8> {
+    let length = body.len();
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-type: {content_type}\r\ncontent-length: {length}\r\n\r\n");
+    [head.as_bytes(), body].concat()
+}
+
+fn read_head(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<String> {
+    loop {
+        if let Some(at) = find(buffer, b"\r\n\r\n") {
+            return String::from_utf8(buffer.drain(..at + 4).collect()).ok();
+        }
+        read_more(stream, buffer)?;
+    }
+}
+
+/// The body as sent, by the head's own word.
+fn read_body(stream: &mut TcpStream, buffer: &mut Vec<u8>, head: &str) -> Option<Vec<u8>> {
+    let lower = head.to_ascii_lowercase();
+    let length = lower.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
+    if let Some(length) = length {
+        while buffer.len() < length {
+            read_more(stream, buffer)?;
+        }
+        return Some(buffer.drain(..length).collect());
+    }
+    if !lower.contains("transfer-encoding") {
+        return Some(Vec::new());
+    }
+    loop {
+        if let Some(at) = find(buffer, b"0\r\n\r\n") {
+            return Some(buffer.drain(..at + 5).collect());
+        }
+        read_more(stream, buffer)?;
+    }
+}
+
+fn read_more(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<()> {
+    let mut bytes = vec![0; 256 * 1024];
+    let _ = stream.set_read_timeout(Some(PATIENCE * 6));
+    match stream.read(&mut bytes) {
+        Ok(n) if n > 0 => {
+            buffer.extend_from_slice(&bytes[..n]);
+            Some(())
+        }
+        _ => None,
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

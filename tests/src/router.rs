@@ -1,0 +1,104 @@
+//! The whole router in process.
+
+use std::{net::SocketAddr, sync::Once};
+
+use warmlane_router::{
+    app::{App, Running},
+    config::Config,
+};
+
+use crate::{Wire, eventually};
+
+/// A router on port 0, stopped when dropped.
+pub struct TestRouter {
+    running: Running,
+}
+
+// === TestRouter ===
+
+impl TestRouter {
+    /// Starts a router over endpoints and waits until it holds all of them for ready.
+    pub fn start(endpoints: &[SocketAddr]) -> Self {
+        Self::with(endpoints, |_| {})
+    }
+
+    /// The same with other settings.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn with(endpoints: &[SocketAddr], change: impl FnOnce(&mut Config)) -> Self {
+        let router = Self::unready(endpoints, change);
+        let count = endpoints.len();
+        eventually("all endpoints are ready", || router.ready_endpoints() == count);
+        router
+    }
+
+    /// The same without waiting for endpoints.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn unready(endpoints: &[SocketAddr], change: impl FnOnce(&mut Config)) -> Self {
+        static LOGGING: Once = Once::new();
+        LOGGING.call_once(|| {
+            let filter = std::env::var("WARMLANE_TEST_LOG").unwrap_or_else(|_| "error".to_owned());
+            let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
+        });
+        let mut config = Config::for_endpoints(endpoints.iter().map(ToString::to_string).collect());
+        config.workers = 2;
+        change(&mut config);
+        Self { running: App::start(config).expect("router starts") }
+    }
+
+    /// A connection to the aware listener.
+    pub fn aware(&self) -> Wire {
+        Wire::connect(self.running.listening.aware)
+    }
+
+    /// A connection to the plain listener.
+    pub fn plain(&self) -> Wire {
+        Wire::connect(self.running.listening.plain)
+    }
+
+    /// A connection to the admin port.
+    pub fn admin(&self) -> Wire {
+        Wire::connect(self.running.listening.admin)
+    }
+
+    /// A connection to the metrics port.
+    pub fn metrics(&self) -> Wire {
+        Wire::connect(self.running.listening.metrics)
+    }
+
+    /// The addresses.
+    pub fn listening(&self) -> warmlane_router::config::Listen {
+        self.running.listening
+    }
+
+    /// `/debug/endpoints`.
+    pub fn endpoints(&self) -> Vec<serde_json::Value> {
+        let page = self.admin().get("/debug/endpoints").json();
+        page["endpoints"].as_array().cloned().unwrap_or_default()
+    }
+
+    /// Requests the router holds for open at all endpoints together.
+    pub fn in_flight(&self) -> u64 {
+        self.endpoints().iter().filter_map(|e| e["in_flight"].as_u64()).sum()
+    }
+
+    /// Endpoints it holds for ready.
+    pub fn ready_endpoints(&self) -> usize {
+        self.endpoints().iter().filter(|e| e["ready"] == true).count()
+    }
+
+    /// The value of a metric line that starts with `series`; 0 when there is none.
+    pub fn metric(&self, series: &str) -> f64 {
+        let page = self.metrics().get("/metrics").text();
+        let line = page.lines().find(|line| line.starts_with(series));
+        line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or(0.0)
+    }
+
+    /// Drains it: see [`Running::drain`].
+    pub fn drain(self) {
+        self.running.drain();
+    }
+}
