@@ -1,0 +1,107 @@
+//! The two small HTTP servers for people and monitoring: metrics port and admin port. No request of a user
+//! passes here.
+//!
+//! Bounds: connections per port, time for a request's head, time for an answer, no request body read.
+
+use std::{convert::Infallible, io, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+
+use crate::{metrics::Metrics, world::World};
+
+mod endpoints;
+mod pages;
+
+/// Connections per port; further ones wait to be accepted.
+const MAX_CONNECTIONS: usize = 64;
+/// A request's head must come within this time, also on a kept connection.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+/// A connection is closed after this long, whatever it does.
+const CONNECTION_LIFETIME: Duration = Duration::from_secs(600);
+/// Wait after a failed accept: out of file descriptors, mostly.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Largest head.
+const MAX_HEAD_BYTES: usize = 16 << 10;
+
+/// What the pages show.
+#[derive(Clone)]
+pub struct Sources {
+    /// The pool's state.
+    pub world: Arc<World>,
+    /// The settings, as text with the source of each.
+    pub config_text: Arc<str>,
+    /// The counters.
+    pub metrics: Arc<Metrics>,
+    /// True once the process drains.
+    pub draining: watch::Receiver<bool>,
+}
+
+/// Which port was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Port {
+    /// `/metrics`, `/healthz`, `/readyz`: for the cluster.
+    Metrics,
+    /// `/debug/*`, `/healthz`, `/readyz`: for people on the machine.
+    Admin,
+}
+
+/// A bound port.
+pub struct Server {
+    listener: TcpListener,
+    port: Port,
+    sources: Sources,
+}
+
+// === Server ===
+
+impl Server {
+    /// Serves a bound, non-blocking listener.
+    ///
+    /// # Errors
+    /// When the runtime refuses the socket.
+    pub fn new(listener: std::net::TcpListener, port: Port, sources: Sources) -> io::Result<Self> {
+        Ok(Self { listener: TcpListener::from_std(listener)?, port, sources })
+    }
+
+    /// Serves until it is dropped; its connections end with it.
+    pub async fn run(self) {
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                accepted = self.listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
+                    Ok((stream, _)) => {
+                        connections.spawn(serve(stream, self.port, self.sources.clone()));
+                    }
+                    Err(error) => {
+                        tracing::warn!(port = ?self.port, "cannot accept a connection: {error}");
+                        sleep(ACCEPT_PAUSE).await;
+                    }
+                },
+                Some(_) = connections.join_next() => {}
+            }
+        }
+    }
+}
+
+async fn serve(stream: TcpStream, port: Port, sources: Sources) {
+    let service = service_fn(move |request: Request<Incoming>| {
+        let response = pages::answer(port, &request, &sources);
+        async { Ok::<Response<Full<Bytes>>, Infallible>(response) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(MAX_HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), service);
+    // A client that breaks off is no event.
+    let _ = timeout(CONNECTION_LIFETIME, connection).await;
+}

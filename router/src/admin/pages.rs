@@ -1,0 +1,76 @@
+//! Which path shows what.
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{
+    Method, Request, Response, StatusCode,
+    header::{ALLOW, CONTENT_TYPE, HeaderValue},
+};
+use serde_json::json;
+
+use super::{Port, Sources, endpoints};
+use crate::metrics;
+
+type Answer = Response<Full<Bytes>>;
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const JSON: &str = "application/json";
+
+const METRICS_PATHS: &[&str] = &["/metrics", "/healthz", "/readyz"];
+const ADMIN_PATHS: &[&str] = &["/healthz", "/readyz", "/debug/endpoints", "/debug/config"];
+
+/// The answer to a request.
+pub(super) fn answer<B>(port: Port, request: &Request<B>, sources: &Sources) -> Answer {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let mut refused = page(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET is served here\n".to_owned());
+        refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return refused;
+    }
+    match (port, request.uri().path()) {
+        (_, "/healthz") => page(StatusCode::OK, TEXT, "ok\n".to_owned()),
+        (_, "/readyz") => readiness(sources),
+        (Port::Metrics, "/metrics") => metrics(sources),
+        (Port::Admin, "/debug/endpoints") => page(StatusCode::OK, JSON, endpoints::show(&sources.world)),
+        (Port::Admin, "/debug/config") => page(StatusCode::OK, TEXT, sources.config_text.to_string()),
+        (port, path) => unknown(port, path),
+    }
+}
+
+/// 200 while new requests can be served, else 503 with the reason.
+fn readiness(sources: &Sources) -> Answer {
+    let refused = |reason: String| page(StatusCode::SERVICE_UNAVAILABLE, TEXT, reason + "\n");
+    if *sources.draining.borrow() {
+        return refused("draining: the router is stopping".to_owned());
+    }
+    let snapshot = sources.world.snapshot.load();
+    let all = snapshot.endpoints();
+    match all.iter().filter(|endpoint| endpoint.ready).count() {
+        0 => refused(endpoints::why_none_is_ready(all)),
+        ready => page(StatusCode::OK, TEXT, format!("ok: {ready} of {} replicas ready\n", all.len())),
+    }
+}
+
+fn metrics(sources: &Sources) -> Answer {
+    match sources.metrics.render() {
+        Ok(text) => page(StatusCode::OK, metrics::CONTENT_TYPE, text),
+        Err(error) => {
+            page(StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("cannot write the page: {error}\n"))
+        }
+    }
+}
+
+fn unknown(port: Port, path: &str) -> Answer {
+    let paths = match port {
+        Port::Metrics => METRICS_PATHS,
+        Port::Admin => ADMIN_PATHS,
+    };
+    let error = json!({ "error": { "message": format!("nothing at {path}"), "paths": paths } });
+    page(StatusCode::NOT_FOUND, JSON, format!("{error}\n"))
+}
+
+fn page(status: StatusCode, kind: &'static str, text: String) -> Answer {
+    let mut answer = Response::new(Full::new(Bytes::from(text)));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    answer
+}

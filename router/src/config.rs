@@ -1,0 +1,181 @@
+//! Everything that can be set, parsed once into a checked, immutable value.
+//!
+//! Sources, later ones winning: defaults, the TOML file, environment `WARMLANE_…`, flags. Static settings
+//! only: what changes while the router runs lives in [`crate::world`].
+
+use std::{net::SocketAddr, time::Duration};
+
+use warmlane_picker::{Criticality, PlainPolicy, Profile};
+
+mod default;
+
+/// The checked configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `host:port` of each replica.
+    pub endpoints: Vec<String>,
+    /// Address of each listener.
+    pub listen: Listen,
+    /// How the plain listener spreads requests.
+    pub plain_policy: PlainPolicy,
+    /// How the aware listener weighs: strategy, weights, thresholds.
+    pub profile: Profile,
+    /// What to do with a model name that no replica lists.
+    pub unknown_model: UnknownModel,
+    /// Named models: criticality and weighted targets.
+    pub models: Vec<ModelRule>,
+    /// Byte limits.
+    pub limits: Limits,
+    /// Time limits.
+    pub timeouts: Timeouts,
+    /// Headers and cookies that carry meaning.
+    pub headers: Headers,
+    /// Prefix reuse.
+    pub prefix: Prefix,
+    /// How often engines are read.
+    pub scrape: Scrape,
+    /// Data-plane threads; one per core unless set.
+    pub workers: usize,
+    /// What is written about requests and how.
+    pub log: Log,
+}
+
+/// Listener addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// Plain HTTP: no inference awareness. 127.0.0.1:8080.
+    pub plain: SocketAddr,
+    /// Inference-aware HTTP. 127.0.0.1:8081.
+    pub aware: SocketAddr,
+    /// `/metrics`, `/healthz`, `/readyz`. 127.0.0.1:9090.
+    pub metrics: SocketAddr,
+    /// `/debug/*`. 127.0.0.1:9091.
+    pub admin: SocketAddr,
+}
+
+/// What to do with a model name that no replica lists.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UnknownModel {
+    /// Answer 404 with the names that are served, once every ready replica's list is known and fresh.
+    #[default]
+    NotFound,
+    /// Send it to any replica.
+    Pass,
+}
+
+/// A model name with its own importance and targets.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelRule {
+    /// The name clients use.
+    pub name: String,
+    /// Its importance.
+    pub criticality: Criticality,
+    /// Names to send instead, each with a weight above 0; empty: the name itself.
+    pub targets: Vec<Target>,
+}
+
+/// One weighted target of a model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Model or adapter name as replicas list it.
+    pub name: String,
+    /// Share relative to the other targets.
+    pub weight: u32,
+}
+
+/// Byte limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest request body that is read for routing; beyond it 413. 64 MiB.
+    pub body: u64,
+    /// Bytes of bodies held in memory by the whole process; beyond it 503. 1 GiB.
+    pub body_budget: u64,
+    /// Largest request or response head. 64 KiB.
+    pub head: usize,
+    /// Most headers in a head. 128.
+    pub headers: usize,
+    /// Most client connections at once. 16,384.
+    pub connections: usize,
+}
+
+/// Time limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// From the end of the request to the end of its response. 1 h.
+    pub request: Duration,
+    /// Silence between two parts of a response that has begun. 5 min.
+    pub stream_idle: Duration,
+    /// Connecting to a replica. 2 s.
+    pub connect: Duration,
+    /// A client's request, from its first byte to its last. Head: 10 s.
+    pub client_head: Duration,
+    /// Silence within a request body. 30 s.
+    pub client_body_idle: Duration,
+    /// Idle client connection between requests. 75 s.
+    pub client_idle: Duration,
+    /// Idle connection to a replica; engines close theirs after 5 s. 3 s.
+    pub upstream_idle: Duration,
+    /// From SIGTERM until open requests are cut. 30 s.
+    pub drain: Duration,
+}
+
+/// Headers and cookies that carry meaning.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Headers {
+    /// Add `x-warmlane-endpoint` to responses. True.
+    pub endpoint: bool,
+    /// Headers that declare a session, first match wins, lower case. `x-session-id`.
+    pub session: Vec<String>,
+    /// Set the cookie `warmlane-session` for clients that declare no session. False.
+    pub set_session_cookie: bool,
+}
+
+/// Prefix reuse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prefix {
+    /// Bytes per text block. 64.
+    pub block_bytes: u32,
+    /// Most bytes of the prefix index; it starts smaller and grows with the KV capacity that engines state.
+    /// 256 MiB.
+    pub index_bytes: u64,
+    /// Sessions remembered. 65,536.
+    pub sessions: usize,
+    /// A session idle longer is forgotten. 30 min.
+    pub session_lifetime: Duration,
+    /// Prefix groups remembered. 1,024.
+    pub groups: usize,
+    /// Shortest shared prefix that makes a group, in blocks. 16.
+    pub group_blocks: usize,
+    /// Requests within [`Prefix::group_window`] that make a group. 8.
+    pub group_requests: u16,
+    /// See [`Prefix::group_requests`]. 60 s.
+    pub group_window: Duration,
+}
+
+/// How often engines are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scrape {
+    /// Shortest time between two readings of one engine. 50 ms.
+    pub min_interval: Duration,
+    /// Longest, when nothing moves. 1 s.
+    pub max_interval: Duration,
+    /// A reading that takes longer is given up. 2 s.
+    pub timeout: Duration,
+}
+
+/// What is written about requests and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// `tracing` filter directives. `info`.
+    pub level: String,
+    /// One JSON object per line instead of text.
+    pub json: bool,
+    /// One line per request. False by default: at thousands of requests a second it costs more than routing.
+    pub access: bool,
+}
+
+impl std::fmt::Display for Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{self:#?}")
+    }
+}

@@ -1,0 +1,116 @@
+//! The values that hold where nobody set anything, and the configuration that tests start from.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    num::NonZero,
+    thread,
+    time::Duration,
+};
+
+use warmlane_picker::{PlainPolicy, Profile};
+
+use super::{Config, Headers, Limits, Listen, Log, Prefix, Scrape, Timeouts, UnknownModel};
+
+const MIB: u64 = 1 << 20;
+const MINUTE: u64 = 60;
+
+// === Config ===
+
+impl Config {
+    /// Defaults for these replicas, with every listener on a free port of 127.0.0.1 and one data-plane thread:
+    /// what a test starts from.
+    pub fn for_endpoints(endpoints: Vec<String>) -> Self {
+        let listen = Listen { plain: local(0), aware: local(0), metrics: local(0), admin: local(0) };
+        Self { endpoints, listen, workers: 1, ..Self::default() }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            endpoints: Vec::new(),
+            listen: Listen::default(),
+            plain_policy: PlainPolicy::default(),
+            profile: Profile::default(),
+            unknown_model: UnknownModel::default(),
+            models: Vec::new(),
+            limits: Limits::default(),
+            timeouts: Timeouts::default(),
+            headers: Headers::default(),
+            prefix: Prefix::default(),
+            scrape: Scrape::default(),
+            workers: thread::available_parallelism().map_or(1, NonZero::get),
+            log: Log::default(),
+        }
+    }
+}
+
+const fn local(port: u16) -> SocketAddr {
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), port)
+}
+
+// === Sections ===
+
+impl Default for Listen {
+    fn default() -> Self {
+        Self { plain: local(8080), aware: local(8081), metrics: local(9090), admin: local(9091) }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { body: 64 * MIB, body_budget: 1_024 * MIB, head: 64 * 1_024, headers: 128, connections: 16_384 }
+    }
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            request: Duration::from_secs(60 * MINUTE),
+            stream_idle: Duration::from_secs(5 * MINUTE),
+            connect: Duration::from_secs(2),
+            client_head: Duration::from_secs(10),
+            client_body_idle: Duration::from_secs(30),
+            client_idle: Duration::from_secs(75),
+            upstream_idle: Duration::from_secs(3),
+            drain: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Default for Headers {
+    fn default() -> Self {
+        Self { endpoint: true, session: vec!["x-session-id".to_owned()], set_session_cookie: false }
+    }
+}
+
+impl Default for Prefix {
+    fn default() -> Self {
+        Self {
+            block_bytes: 64,
+            index_bytes: 256 * MIB,
+            sessions: 65_536,
+            session_lifetime: Duration::from_secs(30 * MINUTE),
+            groups: 1_024,
+            group_blocks: 16,
+            group_requests: 8,
+            group_window: Duration::from_secs(MINUTE),
+        }
+    }
+}
+
+impl Default for Scrape {
+    fn default() -> Self {
+        Self {
+            min_interval: Duration::from_millis(50),
+            max_interval: Duration::from_secs(1),
+            timeout: Duration::from_secs(2),
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: "info".to_owned(), json: false, access: false }
+    }
+}

@@ -1,0 +1,160 @@
+//! The control plane, on a thread and runtime of its own: the writer of the snapshot, a reader per engine, the
+//! metrics and admin ports.
+//!
+//! The data plane never waits for it: it reads what the writer published last.
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    thread::{self, JoinHandle},
+};
+
+use tokio::{
+    runtime::{Builder, Runtime},
+    sync::{mpsc, oneshot, watch},
+    task::JoinSet,
+};
+
+use crate::{
+    admin::{Port, Server, Sources},
+    config::Config,
+    metrics::Metrics,
+    scrape::{self, Scraping},
+    world::{
+        World,
+        writer::{Update, Writer},
+    },
+};
+
+/// What the control plane works with.
+pub struct Inputs {
+    /// What it writes.
+    pub world: Arc<World>,
+    /// Settings.
+    pub config: Arc<Config>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// True once the process drains: `/readyz` then says 503.
+    pub draining: watch::Receiver<bool>,
+}
+
+/// The running control plane. Dropping it stops all of it and waits for its thread.
+#[derive(Debug)]
+pub struct Control {
+    metrics: SocketAddr,
+    admin: SocketAddr,
+    updates: mpsc::Sender<Update>,
+    /// Dropped to stop the thread.
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Why the control plane cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// A port cannot be served.
+    #[error("cannot listen on {address} (--{flag}): is another process, or another router, using the port?")]
+    Port {
+        /// The flag that names the address.
+        flag: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// No thread or runtime for it.
+    #[error("cannot start the control thread: is the process limit (ulimit -u) or memory used up?")]
+    Thread(#[from] io::Error),
+}
+
+// === Control ===
+
+impl Control {
+    /// Starts everything. When this returns, the first snapshot is published and both ports are bound.
+    ///
+    /// # Errors
+    /// When a port cannot be bound or the thread not started.
+    pub fn start(inputs: Inputs) -> Result<Self, ControlError> {
+        let Inputs { world, config, metrics, draining } = inputs;
+        let (metrics_port, metrics_address) = bind("metrics", config.listen.metrics)?;
+        let (admin_port, admin_address) = bind("admin", config.listen.admin)?;
+        let (writer, updates) = Writer::new(world.clone(), &config);
+        let config_text = config.to_string().into();
+        let sources = Sources { world: world.clone(), config_text, metrics: metrics.clone(), draining };
+        let scraping = Scraping { world, config, metrics: metrics.scraping(), updates: updates.clone() };
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let work = move || {
+            let mut tasks = JoinSet::new();
+            runtime.block_on(async {
+                tasks.spawn(writer.run());
+                scrape::spawn(&scraping, &mut tasks);
+                serve(&mut tasks, metrics_port, Port::Metrics, &sources);
+                serve(&mut tasks, admin_port, Port::Admin, &sources);
+                // Ends when the sender is dropped.
+                let _ = stopped.await;
+            });
+            drop(tasks);
+            leave(runtime);
+        };
+        let thread = thread::Builder::new().name("control".to_owned()).spawn(work)?;
+        Ok(Self {
+            metrics: metrics_address,
+            admin: admin_address,
+            updates,
+            stop: Some(stop),
+            thread: Some(thread),
+        })
+    }
+
+    /// Where the metrics port is bound.
+    pub fn metrics_address(&self) -> SocketAddr {
+        self.metrics
+    }
+
+    /// Where the admin port is bound.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// For what the data plane learns about endpoints.
+    pub fn updates(&self) -> mpsc::Sender<Update> {
+        self.updates.clone()
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        self.stop = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the control thread panicked");
+        }
+    }
+}
+
+fn bind(flag: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), ControlError> {
+    let open = || {
+        let listener = TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        let bound = listener.local_addr()?;
+        Ok((listener, bound))
+    };
+    open().map_err(|source| ControlError::Port { flag, address, source })
+}
+
+fn serve(tasks: &mut JoinSet<()>, listener: TcpListener, port: Port, sources: &Sources) {
+    match Server::new(listener, port, sources.clone()) {
+        Ok(server) => {
+            tasks.spawn(server.run());
+        }
+        Err(error) => tracing::error!(?port, "cannot serve this port: {error}"),
+    }
+}
+
+/// Name lookups run on threads that cannot be stopped: they must not hold the process back.
+fn leave(runtime: Runtime) {
+    runtime.shutdown_background();
+}

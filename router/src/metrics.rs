@@ -1,0 +1,80 @@
+//! What the router counts and shows on `/metrics`. One struct per subsystem; label values are enums.
+//!
+//! The data plane counts into plain atomics that are all made at start: counting takes no lock, looks nothing
+//! up and allocates nothing. Pages are OpenMetrics text, written by `prometheus-client` from those atomics.
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use prometheus_client::{encoding::text, registry::Registry};
+
+use crate::world::World;
+
+mod build;
+mod cells;
+mod durations;
+mod labels;
+mod page;
+mod pool;
+mod proxy;
+mod scraping;
+
+pub use cells::{Counts, Label};
+pub use durations::Durations;
+pub use labels::{ErrorReason, Listener, RetryReason, ScrapeOutcome};
+pub use proxy::{Connected, ProxyMetrics};
+pub use scraping::ScrapeMetrics;
+
+/// Media type of a page.
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Everything that is counted.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    proxy: Arc<ProxyMetrics>,
+    scraping: Arc<ScrapeMetrics>,
+}
+
+// === Metrics ===
+
+impl Metrics {
+    /// Counters at zero, and gauges that look at `world` when a page is asked for.
+    pub fn new(world: &Arc<World>) -> Self {
+        let proxy = Arc::new(ProxyMetrics::new());
+        let scraping = Arc::new(ScrapeMetrics::new());
+        let mut registry = Registry::with_prefix("warmlane");
+        registry.register_collector(Box::new(build::Build::new(Instant::now())));
+        registry.register_collector(Box::new(proxy.clone()));
+        registry.register_collector(Box::new(scraping.clone()));
+        registry.register_collector(Box::new(pool::Pool::new(world.clone())));
+        Self { registry, proxy, scraping }
+    }
+
+    /// What the data plane counts.
+    pub fn proxy(&self) -> Arc<ProxyMetrics> {
+        self.proxy.clone()
+    }
+
+    /// What the engine readers count.
+    pub fn scraping(&self) -> Arc<ScrapeMetrics> {
+        self.scraping.clone()
+    }
+
+    /// The page.
+    ///
+    /// # Errors
+    /// Only when a collector fails to format, which none of ours does.
+    pub fn render(&self) -> Result<String, fmt::Error> {
+        let mut page = String::with_capacity(16 << 10);
+        text::encode(&mut page, &self.registry)?;
+        Ok(page)
+    }
+}
+
+fn seconds(duration: Duration) -> f64 {
+    duration.as_secs_f64()
+}

@@ -1,0 +1,90 @@
+//! A histogram of durations without a lock: one atomic per bucket and one for the sum.
+//!
+//! Observing is two additions. A page that is written meanwhile may miss the newest observation in one of the
+//! two, never more.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
+
+/// Upper bounds in microseconds: from a pick of a few to a stream of ten minutes.
+const BOUNDS: [u64; 24] = [
+    5,
+    10,
+    25,
+    50,
+    100,
+    250,
+    500,
+    1_000,
+    2_500,
+    5_000,
+    10_000,
+    25_000,
+    50_000,
+    100_000,
+    250_000,
+    500_000,
+    1_000_000,
+    2_500_000,
+    5_000_000,
+    10_000_000,
+    30_000_000,
+    60_000_000,
+    300_000_000,
+    600_000_000,
+];
+
+/// See the module's header.
+#[derive(Debug, Default)]
+pub struct Durations {
+    /// The last one is beyond every bound.
+    buckets: [AtomicU64; BOUNDS.len() + 1],
+    nanos: AtomicU64,
+}
+
+// === Durations ===
+
+impl Durations {
+    /// Adds one observation.
+    #[inline]
+    pub fn observe(&self, duration: Duration) {
+        let micros = u64::try_from(duration.as_nanos().div_ceil(1_000)).unwrap_or(u64::MAX);
+        let bucket = BOUNDS.partition_point(|bound| *bound < micros);
+        self.buckets[bucket].fetch_add(1, Relaxed);
+        self.nanos.fetch_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    /// Number of observations.
+    pub fn count(&self) -> u64 {
+        self.buckets.iter().map(|bucket| bucket.load(Relaxed)).sum()
+    }
+
+    /// Sum in seconds, count, and the buckets as upper bound in seconds and number within.
+    pub(super) fn read(&self) -> (f64, u64, Vec<(f64, u64)>) {
+        let bounds = BOUNDS.iter().map(|micros| *micros as f64 / 1e6).chain([f64::MAX]);
+        let buckets: Vec<(f64, u64)> = bounds.zip(self.buckets.iter().map(|b| b.load(Relaxed))).collect();
+        let count = buckets.iter().map(|(_, n)| n).sum();
+        (self.nanos.load(Relaxed) as f64 / 1e9, count, buckets)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_observation_counts_in_the_first_bucket_that_holds_it() {
+        let durations = Durations::default();
+        durations.observe(Duration::from_micros(5));
+        durations.observe(Duration::from_nanos(5_001));
+        durations.observe(Duration::from_secs(3_600));
+        let (sum, count, buckets) = durations.read();
+        assert_eq!(count, 3);
+        assert_eq!(buckets[0], (5e-6, 1), "the bound itself belongs to the bucket");
+        assert_eq!(buckets[1], (1e-5, 1));
+        assert_eq!(buckets[24], (f64::MAX, 1), "beyond every bound");
+        assert!((sum - 3_600.000_010_001).abs() < 1e-9, "{sum}");
+    }
+}

@@ -1,0 +1,171 @@
+//! The label values.
+
+use warmlane_picker::{PlainPolicy, Strategy};
+
+use super::Label;
+use crate::stage::Stage;
+
+/// Declares an enum of label values with its names.
+macro_rules! labels {
+    ($(#[$doc:meta])* $enum:ident { $($(#[$value_doc:meta])* $value:ident = $name:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum $enum {
+            $($(#[$value_doc])* $value,)*
+        }
+
+        impl Label for $enum {
+            const ALL: &'static [Self] = &[$(Self::$value),*];
+
+            fn index(self) -> usize {
+                self as usize
+            }
+
+            fn name(self) -> &'static str {
+                match self {
+                    $(Self::$value => $name,)*
+                }
+            }
+        }
+    };
+}
+
+labels! {
+    /// Where a request came in.
+    Listener {
+        /// No inference awareness.
+        Plain = "plain",
+        /// The picker decides.
+        Aware = "aware",
+    }
+}
+
+labels! {
+    /// Why the router answered a request itself, or cut its response.
+    ErrorReason {
+        /// The client's bytes are not a request.
+        Framing = "framing",
+        /// The body cannot be routed.
+        Body = "body",
+        /// The body is over the limit.
+        TooLarge = "too_large",
+        /// The process holds as many body bytes as it may.
+        OverBudget = "over_budget",
+        /// The request did not come in time.
+        SlowClient = "slow_client",
+        /// No replica lists the model.
+        UnknownModel = "unknown_model",
+        /// The pool is empty, or every replica is down, asleep or failed.
+        NoEndpoint = "no_endpoint",
+        /// Sheddable, and every replica is saturated.
+        Shed = "shed",
+        /// Neither the chosen replica nor a fallback answered.
+        Upstream = "upstream",
+        /// No response began in time.
+        Timeout = "timeout",
+        /// The client closed its connection before it was answered.
+        ClientGone = "client_gone",
+        /// The replica broke off in the middle of its response.
+        ResponseCut = "response_cut",
+        /// A response that had begun fell silent.
+        StreamIdle = "stream_idle",
+        /// The router stopped before the response ended.
+        Draining = "draining",
+    }
+}
+
+labels! {
+    /// Why a request was sent once more.
+    RetryReason {
+        /// The replica could not be connected to.
+        Connect = "connect",
+        /// Connecting took too long.
+        ConnectTimeout = "connect_timeout",
+        /// The connection broke before an answer.
+        Broken = "broken",
+        /// The replica closed the connection without an answer.
+        Closed = "closed",
+        /// A pooled connection turned out to be closed.
+        StaleConnection = "stale_connection",
+        /// A 5xx answer before anything was passed on.
+        ServerError = "server_error",
+    }
+}
+
+labels! {
+    /// How reading an engine's page ended.
+    ScrapeOutcome {
+        /// A page of an engine.
+        Ok = "ok",
+        /// No connection.
+        Connect = "connect",
+        /// No answer in time.
+        Timeout = "timeout",
+        /// Closed before the end of the page.
+        Closed = "closed",
+        /// A status other than 200.
+        Status = "status",
+        /// The page is larger than any engine's.
+        TooLarge = "too_large",
+        /// Not the page of an engine we know.
+        Garbage = "garbage",
+    }
+}
+
+// === Label for enums defined elsewhere ===
+
+impl Label for Stage {
+    const ALL: &'static [Self] = &Self::ALL;
+
+    fn index(self) -> usize {
+        self as usize
+    }
+
+    fn name(self) -> &'static str {
+        Self::name(self)
+    }
+}
+
+impl Label for Strategy {
+    const ALL: &'static [Self] = &[Self::Default, Self::PrefixCache];
+
+    fn index(self) -> usize {
+        self as usize
+    }
+
+    fn name(self) -> &'static str {
+        Self::name(self)
+    }
+}
+
+impl Label for PlainPolicy {
+    const ALL: &'static [Self] = &[Self::Random, Self::RoundRobin, Self::LeastRequest];
+
+    fn index(self) -> usize {
+        self as usize
+    }
+
+    fn name(self) -> &'static str {
+        Self::name(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn agrees<L: Label>() {
+        assert!(L::ALL.iter().enumerate().all(|(at, label)| label.index() == at));
+    }
+
+    #[test]
+    fn every_label_is_at_its_own_index() {
+        agrees::<Listener>();
+        agrees::<ErrorReason>();
+        agrees::<RetryReason>();
+        agrees::<ScrapeOutcome>();
+        agrees::<Stage>();
+        agrees::<Strategy>();
+        agrees::<PlainPolicy>();
+    }
+}

@@ -1,0 +1,181 @@
+//! What the data plane counts.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
+use warmlane_picker::Strategy;
+
+use super::{Counts, Durations, ErrorReason, Label, Listener, RetryReason, page::Page};
+use crate::stage::Stage;
+
+/// Statuses 100 to 599 have a counter each; what is outside counts as 599.
+const FIRST_STATUS: u16 = 100;
+const STATUSES: usize = 500;
+
+/// See the module's header.
+#[derive(Debug)]
+pub struct ProxyMetrics {
+    /// By listener, then status.
+    requests: [Box<[AtomicU64]>; 2],
+    /// By listener.
+    errors: [Counts<ErrorReason>; 2],
+    stages: [Durations; Stage::ALL.len()],
+    retries: Counts<RetryReason>,
+    aborts: AtomicU64,
+    shed: AtomicU64,
+    picks: Counts<Strategy>,
+    lookups: AtomicU64,
+    prompt_tokens: AtomicU64,
+    matched_tokens: AtomicU64,
+    /// By listener.
+    connections: [AtomicU64; 2],
+}
+
+/// An open client connection. Dropping it takes it off the gauge.
+#[derive(Debug)]
+pub struct Connected {
+    metrics: Arc<ProxyMetrics>,
+    listener: Listener,
+}
+
+// === ProxyMetrics ===
+
+impl ProxyMetrics {
+    pub(super) fn new() -> Self {
+        Self {
+            requests: [zeros(STATUSES), zeros(STATUSES)],
+            errors: [Counts::new(), Counts::new()],
+            stages: Default::default(),
+            retries: Counts::new(),
+            aborts: AtomicU64::new(0),
+            shed: AtomicU64::new(0),
+            picks: Counts::new(),
+            lookups: AtomicU64::new(0),
+            prompt_tokens: AtomicU64::new(0),
+            matched_tokens: AtomicU64::new(0),
+            connections: Default::default(),
+        }
+    }
+
+    /// A request got its response, by whoever gave it.
+    #[inline]
+    pub fn request_done(&self, listener: Listener, status: u16) {
+        let at = usize::from(status.saturating_sub(FIRST_STATUS)).min(STATUSES - 1);
+        self.requests[listener.index()][at].fetch_add(1, Relaxed);
+    }
+
+    /// A stage took this long.
+    #[inline]
+    pub fn stage(&self, stage: Stage, took: Duration) {
+        self.stages[stage.index()].observe(took);
+    }
+
+    /// The router answered an error itself, or cut a response.
+    pub fn error(&self, listener: Listener, reason: ErrorReason) {
+        self.errors[listener.index()].add(reason);
+    }
+
+    /// A request was sent once more.
+    pub fn retry(&self, reason: RetryReason) {
+        self.retries.add(reason);
+    }
+
+    /// A client went away before its response ended.
+    pub fn aborted(&self) {
+        self.aborts.fetch_add(1, Relaxed);
+    }
+
+    /// A request was shed.
+    pub fn shed(&self) {
+        self.shed.fetch_add(1, Relaxed);
+    }
+
+    /// The picker chose an endpoint that is believed to hold `matched` of the prompt's tokens.
+    #[inline]
+    pub fn picked(&self, strategy: Strategy, matched: u64, prompt: u64) {
+        self.picks.add(strategy);
+        self.prompt_tokens.fetch_add(prompt, Relaxed);
+        if strategy.needs_prefix() {
+            self.lookups.fetch_add(1, Relaxed);
+            self.matched_tokens.fetch_add(matched, Relaxed);
+        }
+    }
+
+    /// A client connected; counted until the guard is dropped.
+    pub fn connected(self: &Arc<Self>, listener: Listener) -> Connected {
+        self.connections[listener.index()].fetch_add(1, Relaxed);
+        Connected { metrics: self.clone(), listener }
+    }
+
+    fn requests(&self) -> impl Iterator<Item = (Listener, u16, u64)> {
+        Listener::ALL.iter().flat_map(|listener| {
+            let cells = self.requests[listener.index()].iter().map(|cell| cell.load(Relaxed));
+            let numbered = (FIRST_STATUS..).zip(cells).filter(|(_, count)| *count > 0);
+            numbered.map(|(status, count)| (*listener, status, count))
+        })
+    }
+}
+
+fn zeros(count: usize) -> Box<[AtomicU64]> {
+    (0..count).map(|_| AtomicU64::new(0)).collect()
+}
+
+impl Collector for ProxyMetrics {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let page = &mut Page(encoder);
+        self.encode_requests(page)?;
+        let stages = Stage::ALL.iter().map(|stage| ([("stage", stage.name())], &self.stages[stage.index()]));
+        page.histograms("stage_duration_seconds", "Time a request spent in each stage", stages)?;
+        let retries = self.retries.rows().map(|(reason, n)| ([("reason", reason)], n));
+        page.counters("retries", "Requests sent once more before a response byte was passed on", retries)?;
+        let aborts = self.aborts.load(Relaxed);
+        page.counter("client_aborts", "Clients that went away before their response ended", aborts)?;
+        page.counter("shed", "Sheddable requests refused with 429", self.shed.load(Relaxed))?;
+        self.encode_picks(page)
+    }
+}
+
+impl ProxyMetrics {
+    fn encode_requests(&self, page: &mut Page<'_>) -> fmt::Result {
+        let requests = self.requests().map(|(listener, status, count)| {
+            ([("listener", listener.name().to_owned()), ("code", status.to_string())], count)
+        });
+        page.counters("requests", "Requests answered, by status", requests)?;
+        let errors = Listener::ALL.iter().flat_map(|listener| {
+            let rows = self.errors[listener.index()].rows();
+            rows.map(|(reason, n)| ([("listener", listener.name()), ("reason", reason)], n))
+        });
+        page.counters("request_errors", "Requests the router refused, or responses it cut", errors)?;
+        let open = |l: &Listener| self.connections[l.index()].load(Relaxed) as f64;
+        let open = Listener::ALL.iter().map(|listener| ([("listener", listener.name())], open(listener)));
+        page.gauges("client_connections", "Open client connections", open)
+    }
+
+    fn encode_picks(&self, page: &mut Page<'_>) -> fmt::Result {
+        let picks = self.picks.rows().map(|(strategy, n)| ([("strategy", strategy)], n));
+        page.counters("picks", "Requests that the picker gave to an endpoint", picks)?;
+        page.counter(
+            "prompt_tokens",
+            "Prompt tokens of those requests, estimated",
+            self.prompt_tokens.load(Relaxed),
+        )?;
+        page.counter("prefix_lookups", "Prompts looked up in the prefix index", self.lookups.load(Relaxed))?;
+        let help = "Prompt tokens that the chosen endpoint was believed to hold";
+        page.counter("prefix_matched_tokens", help, self.matched_tokens.load(Relaxed))
+    }
+}
+
+// === Connected ===
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.metrics.connections[self.listener.index()].fetch_sub(1, Relaxed);
+    }
+}

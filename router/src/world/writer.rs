@@ -1,0 +1,233 @@
+//! The one writer of the snapshot: takes updates from readers and data plane, keeps the state of each
+//! endpoint, and replaces [`World::snapshot`].
+//!
+//! A burst of updates becomes one snapshot: the next one is published no earlier than [`MIN_GAP`] after the
+//! last and no earlier than [`REST`] times what the last one cost, so a large pool cannot make publishing the
+//! router's main work. An update into a quiet pool is published at once. Nothing here judges load: readings
+//! pass through with their age.
+
+use std::{
+    fmt, io,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::{sync::mpsc, time};
+use warmlane_engine::models::ModelList;
+use warmlane_picker::{Signals, Slot, Time};
+
+use crate::{config::Config, world::World};
+
+mod pool;
+mod presence;
+mod upkeep;
+
+use pool::{News, Pool};
+use upkeep::Upkeep;
+
+/// Shortest time between two snapshots.
+const MIN_GAP: Duration = Duration::from_millis(5);
+/// Building snapshots may take one part in this many of the thread's time.
+const REST: u32 = 20;
+/// How often model lists are looked through for old ones.
+const EXPIRY_INTERVAL: Duration = Duration::from_secs(1);
+/// Updates that can wait: a few for each endpoint of a large pool. Senders wait when it is full.
+const QUEUE: usize = 8_192;
+/// Updates taken before the snapshot is considered again.
+const BATCH: usize = 1_024;
+
+/// Something learnt about an endpoint.
+#[derive(Debug)]
+pub enum Update {
+    /// Its metrics page was read.
+    Load(Box<Load>),
+    /// Its list of models was read.
+    Models {
+        /// Which endpoint.
+        slot: Slot,
+        /// When the request for the list was sent.
+        at: Time,
+        /// The list.
+        list: ModelList,
+    },
+    /// It answered, but said nothing of its load.
+    Alive {
+        /// Which endpoint.
+        slot: Slot,
+    },
+    /// It could not be talked to.
+    Unreachable {
+        /// Which endpoint.
+        slot: Slot,
+        /// Why not.
+        why: Failure,
+    },
+    /// Its name led to this address.
+    Resolved {
+        /// Which endpoint.
+        slot: Slot,
+        /// Where to connect.
+        socket: SocketAddr,
+        /// The address is one of this machine's own.
+        local: bool,
+    },
+}
+
+/// What a metrics page said.
+#[derive(Clone, Debug)]
+pub struct Load {
+    /// Which endpoint.
+    pub slot: Slot,
+    /// Its load; readings it does not state stay as they were.
+    pub signals: Signals,
+    /// A count that only grows while the engine's process lives: a smaller one means that it was restarted.
+    pub progress: Option<f64>,
+}
+
+/// Why an endpoint could not be talked to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// Nothing listens.
+    Refused,
+    /// No way to its address.
+    NoRoute,
+    /// Its name has no address.
+    Unresolved,
+    /// No answer in time.
+    TimedOut,
+    /// The connection broke.
+    Broken,
+    /// It answers with this status where 200 is due.
+    Status(u16),
+    /// Its answer is larger than any engine's.
+    TooLarge(usize),
+}
+
+/// See the module's header. [`Writer::run`] ends when every sender of updates is gone.
+pub struct Writer {
+    world: Arc<World>,
+    updates: mpsc::Receiver<Update>,
+    pool: Pool,
+    upkeep: Upkeep,
+    /// The pool differs from the snapshot.
+    dirty: bool,
+    /// No snapshot before this.
+    not_before: Instant,
+}
+
+// === Writer ===
+
+impl Writer {
+    /// A writer over the configured endpoints. Publishes a first snapshot in which nothing is ready.
+    pub fn new(world: Arc<World>, config: &Config) -> (Self, mpsc::Sender<Update>) {
+        let (sender, updates) = mpsc::channel(QUEUE);
+        let pool = Pool::new(&config.endpoints);
+        let upkeep = Upkeep::new(world.clone(), &config.prefix);
+        let mut writer = Self { world, updates, pool, upkeep, dirty: true, not_before: Instant::now() };
+        writer.publish();
+        (writer, sender)
+    }
+
+    /// Works until every sender is gone.
+    pub async fn run(mut self) {
+        let mut batch = Vec::with_capacity(BATCH);
+        let mut expiry = time::interval(EXPIRY_INTERVAL);
+        loop {
+            tokio::select! {
+                taken = self.updates.recv_many(&mut batch, BATCH) => {
+                    if taken == 0 {
+                        return;
+                    }
+                    batch.drain(..).for_each(|update| self.take(update));
+                }
+                () = time::sleep_until(self.not_before.into()), if self.dirty => self.publish(),
+                () = self.upkeep.finished(), if self.upkeep.is_busy() => {}
+                _ = expiry.tick() => self.dirty |= self.pool.expire(self.world.now()),
+            }
+            self.upkeep.go_on();
+        }
+    }
+
+    fn take(&mut self, update: Update) {
+        let Some(news) = self.pool.apply(update) else { return };
+        self.dirty = true;
+        match news {
+            News::Readings => {}
+            News::Up { address } => tracing::info!(endpoint = %address, "replica is ready"),
+            News::Down { address, why } => tracing::warn!(endpoint = %address, "replica is not ready: {why}"),
+            News::Restarted { address, slot } => {
+                tracing::info!(endpoint = %address, "replica was restarted: its prefixes are forgotten");
+                self.upkeep.forget(slot);
+            }
+        }
+    }
+
+    fn publish(&mut self) {
+        let begun = Instant::now();
+        let snapshot = self.pool.snapshot();
+        self.upkeep.hold(snapshot.kv_capacity_tokens());
+        self.world.snapshot.store(Arc::new(snapshot));
+        self.dirty = false;
+        self.not_before = begun + (begun.elapsed() * REST).max(MIN_GAP);
+    }
+}
+
+// === Update ===
+
+impl Update {
+    fn slot(&self) -> Slot {
+        match self {
+            Self::Load(load) => load.slot,
+            Self::Models { slot, .. }
+            | Self::Alive { slot }
+            | Self::Unreachable { slot, .. }
+            | Self::Resolved { slot, .. } => *slot,
+        }
+    }
+}
+
+// === Failure ===
+
+impl Failure {
+    /// Whether one such failure is proof enough: nothing can be served over a connection that is refused.
+    pub fn is_final(self) -> bool {
+        match self {
+            Self::Refused | Self::NoRoute => true,
+            Self::Unresolved | Self::TimedOut | Self::Broken | Self::Status(_) | Self::TooLarge(_) => false,
+        }
+    }
+}
+
+impl From<&io::Error> for Failure {
+    fn from(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::ConnectionRefused => Self::Refused,
+            io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => Self::NoRoute,
+            io::ErrorKind::TimedOut => Self::TimedOut,
+            _ => Self::Broken,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused => {
+                f.write_str("connection refused: is the engine running and listening on this port?")
+            }
+            Self::NoRoute => {
+                f.write_str("no route to its address: is its node up, does a network policy forbid it?")
+            }
+            Self::Unresolved => {
+                f.write_str("its host name has no address: is the name right, does DNS answer?")
+            }
+            Self::TimedOut => f.write_str("no answer in time: is it overloaded, stuck or cut off?"),
+            Self::Broken => f.write_str("the connection broke before an answer"),
+            Self::TooLarge(bytes) => {
+                write!(f, "it answers with more than {bytes} bytes: is this an engine's port?")
+            }
+            Self::Status(status) => write!(f, "it answers {status} to /health"),
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! The state of each endpoint between snapshots. Pure: time comes in with the updates.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
+
+use warmlane_engine::models::ModelList;
+use warmlane_picker::{Endpoint, Health, Models, Signals, Slot, Snapshot, Time};
+
+use super::{
+    Load, Update,
+    presence::{Presence, Turn},
+};
+use crate::world::MAX_ENDPOINTS;
+
+/// A list of models older than this says nothing any more: six readings were missed.
+pub(super) const LIST_LIFETIME: Time = Time::from_secs(30);
+
+/// All endpoints, at the index of their slot.
+pub(super) struct Pool(Vec<Member>);
+
+struct Member {
+    slot: Slot,
+    address: Arc<str>,
+    socket: SocketAddr,
+    local: bool,
+    presence: Presence,
+    signals: Signals,
+    models: Models,
+    /// When the list of models was asked for.
+    listed: Time,
+    progress: f64,
+}
+
+/// What an update changed.
+#[derive(Debug, PartialEq)]
+pub(super) enum News {
+    /// Values that only the snapshot cares for.
+    Readings,
+    /// It became ready.
+    Up { address: Arc<str> },
+    /// It became not ready, or for another reason than before.
+    Down { address: Arc<str>, why: String },
+    /// Its process is a new one.
+    Restarted { address: Arc<str>, slot: Slot },
+}
+
+// === Pool ===
+
+impl Pool {
+    pub(super) fn new(endpoints: &[String]) -> Self {
+        let slots = (0..MAX_ENDPOINTS as u16).map(Slot);
+        Self(slots.zip(endpoints).map(|(slot, address)| Member::new(slot, address)).collect())
+    }
+
+    /// Takes an update in; `None` when nothing changed or the slot is nobody's.
+    pub(super) fn apply(&mut self, update: Update) -> Option<News> {
+        let member = self.0.get_mut(usize::from(update.slot().0))?;
+        match update {
+            Update::Load(load) => member.read(*load),
+            Update::Models { at, list, .. } => Some(member.list(at, list)),
+            Update::Alive { .. } => member.answered(),
+            Update::Unreachable { why, .. } => member.presence.failed(why).map(|turn| member.turned(turn)),
+            Update::Resolved { socket, local, .. } => member.moved(socket, local),
+        }
+    }
+
+    /// Forgets lists of models that are too old. True when there were any.
+    pub(super) fn expire(&mut self, now: Time) -> bool {
+        let mut any = false;
+        for member in &mut self.0 {
+            if member.models != Models::Unknown && now.saturating_sub(member.listed) > LIST_LIFETIME {
+                member.models = Models::Unknown;
+                any = true;
+            }
+        }
+        any
+    }
+
+    pub(super) fn snapshot(&self) -> Snapshot {
+        Snapshot::new(self.0.iter().map(Member::entry).collect())
+    }
+}
+
+// === Member ===
+
+impl Member {
+    fn new(slot: Slot, address: &str) -> Self {
+        Self {
+            slot,
+            address: address.into(),
+            // Port 0 of no address: nothing connects to it, and nothing tries while the endpoint is not ready.
+            socket: address.parse().unwrap_or_else(|_| (Ipv4Addr::UNSPECIFIED, 0).into()),
+            local: false,
+            presence: Presence::default(),
+            signals: Signals::default(),
+            models: Models::Unknown,
+            listed: Time::ZERO,
+            progress: 0.0,
+        }
+    }
+
+    fn read(&mut self, load: Load) -> Option<News> {
+        let restarted = load.progress.is_some_and(|progress| progress < self.progress);
+        if restarted {
+            self.signals = Signals::default();
+        }
+        self.progress = load.progress.unwrap_or(self.progress);
+        let (old, new) = (std::mem::take(&mut self.signals), load.signals);
+        self.signals = Signals {
+            queue: new.queue.or(old.queue),
+            running: new.running.or(old.running),
+            kv_use: new.kv_use.or(old.kv_use),
+            kv_capacity_tokens: new.kv_capacity_tokens.or(old.kv_capacity_tokens),
+            lora: new.lora.or(old.lora),
+            awake: new.awake.or(old.awake),
+            mark: new.mark,
+        };
+        let up = self.answered();
+        if restarted {
+            return Some(News::Restarted { address: self.address.clone(), slot: self.slot });
+        }
+        up.or(Some(News::Readings))
+    }
+
+    fn list(&mut self, at: Time, list: ModelList) -> News {
+        let (adapters, base): (Vec<_>, Vec<_>) =
+            list.models.into_iter().partition(|model| model.is_adapter());
+        let names =
+            |models: Vec<warmlane_engine::models::Model>| models.into_iter().map(|model| model.id).collect();
+        self.models = Models::Known { base: names(base), adapters: names(adapters) };
+        self.listed = at;
+        self.answered().unwrap_or(News::Readings)
+    }
+
+    fn answered(&mut self) -> Option<News> {
+        self.presence.answered().map(|turn| self.turned(turn))
+    }
+
+    fn moved(&mut self, socket: SocketAddr, local: bool) -> Option<News> {
+        let changed = (self.socket, self.local) != (socket, local);
+        (self.socket, self.local) = (socket, local);
+        changed.then_some(News::Readings)
+    }
+
+    fn turned(&self, turn: Turn) -> News {
+        let address = self.address.clone();
+        match turn {
+            Turn::Up => News::Up { address },
+            Turn::Down => News::Down { address, why: self.presence.trouble().unwrap_or_default() },
+        }
+    }
+
+    fn entry(&self) -> (Endpoint, Models) {
+        let endpoint = Endpoint {
+            slot: self.slot,
+            address: self.address.clone(),
+            socket: self.socket,
+            ready: self.presence.is_ready(),
+            health: self.presence.trouble().map_or(Health::Healthy, |why| Health::Failed(why.into())),
+            local: self.local,
+            signals: self.signals.clone(),
+        };
+        (endpoint, self.models.clone())
+    }
+}

@@ -1,0 +1,150 @@
+//! Work on the large tables, off the writer's thread: growing the prefix index, forgetting a slot.
+//!
+//! One job at a time, since both replace or walk the same table. While the index grows, what workers add to
+//! the old one is lost: a hint less, never a wrong answer.
+
+use std::sync::Arc;
+
+use tokio::task::{self, JoinHandle};
+use warmlane_picker::{PrefixIndex, Slot};
+
+use crate::{config::Prefix, world::World};
+
+/// Bytes of prompt text that make a token, about: as English text and code come out with today's tokenizers.
+const BYTES_PER_TOKEN: u64 = 4;
+/// Bytes of one line of the index's table, and blocks that it holds at the stated fill (see `picker::table`).
+const LINE_BYTES: usize = 64;
+const BLOCKS_PER_LINE: f64 = 3.2;
+
+pub(super) struct Upkeep {
+    world: Arc<World>,
+    block_bytes: u64,
+    limit: usize,
+    /// Blocks that the engines' caches hold together.
+    wanted: usize,
+    forgotten: Vec<Slot>,
+    job: Option<JoinHandle<()>>,
+}
+
+// === Upkeep ===
+
+impl Upkeep {
+    pub(super) fn new(world: Arc<World>, prefix: &Prefix) -> Self {
+        let limit = usize::try_from(prefix.index_bytes).unwrap_or(usize::MAX);
+        let block_bytes = u64::from(prefix.block_bytes.max(1));
+        Self { world, block_bytes, limit, wanted: 0, forgotten: Vec::new(), job: None }
+    }
+
+    /// Asks for an index that can hold this many tokens.
+    pub(super) fn hold(&mut self, tokens: Option<u64>) {
+        let blocks = tokens.unwrap_or(0).saturating_mul(BYTES_PER_TOKEN) / self.block_bytes;
+        self.wanted = usize::try_from(blocks).unwrap_or(usize::MAX);
+    }
+
+    /// Asks for everything remembered about a slot to be dropped.
+    pub(super) fn forget(&mut self, slot: Slot) {
+        self.forgotten.push(slot);
+    }
+
+    pub(super) fn is_busy(&self) -> bool {
+        self.job.is_some()
+    }
+
+    /// Resolves when the job under way is done; at once when there is none.
+    pub(super) async fn finished(&mut self) {
+        if let Some(job) = &mut self.job {
+            if job.await.is_err() {
+                tracing::error!("work on the prefix tables failed; they stay as they are");
+            }
+            self.job = None;
+        }
+    }
+
+    /// Starts the next job, if there is one and none is under way.
+    pub(super) fn go_on(&mut self) {
+        if self.job.is_some() {
+            return;
+        }
+        let blocks = self.growth();
+        if blocks.is_none() && self.forgotten.is_empty() {
+            return;
+        }
+        let (world, slots) = (self.world.clone(), std::mem::take(&mut self.forgotten));
+        self.job = Some(task::spawn_blocking(move || work(&world, &slots, blocks)));
+    }
+
+    /// The capacity to grow to, where that is more than the index has.
+    fn growth(&self) -> Option<usize> {
+        let index = self.world.index.load();
+        let blocks = self.wanted.min(blocks_within(self.limit, &index));
+        (blocks > index.capacity()).then_some(blocks)
+    }
+}
+
+fn work(world: &World, slots: &[Slot], blocks: Option<usize>) {
+    let index = world.index.load_full();
+    for slot in slots {
+        index.forget(*slot);
+        world.pins.forget(*slot);
+        world.groups.forget(*slot);
+    }
+    if let Some(blocks) = blocks {
+        let grown = index.grown(blocks);
+        tracing::info!(
+            blocks = grown.capacity(),
+            bytes = grown.bytes(),
+            "prefix index grew with the engines' KV caches"
+        );
+        world.index.store(Arc::new(grown));
+    }
+}
+
+/// Blocks of the largest index within `bytes`. Tables come in powers of two.
+fn blocks_within(bytes: usize, index: &PrefixIndex) -> usize {
+    let lines = ((index.capacity() as f64 / BLOCKS_PER_LINE).ceil() as usize).next_power_of_two();
+    let fixed = index.bytes().saturating_sub(lines * LINE_BYTES);
+    let most = bytes.saturating_sub(fixed) / LINE_BYTES;
+    if most == 0 { 0 } else { ((1_usize << most.ilog2()) as f64 * BLOCKS_PER_LINE) as usize }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    fn world_and_upkeep(index_bytes: u64) -> (Arc<World>, Upkeep) {
+        let mut config = Config::for_endpoints(Vec::new());
+        config.prefix.index_bytes = index_bytes;
+        let world = Arc::new(World::new(&config, 1));
+        (world.clone(), Upkeep::new(world, &config.prefix))
+    }
+
+    async fn settle(upkeep: &mut Upkeep) {
+        upkeep.go_on();
+        while upkeep.is_busy() {
+            upkeep.finished().await;
+            upkeep.go_on();
+        }
+    }
+
+    #[tokio::test]
+    async fn the_index_grows_to_what_the_engines_can_hold() {
+        let (world, mut upkeep) = world_and_upkeep(256 << 20);
+        let before = world.index.load().capacity();
+        upkeep.hold(Some(1_000_000));
+        settle(&mut upkeep).await;
+        assert_eq!(world.index.load().capacity(), before, "1M tokens of 16 to a block fit already");
+        upkeep.hold(Some(8_000_000));
+        settle(&mut upkeep).await;
+        assert!(world.index.load().capacity() >= 500_000, "8M tokens are 500k blocks");
+    }
+
+    #[tokio::test]
+    async fn the_index_never_grows_over_its_limit() {
+        let (world, mut upkeep) = world_and_upkeep(16 << 20);
+        upkeep.hold(Some(u64::MAX));
+        settle(&mut upkeep).await;
+        let bytes = world.index.load().bytes();
+        assert!((8 << 20..=16 << 20).contains(&bytes), "{bytes}");
+    }
+}
