@@ -108,7 +108,6 @@ async fn admit(
             None => {
                 tracing::warn!(listener = listener.name(), "connection refused: limits.connections reached");
             }
-            }
         },
         Err(error) => {
             // Out of descriptors, most likely: going on at once would spin.

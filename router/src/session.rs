@@ -1,52 +1,56 @@
 //! How a client declares a session, in order of precedence: a configured header (`x-session-id`), the cookie
 //! `warmlane-session`, and in the body `session_id`, `prompt_cache_key`, or `previous_response_id`.
 //!
-//! A response's id is made from the request's id, so a response is its own session: the request that follows
-//! it names `previous_response_id`.
+//! A response is a session of its own: the request that follows it names it by `previous_response_id`. Engines
+//! make these ids themselves, so they are read off the first bytes of the response ([`response_id`]).
 
-use warmlane_engine::body::{Api, RequestBody};
+use warmlane_engine::body::RequestBody;
 
 use crate::{config::Headers, http1::RequestHead, world::World};
 
 /// Name of the session cookie.
 pub const COOKIE: &str = "warmlane-session";
 
-/// What vLLM puts before a request's id to name its response.
-const RESPONSE_PREFIX: &[u8] = b"resp_";
+/// Where a response's own id begins, in a JSON body and in the first event of a stream alike.
+const RESPONSE_ID: &[u8] = b"\"id\":\"resp_";
 
-/// Keys under which a request's endpoint is remembered. 0 is none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Keys {
-    /// The session it belongs to.
-    pub session: u64,
-    /// The session its response begins.
-    pub response: u64,
+/// Longest response id that is remembered.
+const MAX_RESPONSE_ID: usize = 128;
+
+/// The key of the session that a request belongs to; 0 when it declares none.
+pub fn key<'a>(
+    world: &World,
+    headers: &Headers,
+    head: &RequestHead,
+    bytes: &'a [u8],
+    body: &'a RequestBody,
+) -> u64 {
+    let text = |key: &'a Option<String>| key.as_deref().map(str::as_bytes);
+    let named = from_head(headers, head, bytes);
+    let declared_here = named.or_else(|| text(&body.session_id)).or_else(|| text(&body.prompt_cache_key));
+    match (declared_here, text(&body.previous_response_id)) {
+        (Some(value), _) => declared(world, value),
+        (None, Some(previous)) => response(world, previous),
+        (None, None) => 0,
+    }
 }
 
-// === Keys ===
+/// The id of a response whose first bytes these are: `resp_...`.
+pub fn response_id(first_bytes: &[u8]) -> Option<&[u8]> {
+    let at = memchr::memmem::find(first_bytes, RESPONSE_ID)? + RESPONSE_ID.len() - b"resp_".len();
+    let id = &first_bytes[at..];
+    let end = memchr::memchr(b'"', &id[..id.len().min(MAX_RESPONSE_ID)])?;
+    Some(&id[..end])
+}
 
-impl Keys {
-    /// Reads the keys from head and body.
-    pub fn of(
-        world: &World,
-        headers: &Headers,
-        head: &RequestHead,
-        bytes: &[u8],
-        body: &RequestBody,
-        api: Api,
-        request_id: &[u8],
-    ) -> Self {
-        let declared = from_head(headers, head, bytes)
-            .or(body.session_id.as_deref().map(str::as_bytes))
-            .or(body.prompt_cache_key.as_deref().map(str::as_bytes));
-        let session = match (declared, body.previous_response_id.as_deref()) {
-            (Some(session), _) => self::declared(world, session),
-            (None, Some(previous)) => hash(world, b"response", bare(previous.as_bytes())),
-            (None, None) => 0,
-        };
-        let response = if api == Api::Responses { hash(world, b"response", bare(request_id)) } else { 0 };
-        Self { session, response }
-    }
+/// The key of a session that a client declares by this value.
+pub fn declared(world: &World, value: &[u8]) -> u64 {
+    hash(world, b"session", value)
+}
+
+/// The key of the session that a response with this id begins.
+pub fn response(world: &World, id: &[u8]) -> u64 {
+    hash(world, b"response", id)
 }
 
 fn from_head<'b>(headers: &Headers, head: &RequestHead, bytes: &'b [u8]) -> Option<&'b [u8]> {
@@ -60,15 +64,6 @@ pub fn cookie(header: &[u8]) -> Option<&[u8]> {
         let value = pair.strip_prefix(COOKIE.as_bytes())?.strip_prefix(b"=")?;
         (!value.is_empty()).then_some(value)
     })
-}
-
-/// The key of a session that a client declares by this value.
-pub fn declared(world: &World, value: &[u8]) -> u64 {
-    hash(world, b"session", value)
-}
-
-fn bare(id: &[u8]) -> &[u8] {
-    id.strip_prefix(RESPONSE_PREFIX).unwrap_or(id)
 }
 
 /// Kinds are kept apart, so that no session header can name somebody's response.
@@ -86,5 +81,15 @@ mod tests {
         assert_eq!(cookie(b"warmlane-session=xyz"), Some(&b"xyz"[..]));
         assert_eq!(cookie(b"warmlane-sessions=xyz; my-warmlane-session=1"), None);
         assert_eq!(cookie(b"warmlane-session="), None);
+    }
+
+    #[test]
+    fn the_id_of_a_response_is_read_off_its_first_bytes() {
+        let whole = br#"{"id":"resp_9f","created_at":1,"object":"response""#;
+        assert_eq!(response_id(whole), Some(&b"resp_9f"[..]));
+        let event = b"event: response.created\ndata: {\"response\":{\"id\":\"resp_0a\",\"created_at\":2";
+        assert_eq!(response_id(event), Some(&b"resp_0a"[..]));
+        assert_eq!(response_id(br#"{"id":"resp_cut"#), None);
+        assert_eq!(response_id(br#"{"id":"chatcmpl-1"}"#), None);
     }
 }

@@ -7,7 +7,7 @@ use tokio::{
     net::TcpStream,
     time::timeout,
 };
-use warmlane_engine::body::{Api, RequestBody};
+use warmlane_engine::body::{Api, BodyReader, RequestBody};
 
 use crate::http1::{RequestHead, ResponseHead};
 
@@ -32,6 +32,8 @@ pub struct Client {
     pub head: RequestHead,
     /// Which API its body is read as; `None`: it is not looked at.
     pub api: Option<Api>,
+    /// Reads bodies; made with the first one that is read.
+    pub reader: Option<BodyReader>,
     /// What its body says.
     pub body: RequestBody,
     /// The endpoint's answer, up to its first body bytes.
@@ -55,6 +57,7 @@ impl Client {
             ahead: Vec::new(),
             head: RequestHead::default(),
             api: None,
+            reader: None,
             body: RequestBody::default(),
             answer: Vec::new(),
             answer_head: ResponseHead::default(),
@@ -124,5 +127,5 @@ pub async fn client_gone(stream: &mut (impl tokio::io::AsyncRead + Unpin), ahead
             _ => return,
         }
     }
-    std::future::pending().await;
+    std::future::pending::<()>().await;
 }

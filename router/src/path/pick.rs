@@ -93,7 +93,7 @@ fn aware(worker: &Worker, client: &Client, snapshot: &Snapshot, admitted: Admitt
         output_tokens: admitted.output_tokens,
         criticality: admitted.criticality,
         prefix: &scratch.matches,
-        session: session(worker, admitted.incoming.keys.session),
+        session: session(worker, admitted.incoming.session),
         group: group.as_ref(),
         live: &scratch.live,
     };
@@ -169,10 +169,8 @@ fn fault(none: NoEndpoint, snapshot: &Snapshot) -> Fault {
 /// when it ends, so that the next of a burst already follows.
 fn remember(worker: &Worker, plan: &Plan, to: &Destination, scratch: &Scratch) {
     let (world, now) = (&worker.world, worker.world.now());
-    for key in [plan.incoming.keys.session, plan.incoming.keys.response] {
-        if key != 0 {
-            world.pins.pin(key, to.slot, now);
-        }
+    if plan.incoming.session != 0 {
+        world.pins.pin(plan.incoming.session, to.slot, now);
     }
     if let Some(group) = &plan.group {
         world.groups.pin(group, to.slot, now);

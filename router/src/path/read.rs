@@ -12,7 +12,7 @@ use crate::{
     front::Client,
     http1::{Body, CONTINUE, Framing, Method},
     metrics::Listener,
-    session::Keys,
+    session,
     worker::Worker,
 };
 use tokio::{
@@ -29,8 +29,8 @@ pub(super) struct Incoming {
     pub end: usize,
     /// It asks for the list of models, which the router answers itself.
     pub lists_models: bool,
-    /// Keys it can be remembered by.
-    pub keys: Keys,
+    /// The session it belongs to; 0 is none.
+    pub session: u64,
     /// The body's share of the budget.
     pub held: Held,
 }
@@ -47,16 +47,15 @@ pub(super) async fn read(worker: &Worker, client: &mut Client, trace: &mut Trace
     let lists_models = aware && client.head.method() == Method::Get && path == b"/v1/models";
     client.api = api;
     let (end, held) = read_body(worker, client, head_end, api).await?;
-    let keys = match api {
-        Some(api) => {
-            let (world, headers) = (&worker.world, &worker.config.headers);
-            Keys::of(world, headers, &client.head, &client.request, &client.body, api, &trace.request_id)
+    let session = match api {
+        Some(_) => {
+            session::key(&worker.world, &worker.config.headers, &client.head, &client.request, &client.body)
         }
-        None => Keys::default(),
+        None => 0,
     };
     // Bytes behind the request belong to the next one.
     client.ahead = client.request.split_off(end);
-    Ok(Incoming { end, lists_models, keys, held })
+    Ok(Incoming { end, lists_models, session, held })
 }
 
 async fn read_head(worker: &Worker, client: &mut Client) -> Result<usize, Fault> {
@@ -110,11 +109,12 @@ async fn read_body(
     }
     let prefix = worker.config.prefix;
     let limits = BodyLimits { block_bytes: prefix.block_bytes, ..BodyLimits::default() };
-    // A reader is a few hundred bytes and grows with the prompt: made only where there is one.
-    let mut reader = api.map(|api| BodyReader::new(api, limits));
+    if let Some(api) = api {
+        client.reader.get_or_insert_with(|| BodyReader::new(api, limits)).reset(api);
+    }
     let mut at = head_end;
     loop {
-        at += take(&mut body, &client.request[at..], reader.as_mut())?;
+        at += take(&mut body, &client.request[at..], client.reader.as_mut().filter(|_| api.is_some()))?;
         if body.is_done() {
             break;
         }
@@ -129,7 +129,7 @@ async fn read_body(
         }
         more(worker, client, &body).await?;
     }
-    if let Some(reader) = &mut reader {
+    if let Some(reader) = client.reader.as_mut().filter(|_| api.is_some()) {
         reader.finish_into(&mut client.body)?;
     }
     Ok((at, held))

@@ -19,6 +19,9 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
+use warmlane_engine::body::Api;
+use warmlane_picker::Slot;
+
 use super::{Trace, connect::Answered};
 use crate::{
     front::Client,
@@ -81,6 +84,8 @@ struct Flow<'r> {
     unchunk: bool,
     bytes: u64,
     last_byte: Instant,
+    /// The response's own id is to be found in its first bytes, and remembered for this endpoint.
+    begins_session: Option<Slot>,
     /// The endpoint sent something behind the body's end.
     surplus: bool,
 }
@@ -98,6 +103,7 @@ pub(super) async fn relay(
         client.head.version() == Version::Http10 && client.answer_head.framing() == Framing::Chunked;
     let keep_alive = write_head(worker, client, &answered, trace, unchunk);
     let head_len = client.answer_head.head_len();
+    let begins_session = begins_session(client.api, &answered);
     let mut flow = Flow {
         worker,
         client: &mut client.stream,
@@ -109,6 +115,7 @@ pub(super) async fn relay(
         unchunk,
         bytes: 0,
         last_byte: Instant::now(),
+        begins_session,
         surplus: false,
     };
     let end = match flow.account(&client.answer[head_len..]) {
@@ -181,13 +188,25 @@ fn new_cookie(worker: &Worker, client: &Client, answered: &Answered, trace: &Tra
     let wanted = worker.config.headers.set_session_cookie
         && answered.plan.decision.is_some()
         && client.api.is_some()
-        && answered.plan.incoming.keys.session == 0;
+        && answered.plan.incoming.session == 0;
     wanted.then(|| {
         let (world, slot) = (&worker.world, answered.destination.slot);
         let id = format!("{:016x}", world.hash(&trace.request_id));
         world.pins.pin(session::declared(world, id.as_bytes()), slot, world.now());
         format!("{COOKIE}={id}; Path=/; HttpOnly; SameSite=Lax")
     })
+}
+
+fn begins_session(api: Option<Api>, answered: &Answered) -> Option<Slot> {
+    (api == Some(Api::Responses) && answered.plan.decision.is_some()).then_some(answered.destination.slot)
+}
+
+/// A request that continues this response will name its id.
+fn remember_response(worker: &Worker, first_bytes: &[u8], slot: Slot) {
+    if let Some(id) = session::response_id(first_bytes) {
+        let world = &worker.world;
+        world.pins.pin(session::response(world, id), slot, world.now());
+    }
 }
 
 /// Answers `GET /v1/models` with the merged list.
@@ -267,6 +286,11 @@ impl Flow<'_> {
         while at < bytes.len() && !self.body.is_done() {
             let step = self.body.advance(&bytes[at..])?;
             self.bytes += step.payload.len() as u64;
+            if !step.payload.is_empty()
+                && let Some(slot) = self.begins_session.take()
+            {
+                remember_response(self.worker, step.payload, slot);
+            }
             if self.unchunk {
                 self.pending.extend_from_slice(step.payload);
             }
