@@ -284,7 +284,8 @@ fn read_head(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<String> {
 /// The body as sent, by the head's own word.
 fn read_body(stream: &mut TcpStream, buffer: &mut Vec<u8>, head: &str) -> Option<Vec<u8>> {
     let lower = head.to_ascii_lowercase();
-    let length = lower.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
+    let length =
+        lower.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
     if let Some(length) = length {
         while buffer.len() < length {
             read_more(stream, buffer)?;

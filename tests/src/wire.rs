@@ -56,7 +56,9 @@ impl Wire {
     /// The same with header lines, each ended by CRLF.
     pub fn post_with(&mut self, path: &str, headers: &str, body: &str) -> Response {
         let length = body.len();
-        let head = format!("POST {path} HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n{headers}Content-Length: {length}\r\n\r\n");
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n{headers}Content-Length: {length}\r\n\r\n"
+        );
         self.send(&[head.as_bytes(), body.as_bytes()].concat());
         self.response()
     }
@@ -182,7 +184,9 @@ impl Wire {
                 self.buffer.extend_from_slice(&bytes[..n]);
                 true
             }
-            Err(error) if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => {
+            Err(error)
+                if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) =>
+            {
                 panic!("no byte for {PATIENCE:?}; so far {:?}", String::from_utf8_lossy(&self.buffer))
             }
             Err(_) => false,
