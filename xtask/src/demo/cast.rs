@@ -82,20 +82,24 @@ impl Cast {
     }
 
     async fn wait_until_ready(&mut self) -> anyhow::Result<()> {
-        let metrics = Client::new(self.metrics).with_limit(Duration::from_secs(2));
+        let admin = Client::new(self.admin).with_limit(Duration::from_secs(2));
         let deadline = Instant::now() + READY_LIMIT;
-        while let Err(error) = metrics.get("/readyz").await {
+        loop {
+            let seen = admin.get("/debug/endpoints").await.map(|page| ready(&page));
+            if matches!(seen, Ok(count) if count == self.replicas.len()) {
+                return Ok(());
+            }
             self.router.check()?;
             interrupt::checkpoint()?;
             anyhow::ensure!(
                 Instant::now() < deadline,
-                "the router is not ready after {} s ({error}); {}",
+                "after {} s the router does not see {} ready replicas but: {seen:?}; {}",
                 READY_LIMIT.as_secs(),
+                self.replicas.len(),
                 self.router.last_words()
             );
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        Ok(())
     }
 
     /// One small request: if it fails, so would all.
@@ -172,5 +176,23 @@ impl Cast {
     pub(super) fn check(&mut self, replicas: &mut Replicas) -> anyhow::Result<()> {
         self.router.check()?;
         replicas.check().context("a replica is gone")
+    }
+}
+
+/// How many replicas the router calls ready on its debug page.
+fn ready(page: &[u8]) -> usize {
+    let page: serde_json::Value = serde_json::from_slice(page).unwrap_or_default();
+    let endpoints = page["endpoints"].as_array().map_or(&[][..], Vec::as_slice);
+    endpoints.iter().filter(|endpoint| endpoint["ready"] == true).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ready;
+
+    #[test]
+    fn only_ready_replicas_are_counted() {
+        assert_eq!(ready(br#"{"endpoints":[{"ready":true},{"ready":false},{"ready":true}]}"#), 2);
+        assert_eq!(ready(b"not json"), 0);
     }
 }

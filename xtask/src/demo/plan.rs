@@ -204,7 +204,7 @@ impl Workload {
     /// under 70 % busy.
     fn load(self) -> (usize, usize, f64) {
         match self {
-            Self::Random | Self::Mixed => (600, 200, 4.0),
+            Self::Random | Self::Mixed => (600, 200, 6.0),
             Self::Prefix => (1000, 60, 4.0),
             Self::Lora => (800, 100, 4.0),
         }

@@ -86,7 +86,7 @@ fn panel(area: &Area<'_>, plan: &Plan, route: &Measured, time: Range<f64>) -> an
         .light_line_style(TRANSPARENT)
         .bold_line_style(GRID)
         .axis_style(INK)
-        .y_labels(5)
+        .y_labels(6)
         .x_labels(10)
         .y_desc("KV cache used (%)")
         .x_desc(engine)
@@ -128,4 +128,52 @@ fn colour(n: usize) -> RGBColor {
 fn name(plan: &Plan) -> String {
     use clap::ValueEnum as _;
     plan.workload.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::demo::{Args, figures::Figures, kv::Sample, route::Route};
+
+    #[derive(clap::Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn measured(route: Route) -> Measured {
+        let sample = |tick: u32| {
+            let wave = |n: u32| 0.5 + 0.4 * (f64::from(tick) / 30.0 + f64::from(n)).sin();
+            Sample { at: Duration::from_millis(100) * tick, used: (0..5).map(|n| Some(wave(n))).collect() }
+        };
+        Measured {
+            route,
+            figures: Figures::mean(&[]),
+            samples: (0..400).map(sample).collect(),
+            loaded: (Duration::from_secs(9), Duration::from_secs(31)),
+            busy: 0.4,
+            failure: None,
+        }
+    }
+
+    #[test]
+    fn every_route_has_a_panel_and_every_replica_a_line_in_it() {
+        let plan = Plan::new(&Cli::parse_from(["demo", "--workload", "mixed"]).args);
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("kv.svg");
+        save(&file, &plan, &Route::ALL.map(measured)).unwrap();
+        let svg = std::fs::read_to_string(&file).unwrap();
+        for route in Route::ALL {
+            assert!(svg.contains(&format!("{}: spread", route.title())), "{}", route.title());
+        }
+        for words in ["replica 1 (A10)", "replica 5 (L20)", "KV cache used (%)", "simulated time (s)"] {
+            assert!(svg.contains(words), "{words}");
+        }
+        let long_lines = svg.lines().filter(|line| line.contains("<polyline") && line.len() > 1000);
+        assert_eq!(long_lines.count(), 15);
+    }
 }
