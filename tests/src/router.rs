@@ -90,11 +90,11 @@ impl TestRouter {
         self.endpoints().iter().filter(|e| e["ready"] == true).count()
     }
 
-    /// The value of a metric line that starts with `series`; 0 when there is none.
+    /// The sum of all metric lines that start with `series`.
     pub fn metric(&self, series: &str) -> f64 {
         let page = self.metrics().get("/metrics").text();
-        let line = page.lines().find(|line| line.starts_with(series));
-        line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or(0.0)
+        let lines = page.lines().filter(|line| line.starts_with(series));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
     }
 
     /// Drains it: see [`Running::drain`].

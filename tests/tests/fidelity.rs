@@ -52,7 +52,7 @@ fn token_id_prompts_arrive_byte_for_byte() {
 
 #[test]
 fn a_prompt_of_20_mb_arrives_byte_for_byte() {
-    let text: String = (0..2_200_000).map(|i| format!("word{} ", i % 9_973)).collect();
+    let text: String = (0..2_400_000).map(|i| format!("word{} ", i % 9_973)).collect();
     let body = format!(r#"{{"model":"m","messages":[{{"role":"user","content":"{text}"}}]}}"#);
     assert!(body.len() > 20_000_000, "{}", body.len());
     // Compared without printing 20 MB on failure.
@@ -64,7 +64,7 @@ fn chunked_bodies_keep_their_framing() {
     let engine = engine();
     let router = TestRouter::start(&[engine.address()]);
     let mut client = router.aware();
-    let chunks = "1a;ext=1\r\n{\"model\":\"m\",\"messages\":[\r\n2\r\n]}\r\n0\r\n\r\n";
+    let chunks = "19;ext=1\r\n{\"model\":\"m\",\"messages\":[\r\n2\r\n]}\r\n0\r\n\r\n";
     client.send(
         format!(
             "POST /v1/chat/completions HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}"
@@ -128,7 +128,7 @@ fn responses_come_back_byte_for_byte_with_the_endpoint_named() {
     let engine = RawEngine::start(Behaviour::AnswerAndClose(format!("{head}\r\n{chunks}").into_bytes()));
     let router = TestRouter::start(&[engine.address()]);
     let mut client = router.aware();
-    client.send(b"POST /v1/completions HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 28\r\n\r\n{\"model\":\"m\",\"stream\":true  }");
+    client.send(b"POST /v1/completions HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 29\r\n\r\n{\"model\":\"m\",\"stream\":true  }");
     let all = client.rest();
     let text = String::from_utf8_lossy(&all);
     assert!(text.starts_with(head), "{text}");

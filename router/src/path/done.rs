@@ -118,7 +118,7 @@ fn log(trace: &Trace, client: &Client, outcome: &Result<Relayed, Fault>) {
         Ok(relayed) => tracing::info!(
             target: "access", %request_id, listener, model, status = relayed.status, end = relayed.end.reason().map_or("complete", Label::name),
             endpoint = relayed.endpoint.as_deref().unwrap_or("-"), tried = relayed.tried, bytes = relayed.bytes,
-            first_byte_us = relayed.first_byte.as_micros() as u64, %stages,
+            first_byte_us = relayed.first_byte.map(|at| at.as_micros() as u64), %stages,
         ),
         Err(fault) => tracing::info!(
             target: "access", %request_id, listener, model, status = fault.status(), end = fault.reason().name(), %fault, %stages,

@@ -24,11 +24,13 @@ use warmlane_picker::Slot;
 
 use super::{Trace, connect::Answered};
 use crate::{
+    error::{Fault, UpstreamFault},
     front::Client,
     http1::{
         Body, ConnectionLine, Framing, FramingError, LengthLine, ResponseEdits, Version, write_response,
         write_simple_response,
     },
+    ledger::InFlight,
     session::{self, COOKIE},
     worker::Worker,
 };
@@ -66,8 +68,8 @@ pub(super) struct Relayed {
     pub endpoint: Option<std::sync::Arc<str>>,
     /// Endpoints tried.
     pub tried: usize,
-    /// Time from the request's first byte to the response's.
-    pub first_byte: Duration,
+    /// Time from the request's first byte to the first of the response's payload.
+    pub first_byte: Option<Duration>,
 }
 
 /// The two sides of a response and what is between them.
@@ -84,6 +86,9 @@ struct Flow<'r> {
     unchunk: bool,
     bytes: u64,
     last_byte: Instant,
+    in_flight: &'r mut InFlight,
+    /// When the first payload came. A head alone says nothing: engines send it before they compute.
+    first_byte: Option<Instant>,
     /// The response's own id is to be found in its first bytes, and remembered for this endpoint.
     begins_session: Option<Slot>,
     /// The endpoint sent something behind the body's end.
@@ -96,9 +101,7 @@ pub(super) async fn relay(
     client: &mut Client,
     mut answered: Answered,
     trace: &Trace,
-) -> Relayed {
-    answered.in_flight.prefilled();
-    let first_byte = trace.began.elapsed();
+) -> Result<Relayed, Fault> {
     let unchunk =
         client.head.version() == Version::Http10 && client.answer_head.framing() == Framing::Chunked;
     let keep_alive = write_head(worker, client, &answered, trace, unchunk);
@@ -115,33 +118,35 @@ pub(super) async fn relay(
         unchunk,
         bytes: 0,
         last_byte: Instant::now(),
+        in_flight: &mut answered.in_flight,
         begins_session,
+        first_byte: None,
         surplus: false,
     };
-    let end = match flow.account(&client.answer[head_len..]) {
-        Ok(first) => {
-            // Head and first bytes leave in one write.
-            flow.pending.extend_from_slice(first);
-            flow.run(answered.deadline).await
-        }
-        Err(_) => End::EndpointCut,
-    };
-    let (bytes, surplus) = (flow.bytes, flow.surplus);
+    // Nothing has been passed on yet, so bad framing can still be told.
+    let (endpoint, tried) = (&answered.destination.address, answered.tried);
+    let malformed =
+        |error| Fault::Upstream { endpoint: endpoint.clone(), tried, cause: UpstreamFault::Malformed(error) };
+    let first = flow.account(&client.answer[head_len..]).map_err(malformed)?;
+    // Head and first bytes leave in one write.
+    flow.pending.extend_from_slice(first);
+    let end = flow.run(answered.deadline).await;
+    let (bytes, surplus, first_byte) = (flow.bytes, flow.surplus, flow.first_byte);
     let reusable =
         end == End::Complete && !surplus && answered.request_sent && client.answer_head.keep_alive();
     if reusable {
         let to = &answered.destination;
         worker.pool.borrow_mut().put(to.slot, to.socket, answered.stream);
     }
-    Relayed {
+    Ok(Relayed {
         status: client.answer_head.status(),
         end,
         bytes,
         keep_alive: keep_alive && end == End::Complete,
         endpoint: Some(answered.destination.address),
         tried: answered.tried,
-        first_byte,
-    }
+        first_byte: first_byte.map(|at| at.saturating_duration_since(trace.began.into())),
+    })
 }
 
 /// Writes the head for the client into `client.out`; true when its connection goes on afterwards.
@@ -220,7 +225,7 @@ pub(super) async fn models(client: &mut Client, list: &str) -> Relayed {
         Err(_) => End::ClientGone,
     };
     let bytes = list.len() as u64;
-    Relayed { status: 200, end, bytes, keep_alive, endpoint: None, tried: 0, first_byte: Duration::ZERO }
+    Relayed { status: 200, end, bytes, keep_alive, endpoint: None, tried: 0, first_byte: None }
 }
 
 // === Flow ===
@@ -286,10 +291,8 @@ impl Flow<'_> {
         while at < bytes.len() && !self.body.is_done() {
             let step = self.body.advance(&bytes[at..])?;
             self.bytes += step.payload.len() as u64;
-            if !step.payload.is_empty()
-                && let Some(slot) = self.begins_session.take()
-            {
-                remember_response(self.worker, step.payload, slot);
+            if self.first_byte.is_none() && !step.payload.is_empty() {
+                self.begin(step.payload);
             }
             if self.unchunk {
                 self.pending.extend_from_slice(step.payload);
@@ -298,6 +301,15 @@ impl Flow<'_> {
         }
         self.surplus |= at < bytes.len();
         Ok(if self.unchunk { &[] } else { &bytes[..at] })
+    }
+
+    /// The first payload came: the prompt is computed.
+    fn begin(&mut self, payload: &[u8]) {
+        self.first_byte = Some(Instant::now());
+        self.in_flight.prefilled();
+        if let Some(slot) = self.begins_session {
+            remember_response(self.worker, payload, slot);
+        }
     }
 
     /// Writes what the client takes at once and keeps the rest. Nothing is pending when this is called, but
