@@ -1,7 +1,5 @@
 //! Sends one request and times its reply.
 //!
-//! A [`Client`] talks to one address over HTTP/1.1 and keeps idle connections for reuse. A request is
-//! sent again only when a reused connection turned out to be closed before any of it was written.
 //! What is read of a reply and when is the business of `client/meter.rs`, which does no IO.
 
 use std::{
@@ -158,20 +156,14 @@ impl Client {
         Ok(())
     }
 
-    /// Sends over a pooled connection, or over the next one where the server closed it meanwhile.
     async fn deliver(
         &self,
-        mut message: http::Request<Full<Bytes>>,
+        message: http::Request<Full<Bytes>>,
     ) -> Result<(Connection, http::Response<Incoming>), Failure> {
-        loop {
-            let mut connection = self.pool.take().await?;
-            match connection.send(message).await {
-                Ok(response) => return Ok((connection, response)),
-                Err(mut error) => match error.take_message() {
-                    Some(unsent) if connection.reused() => message = unsent,
-                    _ => return Err(Failure::Closed { reason: error.into_error().to_string() }),
-                },
-            }
+        let mut connection = self.pool.take().await?;
+        match connection.send(message).await {
+            Ok(response) => Ok((connection, response)),
+            Err(error) => Err(Failure::Closed { reason: error.to_string() }),
         }
     }
 }

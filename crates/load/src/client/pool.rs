@@ -12,10 +12,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{
     body::Incoming,
-    client::conn::{
-        TrySendError,
-        http1::{self, SendRequest},
-    },
+    client::conn::http1::{self, SendRequest},
 };
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, task::JoinHandle};
@@ -33,7 +30,6 @@ pub(super) struct Pool {
 #[derive(Debug)]
 pub(super) struct Connection {
     sender: SendRequest<Full<Bytes>>,
-    reused: bool,
     driver: JoinHandle<()>,
 }
 
@@ -50,7 +46,6 @@ impl Pool {
             let idle = self.lock().pop();
             let Some(mut connection) = idle else { return self.dial().await };
             if connection.sender.ready().await.is_ok() {
-                connection.reused = true;
                 return Ok(connection);
             }
         }
@@ -73,7 +68,7 @@ impl Pool {
             .map_err(|error| Failure::Closed { reason: error.to_string() })?;
         // An error of the connection reaches whoever waits on it as the error of that request.
         let driver = tokio::spawn(async move { drop(io.await) });
-        Ok(Connection { sender, reused: false, driver })
+        Ok(Connection { sender, driver })
     }
 
     #[cfg(test)]
@@ -92,13 +87,8 @@ impl Connection {
     pub(super) async fn send(
         &mut self,
         message: http::Request<Full<Bytes>>,
-    ) -> Result<http::Response<Incoming>, TrySendError<http::Request<Full<Bytes>>>> {
-        self.sender.try_send_request(message).await
-    }
-
-    /// Whether it carried an earlier request.
-    pub(super) fn reused(&self) -> bool {
-        self.reused
+    ) -> Result<http::Response<Incoming>, hyper::Error> {
+        self.sender.send_request(message).await
     }
 }
 

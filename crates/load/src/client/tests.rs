@@ -110,6 +110,15 @@ async fn a_stream_cut_in_the_middle_is_truncated_and_keeps_what_came() {
 }
 
 #[tokio::test]
+async fn a_stream_that_ends_cleanly_without_its_end_mark_is_truncated() {
+    let outcome = outcome_of(|| {
+        Answer::Send(response("200 OK", "text/event-stream", "data: {\"choices\":[{\"text\":\"a\"}]}\n\n"))
+    })
+    .await;
+    assert_eq!((outcome.chunks, kind(&outcome).as_str()), (1, "truncated"));
+}
+
+#[tokio::test]
 async fn a_close_before_the_head_is_told_apart() {
     let outcome = outcome_of(|| Answer::SendAndClose(Vec::new())).await;
     assert_eq!((outcome.status, kind(&outcome).as_str()), (None, "closed"));
