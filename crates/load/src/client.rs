@@ -1,5 +1,7 @@
 //! Sends one request and times its reply.
 //!
+//! A [`Client`] talks to one address over HTTP/1.1 and keeps idle connections for reuse. Nothing is
+//! sent twice: a request that crosses the server's close of an idle connection fails as `closed`.
 //! What is read of a reply and when is the business of `client/meter.rs`, which does no IO.
 
 use std::{
