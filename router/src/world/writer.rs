@@ -143,7 +143,10 @@ impl Writer {
                 }
                 () = time::sleep_until(self.not_before.into()), if self.dirty => self.publish(),
                 () = self.upkeep.finished(), if self.upkeep.is_busy() => {}
-                _ = expiry.tick() => self.dirty |= self.pool.expire(self.world.now()),
+                _ = expiry.tick() => if self.pool.expire(self.world.now()) {
+                    self.dirty = true;
+                    self.publish_models();
+                },
             }
             self.upkeep.go_on();
         }
@@ -154,13 +157,22 @@ impl Writer {
         self.dirty = true;
         match news {
             News::Readings => {}
-            News::Up { address } => tracing::info!(endpoint = %address, "replica is ready"),
+            News::Listed => self.publish_models(),
+            News::Up { address } => {
+                tracing::info!(endpoint = %address, "replica is ready");
+                self.publish_models();
+            }
             News::Down { address, why } => tracing::warn!(endpoint = %address, "replica is not ready: {why}"),
             News::Restarted { address, slot } => {
                 tracing::info!(endpoint = %address, "replica was restarted: its prefixes are forgotten");
                 self.upkeep.forget(slot);
             }
         }
+    }
+
+    /// Only when names changed: merging costs more than the rest of an update.
+    fn publish_models(&self) {
+        self.world.models.store(self.pool.model_list().map(Arc::new));
     }
 
     fn publish(&mut self) {

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use warmlane_engine::models::ModelList;
+use warmlane_engine::models::{ModelList, merge};
 use warmlane_picker::{Endpoint, Health, Models, Signals, Slot, Snapshot, Time};
 
 use super::{
@@ -28,6 +28,8 @@ struct Member {
     presence: Presence,
     signals: Signals,
     models: Models,
+    /// The list itself, for the merged answer to clients.
+    list: Option<ModelList>,
     /// When the list of models was asked for.
     listed: Time,
     progress: f64,
@@ -38,6 +40,8 @@ struct Member {
 pub(super) enum News {
     /// Values that only the snapshot cares for.
     Readings,
+    /// The names it serves.
+    Listed,
     /// It became ready.
     Up { address: Arc<str> },
     /// It became not ready, or for another reason than before.
@@ -72,10 +76,17 @@ impl Pool {
         for member in &mut self.0 {
             if member.models != Models::Unknown && now.saturating_sub(member.listed) > LIST_LIFETIME {
                 member.models = Models::Unknown;
+                member.list = None;
                 any = true;
             }
         }
         any
+    }
+
+    /// The answer to a client that asks what is served; `None` while nobody has said.
+    pub(super) fn model_list(&self) -> Option<String> {
+        let mut lists = self.0.iter().filter_map(|member| member.list.as_ref()).peekable();
+        lists.peek().is_some().then(|| merge(lists))
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {
@@ -96,6 +107,7 @@ impl Member {
             presence: Presence::default(),
             signals: Signals::default(),
             models: Models::Unknown,
+            list: None,
             listed: Time::ZERO,
             progress: 0.0,
         }
@@ -125,13 +137,22 @@ impl Member {
     }
 
     fn list(&mut self, at: Time, list: ModelList) -> News {
-        let (adapters, base): (Vec<_>, Vec<_>) =
-            list.models.into_iter().partition(|model| model.is_adapter());
-        let names =
-            |models: Vec<warmlane_engine::models::Model>| models.into_iter().map(|model| model.id).collect();
-        self.models = Models::Known { base: names(base), adapters: names(adapters) };
-        self.listed = at;
-        self.answered().unwrap_or(News::Readings)
+        let names = |adapters: bool| {
+            let chosen = list.models.iter().filter(|model| model.is_adapter() == adapters);
+            chosen.map(|model| model.id.clone()).collect()
+        };
+        let models = Models::Known { base: names(false), adapters: names(true) };
+        let same = models == self.models;
+        (self.models, self.listed) = (models, at);
+        if let Some(up) = self.answered() {
+            self.list = Some(list);
+            return up;
+        }
+        if same {
+            return News::Readings;
+        }
+        self.list = Some(list);
+        News::Listed
     }
 
     fn answered(&mut self) -> Option<News> {
