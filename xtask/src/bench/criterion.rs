@@ -29,15 +29,17 @@ struct Throughput {
     bytes: Option<u64>,
 }
 
-/// Runs one bench of a package; figures of an earlier run are removed first, so that none is taken for new.
-pub(super) fn run(package: &str, bench: &str) -> anyhow::Result<()> {
+/// Runs those functions of a package's bench that match the pattern. Figures of an earlier run are removed first, so
+/// that none is taken for new; criterion names the folder after the group, which is the bench's own name here.
+pub(super) fn run(package: &str, bench: &str, pattern: &str) -> anyhow::Result<()> {
     match std::fs::remove_dir_all(found().join(bench)) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             return Err(error).context("cannot clear old figures");
         }
         _ => {}
     }
-    step::shown(&mut workspace::cargo(["bench", "--locked", "--package", package, "--bench", bench]))
+    let words = ["bench", "--locked", "--package", package, "--bench", bench, "--", pattern];
+    step::shown(&mut workspace::cargo(words))
 }
 
 /// The median time of one iteration, in nanoseconds.
