@@ -2,12 +2,30 @@
 //!
 //! Sources, later ones winning: defaults, the TOML file, environment `WARMLANE_…`, flags. Static settings
 //! only: what changes while the router runs lives in [`crate::world`].
+//!
+//! Every setting is one row of [`keys`]: its name in the file, its flag, its help, how it is read and written.
+//! Each source gives text for such rows; the texts are merged, read in the order of the table, and checked as
+//! a whole.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{fmt, net::SocketAddr, str::FromStr, time::Duration};
 
 use warmlane_picker::{Criticality, PlainPolicy, Profile};
 
+mod check;
 mod default;
+mod error;
+mod file;
+mod flags;
+mod keys;
+mod load;
+mod models;
+mod origin;
+mod show;
+mod text;
+
+pub use error::ConfigError;
+pub use load::{Environment, Loaded, ProcessEnvironment};
+pub use origin::{Origin, Origins};
 
 /// The checked configuration.
 #[derive(Clone, Debug)]
@@ -34,10 +52,12 @@ pub struct Config {
     pub prefix: Prefix,
     /// How often engines are read.
     pub scrape: Scrape,
-    /// Data-plane threads; one per core unless set.
+    /// Data-plane threads. 0: one per core.
     pub workers: usize,
     /// What is written about requests and how.
     pub log: Log,
+    /// Where each setting that is not a default came from.
+    pub origins: Origins,
 }
 
 /// Listener addresses.
@@ -174,8 +194,28 @@ pub struct Log {
     pub access: bool,
 }
 
-impl std::fmt::Display for Config {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{self:#?}")
+// === UnknownModel ===
+
+impl fmt::Display for UnknownModel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotFound => "404",
+            Self::Pass => "pass",
+        })
     }
 }
+
+impl FromStr for UnknownModel {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "404" => Ok(Self::NotFound),
+            "pass" => Ok(Self::Pass),
+            _ => Err("valid values are 404 and pass"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -2,14 +2,12 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    num::NonZero,
-    thread,
     time::Duration,
 };
 
 use warmlane_picker::{PlainPolicy, Profile};
 
-use super::{Config, Headers, Limits, Listen, Log, Prefix, Scrape, Timeouts, UnknownModel};
+use super::{Config, Headers, Limits, Listen, Log, Origins, Prefix, Scrape, Timeouts, UnknownModel};
 
 const MIB: u64 = 1 << 20;
 const MINUTE: u64 = 60;
@@ -39,8 +37,9 @@ impl Default for Config {
             headers: Headers::default(),
             prefix: Prefix::default(),
             scrape: Scrape::default(),
-            workers: thread::available_parallelism().map_or(1, NonZero::get),
+            workers: 0,
             log: Log::default(),
+            origins: Origins::default(),
         }
     }
 }

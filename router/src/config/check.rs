@@ -1,0 +1,183 @@
+//! What values must be together. Units and single values were read before; here is what they mean.
+
+use std::{collections::HashSet, fmt::Display, time::Duration};
+
+use hyper::header::HeaderName;
+use tracing_subscriber::EnvFilter;
+
+use super::{Config, ConfigError, keys, text::span};
+use crate::world::MAX_ENDPOINTS;
+
+/// The smallest prefix index there is: 100,000 blocks and the sets of their owners.
+const MIN_INDEX_BYTES: u64 = 8 << 20;
+/// Engines are not asked more often, whatever is configured: a page costs them milliseconds.
+const MIN_SCRAPE: Duration = Duration::from_millis(50);
+const MAX_WORKERS: usize = 1_024;
+
+/// A setting and what is wrong with it.
+type Fault = (&'static str, String);
+
+/// Checks the whole.
+pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
+    let rules = [endpoints, listeners, models, profile, limits, timeouts, headers, prefix, scrape, process];
+    rules.into_iter().try_for_each(|rule| rule(config)).map_err(|(key, why)| {
+        let value = keys::find(key).map(|key| (key.get)(config)).unwrap_or_default();
+        ConfigError::Value { key, value, origin: config.origins.of(key), why }
+    })
+}
+
+fn require(holds: bool, key: &'static str, why: impl Display) -> Result<(), Fault> {
+    if holds { Ok(()) } else { Err((key, why.to_string())) }
+}
+
+fn endpoints(config: &Config) -> Result<(), Fault> {
+    const KEY: &str = "endpoints";
+    let all = &config.endpoints;
+    require(!all.is_empty(), KEY, "name at least one replica: --endpoint HOST:PORT[,HOST:PORT...]")?;
+    let many = format!("{} are more than the {MAX_ENDPOINTS} that one router serves", all.len());
+    require(all.len() <= MAX_ENDPOINTS, KEY, many)?;
+    let mut seen = HashSet::new();
+    for endpoint in all {
+        let why =
+            format!("{endpoint:?} is not HOST:PORT, such as 10.0.0.1:8000, gpu-a:8000 or [fd00::1]:8000");
+        require(is_host_and_port(endpoint), KEY, why)?;
+        require(seen.insert(endpoint), KEY, format!("{endpoint} is there twice"))?;
+    }
+    Ok(())
+}
+
+/// A host is an address or a name; an IPv6 address stands in brackets.
+fn is_host_and_port(text: &str) -> bool {
+    if text.parse::<std::net::SocketAddr>().is_ok_and(|address| address.port() != 0) {
+        return true;
+    }
+    let Some((host, port)) = text.rsplit_once(':') else { return false };
+    let label = |label: &str| {
+        !label.is_empty() && label.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
+    };
+    let named = host.len() <= 253 && host.trim_end_matches('.').split('.').all(label);
+    // Digits and dots only would be an IPv4 address, and that was not one.
+    let numeric = host.chars().all(|c| c.is_ascii_digit() || c == '.');
+    named && !numeric && port.parse::<u16>().is_ok_and(|port| port != 0)
+}
+
+fn listeners(config: &Config) -> Result<(), Fault> {
+    let listen = &config.listen;
+    let all = [
+        ("listen.plain", listen.plain),
+        ("listen.aware", listen.aware),
+        ("listen.metrics", listen.metrics),
+        ("listen.admin", listen.admin),
+    ];
+    for (at, (key, address)) in all.iter().enumerate() {
+        let twin = all[..at].iter().find(|(_, other)| other == address && address.port() != 0);
+        let why =
+            twin.map(|(other, _)| format!("{other} has the same address; give each listener its own port"));
+        require(twin.is_none(), key, why.unwrap_or_default())?;
+    }
+    Ok(())
+}
+
+fn models(config: &Config) -> Result<(), Fault> {
+    let mut seen = HashSet::new();
+    let twin = config.models.iter().find(|rule| !seen.insert(&rule.name));
+    require(
+        twin.is_none(),
+        "models",
+        twin.map(|rule| format!("{:?} is there twice", rule.name)).unwrap_or_default(),
+    )
+}
+
+fn profile(config: &Config) -> Result<(), Fault> {
+    let profile = &config.profile;
+    let sum: f32 = profile.weights.as_array().iter().sum();
+    require(
+        sum > 0.0,
+        "weights.queue",
+        "all weights are 0, so nothing can be preferred; leave at least one above 0",
+    )?;
+    let load = profile.weights.queue + profile.weights.kv + profile.weights.work;
+    let why = "queue, kv and work are all 0: without a load term everything piles onto one replica; set one above 0";
+    require(load > 0.0, "weights.queue", why)?;
+    let why = format!("must be longer than thresholds.fresh ({})", span::write(&profile.fresh));
+    require(profile.stale > profile.fresh, "thresholds.stale", why)?;
+    let share = "is a share of the KV cache: write a number above 0, at most 1";
+    let is_share = |share: f32| share > 0.0 && share <= 1.0;
+    require(is_share(profile.shed_kv), "thresholds.shed_kv", share)?;
+    require(is_share(profile.headroom_kv), "thresholds.headroom_kv", share)
+}
+
+fn limits(config: &Config) -> Result<(), Fault> {
+    let limits = &config.limits;
+    require(limits.body >= 1_024, "limits.body", "must be at least 1KiB")?;
+    let why = "must be at least limits.body, or the largest body allowed could never be held";
+    require(limits.body_budget >= limits.body, "limits.body_budget", why)?;
+    require((1_024..=1 << 20).contains(&limits.head), "limits.head", "must be 1KiB to 1MiB")?;
+    require((8..=4_096).contains(&limits.headers), "limits.headers", "must be 8 to 4096")?;
+    require(limits.connections > 0, "limits.connections", "must be at least 1")
+}
+
+fn timeouts(config: &Config) -> Result<(), Fault> {
+    let timeouts = &config.timeouts;
+    let all = [
+        ("timeouts.request", timeouts.request),
+        ("timeouts.stream_idle", timeouts.stream_idle),
+        ("timeouts.connect", timeouts.connect),
+        ("timeouts.client_head", timeouts.client_head),
+        ("timeouts.client_body_idle", timeouts.client_body_idle),
+        ("timeouts.client_idle", timeouts.client_idle),
+        ("timeouts.upstream_idle", timeouts.upstream_idle),
+    ];
+    all.into_iter().try_for_each(|(key, time)| {
+        require(
+            time >= Duration::from_millis(1),
+            key,
+            "must be at least 1ms; for no practical limit write 365d",
+        )
+    })
+}
+
+fn headers(config: &Config) -> Result<(), Fault> {
+    let bad = config.headers.session.iter().find(|name| {
+        HeaderName::from_bytes(name.as_bytes()).is_err() || name.chars().any(|c| c.is_ascii_uppercase())
+    });
+    let why = bad.map(|name| format!("{name:?} is not a header name in lower case, such as x-session-id"));
+    require(bad.is_none(), "headers.session", why.unwrap_or_default())
+}
+
+fn prefix(config: &Config) -> Result<(), Fault> {
+    let prefix = &config.prefix;
+    let block = prefix.block_bytes;
+    let why = "must be a power of two from 16 to 4096";
+    require(block.is_power_of_two() && (16..=4_096).contains(&block), "prefix.block_bytes", why)?;
+    require(prefix.index_bytes >= MIN_INDEX_BYTES, "prefix.index_bytes", "must be at least 8MiB")?;
+    let most = 1 << 24;
+    require((1..=most).contains(&prefix.sessions), "prefix.sessions", format!("must be 1 to {most}"))?;
+    require((1..=65_536).contains(&prefix.groups), "prefix.groups", "must be 1 to 65536")?;
+    require((1..=1_024).contains(&prefix.group_blocks), "prefix.group_blocks", "must be 1 to 1024")?;
+    require(prefix.group_requests > 0, "prefix.group_requests", "must be at least 1")?;
+    let second = Duration::from_secs(1);
+    require(prefix.group_window >= second, "prefix.group_window", "must be at least 1s")?;
+    require(prefix.session_lifetime >= second, "prefix.session_lifetime", "must be at least 1s")
+}
+
+fn scrape(config: &Config) -> Result<(), Fault> {
+    let scrape = &config.scrape;
+    let why = "must be at least 50ms: a page costs an engine milliseconds of its only Python thread";
+    require(scrape.min_interval >= MIN_SCRAPE, "scrape.min_interval", why)?;
+    let why = format!("must be at least scrape.min_interval ({})", span::write(&scrape.min_interval));
+    require(scrape.max_interval >= scrape.min_interval, "scrape.max_interval", why)?;
+    let why = format!(
+        "must be shorter than thresholds.stale ({}), or readings of a calm engine never count",
+        span::write(&config.profile.stale)
+    );
+    require(scrape.max_interval < config.profile.stale, "scrape.max_interval", why)?;
+    require(scrape.timeout >= Duration::from_millis(1), "scrape.timeout", "must be at least 1ms")
+}
+
+fn process(config: &Config) -> Result<(), Fault> {
+    require(config.workers <= MAX_WORKERS, "workers", format!("must be at most {MAX_WORKERS}"))?;
+    let filter = EnvFilter::try_new(&config.log.level);
+    let why = filter.as_ref().err().map(|error| format!("{error}; write error, warn, info, debug or trace"));
+    require(filter.is_ok(), "log.level", why.unwrap_or_default())
+}

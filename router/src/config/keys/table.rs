@@ -1,0 +1,129 @@
+//! One row per setting, in the order in which they are read, shown and explained.
+//!
+//! `strategy` stands before what it sets: weights and thresholds then override its profile.
+
+use warmlane_picker::Profile;
+
+use super::{
+    super::{models, text},
+    Key,
+};
+
+const ROUTING: &str = "Replicas and routing";
+const LISTEN: &str = "Listeners";
+const WEIGHTS: &str = "Weights (override the strategy's; 0 turns a concern off)";
+const THRESHOLDS: &str = "Thresholds";
+const LIMITS: &str = "Limits";
+const TIMEOUTS: &str = "Timeouts";
+const HEADERS: &str = "Headers and sessions";
+const PREFIX: &str = "Prefix reuse";
+const SCRAPE: &str = "Reading engines";
+const PROCESS: &str = "Process and log";
+
+/// A row whose value is a field: group, name, flag, value's name, unit, field, help.
+macro_rules! key {
+    ($group:ident, $path:literal, $flag:literal, $value:literal, $unit:ident, $($field:ident).+, $help:literal) => {
+        Key {
+            path: $path,
+            flag: $flag,
+            value: $value,
+            group: $group,
+            help: $help,
+            form: text::$unit::FORM,
+            get: |config| text::$unit::write(&config.$($field).+),
+            set: |config, text| {
+                config.$($field).+ = text::$unit::read(text)?;
+                Ok(())
+            },
+        }
+    };
+}
+
+/// Every setting.
+#[rustfmt::skip] // One row a line reads as a table.
+pub(in super::super) const KEYS: &[Key] = &[
+    key!(ROUTING, "endpoints", "endpoint", "HOST:PORT[,...]", list, endpoints, "Replicas to route to. May be given several times"),
+    STRATEGY,
+    key!(ROUTING, "plain_policy", "plain-policy", "POLICY", word, plain_policy, "How the plain listener spreads requests: random (as a Service does), round-robin, least-request"),
+    key!(ROUTING, "unknown_model", "unknown-model", "404|pass", word, unknown_model, "What to do with a model name that no replica lists: 404 once every ready replica's list is known, or pass it on"),
+    MODELS,
+    key!(LISTEN, "listen.plain", "plain", "ADDR", address, listen.plain, "Plain HTTP: no inference awareness, the baseline"),
+    key!(LISTEN, "listen.aware", "aware", "ADDR", address, listen.aware, "Inference-aware HTTP"),
+    key!(LISTEN, "listen.metrics", "metrics", "ADDR", address, listen.metrics, "/metrics, /healthz and /readyz"),
+    key!(LISTEN, "listen.admin", "admin", "ADDR", address, listen.admin, "/debug/endpoints and /debug/config; keep it on loopback"),
+    key!(WEIGHTS, "weights.queue", "weights-queue", "NUMBER", ratio, profile.weights.queue, "Waiting requests"),
+    key!(WEIGHTS, "weights.kv", "weights-kv", "NUMBER", ratio, profile.weights.kv, "KV tokens in use, of capacity"),
+    key!(WEIGHTS, "weights.work", "weights-work", "NUMBER", ratio, profile.weights.work, "Prompt tokens still to be computed"),
+    key!(WEIGHTS, "weights.lora", "weights-lora", "NUMBER", ratio, profile.weights.lora, "LoRA adapter already active"),
+    key!(WEIGHTS, "weights.prefix", "weights-prefix", "NUMBER", ratio, profile.weights.prefix, "Prompt tokens that need no computing"),
+    key!(WEIGHTS, "weights.session", "weights-session", "NUMBER", ratio, profile.weights.session, "Session pinned there"),
+    key!(WEIGHTS, "weights.group", "weights-group", "NUMBER", ratio, profile.weights.group, "Prefix group pinned there"),
+    key!(WEIGHTS, "weights.locality", "weights-locality", "NUMBER", ratio, profile.weights.locality, "On this node"),
+    key!(THRESHOLDS, "thresholds.fresh", "thresholds-fresh", "TIME", span, profile.fresh, "A reading this young counts in full"),
+    key!(THRESHOLDS, "thresholds.stale", "thresholds-stale", "TIME", span, profile.stale, "A reading this old counts as unknown"),
+    key!(THRESHOLDS, "thresholds.shed_queue", "thresholds-shed-queue", "NUMBER", ratio, profile.shed_queue, "Sheddable requests get 429 when every replica has more waiting than this"),
+    key!(THRESHOLDS, "thresholds.shed_kv", "thresholds-shed-kv", "SHARE", ratio, profile.shed_kv, "... or more than this share of its KV cache in use"),
+    key!(THRESHOLDS, "thresholds.headroom_queue", "thresholds-headroom-queue", "NUMBER", ratio, profile.headroom_queue, "A replica with more waiting is passed over while another has room"),
+    key!(THRESHOLDS, "thresholds.headroom_kv", "thresholds-headroom-kv", "SHARE", ratio, profile.headroom_kv, "... or with more of its KV cache spoken for"),
+    key!(THRESHOLDS, "thresholds.fallbacks", "thresholds-fallbacks", "COUNT", count, profile.fallbacks, "Replicas to try after the first, while nothing was answered"),
+    key!(LIMITS, "limits.body", "body-limit", "BYTES", bytes, limits.body, "Largest request body; beyond it 413"),
+    key!(LIMITS, "limits.body_budget", "limits-body-budget", "BYTES", bytes, limits.body_budget, "Bodies held by the whole process; beyond it 503"),
+    key!(LIMITS, "limits.head", "limits-head", "BYTES", bytes, limits.head, "Largest request or response head"),
+    key!(LIMITS, "limits.headers", "limits-headers", "COUNT", count, limits.headers, "Most headers in a head"),
+    key!(LIMITS, "limits.connections", "limits-connections", "COUNT", count, limits.connections, "Most client connections at once"),
+    key!(TIMEOUTS, "timeouts.request", "timeouts-request", "TIME", span, timeouts.request, "From the end of a request to the end of its response"),
+    key!(TIMEOUTS, "timeouts.stream_idle", "timeouts-stream-idle", "TIME", span, timeouts.stream_idle, "Silence between two parts of a response"),
+    key!(TIMEOUTS, "timeouts.connect", "timeouts-connect", "TIME", span, timeouts.connect, "Connecting to a replica"),
+    key!(TIMEOUTS, "timeouts.client_head", "timeouts-client-head", "TIME", span, timeouts.client_head, "A request's head, from its first byte"),
+    key!(TIMEOUTS, "timeouts.client_body_idle", "timeouts-client-body-idle", "TIME", span, timeouts.client_body_idle, "Silence within a request's body"),
+    key!(TIMEOUTS, "timeouts.client_idle", "timeouts-client-idle", "TIME", span, timeouts.client_idle, "Client connection between requests"),
+    key!(TIMEOUTS, "timeouts.upstream_idle", "timeouts-upstream-idle", "TIME", span, timeouts.upstream_idle, "Unused connection to a replica; engines close theirs after 5s"),
+    key!(TIMEOUTS, "timeouts.drain", "timeouts-drain", "TIME", span, timeouts.drain, "From SIGTERM until open requests are cut"),
+    key!(HEADERS, "headers.endpoint", "headers-endpoint", "BOOL", switch, headers.endpoint, "Name the replica in x-warmlane-endpoint"),
+    key!(HEADERS, "headers.session", "headers-session", "NAME[,...]", list, headers.session, "Request headers that declare a session, first match wins"),
+    key!(HEADERS, "headers.set_session_cookie", "headers-set-session-cookie", "BOOL", switch, headers.set_session_cookie, "Set the cookie warmlane-session for clients that declare no session"),
+    key!(PREFIX, "prefix.block_bytes", "prefix-block-bytes", "BYTES", bytes, prefix.block_bytes, "Prompt text per block, a power of two"),
+    key!(PREFIX, "prefix.index_bytes", "prefix-index-bytes", "BYTES", bytes, prefix.index_bytes, "Most memory of the prefix index, which grows with the KV capacity that engines state"),
+    key!(PREFIX, "prefix.sessions", "prefix-sessions", "COUNT", count, prefix.sessions, "Sessions remembered"),
+    key!(PREFIX, "prefix.session_lifetime", "prefix-session-lifetime", "TIME", span, prefix.session_lifetime, "A session idle longer is forgotten"),
+    key!(PREFIX, "prefix.groups", "prefix-groups", "COUNT", count, prefix.groups, "Prefix groups remembered"),
+    key!(PREFIX, "prefix.group_blocks", "prefix-group-blocks", "COUNT", count, prefix.group_blocks, "Shortest shared prefix that makes a group, in blocks"),
+    key!(PREFIX, "prefix.group_requests", "prefix-group-requests", "COUNT", count, prefix.group_requests, "Requests within the window that make a group"),
+    key!(PREFIX, "prefix.group_window", "prefix-group-window", "TIME", span, prefix.group_window, "That window"),
+    key!(SCRAPE, "scrape.min_interval", "scrape-min-interval", "TIME", span, scrape.min_interval, "Shortest time between two readings of one engine"),
+    key!(SCRAPE, "scrape.max_interval", "scrape-max-interval", "TIME", span, scrape.max_interval, "Longest, while nothing moves"),
+    key!(SCRAPE, "scrape.timeout", "scrape-timeout", "TIME", span, scrape.timeout, "A reading that takes longer is given up"),
+    key!(PROCESS, "workers", "workers", "COUNT", count, workers, "Data-plane threads; 0: one per core"),
+    key!(PROCESS, "log.level", "log-level", "FILTER", word, log.level, "error, warn, info, debug, trace, or per module: info,warmlane_router::scrape=debug"),
+    key!(PROCESS, "log.json", "log-json", "BOOL", switch, log.json, "One JSON object a line"),
+    key!(PROCESS, "log.access", "log-access", "BOOL", switch, log.access, "One line per request; costs more than routing it"),
+];
+
+const STRATEGY: Key = Key {
+    path: "strategy",
+    flag: "strategy",
+    value: "NAME",
+    group: ROUTING,
+    help: "How the aware listener weighs: DEFAULT (queue, KV use, LoRA, pins) or PREFIX_CACHE (the same and prefix reuse)",
+    form: text::Form::Quoted,
+    get: |config| config.profile.strategy.to_string(),
+    set: |config, text| {
+        config.profile = Profile::of(text::word::read(text)?);
+        Ok(())
+    },
+};
+
+const MODELS: Key = Key {
+    path: "models",
+    flag: "models",
+    value: "TOML",
+    group: ROUTING,
+    help: "Models with an importance or targets of their own; [[models]] in the file, else a TOML list: \
+           [{ name = \"chat\", criticality = \"Critical\", targets = [{ name = \"chat-v2\", weight = 1 }] }]",
+    form: text::Form::Toml,
+    get: |config| models::write(&config.models),
+    set: |config, text| {
+        config.models = models::read(text)?;
+        Ok(())
+    },
+};

@@ -1,0 +1,143 @@
+//! The list of named models: TOML tables, in the file or as one text.
+
+use toml::{Table, Value};
+use warmlane_picker::Criticality;
+
+use super::{ModelRule, Target, text::Refusal};
+
+const RULE_KEYS: [&str; 3] = ["name", "criticality", "targets"];
+const TARGET_KEYS: [&str; 2] = ["name", "weight"];
+const CRITICALITIES: [Criticality; 3] =
+    [Criticality::Critical, Criticality::Standard, Criticality::Sheddable];
+
+/// Reads a TOML list of tables.
+pub(super) fn read(text: &str) -> Result<Vec<ModelRule>, Refusal> {
+    let table: Table = toml::from_str(&format!("models = {text}")).map_err(|error| {
+        format!("not a TOML list of tables ({}); write [{{ name = \"chat\" }}, ...]", error.message())
+    })?;
+    let rules = list(table.get("models"), "models")?;
+    rules.iter().enumerate().map(|(at, value)| rule(value, &format!("models[{at}]"))).collect()
+}
+
+/// Writes what [`read`] reads.
+pub(super) fn write(rules: &[ModelRule]) -> String {
+    let target = |t: &Target| {
+        let weight = Value::Integer(i64::from(t.weight));
+        Value::Table(Table::from_iter([
+            ("name".to_owned(), Value::String(t.name.clone())),
+            ("weight".to_owned(), weight),
+        ]))
+    };
+    let rule = |rule: &ModelRule| {
+        let mut table = Table::new();
+        table.insert("name".to_owned(), Value::String(rule.name.clone()));
+        table.insert("criticality".to_owned(), Value::String(rule.criticality.name().to_owned()));
+        if !rule.targets.is_empty() {
+            table.insert("targets".to_owned(), Value::Array(rule.targets.iter().map(target).collect()));
+        }
+        Value::Table(table)
+    };
+    Value::Array(rules.iter().map(rule).collect()).to_string()
+}
+
+fn rule(value: &Value, place: &str) -> Result<ModelRule, Refusal> {
+    let table = table(value, place, &RULE_KEYS)?;
+    let targets = match table.get("targets") {
+        None => Vec::new(),
+        targets => list(targets, &format!("{place}.targets"))?
+            .iter()
+            .enumerate()
+            .map(|(at, value)| target(value, &format!("{place}.targets[{at}]")))
+            .collect::<Result<_, _>>()?,
+    };
+    Ok(ModelRule { name: name(table, place)?, criticality: criticality(table, place)?, targets })
+}
+
+fn target(value: &Value, place: &str) -> Result<Target, Refusal> {
+    let table = table(value, place, &TARGET_KEYS)?;
+    let weight = match table.get("weight") {
+        None => Some(1),
+        Some(value) => value.as_integer().and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0),
+    };
+    let weight = weight.ok_or_else(|| format!("{place}.weight: write a whole number above 0"))?;
+    Ok(Target { name: name(table, place)?, weight })
+}
+
+fn table<'v>(value: &'v Value, place: &str, keys: &[&str]) -> Result<&'v Table, Refusal> {
+    let table = value.as_table().ok_or_else(|| format!("{place}: write a table, {{ name = \"...\" }}"))?;
+    match table.keys().find(|key| !keys.contains(&key.as_str())) {
+        None => Ok(table),
+        Some(unknown) => Err(format!(
+            "unknown key `{place}.{unknown}`; the nearest valid one is `{}`",
+            nearest(unknown, keys)
+        )),
+    }
+}
+
+fn nearest<'k>(text: &str, keys: &[&'k str]) -> &'k str {
+    let like = |key: &str| strsim::jaro_winkler(text, key);
+    keys.iter().max_by(|a, b| like(a).total_cmp(&like(b))).copied().unwrap_or_default()
+}
+
+fn list<'v>(value: Option<&'v Value>, place: &str) -> Result<&'v [Value], Refusal> {
+    value
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+        .ok_or_else(|| format!("{place}: write a list of tables"))
+}
+
+fn name(table: &Table, place: &str) -> Result<String, Refusal> {
+    let name = table.get("name").and_then(Value::as_str).filter(|name| !name.is_empty());
+    name.map(str::to_owned)
+        .ok_or_else(|| format!("{place}.name: write the model's name, it is missing or empty"))
+}
+
+fn criticality(table: &Table, place: &str) -> Result<Criticality, Refusal> {
+    let Some(value) = table.get("criticality") else { return Ok(Criticality::default()) };
+    let found = CRITICALITIES.into_iter().find(|c| value.as_str() == Some(c.name()));
+    found.ok_or_else(|| format!("{place}.criticality: valid values are Critical, Standard, Sheddable"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_has_a_name_and_may_have_more() {
+        let text = r#"[{ name = "/model/qwen" }, { name = "chat", criticality = "Critical",
+                        targets = [{ name = "a", weight = 3 }, { name = "b" }] }]"#;
+        let rules = read(text).expect("rules");
+        assert_eq!(
+            rules[0],
+            ModelRule { name: "/model/qwen".into(), criticality: Criticality::Standard, targets: vec![] }
+        );
+        assert_eq!(rules[1].criticality, Criticality::Critical);
+        assert_eq!(rules[1].targets[0], Target { name: "a".into(), weight: 3 });
+        assert_eq!(rules[1].targets[1].weight, 1, "weight 1 unless given");
+        assert_eq!(read(&write(&rules)), Ok(rules), "what is written reads back");
+        assert_eq!(read(&write(&[])), Ok(vec![]));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_place() {
+        let wrong = [
+            ("chat", "not a TOML list of tables"),
+            ("[\"chat\"]", "models[0]: write a table"),
+            (
+                "[{ name = \"a\", critcality = \"Critical\" }]",
+                "unknown key `models[0].critcality`; the nearest valid one is `criticality`",
+            ),
+            ("[{ name = \"a\" }, { targets = [] }]", "models[1].name"),
+            ("[{ name = \"a\", criticality = \"critical\" }]", "Critical, Standard, Sheddable"),
+            (
+                "[{ name = \"a\", targets = [{ name = \"b\", weight = 0 }] }]",
+                "models[0].targets[0].weight: write a whole number above 0",
+            ),
+            ("[{ name = \"a\", targets = [{ name = \"b\", wieght = 1 }] }]", "nearest valid one is `weight`"),
+        ];
+        for (text, why) in wrong {
+            let refusal = read(text).expect_err(text);
+            assert!(refusal.contains(why), "{refusal}");
+        }
+    }
+}

@@ -1,0 +1,226 @@
+use std::{collections::HashMap, ffi::OsString, fs, io::Write as _, time::Duration};
+
+use tempfile::NamedTempFile;
+use warmlane_picker::{Criticality, PlainPolicy, Profile, Strategy};
+
+use super::*;
+
+/// Loads without the process's environment.
+fn load(args: &str, environment: &[(&str, &str)]) -> Result<Loaded, ConfigError> {
+    let args = ["warmlane-router"].into_iter().chain(args.split_whitespace()).map(OsString::from);
+    let environment: HashMap<&str, &str> = environment.iter().copied().collect();
+    Config::load(args, &environment)
+}
+
+fn file(text: &str) -> NamedTempFile {
+    let mut file = NamedTempFile::new().expect("temporary file");
+    file.write_all(text.as_bytes()).expect("write");
+    file
+}
+
+/// Loads a file with one endpoint given by flag.
+fn load_file(text: &str) -> Result<Loaded, ConfigError> {
+    let file = file(text);
+    load(&format!("--endpoint a:1 --config {}", file.path().display()), &[])
+}
+
+fn refusal(result: Result<Loaded, ConfigError>) -> String {
+    result.expect_err("must be refused").to_string()
+}
+
+#[test]
+fn the_flags_that_others_rely_on_work_together() {
+    let loaded = load(
+        "--endpoint a:1,b:2 --plain 127.0.0.1:1 --aware 127.0.0.1:2 --metrics 127.0.0.1:3 --admin 127.0.0.1:4 \
+         --strategy PREFIX_CACHE --plain-policy least-request --body-limit 1048576 --unknown-model pass",
+        &[],
+    );
+    let config = loaded.expect("valid").config;
+    assert_eq!(config.endpoints, ["a:1", "b:2"]);
+    assert_eq!(config.listen.plain.port(), 1);
+    assert_eq!(config.listen.admin.port(), 4);
+    assert_eq!(config.profile, Profile::of(Strategy::PrefixCache));
+    assert_eq!(config.plain_policy, PlainPolicy::LeastRequest);
+    assert_eq!(config.limits.body, 1 << 20);
+    assert_eq!(config.unknown_model, UnknownModel::Pass);
+}
+
+#[test]
+fn flags_win_over_environment_which_wins_over_the_file() {
+    let file = file(
+        "endpoints = [\"f:1\"]\nworkers = 2\n[timeouts]\nconnect = \"1s\"\nrequest = \"2s\"\ndrain = \"3s\"\n",
+    );
+    let environment =
+        [("WARMLANE_TIMEOUTS_REQUEST", "4s"), ("WARMLANE_TIMEOUTS_DRAIN", "5s"), ("WARMLANE_WORKERS", "")];
+    let args = format!("--config {} --timeouts-drain 6s", file.path().display());
+    let config = load(&args, &environment).expect("valid").config;
+    assert_eq!(config.endpoints, ["f:1"]);
+    assert_eq!(config.timeouts.connect, Duration::from_secs(1));
+    assert_eq!(config.timeouts.request, Duration::from_secs(4));
+    assert_eq!(config.timeouts.drain, Duration::from_secs(6));
+    assert_eq!(config.workers, 2, "an empty variable is not set");
+    assert_eq!(config.timeouts.client_idle, Duration::from_secs(75), "the default");
+    let line = |key: &str| config.origins.of(key).to_string();
+    assert!(line("timeouts.connect").ends_with(":4"), "{}", line("timeouts.connect"));
+    assert_eq!(line("timeouts.request"), "environment WARMLANE_TIMEOUTS_REQUEST");
+    assert_eq!(line("timeouts.drain"), "flag --timeouts-drain");
+}
+
+#[test]
+fn every_setting_can_be_set_by_file_environment_and_flag() {
+    for key in keys::KEYS {
+        let text = match (key.get)(&Config::default()).as_str() {
+            "true" => "false".to_owned(),
+            "false" => "true".to_owned(),
+            text => text.to_owned(),
+        };
+        let text = match key.path {
+            "endpoints" => "b:2".to_owned(),
+            "models" => "[{name=\"m\"}]".to_owned(),
+            _ => text,
+        };
+        let endpoint = if key.path == "endpoints" { "" } else { "--endpoint=a:1 " };
+        let by_flag = load(&format!("{endpoint}--{}={text}", key.flag), &[]).expect(key.path).config;
+        let variable = key.variable();
+        let by_variable = load(endpoint, &[(&variable, &text)]).expect(key.path).config;
+        assert!(matches!(by_flag.origins.of(key.path), Origin::Flag(_)), "{}", key.path);
+        assert!(matches!(by_variable.origins.of(key.path), Origin::Environment(_)), "{}", key.path);
+        assert_eq!((key.get)(&by_flag), (key.get)(&by_variable), "{}", key.path);
+    }
+}
+
+#[test]
+fn what_is_shown_loads_as_the_same_configuration() {
+    let shown = load(
+        "--endpoint a:1,b:2 --strategy PREFIX_CACHE --weights-kv 0.25 --log-json --body-limit 10MB --workers 3",
+        &[("WARMLANE_MODELS", "[{ name = \"chat\", criticality = \"Sheddable\" }]")],
+    );
+    let shown = shown.expect("valid").config.to_string();
+    assert!(shown.contains("# flag --weights-kv"), "{shown}");
+    assert!(!shown.contains("default"), "only what was set has a source:\n{shown}");
+    let file = file(&shown);
+    let again = load(&format!("--config {}", file.path().display()), &[]).expect("loads").config;
+    let settings = |text: &str| -> Vec<String> {
+        text.lines().map(|line| line.split(" #").next().unwrap_or_default().trim().to_owned()).collect()
+    };
+    assert_eq!(settings(&again.to_string()), settings(&shown));
+}
+
+#[test]
+fn sections_override_the_profile_of_the_strategy_wherever_they_stand() {
+    let text = "[weights]\nqueue = 0.5\n[thresholds]\nstale = \"20s\"\n";
+    let file = file(text);
+    let args = format!("--endpoint a:1 --strategy PREFIX_CACHE --config {}", file.path().display());
+    let profile = load(&args, &[]).expect("valid").config.profile;
+    let expected = Profile::of(Strategy::PrefixCache);
+    assert_eq!(profile.weights.queue, 0.5);
+    assert_eq!(profile.weights.prefix, expected.weights.prefix);
+    assert_eq!((profile.fresh, profile.stale), (expected.fresh, Duration::from_secs(20)));
+}
+
+#[test]
+fn models_are_tables_of_the_file() {
+    let text = "[[models]]\nname = \"/model/qwen\"\ncriticality = \"Critical\"\n\n[[models]]\nname = \"chat\"\n\
+                targets = [{ name = \"chat-v1\", weight = 90 }, { name = \"chat-v2\", weight = 10 }]\n";
+    let models = load_file(text).expect("valid").config.models;
+    assert_eq!(models[0].criticality, Criticality::Critical);
+    assert_eq!(models[1].targets[1], Target { name: "chat-v2".to_owned(), weight: 10 });
+    let why = refusal(load_file("[[models]]\nname = \"chat\"\nweight = 1\n"));
+    assert!(why.contains("unknown key `models[0].weight`"), "{why}");
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_its_line_and_the_nearest_valid_one() {
+    let why = refusal(load_file("[limits]\nhead = \"8KiB\"\nbdy = \"1MiB\"\n"));
+    assert!(why.contains(":3: unknown key `limits.bdy`; the nearest valid one is `limits.body`"), "{why}");
+    let why = refusal(load_file("[timeout]\nconnect = \"1s\"\n"));
+    assert!(why.contains(":1: unknown key `timeout`; the nearest valid one is `timeouts`"), "{why}");
+    let why = refusal(load_file("limits = 5\n"));
+    assert!(why.contains("unknown key `limits`; the nearest valid one is `limits.body`"), "{why}");
+    let why = refusal(load_file("body_limit = 5\n"));
+    assert!(why.contains("nearest valid one is `limits.body`"), "{why}");
+}
+
+#[test]
+fn a_wrong_value_is_refused_with_its_key_source_and_remedy() {
+    let why = refusal(load_file("[timeouts]\nconnect = 5\n"));
+    assert!(why.contains(":2: `timeouts.connect` = \"5\": write a time with its unit"), "{why}");
+    let why = refusal(load_file("[log]\njson = [1]\n"));
+    assert!(why.contains(":2: `log.json` = \"[1]\""), "{why}");
+    let why = refusal(load("--endpoint a:1", &[("WARMLANE_STRATEGY", "BEST")]));
+    assert!(why.contains("environment WARMLANE_STRATEGY: `strategy` = \"BEST\""), "{why}");
+    assert!(why.contains("DEFAULT, PREFIX_CACHE"), "{why}");
+    let why = refusal(load_file("[limits\n"));
+    assert!(why.contains(":1: not TOML"), "{why}");
+}
+
+#[test]
+fn values_must_go_together() {
+    let wrong = [
+        ("", "name at least one replica"),
+        ("--endpoint a:1,a:1", "a:1 is there twice"),
+        ("--endpoint a", "\"a\" is not HOST:PORT"),
+        ("--endpoint http://a:1", "is not HOST:PORT"),
+        ("--endpoint 1.2.3:80", "is not HOST:PORT"),
+        ("--endpoint a:0", "is not HOST:PORT"),
+        ("--endpoint a:1 --plain 127.0.0.1:9090", "listen.plain has the same address"),
+        ("--endpoint a:1 --plain localhost:80", "write IP:PORT"),
+        ("--endpoint a:1 --weights-queue 0 --weights-kv 0 --weights-work 0", "without a load term"),
+        ("--endpoint a:1 --thresholds-stale 1s", "longer than thresholds.fresh"),
+        ("--endpoint a:1 --thresholds-shed-kv 1.5", "share of the KV cache"),
+        ("--endpoint a:1 --limits-body-budget 1MiB", "at least limits.body"),
+        ("--endpoint a:1 --timeouts-connect 0s", "at least 1ms"),
+        ("--endpoint a:1 --headers-session X-Session", "in lower case"),
+        ("--endpoint a:1 --prefix-block-bytes 48", "power of two"),
+        ("--endpoint a:1 --prefix-index-bytes 1MiB", "at least 8MiB"),
+        ("--endpoint a:1 --scrape-min-interval 10ms", "at least 50ms"),
+        ("--endpoint a:1 --scrape-max-interval 10s", "shorter than thresholds.stale"),
+        ("--endpoint a:1 --log-level loud=loudest", "write error, warn"),
+        ("--endpoint a:1 --models [{name=\"a\"},{name=\"a\"}]", "\"a\" is there twice"),
+    ];
+    for (args, why) in wrong {
+        let refusal = refusal(load(args, &[]));
+        assert!(refusal.contains(why), "{args}: {refusal}");
+    }
+    for endpoint in ["10.0.0.1:8000", "[fd00::1]:8000", "gpu-a.svc.cluster.local.:8000", "vllm_0:80"] {
+        load(&format!("--endpoint {endpoint}"), &[]).expect(endpoint);
+    }
+}
+
+#[test]
+fn a_missing_file_is_named_with_what_named_it() {
+    let why = refusal(load("--endpoint a:1", &[("WARMLANE_CONFIG", "/no/such/file.toml")]));
+    assert!(why.contains("/no/such/file.toml (environment WARMLANE_CONFIG)"), "{why}");
+}
+
+#[test]
+fn a_misspelt_variable_is_told_and_one_of_the_cluster_is_not() {
+    let environment = [("WARMLANE_STRATEGIE", "DEFAULT"), ("WARMLANE_ROUTER_SERVICE_HOST", "10.0.0.1")];
+    let warnings = load("--endpoint a:1", &environment).expect("valid").warnings;
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains("did you mean WARMLANE_STRATEGY?"), "{warnings:?}");
+}
+
+#[test]
+fn the_help_names_every_flag_with_its_place_in_the_file() {
+    let help = flags::command().render_long_help().to_string();
+    for key in keys::KEYS {
+        assert!(help.contains(&format!("--{}", key.flag)), "{}", key.flag);
+        assert!(help.contains(&format!("[{}", key.path)), "{}", key.path);
+    }
+    assert!(help.contains("default 0, with PREFIX_CACHE 1"), "{help}");
+}
+
+#[test]
+fn checking_only_is_a_flag() {
+    assert!(load("--endpoint a:1 --check", &[]).expect("valid").check_only);
+    assert!(!load("--endpoint a:1", &[]).expect("valid").check_only);
+}
+
+#[test]
+fn a_file_without_read_permission_or_text_is_an_error() {
+    let file = file("");
+    fs::write(file.path(), [0xff, 0xfe]).expect("write");
+    let why = refusal(load(&format!("--endpoint a:1 --config {}", file.path().display()), &[]));
+    assert!(why.contains("cannot read the configuration file"), "{why}");
+}

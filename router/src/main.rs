@@ -1,0 +1,122 @@
+//! `warmlane-router`: reads the settings, starts the router, and stops it gently on SIGTERM or SIGINT; a second
+//! signal cuts what is still open.
+//!
+//! Standard output carries one line, the addresses it listens on; all else goes to standard error.
+
+use std::{
+    env,
+    io::{self, IsTerminal, Write},
+    process::ExitCode,
+    thread,
+};
+
+use anyhow::Context;
+use tokio::{
+    runtime::{Builder, Runtime},
+    signal::unix::{Signal, SignalKind, signal},
+};
+use tracing_subscriber::EnvFilter;
+use warmlane_router::{
+    app::{App, Running},
+    config::{Config, ConfigError, Listen, Log, ProcessEnvironment},
+};
+
+/// The settings or flags are wrong, as with most Unix programs.
+const MISUSED: u8 = 2;
+
+/// The two signals that end the process, and the runtime that waits for them.
+struct Signals {
+    runtime: Runtime,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+fn main() -> ExitCode {
+    let loaded = match Config::load(env::args_os(), &ProcessEnvironment) {
+        Ok(loaded) => loaded,
+        // Help and version are answers, not errors: clap knows stream and exit code of each.
+        Err(ConfigError::Flags(answer)) => answer.exit(),
+        Err(error) => {
+            eprintln!("warmlane-router: {error}");
+            return ExitCode::from(MISUSED);
+        }
+    };
+    if loaded.check_only {
+        loaded.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+        say(&loaded.config.to_string());
+        return ExitCode::SUCCESS;
+    }
+    start_log(&loaded.config.log);
+    loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    match run(loaded.config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("warmlane-router: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(config: Config) -> anyhow::Result<()> {
+    tracing::info!("settings:\n{config}");
+    let mut signals = Signals::new().context("cannot listen for signals")?;
+    let running = App::start(config)?;
+    let Listen { plain, aware, metrics, admin } = running.listening;
+    say(&format!("listening plain={plain} aware={aware} metrics={metrics} admin={admin}\n"));
+    let name = signals.next();
+    tracing::info!("{name}: finishing open requests; a second signal cuts them");
+    stop(running, signals)
+}
+
+fn stop(running: Running, mut signals: Signals) -> anyhow::Result<()> {
+    let cut = running.cutter();
+    // Not joined: it waits for a signal that need not come, and ends with the process.
+    let waiting = thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        let name = signals.next();
+        tracing::warn!("{name} again: cutting open requests");
+        cut();
+    });
+    waiting.context("cannot start a thread")?;
+    running.drain();
+    Ok(())
+}
+
+fn start_log(log: &Log) {
+    // The level was checked with the other settings.
+    let filter = EnvFilter::try_new(&log.level).unwrap_or_default();
+    let log_lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    if log.json {
+        log_lines.json().init();
+    } else {
+        log_lines.with_ansi(io::stderr().is_terminal()).init();
+    }
+}
+
+/// Writes to standard output. Nobody may be reading it: that is no reason to stop.
+fn say(text: &str) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+// === Signals ===
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let inside = runtime.enter();
+        let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        drop(inside);
+        Ok(Self { runtime, terminate, interrupt })
+    }
+
+    /// Waits for the next of them and names it.
+    fn next(&mut self) -> &'static str {
+        let Self { runtime, terminate, interrupt } = self;
+        runtime.block_on(async {
+            tokio::select! {
+                _ = terminate.recv() => "SIGTERM",
+                _ = interrupt.recv() => "SIGINT",
+            }
+        })
+    }
+}
