@@ -8,10 +8,12 @@
 
 mod adapters;
 mod blocks;
+mod options;
 pub mod profile;
 mod prompt;
 mod schedule;
 mod sequence;
+mod stats;
 pub mod tokens;
 
 use std::collections::{HashMap, VecDeque};
@@ -24,34 +26,13 @@ use self::{
 };
 pub use self::{
     adapters::{AdapterId, LoadTimes},
+    options::Options,
     profile::Profile,
     prompt::{Prompt, root},
     sequence::{Finish, Outcome},
+    stats::{Stats, Totals},
 };
 use crate::error::Error;
-
-/// Settings of an engine, named as vLLM names them.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Options {
-    /// Tokens per KV block.
-    pub block_size: u32,
-    /// Requests that run at once.
-    pub max_num_seqs: u32,
-    /// Tokens computed in one step.
-    pub max_num_batched_tokens: u32,
-    /// Longest sequence, prompt and output together.
-    pub max_model_len: u32,
-    /// Adapters that run at once.
-    pub max_loras: u32,
-    /// Adapters kept in host memory.
-    pub max_cpu_loras: u32,
-    /// Whether blocks are found again by their content.
-    pub prefix_caching: bool,
-    /// Tokens the KV cache holds; `None` takes the profile's.
-    pub kv_tokens: Option<u32>,
-    /// How long adapters take to load.
-    pub load_times: LoadTimes,
-}
 
 /// What a caller asks of an engine.
 #[derive(Debug, Clone)]
@@ -97,40 +78,6 @@ pub struct Output {
     pub finished: Vec<Outcome>,
 }
 
-/// Load and totals of an engine at one moment.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Stats {
-    /// Requests that run.
-    pub running: u32,
-    /// Requests that wait for any reason.
-    pub waiting: u32,
-    /// Those of them that wait for an adapter slot.
-    pub deferred: u32,
-    /// Share of KV blocks in use, 0 to 1.
-    pub kv_use: f64,
-    /// Since the start.
-    pub totals: Totals,
-}
-
-/// Counters since the start of the engine.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Totals {
-    /// Prompt tokens looked up in the prefix cache.
-    pub prefix_queries: u64,
-    /// Those of them found there.
-    pub prefix_hits: u64,
-    /// Requests thrown out of the batch for lack of blocks.
-    pub preemptions: u64,
-    /// Prompt tokens of requests whose prefill is done.
-    pub prompt_tokens: u64,
-    /// Those of them that came from the prefix cache.
-    pub cached_tokens: u64,
-    /// Tokens put out.
-    pub output_tokens: u64,
-    /// Steps completed.
-    pub steps: u64,
-}
-
 /// One simulated engine.
 #[derive(Debug)]
 pub struct Engine {
@@ -152,24 +99,6 @@ pub struct Engine {
     deferred: u32,
     asleep: bool,
     totals: Totals,
-}
-
-// === Options ===
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            block_size: 16,
-            max_num_seqs: 256,
-            max_num_batched_tokens: 2048,
-            max_model_len: 8192,
-            max_loras: 2,
-            max_cpu_loras: 4,
-            prefix_caching: true,
-            kv_tokens: None,
-            load_times: LoadTimes::default(),
-        }
-    }
 }
 
 // === Output ===

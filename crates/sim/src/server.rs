@@ -192,6 +192,3 @@ async fn run(listener: TcpListener, options: Options, stop: impl Future<Output =
     LocalSet::new().run_until(connection::accept(listener, replica, stop)).await;
     Ok(())
 }
-
-#[cfg(test)]
-mod tests;

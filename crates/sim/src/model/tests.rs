@@ -28,7 +28,14 @@ impl Bench {
     }
 
     fn step(&mut self) -> Option<Step> {
+        let before = self.engine.stats().totals.preemptions;
         let step = self.engine.schedule(self.now)?;
+        let stats = self.engine.stats();
+        let preempted = stats.totals.preemptions - before;
+        assert!(
+            u64::from(stats.waiting) >= preempted,
+            "a preempted request is not admitted in the same step"
+        );
         assert!(step.ends_at > self.now, "a step takes time");
         self.now = step.ends_at;
         self.engine.complete(&mut self.output);
@@ -199,6 +206,22 @@ fn lack_of_blocks_preempts_the_last_admitted_and_everyone_ends() {
     assert!(bench.finished.iter().all(|outcome| outcome.output_tokens == 300));
     assert_eq!(bench.tokens.len(), 1200, "no token comes twice");
     assert_eq!(totals.prefix_queries, 600, "a preempted request is not counted again");
+}
+
+#[test]
+fn a_preempted_request_computes_prompt_and_output_again() {
+    let mut bench = Bench::new(Options { prefix_caching: false, ..kv(40 * 16) });
+    for id in 0..2 {
+        bench.submit(id, request(prompt(id, 160, id, 0), 300));
+    }
+    // Both decode until the blocks are gone, at 320 tokens each; then one waits for the other's end.
+    let mut computed = Vec::new();
+    while let Some(step) = bench.step() {
+        computed.push(step.tokens);
+    }
+    assert_eq!(bench.engine.stats().totals.preemptions, 1);
+    assert_eq!(computed[0], 320, "two prompts");
+    assert_eq!(computed.iter().filter(|&&tokens| tokens > 300).copied().collect::<Vec<_>>(), [320, 321]);
 }
 
 #[test]

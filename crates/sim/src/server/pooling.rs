@@ -104,7 +104,7 @@ async fn compare(
 ) -> Result<(f64, u32), Error> {
     let (one, other) = (pool(replica, fields, one).await?, pool(replica, fields, other).await?);
     let cosine: f64 = one.vector.iter().zip(&other.vector).map(|(a, b)| a * b).sum();
-    Ok((f64::midpoint(cosine, 1.0), one.tokens + other.tokens))
+    Ok((f64::midpoint(cosine, 1.0).clamp(0.0, 1.0), one.tokens + other.tokens))
 }
 
 /// Runs one text through the engine: a prefill, whose one output token is thrown away.

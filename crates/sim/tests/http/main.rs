@@ -1,0 +1,9 @@
+//! The HTTP side of the simulated engine, in process on port 0, against recorded answers and by itself.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it stands")]
+
+mod behaviour;
+mod client;
+mod end;
+mod page;
+mod shapes;
