@@ -1,7 +1,7 @@
 //! What the engine counts and how it tells: the `/metrics` page of vLLM 0.32, family by family.
 //!
 //! Names, labels, types, buckets and order are those of a recorded page; a test compares. Families
-//! that need a Python process (`python_*`) are left out. Durations are engine seconds.
+//! that need a Python process (`python_*`) are left out. Durations are engine seconds, those of `http_*` wall seconds.
 
 mod families;
 mod histogram;

@@ -28,41 +28,47 @@ use crate::{
 /// Everything that is served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Route {
-    Text(Api),
-    Embeddings,
-    Score,
-    Rerank,
+    Work(Work),
     Models,
     Health,
     Ping,
     Version,
     Metrics,
-    Tokenize,
-    Detokenize,
     Sleep,
     WakeUp,
     IsSleeping,
     ResetPrefixCache,
 }
 
+/// Routes that read a JSON body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Work {
+    Text(Api),
+    Embeddings,
+    Score,
+    Rerank,
+    Tokenize,
+    Detokenize,
+}
+
 const ROUTES: [(&str, Route); 21] = [
-    ("/v1/completions", Route::Text(Api::Completions)),
-    ("/v1/chat/completions", Route::Text(Api::Chat)),
-    ("/v1/responses", Route::Text(Api::Responses)),
-    ("/v1/messages", Route::Text(Api::Messages)),
-    ("/v1/embeddings", Route::Embeddings),
-    ("/score", Route::Score),
-    ("/v1/score", Route::Score),
-    ("/rerank", Route::Rerank),
-    ("/v1/rerank", Route::Rerank),
-    ("/v2/rerank", Route::Rerank),
+    ("/v1/completions", Route::Work(Work::Text(Api::Completions))),
+    ("/v1/chat/completions", Route::Work(Work::Text(Api::Chat))),
+    ("/v1/responses", Route::Work(Work::Text(Api::Responses))),
+    ("/v1/messages", Route::Work(Work::Text(Api::Messages))),
+    ("/v1/embeddings", Route::Work(Work::Embeddings)),
+    ("/score", Route::Work(Work::Score)),
+    ("/v1/score", Route::Work(Work::Score)),
+    ("/rerank", Route::Work(Work::Rerank)),
+    ("/v1/rerank", Route::Work(Work::Rerank)),
+    ("/v2/rerank", Route::Work(Work::Rerank)),
+    ("/tokenize", Route::Work(Work::Tokenize)),
+    ("/detokenize", Route::Work(Work::Detokenize)),
     ("/v1/models", Route::Models),
     ("/health", Route::Health),
     ("/ping", Route::Ping),
     ("/version", Route::Version),
     ("/metrics", Route::Metrics),
-    ("/tokenize", Route::Tokenize),
-    ("/detokenize", Route::Detokenize),
     ("/sleep", Route::Sleep),
     ("/wake_up", Route::WakeUp),
     ("/is_sleeping", Route::IsSleeping),
@@ -118,8 +124,7 @@ impl Route {
         match self {
             Self::Models | Self::Health | Self::Version | Self::Metrics | Self::IsSleeping => "GET",
             Self::Ping => "GET, POST",
-            Self::Text(_) | Self::Embeddings | Self::Score | Self::Rerank => "POST",
-            Self::Tokenize | Self::Detokenize | Self::Sleep | Self::WakeUp | Self::ResetPrefixCache => "POST",
+            Self::Work(_) | Self::Sleep | Self::WakeUp | Self::ResetPrefixCache => "POST",
         }
     }
 
@@ -127,9 +132,10 @@ impl Route {
         self.methods().split(", ").any(|name| name == method.as_str())
     }
 
+    /// The API whose error objects the route tells.
     fn api(self) -> Option<Api> {
         match self {
-            Self::Text(api) => Some(api),
+            Self::Work(Work::Text(api)) => Some(api),
             _ => None,
         }
     }
@@ -140,39 +146,42 @@ async fn serve(
     route: Route,
     request: Request<Incoming>,
 ) -> Result<Response<Reply>, Error> {
+    let ok = |body: String| Ok(json_response(StatusCode::OK, body));
     match route {
+        Route::Work(work) => {
+            let (headers, fields) = read(request).await?;
+            perform(replica, work, &headers, &fields).await
+        }
         Route::Health | Route::Ping => Ok(Response::new(Reply::whole(""))),
-        Route::Version => Ok(json_response(StatusCode::OK, r#"{"version":"0.32.0"}"#.to_owned())),
-        Route::Models => Ok(json_response(StatusCode::OK, models(replica))),
+        Route::Version => ok(r#"{"version":"0.32.0"}"#.to_owned()),
+        Route::Models => ok(models(replica)),
         Route::Metrics => Ok(metrics(replica)),
         Route::Sleep => sleep(replica, request.uri().query().unwrap_or_default()),
         Route::WakeUp => {
             replica.wake();
-            Ok(json_response(StatusCode::OK, r#"{"status":"awake","tags":null}"#.to_owned()))
+            ok(r#"{"status":"awake","tags":null}"#.to_owned())
         }
-        Route::IsSleeping => {
-            Ok(json_response(StatusCode::OK, json!({ "is_sleeping": replica.is_asleep() }).to_string()))
-        }
+        Route::IsSleeping => ok(json!({ "is_sleeping": replica.is_asleep() }).to_string()),
         Route::ResetPrefixCache => {
             replica.reset_prefix_cache();
             Ok(Response::new(Reply::whole("")))
         }
-        Route::Text(api) => {
-            let (headers, fields) = read(request).await?;
-            generate(replica, api, &headers, &fields).await
-        }
-        Route::Embeddings | Route::Score | Route::Rerank | Route::Tokenize | Route::Detokenize => {
-            let (headers, fields) = read(request).await?;
-            match route {
-                Route::Embeddings => {
-                    pooling::embeddings(replica, &fields, names(replica, "embd-", &headers)).await
-                }
-                Route::Score => pooling::score(replica, &fields, names(replica, "score-", &headers)).await,
-                Route::Rerank => pooling::rerank(replica, &fields, names(replica, "rerank-", &headers)).await,
-                Route::Tokenize => text::tokenize(replica, &fields),
-                _ => text::detokenize(replica, &fields),
-            }
-        }
+    }
+}
+
+async fn perform(
+    replica: &Rc<Replica>,
+    work: Work,
+    headers: &HeaderMap,
+    fields: &Fields,
+) -> Result<Response<Reply>, Error> {
+    match work {
+        Work::Text(api) => generate(replica, api, headers, fields).await,
+        Work::Embeddings => pooling::embeddings(replica, fields, names(replica, "embd-", headers)).await,
+        Work::Score => pooling::score(replica, fields, names(replica, "score-", headers)).await,
+        Work::Rerank => pooling::rerank(replica, fields, names(replica, "rerank-", headers)).await,
+        Work::Tokenize => text::tokenize(replica, fields),
+        Work::Detokenize => text::detokenize(replica, fields),
     }
 }
 
