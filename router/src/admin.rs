@@ -105,3 +105,6 @@ async fn serve(stream: TcpStream, port: Port, sources: Sources) {
     // A client that breaks off is no event.
     let _ = timeout(CONNECTION_LIFETIME, connection).await;
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,7 +28,7 @@ pub use load::{Environment, Loaded, ProcessEnvironment};
 pub use origin::{Origin, Origins};
 
 /// The checked configuration.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Config {
     /// `host:port` of each replica.
     pub endpoints: Vec<String>,

@@ -158,3 +158,6 @@ fn serve(tasks: &mut JoinSet<()>, listener: TcpListener, port: Port, sources: &S
 fn leave(runtime: Runtime) {
     runtime.shutdown_background();
 }
+
+#[cfg(test)]
+mod tests;

@@ -78,3 +78,6 @@ impl Metrics {
 fn seconds(duration: Duration) -> f64 {
     duration.as_secs_f64()
 }
+
+#[cfg(test)]
+mod tests;

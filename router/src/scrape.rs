@@ -156,7 +156,7 @@ impl Reader {
                 Ok(metrics) => {
                     self.shared.metrics.done(ScrapeOutcome::Ok, reply.took);
                     self.mood.well(&self.address);
-                    return self.take_metrics(metrics, before).await;
+                    return self.take_metrics(socket, metrics, before).await;
                 }
                 Err(error) => (ScrapeOutcome::Garbage, error.to_string()),
             },
@@ -167,7 +167,11 @@ impl Reader {
         self.ask_health(socket).await
     }
 
-    async fn take_metrics(&mut self, metrics: Metrics, before: Before) -> Seen {
+    async fn take_metrics(&mut self, socket: SocketAddr, metrics: Metrics, before: Before) -> Seen {
+        if self.last.is_none() {
+            // An engine that comes up is ready with its models known, not a moment before.
+            self.read_list(socket).await;
+        }
         let progress = reading::progress(&metrics);
         let signals = reading::signals(metrics, before.at, before.mark);
         let moved = self.last.as_ref().is_none_or(|last| reading::moved(last, &signals));
@@ -266,3 +270,6 @@ fn is_local(ip: IpAddr) -> bool {
         UdpSocket::bind(any).and_then(|socket| socket.connect((ip, 9)).and_then(|()| socket.local_addr()));
     from.is_ok_and(|from| from.ip() == ip)
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,9 +5,7 @@ use std::{
     time::Duration,
 };
 
-use warmlane_picker::{PlainPolicy, Profile};
-
-use super::{Config, Headers, Limits, Listen, Log, Origins, Prefix, Scrape, Timeouts, UnknownModel};
+use super::{Config, Headers, Limits, Listen, Log, Prefix, Scrape, Timeouts};
 
 const MIB: u64 = 1 << 20;
 const MINUTE: u64 = 60;
@@ -20,27 +18,6 @@ impl Config {
     pub fn for_endpoints(endpoints: Vec<String>) -> Self {
         let listen = Listen { plain: local(0), aware: local(0), metrics: local(0), admin: local(0) };
         Self { endpoints, listen, workers: 1, ..Self::default() }
-    }
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            endpoints: Vec::new(),
-            listen: Listen::default(),
-            plain_policy: PlainPolicy::default(),
-            profile: Profile::default(),
-            unknown_model: UnknownModel::default(),
-            models: Vec::new(),
-            limits: Limits::default(),
-            timeouts: Timeouts::default(),
-            headers: Headers::default(),
-            prefix: Prefix::default(),
-            scrape: Scrape::default(),
-            workers: 0,
-            log: Log::default(),
-            origins: Origins::default(),
-        }
     }
 }
 

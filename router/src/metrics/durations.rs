@@ -63,7 +63,7 @@ impl Durations {
 
     /// Sum in seconds, count, and the buckets as upper bound in seconds and number within.
     pub(super) fn read(&self) -> (f64, u64, Vec<(f64, u64)>) {
-        let bounds = BOUNDS.iter().map(|micros| *micros as f64 / 1e6).chain([f64::MAX]);
+        let bounds = BOUNDS.iter().map(|micros| *micros as f64 / 1e6).chain([f64::INFINITY]);
         let buckets: Vec<(f64, u64)> = bounds.zip(self.buckets.iter().map(|b| b.load(Relaxed))).collect();
         let count = buckets.iter().map(|(_, n)| n).sum();
         (self.nanos.load(Relaxed) as f64 / 1e9, count, buckets)
@@ -84,7 +84,7 @@ mod tests {
         assert_eq!(count, 3);
         assert_eq!(buckets[0], (5e-6, 1), "the bound itself belongs to the bucket");
         assert_eq!(buckets[1], (1e-5, 1));
-        assert_eq!(buckets[24], (f64::MAX, 1), "beyond every bound");
+        assert_eq!(buckets[24], (f64::INFINITY, 1), "beyond every bound");
         assert!((sum - 3_600.000_010_001).abs() < 1e-9, "{sum}");
     }
 }

@@ -37,7 +37,6 @@ impl Collector for ScrapeMetrics {
         let mut page = Page(encoder);
         let outcomes = self.outcomes.rows().map(|(outcome, n)| ([("outcome", outcome)], n));
         page.counters("scrapes", "Readings of engines' metric pages", outcomes)?;
-        let none: [(&str, &str); 0] = [];
-        page.histograms("scrape_duration_seconds", "Time such a reading took", [(none, &self.durations)])
+        page.histogram("scrape_duration_seconds", "Time such a reading took", &self.durations)
     }
 }

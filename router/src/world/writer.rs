@@ -6,14 +6,12 @@
 //! router's main work. An update into a quiet pool is published at once. Nothing here judges load: readings
 //! pass through with their age.
 
-use std::{
-    fmt, io,
-    net::SocketAddr,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use tokio::{sync::mpsc, time};
+use tokio::{
+    sync::mpsc,
+    time::{self, Instant},
+};
 use warmlane_engine::models::ModelList;
 use warmlane_picker::{Signals, Slot, Time};
 
@@ -141,7 +139,7 @@ impl Writer {
                     }
                     batch.drain(..).for_each(|update| self.take(update));
                 }
-                () = time::sleep_until(self.not_before.into()), if self.dirty => self.publish(),
+                () = time::sleep_until(self.not_before), if self.dirty => self.publish(),
                 () = self.upkeep.finished(), if self.upkeep.is_busy() => {}
                 _ = expiry.tick() => if self.pool.expire(self.world.now()) {
                     self.dirty = true;
@@ -243,3 +241,6 @@ impl fmt::Display for Failure {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -186,3 +186,6 @@ impl Member {
         (endpoint, self.models.clone())
     }
 }
+
+#[cfg(test)]
+mod tests;

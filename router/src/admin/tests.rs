@@ -1,0 +1,167 @@
+use hyper::{Method, StatusCode};
+use serde_json::Value;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::mpsc,
+};
+use warmlane_picker::{Lora, Reading, Signals as Load, Slot, Time};
+
+use super::*;
+use crate::{
+    config::Config,
+    world::writer::{Failure, Update, Writer},
+};
+
+struct Fixture {
+    sources: Sources,
+    draining: watch::Sender<bool>,
+    updates: mpsc::Sender<Update>,
+    _writer: JoinSet<()>,
+}
+
+impl Fixture {
+    fn new(endpoints: &[&str]) -> Self {
+        let config = Config::for_endpoints(endpoints.iter().map(ToString::to_string).collect());
+        let world = Arc::new(World::new(&config, 1));
+        let (writer, updates) = Writer::new(world.clone(), &config);
+        let mut task = JoinSet::new();
+        task.spawn(writer.run());
+        let (draining, is_draining) = watch::channel(false);
+        let metrics = Arc::new(Metrics::new(&world));
+        let sources =
+            Sources { world, config_text: config.to_string().into(), metrics, draining: is_draining };
+        Self { sources, draining, updates, _writer: task }
+    }
+
+    /// Tells the writer and waits until it has published.
+    async fn tell(&self, update: Update) {
+        let before = self.sources.world.snapshot.load_full();
+        self.updates.send(update).await.expect("the writer runs");
+        while Arc::ptr_eq(&before, &self.sources.world.snapshot.load_full()) {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn ask(&self, port: Port, path: &str) -> (StatusCode, String) {
+        self.ask_by(Method::GET, port, path)
+    }
+
+    fn ask_by(&self, method: Method, port: Port, path: &str) -> (StatusCode, String) {
+        let request = Request::builder().method(method).uri(path).body(()).expect("request");
+        let response = pages::answer(port, &request, &self.sources);
+        let status = response.status();
+        let mut body = response.into_body();
+        let frame = std::pin::pin!(async { http_body_util::BodyExt::frame(&mut body).await });
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        let std::task::Poll::Ready(frame) = frame.poll(&mut context) else { panic!("a whole body is there") };
+        let text = frame.and_then(Result::ok).and_then(|frame| frame.into_data().ok()).unwrap_or_default();
+        (status, String::from_utf8(text.to_vec()).expect("text"))
+    }
+}
+
+#[tokio::test]
+async fn readiness_follows_the_replicas_and_the_drain() {
+    let fixture = Fixture::new(&["a:1", "b:2"]);
+    let (status, why) = fixture.ask(Port::Metrics, "/readyz");
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(why.contains("none of 2 replicas answers; a:1: failed: not heard of yet"), "{why}");
+    fixture.tell(Update::Alive { slot: Slot(1) }).await;
+    for port in [Port::Metrics, Port::Admin] {
+        assert_eq!(fixture.ask(port, "/readyz"), (StatusCode::OK, "ok: 1 of 2 replicas ready\n".to_owned()));
+        assert_eq!(fixture.ask(port, "/healthz").0, StatusCode::OK);
+    }
+    fixture.tell(Update::Unreachable { slot: Slot(1), why: Failure::Refused }).await;
+    assert_eq!(fixture.ask(Port::Admin, "/readyz").0, StatusCode::SERVICE_UNAVAILABLE);
+    fixture.tell(Update::Alive { slot: Slot(1) }).await;
+    fixture.draining.send_replace(true);
+    let (status, why) = fixture.ask(Port::Metrics, "/readyz");
+    assert_eq!(
+        (status, why.as_str()),
+        (StatusCode::SERVICE_UNAVAILABLE, "draining: the router is stopping\n")
+    );
+    assert_eq!(fixture.ask(Port::Metrics, "/healthz").0, StatusCode::OK, "a draining process is healthy");
+}
+
+#[tokio::test]
+async fn debug_endpoints_shows_every_signal_with_its_age() {
+    let fixture = Fixture::new(&["10.0.0.1:8000", "10.0.0.2:8000"]);
+    let reading = |value| Some(Reading { value, at: Time::ZERO });
+    let lora = Lora { active: vec!["tuned".to_owned()], waiting: vec![], max: 2 };
+    let signals = Load {
+        queue: reading(3.0),
+        kv_use: reading(0.5),
+        kv_capacity_tokens: Some(95_000),
+        lora: Some(Reading { value: lora, at: Time::ZERO }),
+        ..Load::default()
+    };
+    let load = crate::world::writer::Load { slot: Slot(0), signals, progress: None };
+    fixture.tell(Update::Load(Box::new(load))).await;
+    let list = warmlane_engine::models::ModelList::parse(br#"{"data":[{"id":"m"}]}"#).expect("list");
+    fixture.tell(Update::Models { slot: Slot(0), at: Time::ZERO, list }).await;
+    let in_flight = fixture.sources.world.ledger.open(Slot(0), crate::ledger::Load::default());
+    let (status, page) = fixture.ask(Port::Admin, "/debug/endpoints");
+    assert_eq!(status, StatusCode::OK);
+    let page: Value = serde_json::from_str(&page).expect("JSON");
+    let (first, second) = (&page["endpoints"][0], &page["endpoints"][1]);
+    assert_eq!(first["address"], "10.0.0.1:8000");
+    assert_eq!((&first["ready"], &first["in_flight"]), (&Value::from(true), &Value::from(1)));
+    assert_eq!(first["signals"]["queue"]["value"], 3.0);
+    assert!(first["signals"]["queue"]["age_ms"].is_u64());
+    assert_eq!(first["signals"]["kv_use"]["value"], 0.5);
+    assert_eq!(first["signals"]["running"], Value::Null, "never said");
+    assert_eq!(first["signals"]["lora"]["value"]["active"][0], "tuned");
+    assert_eq!(
+        (&first["health"], &first["kv_capacity_tokens"]),
+        (&Value::from("healthy"), &Value::from(95_000))
+    );
+    assert_eq!(first["models"], serde_json::json!(["m"]));
+    assert_eq!((&second["ready"], &second["models"]), (&Value::from(false), &Value::Null));
+    assert_eq!(second["health"], "failed: not heard of yet");
+    drop(in_flight);
+}
+
+#[tokio::test]
+async fn each_port_has_its_own_pages_and_names_them() {
+    let fixture = Fixture::new(&["a:1"]);
+    assert!(fixture.ask(Port::Metrics, "/metrics").1.ends_with("# EOF\n"));
+    assert!(fixture.ask(Port::Admin, "/debug/config").1.contains("endpoints = [\"a:1\"]"));
+    let (status, body) = fixture.ask(Port::Metrics, "/debug/endpoints");
+    assert_eq!(status, StatusCode::NOT_FOUND, "debugging is not for the cluster");
+    let body: Value = serde_json::from_str(&body).expect("JSON");
+    assert_eq!(body["error"]["paths"][0], "/metrics");
+    assert_eq!(fixture.ask(Port::Admin, "/metrics").0, StatusCode::NOT_FOUND);
+    assert_eq!(fixture.ask_by(Method::POST, Port::Admin, "/readyz").0, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(fixture.ask_by(Method::HEAD, Port::Admin, "/healthz").0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_full_port_serves_again_when_a_connection_ends() {
+    let fixture = Fixture::new(&["a:1"]);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
+    listener.set_nonblocking(true).expect("non-blocking");
+    let address = listener.local_addr().expect("address");
+    let mut task = JoinSet::new();
+    task.spawn(Server::new(listener, Port::Metrics, fixture.sources.clone()).expect("server").run());
+    let mut held = Vec::new();
+    for _ in 0..MAX_CONNECTIONS {
+        held.push(get(address).await);
+    }
+    let mut late = TcpStream::connect(address).await.expect("connect");
+    late.write_all(b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n").await.expect("send");
+    drop(held.pop());
+    assert!(first_line(&mut late).await.starts_with("HTTP/1.1 200"));
+}
+
+/// A kept connection after one answer.
+async fn get(address: std::net::SocketAddr) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.expect("connect");
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n").await.expect("send");
+    assert!(first_line(&mut stream).await.starts_with("HTTP/1.1 200"));
+    stream
+}
+
+async fn first_line(stream: &mut TcpStream) -> String {
+    let mut buffer = [0; 1_024];
+    let read = stream.read(&mut buffer).await.expect("read");
+    String::from_utf8_lossy(&buffer[..read]).lines().next().unwrap_or_default().to_owned()
+}

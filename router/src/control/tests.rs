@@ -1,0 +1,56 @@
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+};
+
+use super::*;
+
+fn inputs(change: impl FnOnce(&mut Config)) -> (Inputs, watch::Sender<bool>) {
+    let mut config = Config::for_endpoints(vec!["127.0.0.1:1".to_owned()]);
+    change(&mut config);
+    let world = Arc::new(World::new(&config, 1));
+    let metrics = Arc::new(Metrics::new(&world));
+    let (draining, is_draining) = watch::channel(false);
+    (Inputs { world, config: Arc::new(config), metrics, draining: is_draining }, draining)
+}
+
+fn get(address: SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).expect("connect");
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").expect("send");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("read");
+    answer
+}
+
+#[test]
+fn both_ports_serve_and_the_endpoints_are_known_as_soon_as_it_is_started() {
+    let (inputs, _draining) = inputs(|_| {});
+    let world = inputs.world.clone();
+    let control = Control::start(inputs).expect("starts");
+    assert_eq!(world.snapshot.load().endpoints().len(), 1);
+    assert!(
+        get(control.metrics_address(), "/metrics")
+            .contains("warmlane_endpoint_ready{endpoint=\"127.0.0.1:1\"} 0")
+    );
+    assert!(get(control.admin_address(), "/debug/config").contains("endpoints = [\"127.0.0.1:1\"]"));
+    assert!(get(control.metrics_address(), "/readyz").starts_with("HTTP/1.1 503"));
+}
+
+#[test]
+fn dropping_it_frees_the_ports_and_ends_the_updates() {
+    let (inputs, _draining) = inputs(|_| {});
+    let control = Control::start(inputs).expect("starts");
+    let (metrics, updates) = (control.metrics_address(), control.updates());
+    drop(control);
+    assert!(TcpStream::connect(metrics).is_err());
+    assert!(updates.is_closed());
+}
+
+#[test]
+fn a_taken_port_is_named_with_its_flag() {
+    let holder = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let taken = holder.local_addr().expect("address");
+    let (inputs, _draining) = inputs(|config| config.listen.admin = taken);
+    let error = Control::start(inputs).expect_err("taken").to_string();
+    assert!(error.contains(&format!("cannot listen on {taken} (--admin)")), "{error}");
+}

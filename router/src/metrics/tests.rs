@@ -1,0 +1,106 @@
+use warmlane_picker::Strategy;
+
+use super::*;
+use crate::{config::Config, stage::Stage};
+
+fn world(endpoints: &[&str]) -> Arc<World> {
+    let config = Config::for_endpoints(endpoints.iter().map(ToString::to_string).collect());
+    let world = Arc::new(World::new(&config, 1));
+    // Publishes the endpoints.
+    drop(crate::world::writer::Writer::new(world.clone(), &config));
+    world
+}
+
+/// The families a page must have, dashboards and alerts name them.
+const FAMILIES: [&str; 29] = [
+    "build_info",
+    "uptime_seconds",
+    "requests_total",
+    "request_errors_total",
+    "client_connections",
+    "stage_duration_seconds",
+    "retries_total",
+    "client_aborts_total",
+    "shed_total",
+    "picks_total",
+    "prompt_tokens_total",
+    "prefix_lookups_total",
+    "prefix_matched_tokens_total",
+    "scrapes_total",
+    "scrape_duration_seconds",
+    "endpoint_ready",
+    "endpoint_in_flight",
+    "endpoint_queue",
+    "endpoint_running",
+    "endpoint_kv_use",
+    "endpoint_signal_age_seconds",
+    "endpoint_requests_total",
+    "prefix_index_bytes",
+    "prefix_index_capacity_blocks",
+    "session_pins",
+    "prefix_groups",
+    "endpoint_ready{endpoint=\"a:1\"}",
+    "endpoint_in_flight{endpoint=\"b:2\"}",
+    "stage_duration_seconds_bucket{le=\"+Inf\",stage=\"relay\"}",
+];
+
+fn value(page: &str, series: &str) -> f64 {
+    let line = page.lines().find(|line| line.strip_prefix(series).is_some_and(|rest| rest.starts_with(' ')));
+    let line = line.unwrap_or_else(|| panic!("no {series} in\n{page}"));
+    line.rsplit(' ').next().and_then(|value| value.parse().ok()).expect("a number")
+}
+
+#[test]
+fn every_family_is_on_the_page_from_the_start() {
+    let page = Metrics::new(&world(&["a:1", "b:2"])).render().expect("page");
+    for family in FAMILIES {
+        let name = format!("warmlane_{}", family.trim_end_matches("_total"));
+        assert!(page.contains(&name), "{family} is missing in\n{page}");
+    }
+    assert!(page.ends_with("# EOF\n"));
+}
+
+#[test]
+fn what_is_counted_is_shown() {
+    let metrics = Metrics::new(&world(&["a:1"]));
+    let proxy = metrics.proxy();
+    proxy.request_done(Listener::Aware, 200);
+    proxy.request_done(Listener::Aware, 200);
+    proxy.request_done(Listener::Plain, 404);
+    proxy.request_done(Listener::Plain, 999);
+    proxy.error(Listener::Plain, ErrorReason::UnknownModel);
+    proxy.retry(RetryReason::Closed);
+    proxy.aborted();
+    proxy.shed();
+    proxy.picked(Strategy::PrefixCache, 48, 64);
+    proxy.picked(Strategy::Default, 0, 10);
+    proxy.stage(Stage::Pick, Duration::from_micros(30));
+    let connected = proxy.connected(Listener::Aware);
+    let page = metrics.render().expect("page");
+    assert_eq!(value(&page, "warmlane_requests_total{listener=\"aware\",code=\"200\"}"), 2.0);
+    assert_eq!(value(&page, "warmlane_requests_total{listener=\"plain\",code=\"404\"}"), 1.0);
+    assert_eq!(value(&page, "warmlane_requests_total{listener=\"plain\",code=\"599\"}"), 1.0);
+    assert_eq!(
+        value(&page, "warmlane_request_errors_total{listener=\"plain\",reason=\"unknown_model\"}"),
+        1.0
+    );
+    assert_eq!(value(&page, "warmlane_retries_total{reason=\"closed\"}"), 1.0);
+    assert_eq!(value(&page, "warmlane_client_aborts_total"), 1.0);
+    assert_eq!(value(&page, "warmlane_shed_total"), 1.0);
+    assert_eq!(value(&page, "warmlane_picks_total{strategy=\"PREFIX_CACHE\"}"), 1.0);
+    assert_eq!(value(&page, "warmlane_prompt_tokens_total"), 74.0);
+    assert_eq!(value(&page, "warmlane_prefix_lookups_total"), 1.0);
+    assert_eq!(value(&page, "warmlane_prefix_matched_tokens_total"), 48.0);
+    assert_eq!(value(&page, "warmlane_stage_duration_seconds_count{stage=\"pick\"}"), 1.0);
+    assert_eq!(value(&page, "warmlane_client_connections{listener=\"aware\"}"), 1.0);
+    drop(connected);
+    let page = metrics.render().expect("page");
+    assert_eq!(value(&page, "warmlane_client_connections{listener=\"aware\"}"), 0.0);
+}
+
+#[test]
+fn readings_that_an_engine_never_gave_are_not_shown_as_zero() {
+    let page = Metrics::new(&world(&["a:1"])).render().expect("page");
+    assert!(!page.contains("warmlane_endpoint_queue{"), "{page}");
+    assert_eq!(value(&page, "warmlane_endpoint_ready{endpoint=\"a:1\"}"), 0.0);
+}
