@@ -17,6 +17,7 @@ const ADAPTERS: usize = 16;
 pub struct Account {
     in_flight: AtomicU32,
     pending_prefill: AtomicU64,
+    unstreamed_prefill: AtomicU64,
     reserved_kv: AtomicU64,
     requests: AtomicU64,
     prefill_tokens: AtomicU64,
@@ -72,11 +73,9 @@ impl Ledger {
         account.requests.fetch_add(1, Relaxed);
         account.prefill_tokens.fetch_add(load.prefill_tokens, Relaxed);
         account.kv_tokens.fetch_add(load.kv_tokens, Relaxed);
-        if load.streamed {
-            account.pending_prefill.fetch_add(load.prefill_tokens, Relaxed);
-        }
+        account.prefilling(load.streamed).fetch_add(load.prefill_tokens, Relaxed);
         account.adapter(load.adapter, 1);
-        InFlight { ledger: self.clone(), slot, load, prefilling: load.streamed }
+        InFlight { ledger: self.clone(), slot, load, prefilling: true }
     }
 
     /// Fills `live` with one entry per endpoint of the snapshot. `adapter` as in [`Load::adapter`].
@@ -107,10 +106,16 @@ impl Account {
         Live {
             in_flight: self.in_flight(),
             pending_prefill: self.pending_prefill.load(Relaxed),
+            unstreamed_prefill: self.unstreamed_prefill.load(Relaxed),
             reserved_kv: self.reserved_kv.load(Relaxed),
             same_adapter: if adapter == 0 { 0 } else { self.adapter_in_flight(adapter) },
             sent: self.sent(),
         }
+    }
+
+    /// Where prompts being computed are counted.
+    fn prefilling(&self, streamed: bool) -> &AtomicU64 {
+        if streamed { &self.pending_prefill } else { &self.unstreamed_prefill }
     }
 
     fn adapter_in_flight(&self, adapter: u64) -> u32 {
@@ -161,7 +166,7 @@ impl InFlight {
     pub fn prefilled(&mut self) {
         if std::mem::take(&mut self.prefilling) {
             let account = self.ledger.account(self.slot);
-            account.pending_prefill.fetch_sub(self.load.prefill_tokens, Relaxed);
+            account.prefilling(self.load.streamed).fetch_sub(self.load.prefill_tokens, Relaxed);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The path of a request, stage by stage. [`serve`] reads top-down in the order in which things happen.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::{error::Fault, front::Client, metrics::Listener, stage::Stage, worker::Worker};
 
@@ -24,7 +24,7 @@ pub struct Trace {
     pub request_id: Vec<u8>,
     stage: Stage,
     entered: Instant,
-    spent: [std::time::Duration; Stage::ALL.len()],
+    spent: [Duration; Stage::ALL.len()],
 }
 
 /// Serves one request whose first bytes have arrived.
@@ -49,7 +49,7 @@ async fn exchange(worker: &Worker, client: &mut Client, trace: &mut Trace) -> Re
     trace.enter(Stage::Connect);
     let answered = connect::connect(worker, client, plan, trace).await?;
     trace.enter(Stage::Relay);
-    Ok(relay::relay(worker, client, answered, trace).await)
+    relay::relay(worker, client, answered, trace).await
 }
 
 // === Trace ===
@@ -61,15 +61,17 @@ impl Trace {
         Self { listener, began: now, request_id: Vec::new(), stage: Stage::Read, entered: now, spent }
     }
 
-    /// The request moves on to another stage.
+    /// The request moves on to another stage; entering the same one again closes its time so far.
     pub fn enter(&mut self, stage: Stage) {
         let now = Instant::now();
-        self.spent[self.stage as usize] += now.duration_since(self.entered);
+        // A clock may stand still between two looks; a stage that was entered still counts.
+        let spent = now.duration_since(self.entered).max(Duration::from_nanos(1));
+        self.spent[self.stage as usize] += spent;
         (self.stage, self.entered) = (stage, now);
     }
 
     /// Time spent in each stage it has been in.
-    pub fn spent(&self) -> impl Iterator<Item = (Stage, std::time::Duration)> {
+    pub fn spent(&self) -> impl Iterator<Item = (Stage, Duration)> {
         Stage::ALL.into_iter().zip(self.spent).filter(|(_, spent)| !spent.is_zero())
     }
 }

@@ -2,23 +2,31 @@
 //! has sent since.
 //!
 //! With confidence `c` in a reading (see [`crate::signal`]) and the confidence-weighted mean `m` of all
-//! ready endpoints, a signal counts as `c * value + (1 - c) * m`: an endpoint that fell silent looks average,
-//! never idle and never full. Then
+//! endpoints in service, a signal counts as `c * value + (1 - c) * m`: an endpoint that fell silent looks
+//! average, never idle and never full. Values that no engine can mean (not a number, below zero, beyond
+//! [`MOST`]) are no readings. Then
 //!
 //! - `queue = signal + min(1, signal) * requests sent since`: what is sent to an engine that already queues
 //!   will queue too;
 //! - `kv = max(signal + kv tokens sent since / capacity, reserved / capacity)`, plus this request's own share,
 //!   where `reserved` is what the router's requests in flight will hold at their end: an engine full of young
 //!   requests is fuller than it looks;
-//! - `work = max(prefill tokens pending, prefill tokens sent since)`.
+//! - `work = pending + min(unstreamed, sent since)`: prompt tokens of streams without a first byte, and of requests that
+//!   are not streamed as far as they were sent since the reading.
 //!
 //! Adding what was sent since the reading was taken is what keeps a burst from piling onto the one replica
-//! that looked empty in the last scrape.
+//! that looked empty in the last scrape. Without a reading that still counts there is no such moment, and
+//! running totals would grow for ever; then what was sent and is still in flight takes their place.
 
-use crate::{Endpoint, Live, Profile, Reading, Request, Snapshot, Time};
+use std::cell::OnceCell;
+
+use crate::{Endpoint, Live, Profile, Reading, Request, Snapshot, Time, Work, filter};
 
 /// Capacity assumed for an engine that has not stated one: about an A10 with a 7B model.
 pub const ASSUMED_KV_TOKENS: u64 = 95_000;
+
+/// No queue is longer and no share larger: what a page states beyond this is garbage.
+pub const MOST: f32 = 1e9;
 
 /// Load of one endpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -29,86 +37,156 @@ pub struct Estimate {
     pub kv: f32,
     /// Prompt tokens to be computed before this request's.
     pub work: f32,
-    /// Whether any reading still counts in full.
+    /// Whether any reading still counts.
     pub known: bool,
 }
 
-/// What silent endpoints are taken for.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Average {
-    queue: f32,
-    kv: f32,
-    capacity: u64,
+/// Which readings still count, and what silent endpoints are taken for.
+pub(crate) struct Reckoning<'s> {
+    snapshot: &'s Snapshot,
+    now: Time,
+    fresh: Time,
+    stale: Time,
+    /// Readings from here on are fresh: spares nearly all of them the arithmetic.
+    fresh_since: Time,
+    /// This request's own tokens.
+    own: f32,
+    /// Made when the first endpoint turns up that has not said everything: mostly never.
+    average: OnceCell<Average>,
 }
 
-// === Average ===
+/// Means over the endpoints in service.
+#[derive(Clone, Copy, Debug)]
+struct Average {
+    queue: f32,
+    kv: f32,
+    capacity: f32,
+}
 
-impl Average {
-    /// Confidence-weighted means over ready endpoints.
-    pub(crate) fn of(profile: &Profile, snapshot: &Snapshot, now: Time) -> Self {
-        let (mut queue, mut queue_weight, mut kv, mut kv_weight) = (0.0, 0.0, 0.0, 0.0);
-        let (mut capacity, mut stated) = (0, 0);
-        for endpoint in snapshot.endpoints().iter().filter(|e| e.ready) {
-            let signals = &endpoint.signals;
-            add(signals.queue, profile, now, &mut queue, &mut queue_weight);
-            add(signals.kv_use, profile, now, &mut kv, &mut kv_weight);
-            if let Some(tokens) = signals.kv_capacity_tokens {
-                capacity += tokens;
+/// A sum of values, each counted by its confidence.
+#[derive(Clone, Copy, Default)]
+struct Mean {
+    sum: f32,
+    weight: f32,
+}
+
+// === Reckoning ===
+
+impl<'s> Reckoning<'s> {
+    pub(crate) fn new(profile: &Profile, snapshot: &'s Snapshot, request: &Request<'_>, now: Time) -> Self {
+        Self {
+            snapshot,
+            now,
+            fresh: profile.fresh,
+            stale: profile.stale,
+            fresh_since: now.saturating_sub(profile.fresh),
+            own: float(request.prompt_tokens.saturating_add(request.output_tokens)),
+            average: OnceCell::new(),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn estimate(&self, endpoint: &Endpoint, live: &Live) -> Estimate {
+        let signals = &endpoint.signals;
+        let (queue, queue_known) = self.blend(&signals.queue, |average| average.queue);
+        let (kv, kv_known) = self.blend(&signals.kv_use, |average| average.kv);
+        let known = queue_known || kv_known || self.weigh(&signals.running).1 > 0.0;
+        let since = live.sent.since(signals.mark);
+        let since = still_there(since, live);
+        let capacity = stated_capacity(endpoint).map_or_else(|| self.average().capacity, float);
+        let seen = kv * capacity + float(since.kv_tokens);
+        Estimate {
+            queue: queue + queue.min(1.0) * float(since.requests),
+            kv: (seen.max(float(live.reserved_kv)) + self.own) / capacity,
+            work: float(
+                live.pending_prefill.saturating_add(live.unstreamed_prefill.min(since.prefill_tokens)),
+            ),
+            known,
+        }
+    }
+
+    /// The value to reckon with, and whether the reading has any weight in it.
+    #[inline]
+    fn blend(&self, reading: &Option<Reading<f32>>, mean: impl Fn(&Average) -> f32) -> (f32, bool) {
+        match self.weigh(reading) {
+            (value, 1.0) => (value, true),
+            (value, confidence) => {
+                (confidence * value + (1.0 - confidence) * mean(self.average()), confidence > 0.0)
+            }
+        }
+    }
+
+    /// The value and the confidence in it; 0 for a reading that is missing, garbage or too old.
+    #[inline]
+    fn weigh(&self, reading: &Option<Reading<f32>>) -> (f32, f32) {
+        match reading {
+            Some(reading) if (0.0..=MOST).contains(&reading.value) => {
+                let fresh = reading.at >= self.fresh_since;
+                (reading.value, if fresh { 1.0 } else { self.fading(reading) })
+            }
+            _ => (0.0, 0.0),
+        }
+    }
+
+    #[cold]
+    fn fading(&self, reading: &Reading<f32>) -> f32 {
+        reading.confidence(self.now, self.fresh, self.stale)
+    }
+
+    #[inline]
+    fn average(&self) -> &Average {
+        self.average.get_or_init(|| self.survey())
+    }
+
+    /// A sleeping engine reports an idle page: counting it would make silent ones look idle.
+    #[cold]
+    fn survey(&self) -> Average {
+        let (mut queue, mut kv) = (Mean::default(), Mean::default());
+        let (mut capacity, mut stated) = (0_u64, 0);
+        for endpoint in self.snapshot.endpoints().iter().filter(|e| filter::in_service(e)) {
+            queue.add(self.weigh(&endpoint.signals.queue));
+            kv.add(self.weigh(&endpoint.signals.kv_use));
+            if let Some(tokens) = stated_capacity(endpoint) {
+                capacity = capacity.saturating_add(tokens);
                 stated += 1;
             }
         }
-        let mean = |sum: f32, weight: f32| if weight > 0.0 { sum / weight } else { 0.0 };
-        Self {
-            queue: mean(queue, queue_weight),
-            kv: mean(kv, kv_weight),
-            capacity: capacity.checked_div(stated).unwrap_or(ASSUMED_KV_TOKENS).max(1),
-        }
+        let capacity = float(capacity.checked_div(stated).unwrap_or(ASSUMED_KV_TOKENS));
+        Average { queue: queue.value(), kv: kv.value(), capacity }
     }
 }
 
-fn add(reading: Option<Reading<f32>>, profile: &Profile, now: Time, sum: &mut f32, weight: &mut f32) {
-    if let Some(reading) = reading {
-        let confidence = reading.confidence(now, profile.fresh, profile.stale);
-        *sum += confidence * reading.value;
-        *weight += confidence;
-    }
-}
-
-// === Estimate ===
-
-impl Estimate {
-    pub(crate) fn of(
-        profile: &Profile,
-        average: &Average,
-        endpoint: &Endpoint,
-        live: &Live,
-        request: &Request<'_>,
-        now: Time,
-    ) -> Self {
-        let signals = &endpoint.signals;
-        let since = live.sent.since(signals.mark);
-        let (queue, queue_known) = blend(signals.queue, average.queue, profile, now);
-        let (kv, kv_known) = blend(signals.kv_use, average.kv, profile, now);
-        let capacity = signals.kv_capacity_tokens.unwrap_or(average.capacity).max(1) as f32;
-        let own = (request.prompt_tokens + request.output_tokens) as f32;
-        let seen = kv * capacity + since.kv_tokens as f32;
-        Self {
-            queue: queue + queue.min(1.0) * since.requests as f32,
-            kv: (seen.max(live.reserved_kv as f32) + own) / capacity,
-            work: live.pending_prefill.max(since.prefill_tokens) as f32,
-            known: queue_known || kv_known,
-        }
-    }
-}
-
-/// The value to reckon with, and whether the reading still has any weight in it.
 #[inline]
-fn blend(reading: Option<Reading<f32>>, average: f32, profile: &Profile, now: Time) -> (f32, bool) {
-    match reading {
-        None => (average, false),
-        Some(reading) => {
-            let confidence = reading.confidence(now, profile.fresh, profile.stale);
-            (confidence * reading.value + (1.0 - confidence) * average, confidence > 0.0)
-        }
+fn stated_capacity(endpoint: &Endpoint) -> Option<u64> {
+    endpoint.signals.kv_capacity_tokens.filter(|tokens| *tokens > 0)
+}
+
+/// The part of what was sent that has not left again: requests that ended since are no load, whatever the last
+/// reading said.
+#[inline]
+fn still_there(sent: Work, live: &Live) -> Work {
+    Work {
+        requests: sent.requests.min(u64::from(live.in_flight)),
+        prefill_tokens: sent.prefill_tokens.min(live.pending_prefill.saturating_add(live.unstreamed_prefill)),
+        kv_tokens: sent.kv_tokens.min(live.reserved_kv),
+    }
+}
+
+/// By way of `i64`, which converts in one instruction; nothing counted here comes near its end.
+#[inline]
+fn float(count: u64) -> f32 {
+    count.min(i64::MAX as u64) as i64 as f32
+}
+
+// === Mean ===
+
+impl Mean {
+    fn add(&mut self, (value, confidence): (f32, f32)) {
+        self.sum += confidence * value;
+        self.weight += confidence;
+    }
+
+    fn value(self) -> f32 {
+        if self.weight > 0.0 { self.sum / self.weight } else { 0.0 }
     }
 }

@@ -21,6 +21,8 @@ pub struct Live {
     pub in_flight: u32,
     /// Prompt tokens of streamed requests whose first byte has not come back.
     pub pending_prefill: u64,
+    /// Prompt tokens of requests in flight that are not streamed: nothing tells when they are computed.
+    pub unstreamed_prefill: u64,
     /// KV tokens that requests in flight are expected to hold at their end.
     pub reserved_kv: u64,
     /// Requests in flight for the adapter this request asks for.

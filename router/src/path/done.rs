@@ -29,7 +29,7 @@ pub enum Next {
 pub(super) async fn done(
     worker: &Worker,
     client: &mut Client,
-    trace: Trace,
+    mut trace: Trace,
     outcome: Result<Relayed, Fault>,
 ) -> Next {
     let next = match &outcome {
@@ -37,6 +37,7 @@ pub(super) async fn done(
         Err(fault) => refuse(worker, client, &trace, fault).await,
     };
     let end = if next == Next::Again { client.request.len() } else { 0 };
+    trace.enter(Stage::Done);
     count(worker, &trace, &outcome);
     if worker.config.log.access {
         log(&trace, client, &outcome);
