@@ -65,6 +65,8 @@ struct Reader {
     /// `host:port` as configured.
     address: String,
     socket: Option<SocketAddr>,
+    /// Connections that failed: each goes on to the next address of the name.
+    misses: usize,
     line: Line,
     pace: Pace,
     mood: Mood,
@@ -102,6 +104,7 @@ impl Reader {
         Self {
             slot,
             socket: None,
+            misses: 0,
             line: Line::new(&address, scrape.timeout),
             pace: Pace::new(scrape.min_interval, scrape.max_interval),
             mood: Mood::default(),
@@ -198,8 +201,9 @@ impl Reader {
     async fn take_error(&mut self, error: &LineError) -> Seen {
         let (why, seen) = error.meaning();
         if matches!(error, LineError::Connect(_)) {
-            // The name may lead elsewhere by now.
+            // The name may have other addresses, and lead elsewhere by now.
             self.socket = None;
+            self.misses += 1;
         }
         self.unreachable(why).await;
         seen
@@ -230,7 +234,11 @@ impl Reader {
     /// Where to connect. Looked up once, and again after connecting failed.
     async fn resolve(&mut self) -> Option<SocketAddr> {
         if self.socket.is_none() {
-            let found = tokio::net::lookup_host(&self.address).await.ok().and_then(|mut all| all.next());
+            let all: Vec<SocketAddr> = match tokio::net::lookup_host(&self.address).await {
+                Ok(all) => all.collect(),
+                Err(_) => Vec::new(),
+            };
+            let found = all.get(self.misses % all.len().max(1)).copied();
             if let Some(socket) = found {
                 let local = is_local(socket.ip());
                 self.send(Update::Resolved { slot: self.slot, socket, local }).await;
