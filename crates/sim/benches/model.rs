@@ -17,7 +17,8 @@ fn play(prompts: &[Prompt]) -> u64 {
     let mut next = prompts.iter().zip(0..);
     let mut submit = |engine: &mut Engine, now: f64| {
         if let Some((prompt, id)) = next.next() {
-            let request = Request { prompt: prompt.clone(), max_tokens: OUTPUT, stop_after: None, adapter: None };
+            let request =
+                Request { prompt: prompt.clone(), max_tokens: OUTPUT, stop_after: None, adapter: None };
             assert!(engine.submit(now, id, request).is_ok(), "the prompt fits");
         }
     };

@@ -154,11 +154,15 @@ impl Engine {
 
     /// Puts a request at the end of the queue. `id` is the caller's and must be unique among live ones.
     ///
+    /// Where the driver is late, so that the step in progress should have ended before `now`, the request
+    /// counts from the end of that step: it cannot be served before it came.
+    ///
     /// # Errors
     /// A request that could never run is refused: one that cannot be held even alone would be
     /// preempted for ever.
     pub fn submit(&mut self, now: f64, id: u64, request: Request) -> Result<(), Error> {
         self.check(id, &request)?;
+        let now = self.step_ends.map_or(now, |end| now.min(end));
         if let Some(adapter) = request.adapter {
             self.adapters.wait(adapter);
         }

@@ -297,6 +297,19 @@ fn the_model_ends_an_answer_before_the_limit_where_told() {
 }
 
 #[test]
+fn a_request_that_comes_while_the_driver_is_late_counts_from_the_end_of_the_step() {
+    let mut bench = Bench::new(Options::default());
+    bench.submit(1, request(prompt(1, 64, 1, 0), 10));
+    let step = bench.engine.schedule(0.0).unwrap();
+    bench.engine.submit(step.ends_at + 5.0, 2, request(prompt(2, 64, 1, 0), 10)).unwrap();
+    bench.engine.complete(&mut bench.output);
+    bench.now = step.ends_at;
+    bench.run();
+    assert_eq!(bench.outcome(2).arrived, step.ends_at);
+    assert!(bench.tokens.iter().all(|token| token.gap > 0.0));
+}
+
+#[test]
 fn an_abort_in_the_middle_of_a_step_takes_its_tokens_and_blocks_away() {
     let mut bench = Bench::new(Options::default());
     bench.submit(1, request(prompt(1, 64, 1, 0), 10));
