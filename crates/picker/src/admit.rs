@@ -41,7 +41,8 @@ pub fn admit(profile: &Profile, snapshot: &Snapshot, request: &Request<'_>, now:
     let serving = request.model.and_then(|model| snapshot.serving(model));
     let mut any = false;
     for (position, endpoint) in snapshot.endpoints().iter().enumerate() {
-        let serves = serving.is_none_or(|s| s.endpoints.contains(position) || snapshot.unlisted().contains(position));
+        let serves =
+            serving.is_none_or(|s| s.endpoints.contains(position) || snapshot.unlisted().contains(position));
         if !serves || !endpoint.ready || !endpoint.signals.is_awake() {
             continue;
         }

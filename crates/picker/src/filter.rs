@@ -39,6 +39,10 @@ pub enum Verdict {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Failed(u8);
 
+/// One bit per filter that applies to a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Applied(u8);
+
 // === Filter ===
 
 impl Filter {
@@ -79,6 +83,7 @@ impl Filter {
 // === Failed ===
 
 impl Failed {
+    #[inline]
     pub(crate) fn of(
         profile: &Profile,
         snapshot: &Snapshot,
@@ -90,7 +95,7 @@ impl Failed {
         let served =
             serving.is_none_or(|s| s.endpoints.contains(position)) || snapshot.unlisted().contains(position);
         let signals = &endpoint.signals;
-        let silent = signals.last_heard().is_some() && !estimate.known;
+        let silent = !estimate.known && signals.last_heard().is_some();
         let full = estimate.queue > profile.headroom_queue || estimate.kv > profile.headroom_kv;
         let mut failed = 0;
         let mut fail = |filter: Filter, fails: bool| failed |= u8::from(fails) * filter.bit();
@@ -109,12 +114,35 @@ impl Failed {
         self.0 & Filter::HARD_BITS == 0
     }
 
-    pub(crate) fn fails(self, filter: Filter) -> bool {
-        self.0 & filter.bit() != 0
+    /// The first filter that drops it when `applied` apply.
+    #[inline]
+    pub(crate) fn verdict(self, applied: Applied) -> Verdict {
+        match (self.0 & applied.0).trailing_zeros() as usize {
+            first if first < Filter::ALL.len() => Verdict::Dropped(Filter::ALL[first]),
+            _ => Verdict::Candidate,
+        }
     }
+}
 
-    /// The first hard filter that dropped it.
-    pub(crate) fn first_hard(self) -> Option<Filter> {
-        Filter::ALL.into_iter().take(4).find(|filter| self.fails(*filter))
+// === Applied ===
+
+impl Applied {
+    /// The hard filters, and each soft one that leaves somebody; with the soft ones that were set aside.
+    pub(crate) fn to(failed: &[Failed]) -> (Self, Vec<Filter>) {
+        let mut applied = Filter::HARD_BITS;
+        let mut relaxed = Vec::new();
+        for filter in Filter::SOFT {
+            if failed.iter().any(|f| f.0 & (applied | filter.bit()) == 0) {
+                applied |= filter.bit();
+            } else {
+                relaxed.push(filter);
+            }
+        }
+        (Self(applied), relaxed)
     }
+}
+
+/// It answers, does not sleep and has not failed: what it says of its load means something.
+pub(crate) fn in_service(endpoint: &Endpoint) -> bool {
+    endpoint.ready && endpoint.signals.is_awake() && !matches!(endpoint.health, Health::Failed(_))
 }

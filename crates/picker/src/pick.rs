@@ -6,14 +6,21 @@
 
 use crate::{
     Live, Profile, Request, Scorer, Slot, Snapshot, Strategy, Time, Verdict,
-    estimate::{Average, Estimate},
-    filter::{Failed, Filter},
+    estimate::{Estimate, Reckoning},
+    filter::{Applied, Failed, Filter},
     score::{self, Best},
     snapshot::Serving,
 };
 
 /// Totals closer than this are a tie: half a waiting request's worth at the default weight.
 pub const TIE: f32 = 0.005;
+
+/// Below every total: the endpoint does not compete.
+const OUT: f32 = f32::NEG_INFINITY;
+
+/// What a total counts as at least: one that is no number (weights out of range) never wins, and still serves
+/// when nothing else is left.
+const WORST: f32 = f32::MIN;
 
 /// One endpoint in a decision.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -73,6 +80,13 @@ pub enum NoEndpoint {
     },
 }
 
+/// The totals by themselves, so that choosing among many endpoints reads little memory.
+struct Totals {
+    /// One per endpoint; [`OUT`] for those that do not compete.
+    each: Vec<f32>,
+    top: f32,
+}
+
 /// Chooses the endpoint for a request.
 ///
 /// # Errors
@@ -84,20 +98,20 @@ pub fn pick(
     now: Time,
     rng: &mut fastrand::Rng,
 ) -> Result<Decision, NoEndpoint> {
-    let serving = resolve(snapshot, request)?;
-    let average = Average::of(profile, snapshot, now);
-    let mut failed = Vec::with_capacity(snapshot.endpoints().len());
-    let mut weighed = estimate_all(profile, snapshot, request, serving, &average, now, &mut failed);
-    let relaxed = apply_filters(&mut weighed, &failed);
+    let nobody = Serving::default();
+    let serving = resolve(snapshot, request, &nobody)?;
+    let (mut weighed, failed) = estimate_all(profile, snapshot, request, serving, now);
+    let (applied, relaxed) = Applied::to(&failed);
+    weighed.iter_mut().zip(&failed).for_each(|(w, f)| w.verdict = f.verdict(applied));
     if !weighed.iter().any(Weighed::competes) {
         return Err(all_down(&weighed));
     }
-    score_all(profile, snapshot, request, serving, &mut weighed);
-    let (position, tied) = best(&weighed, rng);
+    let totals = score_all(profile, snapshot, request, serving, &mut weighed);
+    let (position, tied) = totals.best(rng);
     let endpoint = weighed[position].slot;
     Ok(Decision {
         endpoint,
-        fallbacks: fallbacks(&weighed, &failed, endpoint, profile.fallbacks),
+        fallbacks: fallbacks(&weighed, &totals.each, &failed, position, profile.fallbacks),
         matched_tokens: matched(profile, request, endpoint),
         weighed,
         tied,
@@ -106,7 +120,12 @@ pub fn pick(
     })
 }
 
-fn resolve<'s>(snapshot: &'s Snapshot, request: &Request<'_>) -> Result<Option<&'s Serving>, NoEndpoint> {
+/// Who serves the model; `None` when any endpoint will do.
+fn resolve<'s>(
+    snapshot: &'s Snapshot,
+    request: &Request<'_>,
+    nobody: &'s Serving,
+) -> Result<Option<&'s Serving>, NoEndpoint> {
     if snapshot.endpoints().is_empty() {
         return Err(NoEndpoint::EmptyPool);
     }
@@ -114,8 +133,8 @@ fn resolve<'s>(snapshot: &'s Snapshot, request: &Request<'_>) -> Result<Option<&
     match snapshot.serving(model) {
         Some(serving) => Ok(Some(serving)),
         None if snapshot.lists_complete() => Err(NoEndpoint::UnknownModel { model: model.to_owned() }),
-        // Somebody has not listed its models yet: let the engine itself judge the name.
-        None => Ok(None),
+        // Those that have not listed their models yet may serve it: let the engine itself judge the name.
+        None => Ok(Some(nobody)),
     }
 }
 
@@ -124,67 +143,41 @@ fn estimate_all(
     snapshot: &Snapshot,
     request: &Request<'_>,
     serving: Option<&Serving>,
-    average: &Average,
     now: Time,
-    failed: &mut Vec<Failed>,
-) -> Vec<Weighed> {
+) -> (Vec<Weighed>, Vec<Failed>) {
+    let reckoning = Reckoning::new(profile, snapshot, request, now);
     let idle = Live::default();
     let weigh = |(position, endpoint): (usize, &crate::Endpoint)| {
         let live = request.live.get(position).unwrap_or(&idle);
-        let estimate = Estimate::of(profile, average, endpoint, live, request, now);
-        failed.push(Failed::of(profile, snapshot, serving, position, endpoint, &estimate));
         Weighed {
             slot: endpoint.slot,
             verdict: Verdict::Candidate,
-            estimate,
+            estimate: reckoning.estimate(endpoint, live),
             scores: [0.0; Scorer::COUNT],
             total: 0.0,
         }
     };
-    snapshot.endpoints().iter().enumerate().map(weigh).collect()
+    let weighed: Vec<Weighed> = snapshot.endpoints().iter().enumerate().map(weigh).collect();
+    let failed = |(position, (endpoint, w)): (usize, (&crate::Endpoint, &Weighed))| {
+        Failed::of(profile, snapshot, serving, position, endpoint, &w.estimate)
+    };
+    let failed = snapshot.endpoints().iter().zip(&weighed).enumerate().map(failed).collect();
+    (weighed, failed)
 }
 
-/// Sets verdicts; returns the soft filters that nobody passed.
-fn apply_filters(weighed: &mut [Weighed], failed: &[Failed]) -> Vec<Filter> {
-    for (w, f) in weighed.iter_mut().zip(failed) {
-        if let Some(filter) = f.first_hard() {
-            w.verdict = Verdict::Dropped(filter);
-        }
-    }
-    let mut relaxed = Vec::new();
-    for filter in Filter::SOFT {
-        let (mut pass, mut fail) = (false, false);
-        for (_, f) in weighed.iter().zip(failed).filter(|(w, _)| w.competes()) {
-            pass |= !f.fails(filter);
-            fail |= f.fails(filter);
-        }
-        if !fail {
-            continue;
-        }
-        if !pass {
-            relaxed.push(filter);
-            continue;
-        }
-        for (w, f) in weighed.iter_mut().zip(failed) {
-            if w.competes() && f.fails(filter) {
-                w.verdict = Verdict::Dropped(filter);
-            }
-        }
-    }
-    relaxed
-}
-
+/// Fills in scores and totals of those that compete.
 fn score_all(
     profile: &Profile,
     snapshot: &Snapshot,
     request: &Request<'_>,
     serving: Option<&Serving>,
     weighed: &mut [Weighed],
-) {
+) -> Totals {
     let mut best = Best::NONE;
     weighed.iter().filter(|w| w.competes()).for_each(|w| best.take(&w.estimate));
-    let weights = &profile.weights;
+    let weights = profile.weights.as_array();
     let adapter = serving.filter(|s| s.adapter);
+    let mut totals = Totals { each: vec![OUT; weighed.len()], top: OUT };
     for (position, w) in weighed.iter_mut().enumerate().filter(|(_, w)| w.competes()) {
         let endpoint = &snapshot.endpoints()[position];
         let lora = adapter.map_or(0.0, |s| lora_score(s, endpoint, position, request));
@@ -198,8 +191,10 @@ fn score_all(
             score::group(request, w.slot),
             f32::from(u8::from(endpoint.local)),
         ];
-        w.total = weights.as_array().iter().zip(&w.scores).map(|(weight, score)| weight * score).sum();
+        w.total = weights.iter().zip(&w.scores).map(|(weight, score)| weight * score).sum();
+        totals.put(position, w.total);
     }
+    totals
 }
 
 fn lora_score(serving: &Serving, endpoint: &crate::Endpoint, position: usize, request: &Request<'_>) -> f32 {
@@ -212,39 +207,53 @@ fn matched(profile: &Profile, request: &Request<'_>, slot: Slot) -> u64 {
     if profile.strategy.needs_prefix() { request.prefix.tokens(slot).min(request.prompt_tokens) } else { 0 }
 }
 
-/// Position of the best total; one of the tied at random, so that equals share the load.
-fn best(weighed: &[Weighed], rng: &mut fastrand::Rng) -> (usize, usize) {
-    let candidates = || weighed.iter().enumerate().filter(|(_, w)| w.competes());
-    let top = candidates().map(|(_, w)| w.total).fold(f32::NEG_INFINITY, f32::max);
-    let tied = candidates().filter(|(_, w)| w.total >= top - TIE).count();
-    let chosen = if tied > 1 { rng.usize(..tied) } else { 0 };
-    let position = candidates().filter(|(_, w)| w.total >= top - TIE).nth(chosen).map_or(0, |(p, _)| p);
-    (position, tied)
-}
-
 /// The next best candidates; when those run out, endpoints that only a soft filter dropped.
-fn fallbacks(weighed: &[Weighed], failed: &[Failed], chosen: Slot, count: usize) -> Vec<Slot> {
-    let mut kept: Vec<(bool, f32, Slot)> = Vec::with_capacity(count + 1);
-    for (w, f) in weighed.iter().zip(failed) {
-        if w.slot == chosen || !f.may_serve() {
+fn fallbacks(
+    weighed: &[Weighed],
+    totals: &[f32],
+    failed: &[Failed],
+    chosen: usize,
+    count: usize,
+) -> Vec<Slot> {
+    let mut kept: Vec<(f32, Slot)> = Vec::with_capacity(count + 1);
+    for (position, (total, failed)) in totals.iter().zip(failed).enumerate() {
+        let worse = kept.len() == count && kept.last().is_none_or(|last| last.0 >= *total);
+        if worse || position == chosen || !failed.may_serve() {
             continue;
         }
-        let entry = (w.competes(), w.total, w.slot);
-        let at = kept.partition_point(|k| (k.0, k.1) >= (entry.0, entry.1));
-        if at < count {
-            kept.insert(at, entry);
-            kept.truncate(count);
-        }
+        let at = kept.partition_point(|k| k.0 >= *total);
+        kept.insert(at, (*total, weighed[position].slot));
+        kept.truncate(count);
     }
-    kept.into_iter().map(|(_, _, slot)| slot).collect()
+    kept.into_iter().map(|(_, slot)| slot).collect()
 }
 
 fn all_down(weighed: &[Weighed]) -> NoEndpoint {
     let dropped = |filter| weighed.iter().filter(|w| w.verdict == Verdict::Dropped(filter)).count();
     NoEndpoint::AllDown {
-        down: dropped(Filter::Ready) + dropped(Filter::ServesModel),
+        down: dropped(Filter::Ready),
         asleep: dropped(Filter::Awake),
         failed: dropped(Filter::Working),
+    }
+}
+
+// === Totals ===
+
+impl Totals {
+    #[inline]
+    fn put(&mut self, position: usize, total: f32) {
+        let total = if total > WORST { total } else { WORST };
+        self.each[position] = total;
+        self.top = if total > self.top { total } else { self.top };
+    }
+
+    /// Position of the best total, one of the tied at random so that equals share the load; and how many tied.
+    fn best(&self, rng: &mut fastrand::Rng) -> (usize, usize) {
+        let bar = (self.top - TIE).max(WORST);
+        let tied = self.each.iter().filter(|total| **total >= bar).count();
+        let chosen = if tied > 1 { rng.usize(..tied) } else { 0 };
+        let position = self.each.iter().enumerate().filter(|(_, total)| **total >= bar).nth(chosen);
+        (position.map_or(0, |(position, _)| position), tied)
     }
 }
 

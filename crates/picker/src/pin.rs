@@ -8,7 +8,7 @@ use crate::{
     table::{Stamp, Table},
 };
 
-/// See the module's header. 16 bytes per session, and a quarter more.
+/// See the module's header. 26 bytes per session, rounded up to a power of two of them.
 pub struct PinTable {
     table: Table,
     /// Pins idle longer than this (eighths of a second) no longer count.

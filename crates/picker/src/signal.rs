@@ -71,7 +71,10 @@ impl<T> Reading<T> {
 impl Signals {
     /// The newest moment at which any load signal was true.
     pub fn last_heard(&self) -> Option<Time> {
-        [self.queue.map(|r| r.at), self.running.map(|r| r.at), self.kv_use.map(|r| r.at)].into_iter().flatten().max()
+        [self.queue.map(|r| r.at), self.running.map(|r| r.at), self.kv_use.map(|r| r.at)]
+            .into_iter()
+            .flatten()
+            .max()
     }
 
     /// True unless the engine said that it sleeps.

@@ -1,8 +1,9 @@
 //! A bounded hash table for hints: fixed memory, no locks, oldest entry replaced.
 //!
 //! Layout: 64-byte lines of four entries; an entry is two words, `tag (40 bits) | stamp (24 bits)` and a
-//! 64-bit value of the user's. A key may live in either of two lines, which keeps loss by crowding below one
-//! in a thousand up to 80 % fill. A lookup touches one or two cache lines whatever the table's size.
+//! 64-bit value of the user's. A key may live in either of two lines and goes into the emptier one, which
+//! keeps loss by crowding below one in a thousand up to a fill of five eighths. A lookup touches one or two cache
+//! lines whatever the table's size.
 //!
 //! Entries are read and written without locks. Two writers that replace the same entry at once can pair one
 //! tag with the other's value; so can a reader that looks in between. Users must treat values as hints.
@@ -20,9 +21,9 @@ const STAMP_BITS: u32 = 24;
 const STAMP_MASK: u64 = (1 << STAMP_BITS) - 1;
 
 /// Share of the entries that can be filled before crowding loses some: see the module's header.
-const FILL: f64 = 0.8;
+const FILL: f64 = 0.625;
 
-/// A coarse moment: eighths of a second, wrapping after 24 days.
+/// A coarse moment: eighths of a second, wrapping after 24 days. Ages are told up to 12 days.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp(u32);
 
@@ -52,9 +53,11 @@ impl Stamp {
         Self(((now.as_millis() / 125) as u64 & STAMP_MASK) as u32)
     }
 
-    /// Eighths of a second since `self`, at `now`.
+    /// Eighths of a second since `self`, at `now`; 0 when `self` is later, as when another thread read its
+    /// clock after this one did.
     pub fn age(self, now: Self) -> u32 {
-        now.0.wrapping_sub(self.0) & STAMP_MASK as u32
+        let age = now.0.wrapping_sub(self.0) & STAMP_MASK as u32;
+        if age > STAMP_MASK as u32 / 2 { 0 } else { age }
     }
 }
 
@@ -107,14 +110,26 @@ impl Table {
             cell.touch(now);
             return (cell, None);
         }
-        let tag = tag_of(key);
+        let place = self.place(tag_of(key), now);
+        (Cell(place), Some(place.take(tag_of(key), initial, now)))
+    }
+
+    /// Takes an empty or the oldest place for a key that is not there. Returns the value that was pushed out;
+    /// of an empty place, whatever its last one was.
+    pub fn insert(&self, key: u64, value: u64, now: Stamp) -> u64 {
+        self.place(tag_of(key), now).take(tag_of(key), value, now)
+    }
+
+    /// An empty place in the emptier of the two lines, or the oldest place of both.
+    fn place(&self, tag: u64, now: Stamp) -> &Entry {
         let (first, second) = self.places(tag);
-        let ways = self.lines[first].0.iter().chain(&self.lines[second].0);
-        let place = ways.max_by_key(|e| e.staleness(now)).unwrap_or(&self.lines[first].0[0]);
-        let old_tag = place.tag.swap(0, Relaxed);
-        let old = place.value.swap(initial, Relaxed);
-        place.tag.store(tag << STAMP_BITS | u64::from(now.0), Relaxed);
-        (Cell(place), (old_tag != 0).then_some(old))
+        let (first, second) = (&self.lines[first], &self.lines[second]);
+        let line = if second.used() < first.used() { second } else { first };
+        if line.used() < WAYS {
+            return line.stalest(now);
+        }
+        let (a, b) = (first.stalest(now), second.stalest(now));
+        if b.staleness(now) > a.staleness(now) { b } else { a }
     }
 
     /// Every used cell.
@@ -138,6 +153,20 @@ fn tag_of(key: u64) -> u64 {
     (key >> STAMP_BITS).max(1)
 }
 
+// === Line ===
+
+impl Line {
+    fn used(&self) -> usize {
+        self.0.iter().filter(|entry| entry.tag.load(Relaxed) != 0).count()
+    }
+
+    /// Its first empty place, or its oldest.
+    fn stalest(&self, now: Stamp) -> &Entry {
+        let [first, rest @ ..] = &self.0;
+        rest.iter().fold(first, |a, b| if b.staleness(now) > a.staleness(now) { b } else { a })
+    }
+}
+
 // === Entry ===
 
 impl Entry {
@@ -147,6 +176,15 @@ impl Entry {
             0 => u32::MAX,
             word => Stamp((word & STAMP_MASK) as u32).age(now),
         }
+    }
+
+    /// Gives the place to another tag. The value is swapped even when the place looks empty: each value that
+    /// ever stood here is handed back to exactly one writer.
+    fn take(&self, tag: u64, value: u64, now: Stamp) -> u64 {
+        self.tag.store(0, Relaxed);
+        let old = self.value.swap(value, Relaxed);
+        self.tag.store(tag << STAMP_BITS | u64::from(now.0), Relaxed);
+        old
     }
 }
 
@@ -172,6 +210,9 @@ impl Cell<'_> {
     /// Marks the cell as used now.
     pub fn touch(&self, now: Stamp) {
         let word = self.0.tag.load(Relaxed);
+        if word & STAMP_MASK == u64::from(now.0) {
+            return;
+        }
         // A failed exchange means that somebody else touched or replaced it: both are fine.
         let _ = self.0.tag.compare_exchange(word, word & !STAMP_MASK | u64::from(now.0), Relaxed, Relaxed);
     }
@@ -190,6 +231,14 @@ impl Cell<'_> {
                 Ok(()) => return (old, new),
                 Err(now) => old = now,
             }
+        }
+    }
+
+    /// Sets bits of the value.
+    pub fn add_bits(&self, bits: u64) {
+        // Most prompts are repeats: a look spares the other cores the write.
+        if self.value() & bits != bits {
+            self.0.value.fetch_or(bits, Relaxed);
         }
     }
 

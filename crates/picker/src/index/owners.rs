@@ -1,11 +1,13 @@
-//! Sets of endpoints as the index stores them in one word: up to four slots inline, ascending, or the number
-//! of a bitmap.
+//! Sets of endpoints as the index stores them in one word.
+//!
+//! In an index of up to 64 endpoints the word is the set, a bit per slot. In a larger one it is up to four
+//! slots inline, ascending, or the number of a bitmap.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::Slot;
 
-/// No owner: four empty places.
+/// No slot inline: four empty places.
 pub(super) const EMPTY: u64 = u64::MAX;
 
 /// Marks an empty place. Slots stay below [`WIDE`].
@@ -16,6 +18,8 @@ const WIDE: u16 = 0xfffe;
 /// A borrowed owner set.
 #[derive(Clone, Copy)]
 pub(super) enum Owners<'i> {
+    /// One bit per slot below 64.
+    Bits(u64),
     /// Up to four slots.
     Inline(u64),
     /// One bit per slot.
@@ -52,6 +56,15 @@ pub(super) fn inline_with(value: u64, slot: Slot) -> Option<u64> {
     Some(pack(places))
 }
 
+/// The inline value of four slots with one more in place of one of them. Which one goes depends on the
+/// newcomer, so that none stays for ever, and is the same along a chain.
+pub(super) fn inline_instead(value: u64, slot: Slot) -> u64 {
+    let mut places = places(value);
+    places[usize::from(slot.0) % 4] = slot.0;
+    places.sort_unstable();
+    pack(places)
+}
+
 /// The inline value without a slot.
 pub(super) fn inline_without(value: u64, slot: Slot) -> u64 {
     let mut places = places(value).map(|place| if place == slot.0 { NOBODY } else { place });
@@ -68,67 +81,55 @@ fn pack(places: [u16; 4]) -> u64 {
     places.iter().rev().fold(0, |value, place| value << 16 | u64::from(*place))
 }
 
+/// The slots of one word of a set.
+#[inline]
+pub(super) fn slots_of(at: usize, mut bits: u64) -> impl Iterator<Item = Slot> {
+    std::iter::from_fn(move || {
+        let slot = (bits != 0).then(|| Slot((at * 64) as u16 + bits.trailing_zeros() as u16));
+        bits &= bits.wrapping_sub(1);
+        slot
+    })
+}
+
 // === Owners ===
 
 impl Owners<'_> {
-    pub(super) const NONE: Self = Self::Inline(EMPTY);
+    /// Slots `64 * at ..` as bits.
+    #[inline]
+    pub(super) fn word(&self, at: usize) -> u64 {
+        match self {
+            Self::Bits(bits) => *bits * u64::from(at == 0),
+            Self::Inline(value) => {
+                let here =
+                    |place: u16| u64::from(usize::from(place) / 64 == at && place != NOBODY) << (place % 64);
+                places(*value).into_iter().fold(0, |bits, place| bits | here(place))
+            }
+            Self::Wide(words) => words.get(at).map_or(0, |word| word.load(Relaxed)),
+        }
+    }
 
+    /// Words of the set that are not empty, with their numbers, ascending.
+    pub(super) fn words(&self) -> impl Iterator<Item = (usize, u64)> {
+        let few = match self {
+            Self::Inline(value) => {
+                places(*value).map(|place| (place != NOBODY).then(|| usize::from(place) / 64))
+            }
+            Self::Bits(_) => [Some(0), None, None, None],
+            Self::Wide(_) => [None; 4],
+        };
+        let all = if let Self::Wide(words) = self { words.len() } else { 0 };
+        // Places ascend, so equal words stand side by side.
+        let few = (0..4).filter_map(move |at| few[at].filter(|word| at == 0 || few[at - 1] != Some(*word)));
+        few.chain(0..all).map(|at| (at, self.word(at))).filter(|(_, bits)| *bits != 0)
+    }
+
+    /// True when nobody is in it. A bitmap has somebody: the last one who leaves hands it back.
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
         match self {
+            Self::Bits(bits) => *bits == 0,
             Self::Inline(value) => *value == EMPTY,
-            Self::Wide(words) => words.iter().all(|w| w.load(Relaxed) == 0),
+            Self::Wide(_) => false,
         }
-    }
-
-    fn holds(&self, slot: Slot) -> bool {
-        match self {
-            Self::Inline(value) => places(*value).contains(&slot.0),
-            Self::Wide(words) => {
-                words.get(usize::from(slot.0) / 64).is_some_and(|w| w.load(Relaxed) & (1 << (slot.0 % 64)) != 0)
-            }
-        }
-    }
-
-    /// Calls `each` for every slot in `self` that is not in `other`.
-    pub(super) fn each_not_in(&self, other: &Self, mut each: impl FnMut(Slot)) {
-        match (self, other) {
-            (Self::Inline(value), _) => {
-                inline_slots(*value).filter(|slot| !other.holds(*slot)).for_each(each);
-            }
-            (Self::Wide(mine), Self::Wide(theirs)) => {
-                for (at, (mine, theirs)) in mine.iter().zip(*theirs).enumerate() {
-                    each_bit(mine.load(Relaxed) & !theirs.load(Relaxed), at, &mut each);
-                }
-            }
-            (Self::Wide(mine), Self::Inline(theirs)) => {
-                for (at, word) in mine.iter().enumerate() {
-                    let taken = inline_slots(*theirs).filter(|s| usize::from(s.0) / 64 == at);
-                    let taken = taken.fold(0, |bits, s| bits | 1_u64 << (s.0 % 64));
-                    each_bit(word.load(Relaxed) & !taken, at, &mut each);
-                }
-            }
-        }
-    }
-}
-
-impl PartialEq for Owners<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Inline(a), Self::Inline(b)) => a == b,
-            (Self::Wide(a), Self::Wide(b)) => {
-                std::ptr::eq(*a, *b) || a.iter().zip(*b).all(|(a, b)| a.load(Relaxed) == b.load(Relaxed))
-            }
-            // A bitmap of few owners may equal an inline set; taking them for different costs a probe.
-            _ => false,
-        }
-    }
-}
-
-#[inline]
-fn each_bit(mut bits: u64, word: usize, each: &mut impl FnMut(Slot)) {
-    while bits != 0 {
-        each(Slot((word * 64) as u16 + bits.trailing_zeros() as u16));
-        bits &= bits - 1;
     }
 }
