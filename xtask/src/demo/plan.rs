@@ -206,7 +206,7 @@ impl Workload {
         match self {
             Self::Random | Self::Mixed => (600, 200, 6.0),
             Self::Prefix => (1000, 60, 4.0),
-            Self::Lora => (800, 100, 4.0),
+            Self::Lora => (800, 60, 5.0),
         }
     }
 

@@ -28,7 +28,7 @@ const COLOURS: [RGBColor; 6] = [
 ];
 const INK: RGBColor = RGBColor(40, 40, 40);
 const GRID: RGBColor = RGBColor(225, 225, 225);
-const LOADED: RGBColor = RGBColor(244, 246, 249);
+const LOADED: RGBColor = RGBColor(236, 240, 246);
 const WIDTH: u32 = 1100;
 const HEADER: u32 = 84;
 const PANEL: u32 = 260;
@@ -57,6 +57,10 @@ fn draw(file: &Path, plan: &Plan, measured: &[Measured]) -> anyhow::Result<()> {
 fn title(area: &Area<'_>, plan: &Plan) -> anyhow::Result<()> {
     let text = format!("KV cache in use per replica, workload {}", name(plan));
     area.draw(&Text::new(text, (24, 14), (FONT, 22).into_font().color(&INK)))?;
+    let shade = Rectangle::new([(WIDTH as i32 - 298, 17), (WIDTH as i32 - 270, 31)], LOADED.filled());
+    area.draw(&shade)?;
+    let style = (FONT, 14).into_font().color(&INK).pos(Pos::new(HPos::Left, VPos::Center));
+    area.draw(&Text::new("loaded part, which the spread is of", (WIDTH as i32 - 262, 24), style))?;
     for (n, replica) in plan.replica_names().into_iter().enumerate() {
         let x = 24 + 150 * n as i32;
         let line = PathElement::new(vec![(x, 60), (x + 28, 60)], colour(n).stroke_width(3));
@@ -104,8 +108,6 @@ fn shade(chart: &mut Chart<'_, '_>, plan: &Plan, route: &Measured) -> anyhow::Re
     let corner = |at: std::time::Duration, percent| (at.as_secs_f64() * plan.time_scale, percent);
     let loaded = Rectangle::new([corner(from, 0.0), corner(until, 100.0)], LOADED.filled());
     chart.draw_series([loaded])?;
-    let style = (FONT, 13).into_font().color(&RGBColor(120, 120, 120));
-    chart.draw_series([Text::new("loaded part", corner(from, 98.0), style)])?;
     Ok(())
 }
 

@@ -28,8 +28,8 @@ impl Default for Lora {
     fn default() -> Self {
         Self {
             adapters: Vec::new(),
-            base_share: 0.2,
-            skew: 1.0,
+            base_share: 0.3,
+            skew: 0.5,
             input: Span::new(800, 0.2),
             output: Span::new(300, 0.2),
         }
@@ -59,17 +59,17 @@ mod tests {
 
     #[test]
     fn popularity_falls_with_rank_and_the_base_keeps_its_share() {
-        let lora = Lora { adapters: vec!["a".into(), "b".into(), "c".into()], ..Lora::default() };
+        let lora = Lora { adapters: vec!["a".into(), "b".into(), "c".into()], skew: 1.0, ..Lora::default() };
         let lora = lora.scaled(0.01);
         let mut counts = std::collections::HashMap::new();
         for request in lora.requests("base".into(), Words::new(1)).take(11_000) {
             *counts.entry(request.model).or_insert(0u32) += 1;
         }
         let near = |name: &str, expected: u32| assert!(counts[name].abs_diff(expected) < 300, "{counts:?}");
-        near("base", 2200);
-        near("a", 4800);
-        near("b", 2400);
-        near("c", 1600);
+        near("base", 3300);
+        near("a", 4200);
+        near("b", 2100);
+        near("c", 1400);
     }
 
     #[test]
