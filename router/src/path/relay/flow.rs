@@ -1,0 +1,221 @@
+//! The copy of one response: bytes from the endpoint's socket to the client's, in one task and one step.
+
+use std::{
+    future::poll_fn,
+    io,
+    pin::{Pin, pin},
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    time::{Instant, Sleep, sleep_until},
+};
+use warmlane_picker::Slot;
+
+use crate::{
+    http1::{Body, FramingError},
+    ledger::InFlight,
+    session,
+    worker::Worker,
+};
+
+/// Bytes a client may send ahead while it is being answered.
+const AHEAD: usize = 16 * 1024;
+
+/// How a response ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::path) enum End {
+    /// All of it was passed on.
+    Complete,
+    /// The endpoint broke off.
+    EndpointCut,
+    /// The endpoint fell silent for longer than the idle timeout.
+    Silent,
+    /// The request timeout passed.
+    Timeout,
+    /// The client went away.
+    ClientGone,
+}
+
+/// The two sides of a response and what is between them.
+pub(super) struct Flow<'r> {
+    pub(super) worker: &'r Worker,
+    pub(super) client: &'r mut TcpStream,
+    pub(super) ahead: &'r mut Vec<u8>,
+    pub(super) upstream: &'r mut TcpStream,
+    pub(super) body: Body,
+    /// Bytes the client has not taken yet, from `written` on.
+    pub(super) pending: &'r mut Vec<u8>,
+    pub(super) written: usize,
+    /// An HTTP/1.0 client cannot read chunks.
+    pub(super) unchunk: bool,
+    pub(super) bytes: u64,
+    pub(super) last_byte: Instant,
+    pub(super) in_flight: &'r mut InFlight,
+    /// When the first payload came. A head alone says nothing: engines send it before they compute.
+    pub(super) first_byte: Option<Instant>,
+    /// The response's own id is to be found in its first bytes, and remembered for this endpoint.
+    pub(super) begins_session: Option<Slot>,
+    /// The endpoint sent something behind the body's end.
+    pub(super) surplus: bool,
+}
+
+// === Flow ===
+
+impl Flow<'_> {
+    /// Copies to the end. Wakes for bytes, for room at the client, for its going away, and for the timer.
+    pub(super) async fn run(&mut self, deadline: Instant) -> End {
+        let idle = self.worker.config.timeouts.stream_idle;
+        let mut timer = pin!(sleep_until(deadline.min(self.last_byte + idle)));
+        poll_fn(|cx| self.poll(cx, timer.as_mut(), deadline, idle)).await
+    }
+
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        timer: Pin<&mut Sleep>,
+        deadline: Instant,
+        idle: Duration,
+    ) -> Poll<End> {
+        if let Poll::Ready(end) = self.pump(cx) {
+            return Poll::Ready(end);
+        }
+        if self.poll_client_gone(cx).is_ready() {
+            return Poll::Ready(End::ClientGone);
+        }
+        self.poll_timer(cx, timer, deadline, idle)
+    }
+
+    /// Moves bytes until a side would have to wait.
+    fn pump(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        loop {
+            if ready!(self.poll_flush(cx)).is_err() {
+                return Poll::Ready(End::ClientGone);
+            }
+            if self.body.is_done() {
+                return Poll::Ready(End::Complete);
+            }
+            let worker = self.worker;
+            let mut landing = worker.landing.borrow_mut();
+            let mut buffer = ReadBuf::new(&mut landing);
+            match ready!(Pin::new(&mut *self.upstream).poll_read(cx, &mut buffer)) {
+                Err(_) => return Poll::Ready(End::EndpointCut),
+                Ok(()) if buffer.filled().is_empty() => {
+                    let end = if self.body.closed().is_ok() { End::Complete } else { End::EndpointCut };
+                    return Poll::Ready(end);
+                }
+                Ok(()) => {}
+            }
+            self.last_byte = Instant::now();
+            match self.account(buffer.filled()) {
+                Ok(taken) => {
+                    if self.forward(cx, taken).is_err() {
+                        return Poll::Ready(End::ClientGone);
+                    }
+                }
+                Err(_) => return Poll::Ready(End::EndpointCut),
+            }
+        }
+    }
+
+    /// Follows the body through bytes from the endpoint; returns those that go on as they are.
+    pub(super) fn account<'b>(&mut self, bytes: &'b [u8]) -> Result<&'b [u8], FramingError> {
+        let mut at = 0;
+        while at < bytes.len() && !self.body.is_done() {
+            let step = self.body.advance(&bytes[at..])?;
+            self.bytes += step.payload.len() as u64;
+            if self.first_byte.is_none() && !step.payload.is_empty() {
+                self.begin(step.payload);
+            }
+            if self.unchunk {
+                self.pending.extend_from_slice(step.payload);
+            }
+            at += step.consumed;
+        }
+        self.surplus |= at < bytes.len();
+        Ok(if self.unchunk { &[] } else { &bytes[..at] })
+    }
+
+    /// The first payload came: the prompt is computed.
+    fn begin(&mut self, payload: &[u8]) {
+        self.first_byte = Some(Instant::now());
+        self.in_flight.prefilled();
+        if let Some(slot) = self.begins_session {
+            remember_response(self.worker, payload, slot);
+        }
+    }
+
+    /// Writes what the client takes at once and keeps the rest. Nothing is pending when this is called, but
+    /// for an HTTP/1.0 client, whose payload is already there.
+    fn forward(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> io::Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let taken = match Pin::new(&mut *self.client).poll_write(cx, bytes) {
+            Poll::Pending => 0,
+            Poll::Ready(written) => written?,
+        };
+        self.pending.extend_from_slice(&bytes[taken..]);
+        Ok(())
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.written < self.pending.len() {
+            match ready!(Pin::new(&mut *self.client).poll_write(cx, &self.pending[self.written..]))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                n => self.written += n,
+            }
+        }
+        self.pending.clear();
+        self.written = 0;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Ready when the client has closed; keeps what it sends ahead.
+    fn poll_client_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut bytes = [0; 512];
+        while self.ahead.len() < AHEAD {
+            let mut buffer = ReadBuf::new(&mut bytes);
+            match ready!(Pin::new(&mut *self.client).poll_read(cx, &mut buffer)) {
+                Ok(()) if !buffer.filled().is_empty() => self.ahead.extend_from_slice(buffer.filled()),
+                _ => return Poll::Ready(()),
+            }
+        }
+        Poll::Pending
+    }
+
+    /// The timer is moved when it fires, not with each byte: moving it costs more than a byte does.
+    fn poll_timer(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut timer: Pin<&mut Sleep>,
+        deadline: Instant,
+        idle: Duration,
+    ) -> Poll<End> {
+        loop {
+            ready!(timer.as_mut().poll(cx));
+            let now = Instant::now();
+            if now >= deadline {
+                return Poll::Ready(End::Timeout);
+            }
+            // A client that does not read is not the endpoint's silence.
+            let waits_for_endpoint = self.pending.is_empty();
+            if waits_for_endpoint && now >= self.last_byte + idle {
+                return Poll::Ready(End::Silent);
+            }
+            let since = if waits_for_endpoint { self.last_byte } else { now };
+            timer.as_mut().reset(deadline.min(since + idle));
+        }
+    }
+}
+
+/// A request that continues this response will name its id.
+fn remember_response(worker: &Worker, first_bytes: &[u8], slot: Slot) {
+    if let Some(id) = session::response_id(first_bytes) {
+        let world = &worker.world;
+        world.pins.pin(session::response(world, id), slot, world.now());
+    }
+}
