@@ -12,6 +12,9 @@ use crate::{
     world::writer::{Failure, Update, Writer},
 };
 
+/// For what must happen soon: only a failing test waits so long.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 struct Fixture {
     sources: Sources,
     draining: watch::Sender<bool>,
@@ -37,9 +40,12 @@ impl Fixture {
     async fn tell(&self, update: Update) {
         let before = self.sources.world.snapshot.load_full();
         self.updates.send(update).await.expect("the writer runs");
-        while Arc::ptr_eq(&before, &self.sources.world.snapshot.load_full()) {
-            tokio::task::yield_now().await;
-        }
+        let published = async {
+            while Arc::ptr_eq(&before, &self.sources.world.snapshot.load_full()) {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, published).await.expect("the writer publishes");
     }
 
     fn ask(&self, port: Port, path: &str) -> (StatusCode, String) {
@@ -162,6 +168,6 @@ async fn get(address: std::net::SocketAddr) -> TcpStream {
 
 async fn first_line(stream: &mut TcpStream) -> String {
     let mut buffer = [0; 1_024];
-    let read = stream.read(&mut buffer).await.expect("read");
+    let read = timeout(PATIENCE, stream.read(&mut buffer)).await.expect("an answer").expect("read");
     String::from_utf8_lossy(&buffer[..read]).lines().next().unwrap_or_default().to_owned()
 }

@@ -156,3 +156,72 @@ impl LineError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    use super::*;
+
+    const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+
+    /// Reads one request.
+    async fn request(stream: &mut TcpStream) -> String {
+        let mut buffer = [0; 1_024];
+        let read = stream.read(&mut buffer).await.expect("read");
+        String::from_utf8_lossy(&buffer[..read]).into_owned()
+    }
+
+    #[tokio::test]
+    async fn a_kept_connection_that_the_engine_drops_costs_a_new_one_not_the_reading() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+        let address = listener.local_addr().expect("address");
+        let mut line = Line::new("engine:8000", Duration::from_secs(20));
+        let engine = async {
+            let (mut first, _) = listener.accept().await.expect("accept");
+            let head = request(&mut first).await.to_lowercase();
+            assert!(
+                head.starts_with("get /metrics http/1.1\r\n") && head.contains("host: engine:8000"),
+                "{head}"
+            );
+            first.write_all(ANSWER).await.expect("answer");
+            assert!(!request(&mut first).await.is_empty(), "the connection is used again");
+            drop(first);
+            let (mut second, _) = listener.accept().await.expect("accept");
+            request(&mut second).await;
+            second.write_all(ANSWER).await.expect("answer");
+        };
+        let reader = async {
+            for _ in 0..2 {
+                let reply = line.get(address, "/metrics", 10).await.expect("a reply");
+                assert_eq!((reply.status, &*reply.body), (200, &b"ok"[..]));
+            }
+        };
+        tokio::join!(engine, reader);
+    }
+
+    #[tokio::test]
+    async fn what_breaks_off_is_broken_and_what_is_too_long_is_not_kept() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+        let address = listener.local_addr().expect("address");
+        let mut line = Line::new("engine:8000", Duration::from_secs(20));
+        let engine = async {
+            for answer in [&ANSWER[..ANSWER.len() - 1], ANSWER] {
+                let (mut stream, _) = listener.accept().await.expect("accept");
+                request(&mut stream).await;
+                stream.write_all(answer).await.expect("answer");
+            }
+        };
+        let reader = async {
+            let cut = line.get(address, "/metrics", 10).await;
+            assert!(matches!(cut, Err(LineError::Broken(_))), "{cut:?}");
+            let long = line.get(address, "/metrics", 1).await;
+            assert!(matches!(long, Err(LineError::TooLarge(1))), "{long:?}");
+        };
+        tokio::join!(engine, reader);
+        assert!(line.open.is_none());
+    }
+}

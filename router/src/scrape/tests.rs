@@ -19,6 +19,9 @@ const PAGE: &str = "vllm:num_requests_waiting{engine=\"0\"} 3.0\nvllm:num_reques
                     vllm:kv_cache_usage_perc{engine=\"0\"} 0.25\nvllm:prompt_tokens_total{engine=\"0\"} 10.0\n";
 const LIST: &str = r#"{"object":"list","data":[{"id":"/model/qwen"},{"id":"tuned","parent":"/model/qwen"}]}"#;
 
+/// For what must happen soon: only a failing test waits so long.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// How an engine behaves now.
 #[derive(Clone)]
 struct Script {
@@ -137,7 +140,8 @@ impl Reading {
     }
 
     async fn next(&mut self) -> Update {
-        self.told.recv().await.expect("the reader runs")
+        let told = time::timeout(PATIENCE, self.told.recv()).await.expect("the reader tells something");
+        told.expect("the reader runs")
     }
 
     async fn load(&mut self) -> Load {
@@ -145,15 +149,18 @@ impl Reading {
             match self.next().await {
                 Update::Load(load) => return *load,
                 Update::Unreachable { why, .. } => panic!("unreachable: {why}"),
-                _ => {}
+                Update::Models { .. } | Update::Alive { .. } | Update::Resolved { .. } => {}
             }
         }
     }
 
+    /// The first failure, before which nothing good is told.
     async fn failure(&mut self) -> Failure {
         loop {
-            if let Update::Unreachable { why, .. } = self.next().await {
-                return why;
+            match self.next().await {
+                Update::Unreachable { why, .. } => return why,
+                Update::Resolved { .. } => {}
+                good => panic!("no failure but {good:?}"),
             }
         }
     }

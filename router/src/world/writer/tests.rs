@@ -5,6 +5,9 @@ use warmlane_picker::{Chain, Matches, Reading};
 
 use super::*;
 
+/// For what must happen soon: only a failing test waits so long.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 struct Running {
     world: Arc<World>,
     updates: mpsc::Sender<Update>,
@@ -99,9 +102,12 @@ async fn a_restarted_engine_holds_nothing_any_more() {
     assert_eq!(depth(), 40, "still the same process");
     running.tell(load(0, 0.0, 1.0)).await;
     // Forgetting happens on a thread of its own.
-    while depth() > 0 || world.pins.get(99 << 30, Time::ZERO).is_some() {
-        tokio::task::yield_now().await;
-    }
+    let forgotten = async {
+        while depth() > 0 || world.pins.get(99 << 30, Time::ZERO).is_some() {
+            tokio::task::yield_now().await;
+        }
+    };
+    time::timeout(PATIENCE, forgotten).await.expect("prefixes and pins are forgotten");
 }
 
 #[tokio::test]

@@ -12,9 +12,6 @@ use crate::{config::Prefix, world::World};
 
 /// Bytes of prompt text that make a token, about: as English text and code come out with today's tokenizers.
 const BYTES_PER_TOKEN: u64 = 4;
-/// Bytes of one line of the index's table, and blocks that it holds at the stated fill (see `picker::table`).
-const LINE_BYTES: usize = 64;
-const BLOCKS_PER_LINE: f64 = 3.2;
 
 pub(super) struct Upkeep {
     world: Arc<World>,
@@ -99,12 +96,13 @@ fn work(world: &World, slots: &[Slot], blocks: Option<usize>) {
     }
 }
 
-/// Blocks of the largest index within `bytes`. Tables come in powers of two.
+/// Blocks of the largest index that is certain to stay within `bytes`: this one, doubled as often as fits. An
+/// index of twice the blocks has at most twice the bytes.
 fn blocks_within(bytes: usize, index: &PrefixIndex) -> usize {
-    let lines = ((index.capacity() as f64 / BLOCKS_PER_LINE).ceil() as usize).next_power_of_two();
-    let fixed = index.bytes().saturating_sub(lines * LINE_BYTES);
-    let most = bytes.saturating_sub(fixed) / LINE_BYTES;
-    if most == 0 { 0 } else { ((1_usize << most.ilog2()) as f64 * BLOCKS_PER_LINE) as usize }
+    match bytes / index.bytes().max(1) {
+        0 => 0,
+        times => index.capacity() << times.ilog2(),
+    }
 }
 
 #[cfg(test)]
@@ -130,21 +128,23 @@ mod tests {
     #[tokio::test]
     async fn the_index_grows_to_what_the_engines_can_hold() {
         let (world, mut upkeep) = world_and_upkeep(256 << 20);
-        let before = world.index.load().capacity();
-        upkeep.hold(Some(1_000_000));
+        let before = world.index.load().capacity() as u64;
+        let tokens = |blocks: u64| Some(blocks * 64 / BYTES_PER_TOKEN);
+        upkeep.hold(tokens(before));
         settle(&mut upkeep).await;
-        assert_eq!(world.index.load().capacity(), before, "1M tokens of 16 to a block fit already");
-        upkeep.hold(Some(8_000_000));
+        assert_eq!(world.index.load().capacity() as u64, before, "that much fits already");
+        upkeep.hold(tokens(before * 3));
         settle(&mut upkeep).await;
-        assert!(world.index.load().capacity() >= 500_000, "8M tokens are 500k blocks");
+        assert!(world.index.load().capacity() as u64 >= before * 3);
     }
 
     #[tokio::test]
     async fn the_index_never_grows_over_its_limit() {
-        let (world, mut upkeep) = world_and_upkeep(16 << 20);
+        let (world, mut upkeep) = world_and_upkeep(32 << 20);
+        let before = world.index.load().bytes();
         upkeep.hold(Some(u64::MAX));
         settle(&mut upkeep).await;
         let bytes = world.index.load().bytes();
-        assert!((8 << 20..=16 << 20).contains(&bytes), "{bytes}");
+        assert!(before < bytes && bytes <= 32 << 20, "{before} to {bytes}");
     }
 }
