@@ -3,9 +3,9 @@
 //! Sources, later ones winning: defaults, the TOML file, environment `WARMLANE_…`, flags. Static settings
 //! only: what changes while the router runs lives in [`crate::world`].
 //!
-//! Every setting is one row of [`keys`]: its name in the file, its flag, its help, how it is read and written.
-//! Each source gives text for such rows; the texts are merged, read in the order of the table, and checked as
-//! a whole.
+//! Every setting is one row of the table in `keys`: its name in the file, its flag, its help, how it is read
+//! and written. Each source gives text for such rows; the texts are merged, read in the order of the table, and
+//! checked as a whole.
 
 use std::{fmt, net::SocketAddr, str::FromStr, time::Duration};
 

@@ -1,9 +1,9 @@
 //! Reads the engines: one owned task per engine, one request to it at a time.
 //!
-//! A task asks `/metrics` at the rhythm of [`pace`], `/v1/models` every [`LIST_INTERVAL`] and at once when the
-//! engine comes up or works for an adapter that its list does not have, and `/health` where the metrics page is of no use. What it
-//! learns goes to the one writer. Readings are stamped with the moment the request was sent, and with what the
-//! router had sent to the engine by then: later than either, nothing in the page is known to be.
+//! A task asks `/metrics` at the rhythm of `pace`, `/v1/models` every five seconds, and at once when the engine
+//! comes up or works for an adapter that its list does not have, and `/health` where the metrics page is of no
+//! use. What it learns goes to the one writer. Readings are stamped with the moment the request was sent, and
+//! with what the router had sent to the engine by then: later than either, nothing in the page is known to be.
 
 use std::{
     net::{IpAddr, SocketAddr, UdpSocket},

@@ -208,7 +208,8 @@ fn the_help_names_every_flag_with_its_place_in_the_file() {
         assert!(help.contains(&format!("--{}", key.flag)), "{}", key.flag);
         assert!(help.contains(&format!("[{}", key.path)), "{}", key.path);
     }
-    assert!(help.contains("default 0, with PREFIX_CACHE 1"), "{help}");
+    let weight = Profile::of(Strategy::PrefixCache).weights.prefix;
+    assert!(help.contains(&format!("default 0, with PREFIX_CACHE {weight}")), "both defaults:\n{help}");
 }
 
 #[test]

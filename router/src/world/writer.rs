@@ -1,10 +1,10 @@
 //! The one writer of the snapshot: takes updates from readers and data plane, keeps the state of each
 //! endpoint, and replaces [`World::snapshot`].
 //!
-//! A burst of updates becomes one snapshot: the next one is published no earlier than [`MIN_GAP`] after the
-//! last and no earlier than [`REST`] times what the last one cost, so a large pool cannot make publishing the
-//! router's main work. An update into a quiet pool is published at once. Nothing here judges load: readings
-//! pass through with their age.
+//! A burst of updates becomes one snapshot: the next one is published no earlier than 5 ms after the last, and
+//! no earlier than twenty times what the last one cost, so a large pool cannot make publishing the router's
+//! main work. An update into a quiet pool is published at once. Nothing here judges load: readings pass through
+//! with their age.
 
 use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
