@@ -69,7 +69,7 @@ impl Plan {
     pub(super) fn new(args: &Args) -> Self {
         let real = args.engines == Engines::Real;
         let adapters = adapters(if args.workload == Workload::Lora && !real { 8 } else { 2 });
-        let (prompts, concurrency, scale) = if real { (60, 12, 1.0) } else { args.workload.load() };
+        let (prompts, concurrency, scale) = if real { (240, 12, 1.0) } else { args.workload.load() };
         let shape = args.workload.shape(&adapters);
         let strategy = if args.workload == Workload::Prefix { "PREFIX_CACHE" } else { "DEFAULT" };
         Self {
