@@ -88,12 +88,12 @@ impl<'a> Report<'a> {
 
     fn verdict(&self, plan: &Plan) -> String {
         let busy = self.busy * 100.0;
-        let mut text = String::from("* best of its row. Times are in simulated time. ");
-        if plan.engines == Engines::Real {
-            text = String::from("* best of its row. ");
+        let mut text = String::from("* best of its row.");
+        if plan.engines == Engines::Sim {
+            text += " Times are in simulated time.";
         }
         if self.routes.iter().any(|(_, rounds)| rounds.len() > 1) {
-            text += "± is half of the 95 % interval of the mean over the seeds. ";
+            text += " ± is half of the 95 % interval of the mean over the seeds.";
         }
         if self.errors() > 0 {
             let first = self.failure.unwrap_or("no message");
