@@ -55,8 +55,8 @@ impl App {
             set => set,
         };
         let (plain, aware) = (config.listen.plain, config.listen.aware);
-        let (plain, plain_address) = bind_all(plain, threads).with_context(|| taken("plain", plain))?;
-        let (aware, aware_address) = bind_all(aware, threads).with_context(|| taken("aware", aware))?;
+        let (plain, plain_address) = front::bind(plain, threads).with_context(|| taken("plain", plain))?;
+        let (aware, aware_address) = front::bind(aware, threads).with_context(|| taken("aware", aware))?;
         let config = Arc::new(config);
         let world = Arc::new(World::new(&config, fastrand::u64(..)));
         let metrics = Arc::new(Metrics::new(&world));
@@ -82,10 +82,10 @@ impl App {
             world,
             config: config.clone(),
         };
-        let open = Arc::new(AtomicUsize::new(0));
+        let seats = Arc::new(AtomicUsize::new(0));
         let workers = plain.into_iter().zip(aware).enumerate();
         let workers = workers.map(|(number, (plain, aware))| {
-            spawn(number, shared.clone(), Sockets { plain, aware }, open.clone(), is_cut.clone())
+            spawn(number, shared.clone(), Sockets { plain, aware }, seats.clone(), is_cut.clone())
         });
         let workers = workers.collect::<io::Result<_>>().context("starting a data-plane thread failed")?;
         let drain_limit = config.timeouts.drain;
@@ -97,22 +97,11 @@ fn taken(listener: &str, address: SocketAddr) -> String {
     format!("cannot listen on {address} (--{listener}): is another process using the port?")
 }
 
-/// One socket per worker, all on one address; port 0 is chosen once.
-fn bind_all(address: SocketAddr, count: usize) -> io::Result<(Vec<std::net::TcpListener>, SocketAddr)> {
-    let first = front::bind(address)?;
-    let chosen = first.local_addr()?;
-    let mut sockets = vec![first];
-    for _ in 1..count {
-        sockets.push(front::bind(chosen)?);
-    }
-    Ok((sockets, chosen))
-}
-
 fn spawn(
     number: usize,
     shared: Shared,
     sockets: Sockets,
-    open: Arc<AtomicUsize>,
+    seats: Arc<AtomicUsize>,
     mut cut: watch::Receiver<bool>,
 ) -> io::Result<JoinHandle<io::Result<()>>> {
     thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
@@ -121,7 +110,7 @@ fn spawn(
         let until_cut = async move {
             let _ = cut.wait_for(|cut| *cut).await;
         };
-        LocalSet::new().block_on(&runtime, front::serve(worker, sockets, open, until_cut))
+        LocalSet::new().block_on(&runtime, front::serve(worker, sockets, seats, until_cut))
     })
 }
 

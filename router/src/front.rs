@@ -2,7 +2,7 @@
 //!
 //! Every worker listens on the same addresses (`SO_REUSEPORT`); the kernel spreads connections over them.
 //! Bounds: connections per process by setting; per connection one head and one body, see
-//! [`crate::path::read`].
+//! `path/read.rs`.
 
 use std::{
     io,
@@ -46,14 +46,26 @@ pub struct Sockets {
 /// One client connection's place under the process-wide limit.
 struct Seat(Arc<AtomicUsize>);
 
-/// Opens a listening socket that others of this process may share.
+/// Opens one listening socket per worker, all on one address; port 0 is chosen once.
 ///
 /// # Errors
 /// When the address is taken or not ours.
-pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+pub fn bind(address: SocketAddr, workers: usize) -> io::Result<(Vec<std::net::TcpListener>, SocketAddr)> {
+    // Without SO_REUSEPORT first: with it, a second router would share the port in silence.
+    drop(open(address, false)?);
+    let first = open(address, true)?;
+    let chosen = first.local_addr()?;
+    let mut sockets = vec![first];
+    for _ in 1..workers {
+        sockets.push(open(chosen, true)?);
+    }
+    Ok((sockets, chosen))
+}
+
+fn open(address: SocketAddr, shared: bool) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
-    socket.set_reuse_port(true)?;
+    socket.set_reuse_port(shared)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
@@ -67,7 +79,7 @@ pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
 pub async fn serve(
     worker: Rc<Worker>,
     sockets: Sockets,
-    open: Arc<AtomicUsize>,
+    seats: Arc<AtomicUsize>,
     cut: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let plain = TcpListener::from_std(sockets.plain)?;
@@ -77,8 +89,8 @@ pub async fn serve(
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            accepted = plain.accept() => admit(&worker, &mut connections, &open, Listener::Plain, accepted).await,
-            accepted = aware.accept() => admit(&worker, &mut connections, &open, Listener::Aware, accepted).await,
+            accepted = plain.accept() => admit(&worker, &mut connections, &seats, Listener::Plain, accepted).await,
+            accepted = aware.accept() => admit(&worker, &mut connections, &seats, Listener::Aware, accepted).await,
             Some(_) = connections.join_next() => {}
             _ = sweep.tick() => worker.pool.borrow_mut().sweep(),
             _ = draining.wait_for(|draining| *draining) => break,
@@ -96,12 +108,12 @@ pub async fn serve(
 async fn admit(
     worker: &Rc<Worker>,
     connections: &mut JoinSet<()>,
-    open: &Arc<AtomicUsize>,
+    seats: &Arc<AtomicUsize>,
     listener: Listener,
     accepted: io::Result<(TcpStream, SocketAddr)>,
 ) {
     match accepted {
-        Ok((stream, _)) => match Seat::take(open, worker.config.limits.connections) {
+        Ok((stream, _)) => match Seat::take(seats, worker.config.limits.connections) {
             Some(seat) => {
                 connections.spawn_local(converse(worker.clone(), stream, listener, seat));
             }
@@ -142,9 +154,9 @@ async fn converse(worker: Rc<Worker>, stream: TcpStream, listener: Listener, _se
 // === Seat ===
 
 impl Seat {
-    fn take(open: &Arc<AtomicUsize>, limit: usize) -> Option<Self> {
+    fn take(seats: &Arc<AtomicUsize>, limit: usize) -> Option<Self> {
         let fits = |count: usize| (count < limit).then_some(count + 1);
-        open.fetch_update(Relaxed, Relaxed, fits).ok().map(|_| Self(open.clone()))
+        seats.fetch_update(Relaxed, Relaxed, fits).ok().map(|_| Self(seats.clone()))
     }
 }
 

@@ -109,6 +109,7 @@ impl Account {
             unstreamed_prefill: self.unstreamed_prefill.load(Relaxed),
             reserved_kv: self.reserved_kv.load(Relaxed),
             same_adapter: if adapter == 0 { 0 } else { self.adapter_in_flight(adapter) },
+            adapters: if adapter == 0 { 0 } else { self.adapters_in_flight() },
             sent: self.sent(),
         }
     }
@@ -122,6 +123,11 @@ impl Account {
         let tag = tag(adapter);
         let words = self.adapters.iter().map(|word| word.load(Relaxed));
         words.filter(|word| word & !COUNT == tag).map(|word| (word & COUNT) as u32).sum()
+    }
+
+    /// Different adapters in flight.
+    fn adapters_in_flight(&self) -> u32 {
+        self.adapters.iter().filter(|word| word.load(Relaxed) & COUNT > 0).count() as u32
     }
 
     /// Adds `by` to the adapter's count; with no free place it stays uncounted.

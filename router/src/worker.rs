@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Bytes a worker reads from an endpoint at once. Bounds what one slow client can hold: see
-/// [`crate::path::relay`].
+/// `path/relay.rs`.
 pub const READ_SIZE: usize = 64 * 1024;
 
 /// See the module's header.

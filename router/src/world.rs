@@ -54,7 +54,7 @@ impl World {
             snapshot: ArcSwap::default(),
             models: ArcSwapOption::empty(),
             ledger: Arc::new(Ledger::new(MAX_ENDPOINTS)),
-            index: ArcSwap::from_pointee(PrefixIndex::new(FIRST_INDEX_BLOCKS, MAX_ENDPOINTS)),
+            index: ArcSwap::from_pointee(PrefixIndex::new(FIRST_INDEX_BLOCKS, config.endpoints.len())),
             pins: PinTable::new(prefix.sessions, prefix.session_lifetime),
             groups: GroupTable::new(prefix.groups, rule),
             key,
