@@ -198,9 +198,11 @@ fn score_all(
 }
 
 fn lora_score(serving: &Serving, endpoint: &crate::Endpoint, position: usize, request: &Request<'_>) -> f32 {
-    let same = request.live.get(position).map_or(0, |live| live.same_adapter);
-    let free = endpoint.signals.lora.as_ref().is_none_or(|r| (r.value.active.len() as u32) < r.value.max);
-    score::lora(serving, position, same, free)
+    let live = request.live.get(position).copied().unwrap_or_default();
+    // Of what was sent in a burst the engine has said nothing yet.
+    let taken = |active: usize| (active as u32).max(live.adapters);
+    let free = endpoint.signals.lora.as_ref().is_none_or(|r| taken(r.value.active.len()) < r.value.max);
+    score::lora(serving, position, live.same_adapter, free)
 }
 
 fn matched(profile: &Profile, request: &Request<'_>, slot: Slot) -> u64 {

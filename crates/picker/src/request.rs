@@ -27,6 +27,8 @@ pub struct Live {
     pub reserved_kv: u64,
     /// Requests in flight for the adapter this request asks for.
     pub same_adapter: u32,
+    /// Different adapters that requests in flight ask for; only counted for a request that asks for one.
+    pub adapters: u32,
     /// Running totals.
     pub sent: Work,
 }
