@@ -20,6 +20,7 @@ mod keys;
 mod load;
 mod models;
 mod origin;
+pub mod reference;
 mod show;
 mod text;
 

@@ -48,3 +48,28 @@ fn metrics_and_access_log_use_the_stage_names() {
         warmlane_tests::eventually(&series, || router.metric(&series) >= 1.0);
     }
 }
+
+/// `WARMLANE_BLESS=1 cargo test -p warmlane-tests --test written` writes the page anew.
+#[test]
+fn the_page_of_settings_is_the_table_of_settings() {
+    let page = warmlane_router::config::reference::page();
+    if std::env::var_os("WARMLANE_BLESS").is_some() {
+        let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/configuration.md"));
+        fs::write(path, &page).expect("docs/configuration.md can be written");
+    }
+    assert_eq!(root("docs/configuration.md"), page, "run with WARMLANE_BLESS=1 to write it anew");
+}
+
+#[test]
+fn every_link_between_documents_leads_somewhere() {
+    for page in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/errors.md", "docs/BENCHMARKS.md"] {
+        let folder = PathBuf::from(page);
+        let folder = folder.parent().map_or_else(String::new, |f| format!("{}/", f.display()));
+        for link in root(page).split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if !link.starts_with("http") && !link.starts_with('#') {
+                let target = if folder == "/" { link.to_owned() } else { format!("{folder}{link}") };
+                assert!(!root(&target).is_empty(), "{page} links to {link}");
+            }
+        }
+    }
+}
