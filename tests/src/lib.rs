@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod demo;
 pub mod engine;
 pub mod router;
 pub mod wire;

@@ -215,7 +215,7 @@ fn a_garbage_metrics_page_takes_nobody_out_of_service() {
 fn a_silent_stream_ends_by_the_idle_timeout() {
     let (engine, parts) = staged();
     let router = TestRouter::with(&[engine.address()], |c| {
-        c.timeouts.stream_idle = std::time::Duration::from_millis(50)
+        c.timeouts.stream_idle = std::time::Duration::from_millis(50);
     });
     let mut client = router.aware();
     client.send(request(STREAM).as_bytes());

@@ -1,134 +1,39 @@
-//! `cargo xtask demo`: the same requests through three routes to the same replicas, side by side.
-//!
-//! The routes are the router's plain listener with a random choice (what a Service does), the plain listener with
-//! the fewest requests first (what a good proxy can do), and the inference-aware listener. Each begins with fresh
-//! replicas, so that no route finds caches that another one filled.
-//!
-//! Not a benchmark of the router's own cost: the machine must have time to spare, or it is the machine that is
-//! measured. A run on a machine that was too busy says so and counts as invalid.
+//! `cargo xtask demo`: builds the demo and its servers, and becomes the demo.
 
-mod bar;
-mod binaries;
-mod cast;
-mod cpu;
-mod figures;
-mod kv;
-mod plan;
-mod plot;
-mod process;
-mod replicas;
-mod report;
-mod route;
-mod stay;
-
-use std::path::PathBuf;
+use std::{ffi::OsString, os::unix::process::CommandExt as _, process::Command};
 
 use anyhow::Context as _;
 
-use crate::workspace;
-use binaries::Binaries;
-use cast::{Cast, Measured};
-use plan::Plan;
-use replicas::Replicas;
-use route::Route;
+use crate::{progress::Progress, step, workspace};
 
 /// Compare plain and inference-aware routing on simulated or real replicas
-///
-/// Builds and starts five simulated vLLM replicas and the router, sends one load through three routes (plain with a
-/// random choice, plain with least requests, inference-aware), prints one table, saves a plot of KV cache use, and stays
-/// up for your own requests until Ctrl-C. About three minutes on two idle cores, after the build.
 #[derive(Debug, clap::Args)]
+#[command(disable_help_flag = true)]
 pub(crate) struct Args {
-    /// Exit after the table
-    #[arg(long)]
-    once: bool,
-    /// Also write the figures to this file
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Where the plot goes [default: target/demo/kv.svg]
-    #[arg(long, value_name = "FILE")]
-    svg: Option<PathBuf>,
-    /// What kind of traffic
-    #[arg(long, value_enum, default_value_t = plan::Workload::Random)]
-    workload: plan::Workload,
-    /// Simulated replicas, or two real vLLM engines on this machine's CPU (installs 6 GB the first time)
-    #[arg(long, value_enum, default_value_t = plan::Engines::Sim)]
-    engines: plan::Engines,
-    /// Seed of the requests
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// Repeat with so many seeds, counted up from --seed, and print each mean with its 95 % interval
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=100))]
-    seeds: u64,
-    /// Requests per route [default: depends on the workload]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
-    prompts: Option<u32>,
-    /// Requests in flight at once [default: depends on the workload]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
-    concurrency: Option<u32>,
-    /// How much faster than real replicas the simulated ones run [default: depends on the workload]
-    #[arg(long, value_name = "X", value_parser = positive)]
-    scale: Option<f64>,
-    /// The router's strategy for the aware route [default: PREFIX_CACHE for `prefix`, else DEFAULT]
-    #[arg(long)]
-    strategy: Option<String>,
+    /// Passed on; `cargo xtask demo --help` lists them
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    options: Vec<OsString>,
 }
 
-fn positive(text: &str) -> Result<f64, String> {
-    let value: f64 = text.parse().map_err(|_| format!("{text:?} is no number"))?;
-    if value.is_finite() && value > 0.0 { Ok(value) } else { Err("must be more than zero".into()) }
-}
+/// Optimised, since a debug build would measure itself.
+const BUILD: [&str; 9] = [
+    "build",
+    "--release",
+    "--package",
+    "warmlane-router",
+    "--package",
+    "warmlane-sim",
+    "--package",
+    "warmlane-tests",
+    "--bins",
+];
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let plan = Plan::new(args);
-    let binaries = Binaries::build(plan.engines)?;
-    print!("{}", plan.describe());
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(show(args, &plan, &binaries))
-}
-
-async fn show(args: &Args, plan: &Plan, binaries: &Binaries) -> anyhow::Result<()> {
-    let mut replicas = Replicas::start(plan, binaries)?;
-    let mut rounds = Vec::new();
-    let mut last = None;
-    for seed in (args.seed..).take(args.seeds as usize) {
-        if args.seeds > 1 {
-            println!("seed {seed}");
-        }
-        let mut round = Vec::new();
-        for route in Route::ALL {
-            // The router goes before its replicas do, or it would see them fall.
-            drop(last.take());
-            replicas.renew()?;
-            let mut cast = Cast::start(plan, binaries, route, &replicas).await?;
-            round.push(cast.measure(plan, &mut replicas, seed).await?);
-            last = Some(cast);
-        }
-        rounds.push(round);
-    }
-    finish(args, plan, &rounds)?;
-    match last {
-        Some(mut cast) if !args.once => stay::until_interrupt(plan, &mut cast, &mut replicas),
-        _ => Ok(()),
-    }
-}
-
-/// Prints and saves what was measured.
-fn finish(args: &Args, plan: &Plan, rounds: &[Vec<Measured>]) -> anyhow::Result<()> {
-    let svg = args.svg.clone().unwrap_or_else(|| workspace::target().join("demo/kv.svg"));
-    if let Some(first) = rounds.first() {
-        if let Some(dir) = svg.parent().filter(|dir| !dir.as_os_str().is_empty()) {
-            std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
-        }
-        plot::save(&svg, plan, first)?;
-    }
-    let report = report::Report::new(rounds);
-    print!("{}", report.text(plan));
-    println!("plot of KV cache use: {}", svg.display());
-    if let Some(file) = &args.json {
-        let json = serde_json::to_string_pretty(&report.json())?;
-        std::fs::write(file, json + "\n").with_context(|| format!("cannot write {}", file.display()))?;
-        println!("figures: {}", file.display());
-    }
-    Ok(())
+    let mut progress = Progress::start("build (release)");
+    step::quiet(&mut progress, &step::log_file("demo build"), &mut workspace::cargo(BUILD))?;
+    progress.finish("done");
+    let demo = workspace::target().join("release/warmlane-demo");
+    // Only returns when it fails; from here on the terminal and its signals are the demo's own.
+    let error = Command::new(&demo).args(&args.options).exec();
+    Err(error).with_context(|| format!("cannot start {}", demo.display()))
 }

@@ -11,7 +11,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 static ASKED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 
 /// Starts watching; call once, before the first child is started.
-pub(crate) fn watch() -> anyhow::Result<()> {
+pub fn watch() -> anyhow::Result<()> {
     let asked = ASKED.get_or_init(Arc::default);
     for signal in [SIGINT, SIGTERM, SIGHUP] {
         // Order matters: the exit is armed by the flag that the line after it sets.
@@ -22,12 +22,12 @@ pub(crate) fn watch() -> anyhow::Result<()> {
 }
 
 /// Whether someone asked this process to end.
-pub(crate) fn asked() -> bool {
+pub fn asked() -> bool {
     ASKED.get().is_some_and(|flag| flag.load(Ordering::Relaxed))
 }
 
 /// An error once someone asked this process to end.
-pub(crate) fn checkpoint() -> anyhow::Result<()> {
+pub fn checkpoint() -> anyhow::Result<()> {
     anyhow::ensure!(!asked(), "interrupted");
     Ok(())
 }

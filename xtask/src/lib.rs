@@ -6,13 +6,13 @@
 mod bench;
 mod check;
 mod demo;
-mod interrupt;
-mod progress;
+pub mod interrupt;
+pub mod progress;
 mod setup;
-mod step;
+pub mod step;
 mod test;
 pub mod vllm;
-mod workspace;
+pub mod workspace;
 
 use clap::{Parser, Subcommand};
 

@@ -13,7 +13,7 @@ const REDRAW: Duration = Duration::from_millis(500);
 
 /// One step that is under way.
 #[derive(Debug)]
-pub(crate) struct Progress {
+pub struct Progress {
     label: String,
     started: Instant,
     spoke: Instant,
@@ -29,7 +29,7 @@ enum Shown {
 
 impl Progress {
     /// Begins a step and shows it.
-    pub(crate) fn start(label: &str) -> Self {
+    pub fn start(label: &str) -> Self {
         use std::io::IsTerminal as _;
         let shown = if std::io::stderr().is_terminal() {
             let bar = ProgressBar::new_spinner();
@@ -46,7 +46,7 @@ impl Progress {
     }
 
     /// Begins a step that runs behind another one and must not write over it.
-    pub(crate) fn silent(label: &str) -> Self {
+    pub fn silent(label: &str) -> Self {
         Self::with(label, Shown::Nothing)
     }
 
@@ -56,7 +56,7 @@ impl Progress {
     }
 
     /// Says that the step is still going on; `note` tells where it is, and is asked only when it is shown.
-    pub(crate) fn tick(&mut self, note: impl FnOnce() -> String) {
+    pub fn tick(&mut self, note: impl FnOnce() -> String) {
         let (every, now) = match self.shown {
             Shown::Spinner(_) => (REDRAW, Instant::now()),
             Shown::Lines => (HEARTBEAT, Instant::now()),
@@ -74,7 +74,7 @@ impl Progress {
     }
 
     /// Ends the step with one line and tells how long it took.
-    pub(crate) fn finish(self, outcome: &str) -> Duration {
+    pub fn finish(self, outcome: &str) -> Duration {
         let took = self.started.elapsed();
         if let Shown::Spinner(bar) = &self.shown {
             bar.finish_and_clear();
@@ -87,6 +87,6 @@ impl Progress {
 }
 
 /// A time as people read it in a table: `0.4 s`, `75.2 s`.
-pub(crate) fn seconds(time: Duration) -> String {
+pub fn seconds(time: Duration) -> String {
     format!("{:.1} s", time.as_secs_f64())
 }

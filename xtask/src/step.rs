@@ -18,7 +18,7 @@ const GLANCE: Duration = Duration::from_millis(50);
 const SHOWN_LINES: usize = 120;
 
 /// Runs a command with its output going straight to the reader.
-pub(crate) fn shown(command: &mut Command) -> anyhow::Result<()> {
+pub fn shown(command: &mut Command) -> anyhow::Result<()> {
     let said = line(command);
     println!("  $ {said}");
     let child = command.stdin(Stdio::null()).spawn();
@@ -29,7 +29,7 @@ pub(crate) fn shown(command: &mut Command) -> anyhow::Result<()> {
 }
 
 /// Runs a command with its output in a log; the log's end becomes the error when the command fails.
-pub(crate) fn quiet(progress: &mut Progress, log: &Path, command: &mut Command) -> anyhow::Result<()> {
+pub fn quiet(progress: &mut Progress, log: &Path, command: &mut Command) -> anyhow::Result<()> {
     if let Some(dir) = log.parent() {
         std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
     }
@@ -49,18 +49,18 @@ pub(crate) fn quiet(progress: &mut Progress, log: &Path, command: &mut Command) 
 }
 
 /// What a command prints, where it succeeds.
-pub(crate) fn output(command: &mut Command) -> Option<String> {
+pub fn output(command: &mut Command) -> Option<String> {
     let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 /// The log file of a named step.
-pub(crate) fn log_file(name: &str) -> std::path::PathBuf {
+pub fn log_file(name: &str) -> std::path::PathBuf {
     workspace::root().join("target/xtask").join(format!("{}.log", name.replace([' ', '/'], "-")))
 }
 
 /// The last `lines` lines of a file, as far as they can be read.
-pub(crate) fn tail(file: &Path, lines: usize) -> String {
+pub fn tail(file: &Path, lines: usize) -> String {
     let text =
         std::fs::read(file).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
     let all: Vec<&str> = text.lines().collect();
@@ -68,7 +68,7 @@ pub(crate) fn tail(file: &Path, lines: usize) -> String {
 }
 
 /// The last line of a file that says something.
-pub(crate) fn last_line(file: &Path) -> String {
+pub fn last_line(file: &Path) -> String {
     tail(file, 5).lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned()
 }
 
@@ -85,7 +85,7 @@ fn missing(command: &Command) -> String {
 
 /// A child that is killed when its owner gives up on it.
 #[derive(Debug)]
-pub(crate) struct Owned(pub(crate) Child);
+pub struct Owned(pub Child);
 
 impl Owned {
     fn wait(&mut self, mut glance: impl FnMut()) -> anyhow::Result<std::process::ExitStatus> {

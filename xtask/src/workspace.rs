@@ -14,12 +14,12 @@ static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
 });
 
 /// The checkout.
-pub(crate) fn root() -> &'static Path {
+pub fn root() -> &'static Path {
     &ROOT
 }
 
 /// Build output; everything that a command downloads or writes lies below it.
-pub(crate) fn target() -> PathBuf {
+pub fn target() -> PathBuf {
     match std::env::var_os("CARGO_TARGET_DIR") {
         Some(dir) => root().join(dir),
         None => root().join("target"),
@@ -27,19 +27,19 @@ pub(crate) fn target() -> PathBuf {
 }
 
 /// Tools that were installed for this checkout only.
-pub(crate) fn tools() -> PathBuf {
+pub fn tools() -> PathBuf {
     root().join("target/tools")
 }
 
 /// A cargo command in the checkout.
-pub(crate) fn cargo<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Command {
+pub fn cargo<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root()).args(args);
     command
 }
 
 /// The checkout's own files: tracked ones and new ones that git does not ignore, relative to the root.
-pub(crate) fn files() -> anyhow::Result<Vec<PathBuf>> {
+pub fn files() -> anyhow::Result<Vec<PathBuf>> {
     use anyhow::Context as _;
     let listed = Command::new("git")
         .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])

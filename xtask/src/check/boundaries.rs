@@ -28,7 +28,7 @@ const ALLOWED: [(&str, &[&str]); 7] = [
             "warmlane-xtask",
         ],
     ),
-    ("warmlane-xtask", &["warmlane-engine", "warmlane-load"]),
+    ("warmlane-xtask", &[]),
 ];
 
 /// Crates that only take values and return values, so that they can be tested and replayed without a world around them.

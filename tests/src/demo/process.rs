@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::Context as _;
 
-use crate::{interrupt, step, workspace};
+use warmlane_xtask::{interrupt, step, workspace};
 
 /// A server that says nothing for so long is stuck.
 const START_LIMIT: Duration = Duration::from_secs(20);

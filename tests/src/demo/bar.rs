@@ -52,7 +52,7 @@ impl Bar {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
-        let took = crate::progress::seconds(self.started.elapsed());
+        let took = warmlane_xtask::progress::seconds(self.started.elapsed());
         println!("  done   {:<28} {took:>8}  {outcome}", self.route);
     }
 }

@@ -11,8 +11,8 @@ use anyhow::Context as _;
 use warmlane_load::{Client, Pace, Progress, Prompt, Request, Run, Summary};
 
 use super::{
+    Binaries,
     bar::Bar,
-    binaries::Binaries,
     cpu::Cpu,
     figures::Figures,
     kv::{self, Sample, Watch},
@@ -21,7 +21,7 @@ use super::{
     replicas::Replicas,
     route::Route,
 };
-use crate::interrupt;
+use warmlane_xtask::interrupt;
 
 /// How often a run is looked at.
 const GLANCE: Duration = Duration::from_millis(100);

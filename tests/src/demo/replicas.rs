@@ -5,11 +5,11 @@ use std::{net::SocketAddr, path::PathBuf, process::Command};
 use anyhow::Context as _;
 
 use super::{
-    binaries::Binaries,
+    Binaries,
     plan::{Card, Engines, MODEL, Plan},
     process::Process,
 };
-use crate::vllm::{Fleet, Install};
+use warmlane_xtask::vllm::{Fleet, Install};
 
 /// The replicas that run.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use super::{
     plan::{MODEL, Plan},
     replicas::Replicas,
 };
-use crate::interrupt;
+use warmlane_xtask::interrupt;
 
 /// How often the servers are looked at.
 const GLANCE: Duration = Duration::from_millis(200);
