@@ -86,10 +86,9 @@ fn live(rng: &mut Rng) -> Live {
     Live {
         in_flight: rng.u32(..32),
         pending_prefill: rng.u64(..20_000),
-        unstreamed_prefill: 0,
         reserved_kv: rng.u64(..60_000),
-        same_adapter: 0,
         sent: Work { requests: 104, prefill_tokens: 108_000, kv_tokens: 160_000 },
+        ..Live::default()
     }
 }
 

@@ -121,17 +121,23 @@ impl PrefixIndex {
     fn add(&self, cell: Option<Cell<'_>>, link: u64, slot: Slot, now: Stamp) {
         let alone =
             if self.bitmaps.is_some() { inline_with(EMPTY, slot).unwrap_or(EMPTY) } else { 1 << slot.0 };
-        let Some(cell) = cell else {
-            let pushed_out = self.table.insert(link, alone, now);
-            if let (Some(bitmaps), Some(set)) = (&self.bitmaps, owners::wide_set(pushed_out)) {
-                bitmaps.release(set);
-            }
-            return;
+        let cell = match cell {
+            Some(cell) => cell,
+            None => match self.table.entry(link, alone, now) {
+                (cell, None) => cell,
+                (_, Some(pushed_out)) => return self.drop_value(pushed_out),
+            },
         };
         cell.touch(now);
         match &self.bitmaps {
             None => cell.add_bits(alone),
             Some(bitmaps) => join(&cell, slot, bitmaps),
+        }
+    }
+
+    fn drop_value(&self, value: u64) {
+        if let (Some(bitmaps), Some(set)) = (&self.bitmaps, owners::wide_set(value)) {
+            bitmaps.release(set);
         }
     }
 

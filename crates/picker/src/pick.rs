@@ -12,7 +12,7 @@ use crate::{
     snapshot::Serving,
 };
 
-/// Totals closer than this are a tie: half a waiting request's worth at the default weight.
+/// Totals closer than this are a tie: the worth of some 80 prompt tokens at the default weights.
 pub const TIE: f32 = 0.005;
 
 /// Below every total: the endpoint does not compete.
@@ -109,9 +109,10 @@ pub fn pick(
     let totals = score_all(profile, snapshot, request, serving, &mut weighed);
     let (position, tied) = totals.best(rng);
     let endpoint = weighed[position].slot;
+    let first = rng.usize(..weighed.len());
     Ok(Decision {
         endpoint,
-        fallbacks: fallbacks(&weighed, &totals.each, &failed, position, profile.fallbacks),
+        fallbacks: fallbacks(&weighed, &totals, &failed, position, first, profile.fallbacks),
         matched_tokens: matched(profile, request, endpoint),
         weighed,
         tied,
@@ -147,21 +148,20 @@ fn estimate_all(
 ) -> (Vec<Weighed>, Vec<Failed>) {
     let reckoning = Reckoning::new(profile, snapshot, request, now);
     let idle = Live::default();
-    let weigh = |(position, endpoint): (usize, &crate::Endpoint)| {
+    let count = snapshot.endpoints().len();
+    let (mut weighed, mut failed) = (Vec::with_capacity(count), Vec::with_capacity(count));
+    for (position, endpoint) in snapshot.endpoints().iter().enumerate() {
         let live = request.live.get(position).unwrap_or(&idle);
-        Weighed {
+        let estimate = reckoning.estimate(endpoint, live);
+        failed.push(Failed::of(profile, snapshot, serving, position, endpoint, &estimate));
+        weighed.push(Weighed {
             slot: endpoint.slot,
             verdict: Verdict::Candidate,
-            estimate: reckoning.estimate(endpoint, live),
+            estimate,
             scores: [0.0; Scorer::COUNT],
             total: 0.0,
-        }
-    };
-    let weighed: Vec<Weighed> = snapshot.endpoints().iter().enumerate().map(weigh).collect();
-    let failed = |(position, (endpoint, w)): (usize, (&crate::Endpoint, &Weighed))| {
-        Failed::of(profile, snapshot, serving, position, endpoint, &w.estimate)
-    };
-    let failed = snapshot.endpoints().iter().zip(&weighed).enumerate().map(failed).collect();
+        });
+    }
     (weighed, failed)
 }
 
@@ -209,22 +209,25 @@ fn matched(profile: &Profile, request: &Request<'_>, slot: Slot) -> u64 {
     if profile.strategy.needs_prefix() { request.prefix.tokens(slot).min(request.prompt_tokens) } else { 0 }
 }
 
-/// The next best candidates; when those run out, endpoints that only a soft filter dropped.
+/// The next best candidates; when those run out, endpoints that only a soft filter dropped. Equals stand in
+/// turns from `first` on: what many requests fall back to must not be one neighbour.
 fn fallbacks(
     weighed: &[Weighed],
-    totals: &[f32],
+    totals: &Totals,
     failed: &[Failed],
     chosen: usize,
+    first: usize,
     count: usize,
 ) -> Vec<Slot> {
     let mut kept: Vec<(f32, Slot)> = Vec::with_capacity(count + 1);
-    for (position, (total, failed)) in totals.iter().zip(failed).enumerate() {
-        let worse = kept.len() == count && kept.last().is_none_or(|last| last.0 >= *total);
-        if worse || position == chosen || !failed.may_serve() {
+    for position in (first..weighed.len()).chain(0..first) {
+        let total = totals.each[position];
+        let worse = kept.len() == count && kept.last().is_none_or(|last| last.0 >= total);
+        if worse || position == chosen || !failed[position].may_serve() {
             continue;
         }
-        let at = kept.partition_point(|k| k.0 >= *total);
-        kept.insert(at, (*total, weighed[position].slot));
+        let at = kept.partition_point(|k| k.0 >= total);
+        kept.insert(at, (total, weighed[position].slot));
         kept.truncate(count);
     }
     kept.into_iter().map(|(_, slot)| slot).collect()

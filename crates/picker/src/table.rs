@@ -5,8 +5,9 @@
 //! keeps loss by crowding below one in a thousand up to a fill of five eighths. A lookup touches one or two cache
 //! lines whatever the table's size.
 //!
-//! Entries are read and written without locks. Two writers that replace the same entry at once can pair one
-//! tag with the other's value; so can a reader that looks in between. Users must treat values as hints.
+//! Entries are read and written without locks. A writer marks the place it changes; others wait for it a
+//! moment, then go ahead. So a tag can be paired with another's value; a reader that looks in between can see
+//! that too. Users must treat values as hints.
 //! Two keys with equal 40-bit tags are the same key here: about one in a million lookups of an absent key
 //! in a table of a million entries.
 //!
@@ -22,6 +23,12 @@ const STAMP_MASK: u64 = (1 << STAMP_BITS) - 1;
 
 /// Share of the entries that can be filled before crowding loses some: see the module's header.
 const FILL: f64 = 0.625;
+
+/// The word of a place that is being given to another key: a stamp without a tag.
+const CHANGING: u64 = 1;
+
+/// How often a writer looks again when another one is busy in the same lines, before it goes ahead.
+const PATIENCE: usize = 100;
 
 /// A coarse moment: eighths of a second, wrapping after 24 days. Ages are told up to 12 days.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,37 +111,46 @@ impl Table {
     }
 
     /// Finds a key or takes an empty or the oldest place for it. Returns the cell, and the value that was
-    /// pushed out. A new cell starts with `initial`.
+    /// pushed out (of an empty place: whatever its last one was). A new cell starts with `initial`.
     pub fn entry(&self, key: u64, initial: u64, now: Stamp) -> (Cell<'_>, Option<u64>) {
-        if let Some(cell) = self.find(key) {
-            cell.touch(now);
-            return (cell, None);
+        let tag = tag_of(key);
+        for _ in 0..PATIENCE {
+            // The place first: should another thread add this key after the look for it, then to this place.
+            let (place, seen) = self.place(tag, now);
+            if let Some(cell) = self.find(key) {
+                cell.touch(now);
+                return (cell, None);
+            }
+            if !self.is_changing(tag) && place.claim(seen) {
+                return (Cell(place), Some(place.fill(tag, initial, now)));
+            }
+            // Another thread is putting something into these lines: perhaps this very key.
+            std::hint::spin_loop();
         }
-        let place = self.place(tag_of(key), now);
-        (Cell(place), Some(place.take(tag_of(key), initial, now)))
+        let (place, _) = self.place(tag, now);
+        (Cell(place), Some(place.fill(tag, initial, now)))
     }
 
-    /// Takes an empty or the oldest place for a key that is not there. Returns the value that was pushed out;
-    /// of an empty place, whatever its last one was.
-    pub fn insert(&self, key: u64, value: u64, now: Stamp) -> u64 {
-        self.place(tag_of(key), now).take(tag_of(key), value, now)
-    }
-
-    /// An empty place in the emptier of the two lines, or the oldest place of both.
-    fn place(&self, tag: u64, now: Stamp) -> &Entry {
+    /// An empty place in the emptier of the two lines, or the oldest place of both; and its word.
+    fn place(&self, tag: u64, now: Stamp) -> (&Entry, u64) {
         let (first, second) = self.places(tag);
         let (first, second) = (&self.lines[first], &self.lines[second]);
-        let line = if second.used() < first.used() { second } else { first };
-        if line.used() < WAYS {
-            return line.stalest(now);
-        }
+        let (used, also) = (first.used(), second.used());
         let (a, b) = (first.stalest(now), second.stalest(now));
-        if b.staleness(now) > a.staleness(now) { b } else { a }
+        let full = used == WAYS && also == WAYS;
+        let better = if full { staleness(b.1, now) > staleness(a.1, now) } else { also < used };
+        if better { b } else { a }
+    }
+
+    fn is_changing(&self, tag: u64) -> bool {
+        let (first, second) = self.places(tag);
+        let mut entries = self.lines[first].0.iter().chain(&self.lines[second].0);
+        entries.any(|entry| entry.tag.load(Relaxed) == CHANGING)
     }
 
     /// Every used cell.
     pub fn cells(&self) -> impl Iterator<Item = Cell<'_>> {
-        self.lines.iter().flat_map(|l| &l.0).filter(|e| e.tag.load(Relaxed) != 0).map(Cell)
+        self.lines.iter().flat_map(|l| &l.0).filter(|e| e.tag.load(Relaxed) > CHANGING).map(Cell)
     }
 
     /// Both lines in which a tag may live. They depend on the tag alone, so entries can move to a table of
@@ -160,28 +176,36 @@ impl Line {
         self.0.iter().filter(|entry| entry.tag.load(Relaxed) != 0).count()
     }
 
-    /// Its first empty place, or its oldest.
-    fn stalest(&self, now: Stamp) -> &Entry {
+    /// Its first empty place, or its oldest; and its word.
+    fn stalest(&self, now: Stamp) -> (&Entry, u64) {
         let [first, rest @ ..] = &self.0;
-        rest.iter().fold(first, |a, b| if b.staleness(now) > a.staleness(now) { b } else { a })
+        rest.iter().fold((first, first.tag.load(Relaxed)), |oldest, entry| {
+            let word = entry.tag.load(Relaxed);
+            if staleness(word, now) > staleness(oldest.1, now) { (entry, word) } else { oldest }
+        })
+    }
+}
+
+/// Empty places first, then the oldest.
+fn staleness(word: u64, now: Stamp) -> u32 {
+    match word {
+        0 => u32::MAX,
+        CHANGING => 0,
+        word => Stamp((word & STAMP_MASK) as u32).age(now),
     }
 }
 
 // === Entry ===
 
 impl Entry {
-    /// Empty places first, then the oldest.
-    fn staleness(&self, now: Stamp) -> u32 {
-        match self.tag.load(Relaxed) {
-            0 => u32::MAX,
-            word => Stamp((word & STAMP_MASK) as u32).age(now),
-        }
+    /// Takes the place out of use for the moment, unless somebody else was faster.
+    fn claim(&self, seen: u64) -> bool {
+        self.tag.compare_exchange(seen, CHANGING, Relaxed, Relaxed).is_ok()
     }
 
-    /// Gives the place to another tag. The value is swapped even when the place looks empty: each value that
-    /// ever stood here is handed back to exactly one writer.
-    fn take(&self, tag: u64, value: u64, now: Stamp) -> u64 {
-        self.tag.store(0, Relaxed);
+    /// Gives the place to another tag. The value is swapped, so that each one that ever stood here is handed
+    /// back to exactly one writer.
+    fn fill(&self, tag: u64, value: u64, now: Stamp) -> u64 {
         let old = self.value.swap(value, Relaxed);
         self.tag.store(tag << STAMP_BITS | u64::from(now.0), Relaxed);
         old
@@ -283,5 +307,6 @@ mod tests {
         let late = Stamp::of(Time::from_millis(125 * ((1 << 24) - 1)));
         let wrapped = Stamp::of(Time::from_millis(125 * ((1 << 24) + 1)));
         assert_eq!(late.age(wrapped), 2);
+        assert_eq!(wrapped.age(late), 0, "another thread's clock is ahead");
     }
 }

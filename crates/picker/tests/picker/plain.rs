@@ -1,0 +1,81 @@
+//! The plain listener's policies spread as an ordinary balancer would, and read no signal.
+
+use warmlane_picker::{Live, PlainPolicy, Slot, Snapshot, plain};
+
+use crate::pool::{load, pool, replicas};
+
+const POLICIES: [PlainPolicy; 3] = [PlainPolicy::Random, PlainPolicy::RoundRobin, PlainPolicy::LeastRequest];
+
+/// Six replicas of very different load; the third is not ready.
+fn six() -> Snapshot {
+    let mut six = replicas((0..6).map(|n| load(f32::from(n as u8) * 20.0, f32::from(n as u8) / 6.0)));
+    six[2].ready = false;
+    pool(six)
+}
+
+/// How often each replica comes first over 5,000 requests.
+fn firsts(policy: PlainPolicy, live: &[Live]) -> Vec<usize> {
+    let (pool, mut rng) = (six(), fastrand::Rng::with_seed(3));
+    let mut firsts = vec![0; 6];
+    for turn in 0..5_000 {
+        firsts[usize::from(plain(policy, &pool, live, turn, &mut rng)[0].0)] += 1;
+    }
+    firsts
+}
+
+fn busy(in_flight: [u32; 6]) -> Vec<Live> {
+    in_flight.into_iter().map(|in_flight| Live { in_flight, ..Live::default() }).collect()
+}
+
+#[test]
+fn every_ready_replica_is_named_once_and_no_other() {
+    for policy in POLICIES {
+        let mut rng = fastrand::Rng::with_seed(1);
+        for turn in 0..50 {
+            let mut named = plain(policy, &six(), &[], turn, &mut rng);
+            named.sort_unstable();
+            assert_eq!(named, [0, 1, 3, 4, 5].map(Slot), "{policy}");
+        }
+    }
+}
+
+#[test]
+fn random_and_round_robin_share_equally_whatever_is_in_flight() {
+    let live = busy([90, 0, 0, 5, 0, 40]);
+    // Four standard deviations around 1,000 of 5,000 are 113.
+    let random = firsts(PlainPolicy::Random, &live);
+    assert!([0, 1, 3, 4, 5].iter().all(|slot| random[*slot].abs_diff(1_000) < 113), "{random:?}");
+    assert_eq!(firsts(PlainPolicy::RoundRobin, &live), [1_000, 1_000, 0, 1_000, 1_000, 1_000]);
+}
+
+#[test]
+fn least_request_takes_the_least_busy_and_shares_among_equals() {
+    let shared = firsts(PlainPolicy::LeastRequest, &busy([2, 1, 0, 1, 7, 1]));
+    assert_eq!((shared[0], shared[2], shared[4]), (0, 0, 0));
+    // Four standard deviations around a third of 5,000 are 133.
+    assert!([1, 3, 5].iter().all(|slot| shared[*slot].abs_diff(1_667) < 133), "{shared:?}");
+}
+
+#[test]
+fn least_request_orders_fallbacks_by_what_is_in_flight() {
+    let mut rng = fastrand::Rng::with_seed(1);
+    let order = plain(PlainPolicy::LeastRequest, &six(), &busy([4, 3, 0, 9, 1, 2]), 0, &mut rng);
+    assert_eq!(order, [4, 5, 1, 0, 3].map(Slot));
+}
+
+#[test]
+fn nothing_ready_means_nobody_and_no_panic() {
+    for policy in POLICIES {
+        let mut rng = fastrand::Rng::with_seed(1);
+        assert_eq!(plain(policy, &Snapshot::default(), &[], 7, &mut rng), []);
+    }
+}
+
+#[test]
+fn policies_are_parsed_by_their_names_only() {
+    for policy in POLICIES {
+        assert_eq!(policy.to_string().parse(), Ok(policy));
+    }
+    let said = "fastest".parse::<PlainPolicy>().expect_err("no such policy").to_string();
+    assert!(said.contains("random, round-robin, least-request"), "{said}");
+}
