@@ -1,14 +1,15 @@
 //! `cargo xtask bench NAME`: runs a benchmark and holds its figures against the limits we promise.
 //!
-//! Not a place for measuring: criterion benches in the crates measure; this reads what they found.
+//! Not a place for measuring: benches and simulations in the crates measure; this reads what they found.
 
 mod criterion;
 mod pick;
+mod policies;
 
-use std::path::PathBuf;
+use std::{borrow::Cow, path::PathBuf};
 
 use anyhow::Context as _;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Run a benchmark and compare its figures with the promised limits
 ///
@@ -34,16 +35,23 @@ struct Bench {
     run: fn() -> anyhow::Result<Vec<Bar>>,
 }
 
-const BENCHES: [Bench; 1] = [Bench {
-    name: "pick",
-    about: "one choice among 8 and 1,000 endpoints; reading a 400 KB body",
-    run: pick::run,
-}];
+const BENCHES: [Bench; 2] = [
+    Bench {
+        name: "pick",
+        about: "one choice among 8 and 1,000 endpoints; reading a 400 KB body",
+        run: pick::run,
+    },
+    Bench {
+        name: "policies",
+        about: "aware routing beside random and least request on simulated clusters",
+        run: policies::run,
+    },
+];
 
 /// One figure and the limit that it is held against; the unit stands in `what`.
-#[derive(Debug, PartialEq, Serialize)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Bar {
-    what: &'static str,
+    what: Cow<'static, str>,
     value: f64,
     limit: f64,
     holds: bool,
@@ -90,10 +98,10 @@ fn list() -> String {
 }
 
 fn table(bars: &[Bar]) -> String {
-    let mut lines = vec![format!("\n{:<52} {:>10} {:>10}  {}", "figure", "value", "limit", "holds")];
+    let mut lines = vec![format!("\n{:<60} {:>10} {:>10}  {}", "figure", "value", "limit", "holds")];
     for bar in bars {
         let holds = if bar.holds { "yes" } else { "NO" };
-        lines.push(format!("{:<52} {:>10.2} {:>10.2}  {holds}", bar.what, bar.value, bar.limit));
+        lines.push(format!("{:<60} {:>10.2} {:>10.2}  {holds}", bar.what, bar.value, bar.limit));
     }
     lines.join("\n")
 }
@@ -103,12 +111,12 @@ fn table(bars: &[Bar]) -> String {
 impl Bar {
     /// A figure that must stay under its limit.
     fn under(what: &'static str, value: f64, limit: f64) -> Self {
-        Self { what, value, limit, holds: value < limit }
+        Self { what: what.into(), value, limit, holds: value < limit }
     }
 
     /// A figure that must reach its limit.
     fn at_least(what: &'static str, value: f64, limit: f64) -> Self {
-        Self { what, value, limit, holds: value >= limit }
+        Self { what: what.into(), value, limit, holds: value >= limit }
     }
 }
 

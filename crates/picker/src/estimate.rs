@@ -29,10 +29,10 @@ use crate::{Endpoint, Live, Profile, Reading, Request, Snapshot, Time, Work, fil
 pub const ASSUMED_KV_TOKENS: u64 = 95_000;
 
 /// What a KV token held costs a newcomer, in prompt tokens to compute. Every decode step reads all KV held: on an
-/// A10 a token takes 96 ns of each step and a prompt token 243 us of computing (data sheets), so over an answer of
-/// 600 tokens one is worth a quarter of the other. In tokens, not in shares: a card with more memory reads no
-/// faster for it. Simulation `mixed`: without it and with shares only, the larger cards get all and throughput
-/// falls 4 % below least request; with it, it is 6 % above.
+/// A10 that takes 96 ns a token and step, and computing a prompt token 243 us (data sheets), so over an answer of
+/// 600 tokens the one is a quarter of the other. Counted in tokens, not in shares of the cache: a card with more
+/// memory does not read faster for it. Simulation `mixed`: with shares alone the larger cards get so much that
+/// throughput is 4 % below least request; with this it is 5 % above.
 pub const DECODE_SHARE: f32 = 0.25;
 
 /// No queue is longer and no share larger: what a page states beyond this is garbage.
@@ -180,7 +180,7 @@ fn stated_capacity(endpoint: &Endpoint) -> Option<u64> {
 /// The part of what was sent that has not left again: requests that ended since are no load, whatever the last
 /// reading said.
 #[inline]
-fn still_there(sent: Work, live: &Live) -> Work {
+pub(crate) fn still_there(sent: Work, live: &Live) -> Work {
     Work {
         requests: sent.requests.min(u64::from(live.in_flight)),
         prefill_tokens: sent.prefill_tokens.min(live.pending_prefill.saturating_add(live.unstreamed_prefill)),

@@ -119,21 +119,22 @@ impl Profile {
         Self {
             strategy,
             weights: Weights {
-                // A second for each request that waits: a quarter point.
-                queue: 4.0,
-                // A point for a whole cache, so that larger caches take more before smaller ones fill up.
-                // Simulation `mixed`: at 0, smaller cards fill up and end to end p99 rises by a quarter; at 3,
-                // larger cards take so much that TTFT p99 of a burst rises by a sixth.
-                kv: 4.0,
-                // A point for 16,384 tokens, which is what a point means.
+                // Half a second for each request that waits. Simulation `lora` with three routers: at 0, where each
+                // sees only its own requests' work, TTFT p99 is three times as long.
+                queue: 2.0,
+                // Half a point for a whole cache, so that larger caches take more before smaller ones are full.
+                // Simulation `mixed`: at 0 end to end p99 is 13 % longer; at 6 the burst of the demo's load has
+                // a 7 % longer TTFT p99, because larger caches do not compute faster.
+                kv: 2.0,
+                // A point for 16,384 tokens: what a point is.
                 work: 4.0,
-                // No slot is worth 16 s: adapters in use rarely leave a card. Simulation `lora`: at 1, TTFT p99 is
-                // two and a half times as long.
-                lora: 4.0,
-                // Half as much again as `work` gives for a token: reuse also spares those behind this request.
-                // Simulation `prefix`: against 4, one point more of hits and a sixth less TTFT p99; 8 adds nothing.
-                prefix: 6.0 * prefix,
-                // Two seconds and one: what was reused is mostly known by `prefix` already.
+                // A slot is worth 8 s: adapters in use rarely give theirs up. Simulation `lora`: at 1, TTFT p99 is a
+                // quarter longer and KV use as uneven as at random.
+                lora: 2.0,
+                // Twice what `work` counts for a token: reuse spares this request and those behind it. Simulation
+                // `prefix`: at 4, a point fewer hits and an 18 % longer TTFT p99; at 0, 63 % longer.
+                prefix: 8.0 * prefix,
+                // Two seconds and one. Simulation `prefix`: without them two points fewer hits.
                 session: 0.5,
                 group: 0.25 * prefix,
                 // Less than half a second: the way to another node costs far less.

@@ -39,9 +39,9 @@ pub const WORK_SPAN: f32 = 65_536.0;
 /// on average, so with answers as long as prompts 4/3 of the cache can be committed before it is full.
 pub const FULL: f32 = 4.0 / 3.0;
 /// How much more a committed share counts beyond [`FULL`]: there requests wait for others to end, which takes
-/// longer than computing. Simulation `random`, whose caches are full: at 0, chasing the shortest queue costs 9 % of
-/// TTFT p99 against least request; from 8 on nothing.
-pub const OVERFULL: f32 = 8.0;
+/// longer than computing does, so room must outweigh a short queue. Simulation `random`, whose caches are full:
+/// without the KV scorer TTFT p99 is a tenth longer.
+pub const OVERFULL: f32 = 16.0;
 
 /// The best value of each load concern among candidates.
 #[derive(Clone, Copy, Debug)]
@@ -129,14 +129,15 @@ pub(crate) fn work(estimate: &Estimate, best: &Best) -> f32 {
     below(estimate.work, best.work, WORK_SPAN)
 }
 
-/// Active 1, a free slot 0.8, waiting for it 0.6, else 0: the steps of the upstream endpoint picker. Simulation
-/// `lora`: at 0.9 for a free slot popular adapters take the slots of rare ones, and TTFT p99 is a fifth worse.
+/// Active 1, a free slot 0.85, waiting for it 0.6, else 0: nearly the steps of the upstream endpoint picker (0.8
+/// for a free slot). Simulation `lora`: nearer to 1, popular adapters take the slots of rare ones (at 0.9 TTFT p99 is
+/// a fifth longer); lower, they crowd on fewer replicas and KV use is less even.
 #[inline]
 pub(crate) fn lora(serving: &Serving, position: usize, same_adapter: u32, free_slot: bool) -> f32 {
     if serving.active.contains(position) || same_adapter > 0 {
         1.0
     } else if free_slot {
-        0.8
+        0.85
     } else if serving.waiting.contains(position) {
         0.6
     } else {
@@ -144,8 +145,7 @@ pub(crate) fn lora(serving: &Serving, position: usize, same_adapter: u32, free_s
     }
 }
 
-/// Tokens that need no computing, over the span of [`work`]: a token saved is worth a token less to compute,
-/// so reuse and load are compared in one unit.
+/// Tokens that need no computing, over the span of [`work`]: reuse and load are compared in one unit.
 #[inline]
 pub(crate) fn prefix(matched_tokens: u64) -> f32 {
     (matched_tokens as f32 / WORK_SPAN).min(1.0)

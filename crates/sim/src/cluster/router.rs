@@ -237,7 +237,8 @@ fn snapshot(sides: &[Side], adapters: &[String]) -> Snapshot {
 impl Side {
     fn seen_for(&self, adapter: Option<u16>) -> Live {
         let same_adapter = adapter.map_or(0, |adapter| self.adapters[usize::from(adapter)]);
-        let adapters = if adapter.is_some() { self.adapters.iter().filter(|count| **count > 0).count() } else { 0 };
+        let adapters =
+            if adapter.is_some() { self.adapters.iter().filter(|count| **count > 0).count() } else { 0 };
         Live { same_adapter, adapters: adapters as u32, ..self.live }
     }
 
