@@ -120,7 +120,7 @@ impl Profile {
             strategy,
             weights: Weights {
                 // Half a second for each request that waits. Simulation `lora` with three routers: at 0, where each
-                // sees only its own requests' work, TTFT p99 is three times as long.
+                // sees only its own requests' work, TTFT p99 is more than twice as long.
                 queue: 2.0,
                 // Half a point for a whole cache, so that larger caches take more before smaller ones are full.
                 // Simulation `mixed`: at 0 end to end p99 is 13 % longer; at 6 the burst of the demo's load has
