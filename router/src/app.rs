@@ -2,7 +2,7 @@
 //!
 //! Data plane: a single-threaded runtime each, with its own listeners on the shared addresses and its own
 //! connections to endpoints. Control plane: reading engines, writing the snapshot, `/metrics` and admin. A busy
-//! control plane never delays a token, and a stuck data-plane thread never hides itself from `/healthz`.
+//! control plane never delays a token.
 
 use std::{
     io,

@@ -20,6 +20,9 @@ pub enum Fault {
     /// The body cannot be routed.
     #[error("{0}")]
     Body(#[from] BodyError),
+    /// The client closed its side before its body was complete.
+    #[error("the connection was closed before the request body was complete")]
+    CutOff,
     /// The body is larger than the limit.
     #[error("the request body is larger than the limit of {limit} bytes (router flag --body-limit)")]
     TooLarge {
@@ -59,6 +62,15 @@ pub enum Fault {
         /// What happened to the last one.
         cause: UpstreamFault,
     },
+    /// An endpoint's answer cannot be read in one way only. It is not sent elsewhere: the work was done and would be
+    /// done twice.
+    #[error("the answer of replica {endpoint} is malformed: {error}")]
+    Malformed {
+        /// Who answered.
+        endpoint: Arc<str>,
+        /// What is wrong.
+        error: FramingError,
+    },
     /// The request timeout passed before the response began.
     #[error("no response began within the request timeout of {0:?}")]
     Timeout(Duration),
@@ -94,13 +106,13 @@ impl Fault {
     pub fn status(&self) -> u16 {
         match self {
             Self::Framing(error) => error.status(),
-            Self::Body(_) => 400,
+            Self::Body(_) | Self::CutOff => 400,
             Self::TooLarge { .. } => 413,
             Self::SlowClient(_) => 408,
             Self::UnknownModel { .. } => 404,
             Self::OverBudget | Self::NoEndpoint(_) => 503,
             Self::Shed { .. } => 429,
-            Self::Upstream { cause: UpstreamFault::Malformed(_), .. } => 502,
+            Self::Malformed { .. } => 502,
             Self::Upstream { .. } => 503,
             Self::Timeout(_) => 504,
             Self::ClientGone => 499,
@@ -110,12 +122,12 @@ impl Fault {
     /// The `type` of the OpenAI-style error object.
     pub fn kind(&self) -> ErrorType {
         match self {
-            Self::Framing(_) | Self::SlowClient(_) => ErrorType::BadRequest,
+            Self::Framing(_) | Self::SlowClient(_) | Self::CutOff => ErrorType::BadRequest,
             Self::Body(_) => ErrorType::MalformedRequest,
             Self::TooLarge { .. } => ErrorType::TooLarge,
             Self::UnknownModel { .. } => ErrorType::NotFound,
             Self::Shed { .. } => ErrorType::RateLimit,
-            Self::Upstream { cause: UpstreamFault::Malformed(_), .. } => ErrorType::BadGateway,
+            Self::Malformed { .. } => ErrorType::BadGateway,
             Self::OverBudget | Self::NoEndpoint(_) | Self::Upstream { .. } => ErrorType::Unavailable,
             Self::Timeout(_) | Self::ClientGone => ErrorType::Timeout,
         }
@@ -125,14 +137,14 @@ impl Fault {
     pub fn reason(&self) -> ErrorReason {
         match self {
             Self::Framing(_) => ErrorReason::Framing,
-            Self::Body(_) => ErrorReason::Body,
+            Self::Body(_) | Self::CutOff => ErrorReason::Body,
             Self::TooLarge { .. } => ErrorReason::TooLarge,
             Self::OverBudget => ErrorReason::OverBudget,
             Self::SlowClient(_) => ErrorReason::SlowClient,
             Self::UnknownModel { .. } => ErrorReason::UnknownModel,
             Self::NoEndpoint(_) => ErrorReason::NoEndpoint,
             Self::Shed { .. } => ErrorReason::Shed,
-            Self::Upstream { .. } => ErrorReason::Upstream,
+            Self::Upstream { .. } | Self::Malformed { .. } => ErrorReason::Upstream,
             Self::Timeout(_) => ErrorReason::Timeout,
             Self::ClientGone => ErrorReason::ClientGone,
         }
@@ -144,12 +156,14 @@ impl Fault {
             Self::Body(error) => error.param(),
             Self::UnknownModel { .. } => Some("model"),
             Self::Framing(_)
+            | Self::CutOff
             | Self::TooLarge { .. }
             | Self::OverBudget
             | Self::SlowClient(_)
             | Self::NoEndpoint(_)
             | Self::Shed { .. }
             | Self::Upstream { .. }
+            | Self::Malformed { .. }
             | Self::Timeout(_)
             | Self::ClientGone => None,
         }
@@ -162,9 +176,11 @@ impl Fault {
             Self::OverBudget | Self::NoEndpoint(_) | Self::Upstream { .. } => Some(1),
             Self::Framing(_)
             | Self::Body(_)
+            | Self::CutOff
             | Self::TooLarge { .. }
             | Self::SlowClient(_)
             | Self::UnknownModel { .. }
+            | Self::Malformed { .. }
             | Self::Timeout(_)
             | Self::ClientGone => None,
         }
@@ -174,6 +190,7 @@ impl Fault {
     pub fn keeps_connection(&self) -> bool {
         match self {
             Self::Framing(_)
+            | Self::CutOff
             | Self::TooLarge { .. }
             | Self::OverBudget
             | Self::SlowClient(_)
@@ -183,6 +200,7 @@ impl Fault {
             | Self::NoEndpoint(_)
             | Self::Shed { .. }
             | Self::Upstream { .. }
+            | Self::Malformed { .. }
             | Self::Timeout(_) => true,
         }
     }

@@ -12,12 +12,13 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
     net::{TcpListener, TcpStream},
-    task::JoinSet,
+    task::{JoinError, JoinSet},
     time::{interval, timeout},
 };
 
@@ -89,15 +90,28 @@ pub async fn serve(
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            accepted = plain.accept() => admit(&worker, &mut connections, &seats, Listener::Plain, accepted).await,
-            accepted = aware.accept() => admit(&worker, &mut connections, &seats, Listener::Aware, accepted).await,
-            Some(_) = connections.join_next() => {}
+            accepted = plain.accept() => seat(&worker, &mut connections, &seats, Listener::Plain, accepted).await,
+            accepted = aware.accept() => seat(&worker, &mut connections, &seats, Listener::Aware, accepted).await,
+            Some(ended) = connections.join_next() => note_panic(ended),
             _ = sweep.tick() => worker.pool.borrow_mut().sweep(),
             _ = draining.wait_for(|draining| *draining) => break,
         }
     }
-    drop((plain, aware));
-    let all_done = async { while connections.join_next().await.is_some() {} };
+    // Connections that the kernel has accepted already are served, not reset.
+    for (listening, listener) in [(plain, Listener::Plain), (aware, Listener::Aware)] {
+        while let Ok(accepted) = timeout(Duration::ZERO, listening.accept()).await {
+            let failed = accepted.is_err();
+            seat(&worker, &mut connections, &seats, listener, accepted).await;
+            if failed {
+                break;
+            }
+        }
+    }
+    let all_done = async {
+        while let Some(ended) = connections.join_next().await {
+            note_panic(ended);
+        }
+    };
     tokio::select! {
         () = all_done => {}
         () = cut => connections.shutdown().await,
@@ -105,7 +119,16 @@ pub async fn serve(
     Ok(())
 }
 
-async fn admit(
+/// A panic ends one connection and is a defect; it must not end in silence.
+fn note_panic(ended: Result<(), JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        tracing::error!(%error, "a client connection panicked");
+    }
+}
+
+async fn seat(
     worker: &Rc<Worker>,
     connections: &mut JoinSet<()>,
     seats: &Arc<AtomicUsize>,
@@ -124,7 +147,7 @@ async fn admit(
         Err(error) => {
             // Out of descriptors, most likely: going on at once would spin.
             tracing::warn!(listener = listener.name(), %error, "accepting a connection failed");
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 }

@@ -40,7 +40,7 @@ async fn exchange(worker: &Worker, client: &mut Client, trace: &mut Trace) -> Re
     if request.lists_models
         && let Some(list) = worker.world.models.load_full()
     {
-        return Ok(relay::models(client, &list).await);
+        return Ok(relay::models(worker, client, trace, &list).await);
     }
     trace.enter(Stage::Admit);
     let admitted = admit::admit(worker, client, request, trace.listener)?;

@@ -1,6 +1,7 @@
 //! Replicas and clients that fail at each stage.
 
 use std::{
+    io::{Read, Write},
     net::{Shutdown, SocketAddr, TcpListener},
     sync::{Arc, Mutex, mpsc},
 };
@@ -271,6 +272,87 @@ fn a_half_closed_client_counts_as_gone() {
     let stream = client.into_stream();
     stream.shutdown(Shutdown::Write).expect("half close");
     eventually("the engine is rid of it", || engine.open() == 0);
+}
+
+/// Answers with everything it reads, while it reads.
+fn echo() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let address = listener.local_addr().expect("address");
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            std::thread::spawn(move || {
+                let mut bytes = vec![0; 64 * 1024];
+                let first = stream.read(&mut bytes).unwrap_or(0);
+                if bytes[..first].starts_with(b"GET ") {
+                    let _ = stream
+                        .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+                    return;
+                }
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 8000000\r\n\r\n");
+                while let Ok(n) = stream.read(&mut bytes)
+                    && n > 0
+                    && stream.write_all(&bytes[..n]).is_ok()
+                {}
+            });
+        }
+    });
+    address
+}
+
+#[test]
+fn an_endpoint_that_answers_while_it_reads_gets_the_whole_request() {
+    let router = TestRouter::start(&[echo()]);
+    let mut client = router.aware();
+    // The first read takes head and some of the body; what is echoed is the rest and then padding.
+    let body = vec![b'x'; 8_300_000];
+    client
+        .send(format!("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n", body.len()).as_bytes());
+    client.send(&body);
+    let response = client.response();
+    assert_eq!((response.status, response.complete, response.body.len()), (200, true, 8_000_000));
+}
+
+#[test]
+fn a_cut_response_that_only_closing_would_end_is_ended_by_a_reset() {
+    let (engine, parts) = staged();
+    let router = TestRouter::start(&[engine.address()]);
+    let mut client = router.aware();
+    client.send(b"POST /v1/completions HTTP/1.0\r\nHost: h\r\nContent-Length: 28\r\n\r\n{\"model\":\"m\",\"stream\":true }");
+    parts.send(format!("{HEAD}4\r\nabcd\r\n").into_bytes()).expect("engine lives");
+    assert!(client.until(b"abcd").is_some(), "without its framing");
+    parts.send(b"zz\r\n".to_vec()).expect("engine lives");
+    let end = client.into_stream().read(&mut [0; 1]);
+    assert_eq!(end.map_err(|e| e.kind()), Err(std::io::ErrorKind::ConnectionReset));
+}
+
+#[test]
+fn an_abort_is_seen_behind_bytes_that_were_sent_ahead() {
+    let engine = RawEngine::start(Behaviour::Hang);
+    let router = TestRouter::start(&[engine.address()]);
+    let mut client = router.aware();
+    client.send(request(ASK).as_bytes());
+    client.send(&vec![b'x'; 60_000]);
+    engine.wait_for(1);
+    drop(client);
+    eventually("the engine is rid of it", || engine.open() == 0 && router.in_flight() == 0);
+}
+
+#[test]
+fn a_head_that_breaks_off_is_not_sent_twice_however_it_breaks() {
+    for behaviour in [
+        Behaviour::AnswerAndClose(b"HTTP/1.1 200 OK\r\nContent".to_vec()),
+        Behaviour::AnswerAndReset(b"HTTP/1.1 200 OK\r\nContent".to_vec()),
+    ] {
+        let engines = [0, 1].map(|_| RawEngine::start(behaviour.clone()));
+        let router = TestRouter::start(&[engines[0].address(), engines[1].address()]);
+        let status = router.aware().post("/v1/completions", ASK).status;
+        let sent = engines.iter().map(|e| e.seen().len()).sum::<usize>();
+        // A reset may overtake the part of the head: then nothing was answered, and it may go elsewhere.
+        assert!(
+            (status, sent) == (502, 1) || matches!(behaviour, Behaviour::AnswerAndReset(_)),
+            "{status} {sent}"
+        );
+    }
 }
 
 fn request(body: &str) -> String {

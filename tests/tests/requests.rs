@@ -205,3 +205,66 @@ fn ambiguous_framing_is_refused_and_never_reaches_the_engine() {
     }
     assert_eq!(engine.seen().len(), 0);
 }
+
+#[test]
+fn a_request_behind_a_refused_one_on_the_same_connection_is_served() {
+    let engine = engine();
+    let router = TestRouter::start(&[engine.address()]);
+    let mut client = router.aware();
+    let request = |body: &str| {
+        format!("POST /v1/completions HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+    };
+    client.send((request(r#"{"prompt":1}"#) + &request(r#"{"model":"m"}"#)).as_bytes());
+    assert_eq!((client.response().status, client.response().status), (400, 200));
+}
+
+#[test]
+fn an_empty_line_behind_a_body_is_no_request() {
+    let engine = engine();
+    let router = TestRouter::with(&[engine.address()], |config| {
+        config.timeouts.client_head = std::time::Duration::from_millis(50);
+        config.timeouts.client_idle = std::time::Duration::from_millis(100);
+    });
+    let mut client = router.aware();
+    client
+        .send(b"POST /v1/completions HTTP/1.1\r\nHost: h\r\nContent-Length: 13\r\n\r\n{\"model\":\"m\"}\r\n");
+    assert_eq!(client.response().status, 200);
+    assert_eq!(String::from_utf8_lossy(&client.rest()), "", "closed when idle, without a word");
+}
+
+#[test]
+fn the_routers_own_answers_close_http_1_0_connections() {
+    let engine = engine();
+    let router = TestRouter::start(&[engine.address()]);
+    for request in ["GET /v1/models HTTP/1.0", "POST /v1/completions HTTP/1.0"] {
+        let mut client = router.aware();
+        client.send(format!("{request}\r\nHost: h\r\nConnection: keep-alive\r\n\r\n").as_bytes());
+        let all = client.rest();
+        assert!(String::from_utf8_lossy(&all).contains("Connection: close"), "{request}");
+    }
+}
+
+#[test]
+fn bodies_that_never_come_hold_little_of_the_budget() {
+    let engine = engine();
+    let router = TestRouter::with(&[engine.address()], |config| config.limits.body_budget = 2 << 20);
+    let waiting: Vec<_> = (0..40)
+        .map(|_| {
+            let mut client = router.aware();
+            client.send(b"POST /v1/completions HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\n{");
+            client
+        })
+        .collect();
+    let body = format!(r#"{{"model":"m","prompt":"{}"}}"#, "x".repeat(40_000));
+    assert_eq!(router.aware().post("/v1/completions", &body).status, 200);
+    drop(waiting);
+}
+
+#[test]
+fn an_absurd_max_tokens_is_the_engines_to_judge() {
+    let engine = engine();
+    let router = TestRouter::start(&[engine.address()]);
+    let body = r#"{"model":"m","prompt":"x","max_tokens":18446744073709551615}"#;
+    assert_eq!(router.aware().post("/v1/completions", body).status, 200);
+    assert!(engine.wait_for(1)[0].body == body.as_bytes());
+}

@@ -3,10 +3,7 @@
 use std::{collections::HashSet, net::SocketAddr};
 
 use warmlane_picker::{PlainPolicy, Profile, Strategy};
-use warmlane_sim::{
-    model,
-    server::{self, Options, Running},
-};
+use warmlane_sim::server::{self, Options, Running};
 use warmlane_tests::{Response, TestRouter, eventually};
 
 /// Replicas that compute a thousand times faster than the real ones.
@@ -187,31 +184,6 @@ fn a_sleeping_replica_gets_nothing_though_it_looks_idle() {
     let served =
         (0..30).map(|n| endpoint(&router.aware().post("/v1/completions", &completion(&prompt(n, 2)))));
     assert!(served.collect::<HashSet<_>>().iter().all(|e| *e != asleep.to_string()));
-}
-
-#[test]
-fn kv_use_counts_in_tokens_of_capacity() {
-    // The large card has five times the tokens: it must get most of the long answers in flight.
-    let mut replicas = replicas(1, |o| o.time_scale = 1.0);
-    replicas.extend(self::replicas(1, |o| {
-        (o.time_scale, o.profile) = (1.0, model::Profile::L20);
-    }));
-    let router = router(&replicas, Strategy::Default);
-    eventually("capacities are known", || {
-        router.endpoints().iter().all(|e| e["kv_capacity_tokens"].is_u64())
-    });
-    let body = format!(r#"{{"model":"m","prompt":"{}","max_tokens":6000,"stream":true}}"#, prompt(1, 20));
-    let head =
-        format!("POST /v1/completions HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n{body}", body.len());
-    let mut open = Vec::new();
-    for n in 1..=12 {
-        let mut client = router.aware();
-        client.send(head.as_bytes());
-        open.push(client);
-        eventually("it is under way", || router.in_flight() == n);
-    }
-    let in_flight: Vec<u64> = router.endpoints().iter().filter_map(|e| e["in_flight"].as_u64()).collect();
-    assert!(in_flight[1] >= 3 * in_flight[0].max(1), "A10, L20: {in_flight:?}");
 }
 
 #[test]

@@ -2,10 +2,11 @@
 
 use std::{io, time::Duration};
 
+use socket2::SockRef;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    time::timeout,
+    io::{AsyncReadExt, AsyncWriteExt, Interest},
+    net::{TcpStream, tcp::ReadHalf},
+    time::{sleep, timeout},
 };
 use warmlane_engine::body::{Api, BodyReader, RequestBody};
 
@@ -17,6 +18,8 @@ const READ: usize = 16 * 1024;
 const KEPT: usize = 64 * 1024;
 /// Bytes a client may send ahead while its response is under way; then it is not read until its turn.
 const AHEAD: usize = 16 * 1024;
+/// How often a client that has sent that much is looked at.
+const GLANCE: Duration = Duration::from_millis(200);
 /// How long a connection that was refused is read, so that the refusal is not lost to a reset.
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -44,6 +47,8 @@ pub struct Client {
     pub out: Vec<u8>,
     /// The client may still be sending what nobody will read.
     pub linger: bool,
+    /// The connection must end by a reset: a proper close would pass for the end of a response.
+    pub reset: bool,
 }
 
 // === Client ===
@@ -63,20 +68,31 @@ impl Client {
             answer_head: ResponseHead::default(),
             out: Vec::new(),
             linger: false,
+            reset: false,
         }
     }
 
-    /// Whether bytes of the next request are here.
+    /// Whether bytes of the next request are here. The empty line that some clients send behind a body is
+    /// not its beginning.
     pub fn has_bytes(&self) -> bool {
-        !self.request.is_empty()
+        !matches!(self.request.as_slice(), b"" | b"\r" | b"\r\n")
     }
 
     /// Waits for the next request's first bytes; false when the client closed.
     pub async fn wait_for_bytes(&mut self) -> io::Result<bool> {
-        if self.has_bytes() {
-            return Ok(true);
+        while !self.has_bytes() {
+            if self.read_more(READ).await? == 0 {
+                return Ok(false);
+            }
         }
-        Ok(self.read_more(READ).await? > 0)
+        Ok(true)
+    }
+
+    /// Sends what the router says itself, within a time limit: a client that reads nothing must not hold on to
+    /// its place.
+    pub async fn send_out(&mut self, limit: Duration) -> io::Result<()> {
+        let sent = timeout(limit, self.stream.write_all(&self.out)).await;
+        sent.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 
     /// Reads up to about `want` bytes more of the request; 0 when the client closed.
@@ -108,6 +124,11 @@ impl Client {
 
     /// Closes the connection; after a refusal only when the client has had time to read it.
     pub async fn finish(mut self) {
+        if self.reset {
+            // Closing with a linger time of zero sends a reset; where that fails the close alone must do.
+            let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+            return;
+        }
         // The peer may be gone already: there is nobody to tell.
         let _ = self.stream.shutdown().await;
         if self.linger {
@@ -119,7 +140,7 @@ impl Client {
 }
 
 /// Resolves when the client has closed. Bytes it sends ahead are kept, up to a bound.
-pub async fn client_gone(stream: &mut (impl tokio::io::AsyncRead + Unpin), ahead: &mut Vec<u8>) {
+pub async fn client_gone(stream: &mut ReadHalf<'_>, ahead: &mut Vec<u8>) {
     while ahead.len() < AHEAD {
         ahead.reserve(1_024);
         match stream.read_buf(ahead).await {
@@ -127,5 +148,9 @@ pub async fn client_gone(stream: &mut (impl tokio::io::AsyncRead + Unpin), ahead
             _ => return,
         }
     }
-    std::future::pending::<()>().await;
+    // Unread bytes hide the end behind them, but not from the kernel's own events. Asked now and then, since
+    // bytes that stay unread would answer at once each time.
+    while matches!(stream.ready(Interest::READABLE).await, Ok(ready) if !ready.is_read_closed()) {
+        sleep(GLANCE).await;
+    }
 }

@@ -14,6 +14,9 @@ use crate::{
 /// Output tokens reckoned with when the client states no limit.
 const ASSUMED_OUTPUT_TOKENS: u64 = 256;
 
+/// Most output tokens reckoned with: a limit is no promise, and no one client's word may fill a replica's account.
+const MOST_OUTPUT_TOKENS: u64 = 32_768;
+
 /// A request that may go on.
 pub(super) struct Admitted {
     /// As it was read.
@@ -39,9 +42,10 @@ pub(super) fn admit(
 ) -> Result<Admitted, Fault> {
     let rule = client.api.and_then(|_| rule(&worker.config.models, &client.body.model));
     let (prompt_tokens, output_tokens) = match client.api {
-        Some(_) => {
-            (client.body.prompt.estimated_tokens(), client.body.max_tokens.unwrap_or(ASSUMED_OUTPUT_TOKENS))
-        }
+        Some(_) => (
+            client.body.prompt.estimated_tokens(),
+            client.body.max_tokens.unwrap_or(ASSUMED_OUTPUT_TOKENS).min(MOST_OUTPUT_TOKENS),
+        ),
         None => (0, 0),
     };
     let admitted = Admitted {

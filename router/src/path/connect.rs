@@ -4,7 +4,10 @@
 //! A kept connection that turns out to be dead says nothing about its endpoint: the request is then sent to
 //! the same endpoint once more, on a new connection.
 
-use std::io::{self, IoSlice};
+use std::{
+    cell::Cell,
+    io::{self, IoSlice},
+};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -15,12 +18,17 @@ use tokio::{
 use super::{
     Trace,
     pick::{self, Destination, Plan},
+    relay::Unsent,
 };
 use crate::{
     error::{Fault, UpstreamFault},
     front::{Client, client_gone},
-    http1::{Body, Framing, HeadLimits, LengthLine, RequestEdits, RequestFacts, ResponseHead, write_request},
+    http1::{
+        Body, Framing, FramingError, HeadLimits, LengthLine, RequestEdits, RequestFacts, ResponseHead,
+        write_request,
+    },
     ledger::{InFlight, Load},
+    metrics::Listener,
     upstream,
     worker::Worker,
     world::writer::{Failure, Update},
@@ -37,8 +45,8 @@ pub(super) struct Answered {
     pub stream: TcpStream,
     /// Its share of the endpoint's account.
     pub in_flight: InFlight,
-    /// The whole request was sent: the connection can be used again.
-    pub request_sent: bool,
+    /// What it has not taken of the request yet.
+    pub unsent: Unsent,
     /// When the request must be over.
     pub deadline: Instant,
     /// How the endpoint was chosen.
@@ -50,6 +58,8 @@ pub(super) struct Answered {
 /// The request as it goes out: head and pieces of body.
 struct Outgoing<'r> {
     pieces: [&'r [u8]; 4],
+    /// Bytes that one connection has taken.
+    taken: Cell<usize>,
 }
 
 /// Finds an endpoint that answers.
@@ -70,11 +80,16 @@ pub(super) async fn connect(
         }
         let in_flight = worker.world.ledger.open(destination.slot, share(&plan.load, &destination));
         match attempt(worker, client, &destination, name.as_deref(), deadline).await {
-            Ok((stream, request_sent)) => {
+            Ok((stream, unsent)) => {
                 client.drop_body();
-                plan.incoming.held.release();
+                if unsent.is_sent() {
+                    plan.incoming.held.release();
+                }
                 let tried = tried + 1;
-                return Ok(Answered { destination, stream, in_flight, request_sent, deadline, plan, tried });
+                return Ok(Answered { destination, stream, in_flight, unsent, deadline, plan, tried });
+            }
+            Err(Attempt::Failed(UpstreamFault::Malformed(error))) => {
+                return Err(Fault::Malformed { endpoint: destination.address, error });
             }
             Err(Attempt::ClientGone) => return Err(Fault::ClientGone),
             Err(Attempt::Timeout) => return Err(Fault::Timeout(limit)),
@@ -116,6 +131,10 @@ fn note_unreachable(worker: &Worker, destination: &Destination, cause: &Upstream
         UpstreamFault::ConnectTimeout => Failure::TimedOut,
         UpstreamFault::Broken(_) | UpstreamFault::Closed | UpstreamFault::Malformed(_) => return,
     };
+    if why == Failure::Broken {
+        // Out of descriptors or ports: the router's own trouble, not the endpoint's.
+        return;
+    }
     // A full channel means that the writer hears of it from others.
     let _ = worker.updates.try_send(Update::Unreachable { slot: destination.slot, why });
 }
@@ -135,7 +154,11 @@ fn rewritten(worker: &Worker, client: &mut Client, plan: &Plan, trace: &Trace) -
     };
     let has_id = client.head.header(&client.request, "x-request-id").is_some_and(|id| !id.is_empty());
     let add = [("x-request-id", trace.request_id.as_slice())];
-    let host = worker.config.listen.aware.to_string();
+    let host = match trace.listener {
+        Listener::Plain => worker.config.listen.plain,
+        Listener::Aware => worker.config.listen.aware,
+    };
+    let host = host.to_string();
     let edits = RequestEdits {
         host: host.as_bytes(),
         remove: if has_id { &[] } else { &["x-request-id"] },
@@ -163,28 +186,30 @@ fn unchunk(client: &mut Client, plan: &Plan) {
     client.request = plain;
 }
 
-/// Sends the request to one endpoint and reads the head of its answer. True: all of the request was sent.
+/// Sends the request to one endpoint and reads the head of its answer.
 async fn attempt(
     worker: &Worker,
     client: &mut Client,
     destination: &Destination,
     name: Option<&[u8]>,
     deadline: Instant,
-) -> Result<(TcpStream, bool), Attempt> {
+) -> Result<(TcpStream, Unsent), Attempt> {
     let Client { stream: client_stream, request, ahead, head, body, answer, answer_head, out, .. } = client;
     let outgoing = Outgoing::new(out, &request[head.head_len()..], &body.model_span, name);
     let facts = RequestFacts::of(head);
+    let (mut from_client, _) = client_stream.split();
     let exchange = async {
         let kept = worker.pool.borrow_mut().take(destination.slot, destination.socket);
         if let Some(mut stream) = kept {
             match converse(&mut stream, &outgoing, answer, answer_head, &worker.head_limits, facts).await {
                 Err(UpstreamFault::Broken(_) | UpstreamFault::Closed) if answer.is_empty() => {}
-                outcome => return outcome.map(|sent| (stream, sent)),
+                outcome => return outcome.map(|unsent| (stream, unsent)),
             }
         }
         let mut stream = upstream::dial(destination.socket, worker.config.timeouts.connect).await?;
-        let sent = converse(&mut stream, &outgoing, answer, answer_head, &worker.head_limits, facts).await?;
-        Ok((stream, sent))
+        let unsent =
+            converse(&mut stream, &outgoing, answer, answer_head, &worker.head_limits, facts).await?;
+        Ok((stream, unsent))
     };
     tokio::select! {
         biased;
@@ -192,7 +217,7 @@ async fn attempt(
             Ok(outcome) => outcome.map_err(Attempt::Failed),
             Err(_) => Err(Attempt::Timeout),
         },
-        () = client_gone(client_stream, ahead) => Err(Attempt::ClientGone),
+        () = client_gone(&mut from_client, ahead) => Err(Attempt::ClientGone),
     }
 }
 
@@ -205,7 +230,7 @@ async fn converse(
     head: &mut ResponseHead,
     limits: &HeadLimits,
     facts: RequestFacts,
-) -> Result<bool, UpstreamFault> {
+) -> Result<Unsent, UpstreamFault> {
     let (mut reader, mut writer) = stream.split();
     let mut sending = std::pin::pin!(outgoing.send(&mut writer));
     let mut receiving = std::pin::pin!(receive(&mut reader, answer, head, limits, facts));
@@ -220,7 +245,11 @@ async fn converse(
                     (Some(Err(error)), UpstreamFault::Closed) => UpstreamFault::Broken(error.kind().into()),
                     (_, fault) => fault,
                 })?;
-                return Ok(matches!(sent, Some(Ok(()))));
+                return Ok(match sent {
+                    Some(Ok(())) => Unsent::default(),
+                    Some(Err(_)) => Unsent::broken(),
+                    None => Unsent::new(outgoing.rest()),
+                });
             }
         }
     }
@@ -245,9 +274,10 @@ async fn receive(
                 answer.reserve(READ);
                 match reader.read_buf(answer).await {
                     Ok(0) if answer.is_empty() => return Err(UpstreamFault::Closed),
-                    Ok(0) => return Err(UpstreamFault::Malformed(crate::http1::FramingError::Truncated)),
+                    Ok(0) => return Err(UpstreamFault::Malformed(FramingError::Truncated)),
                     Ok(_) => {}
-                    Err(error) => return Err(UpstreamFault::Broken(error)),
+                    Err(error) if answer.is_empty() => return Err(UpstreamFault::Broken(error)),
+                    Err(_) => return Err(UpstreamFault::Malformed(FramingError::Truncated)),
                 }
             }
         }
@@ -263,19 +293,28 @@ impl<'r> Outgoing<'r> {
             None => [head, body, &[], &[]],
             Some(name) => [head, &body[..model.start as usize], name, &body[model.end as usize..]],
         };
-        Self { pieces }
+        Self { pieces, taken: Cell::new(0) }
     }
 
     async fn send(&self, writer: &mut (impl tokio::io::AsyncWrite + Unpin)) -> io::Result<()> {
         let mut slices = self.pieces.map(IoSlice::new);
         let mut left = &mut slices[..];
+        self.taken.set(0);
         IoSlice::advance_slices(&mut left, 0);
         while !left.is_empty() {
             match writer.write_vectored(left).await? {
                 0 => return Err(io::ErrorKind::WriteZero.into()),
-                written => IoSlice::advance_slices(&mut left, written),
+                written => {
+                    self.taken.set(self.taken.get() + written);
+                    IoSlice::advance_slices(&mut left, written);
+                }
             }
         }
         Ok(())
+    }
+
+    /// A copy of what was not taken: rare, since few endpoints answer before they have read everything.
+    fn rest(&self) -> Vec<u8> {
+        self.pieces.concat().split_off(self.taken.get())
     }
 }

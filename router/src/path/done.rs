@@ -1,6 +1,5 @@
 //! Done: what happened is fed back: the error answer where one is due, counters, the access line.
 
-use tokio::io::AsyncWriteExt;
 use warmlane_engine::{body::Api, error::ErrorBody};
 
 use super::{
@@ -10,7 +9,7 @@ use super::{
 use crate::{
     error::Fault,
     front::Client,
-    http1::{Method, write_simple_head, write_simple_response},
+    http1::{Method, Version, write_simple_head, write_simple_response},
     metrics::{ErrorReason, Label},
     stage::Stage,
     worker::Worker,
@@ -57,7 +56,10 @@ async fn refuse(worker: &Worker, client: &mut Client, trace: &Trace, fault: &Fau
     if matches!(fault, Fault::ClientGone) {
         return Next::Close;
     }
-    let keep_alive = fault.keeps_connection() && client.head.keep_alive() && !worker.is_draining();
+    let keep_alive = fault.keeps_connection()
+        && client.head.keep_alive()
+        && client.head.version() == Version::Http11
+        && !worker.is_draining();
     let message = fault.to_string();
     let body =
         ErrorBody { message: &message, kind: fault.kind(), param: fault.param(), code: fault.status() };
@@ -65,9 +67,7 @@ async fn refuse(worker: &Worker, client: &mut Client, trace: &Trace, fault: &Fau
     let body = if messages { body.to_messages_json() } else { body.to_json() };
     let retry_after = fault.retry_after().map(|seconds| seconds.to_string());
     let mut headers: Vec<(&str, &[u8])> = vec![("content-type", b"application/json")];
-    if !trace.request_id.is_empty() {
-        headers.push(("x-request-id", &trace.request_id));
-    }
+    headers.push(("x-request-id", &trace.request_id));
     if let Some(seconds) = &retry_after {
         headers.push(("retry-after", seconds.as_bytes()));
     }
@@ -78,7 +78,7 @@ async fn refuse(worker: &Worker, client: &mut Client, trace: &Trace, fault: &Fau
         write_simple_response(&mut client.out, fault.status(), &headers, body.as_bytes(), keep_alive);
     }
     client.linger |= !keep_alive;
-    match client.stream.write_all(&client.out).await {
+    match client.send_out(worker.config.timeouts.client_body_idle).await {
         Ok(()) if keep_alive => Next::Again,
         _ => Next::Close,
     }

@@ -1,7 +1,7 @@
 //! Read: the request's head and body, and from the body what the picker needs, while it streams in.
 //!
 //! The bytes stay as they came. A body is held, under the process-wide budget, until its response begins.
-//! Bound per request: the body limit plus one read.
+//! Bound per request: twice the body limit while a growing buffer moves; the budget counts what has come.
 
 use warmlane_engine::body::{Api, BodyReader, Limits as BodyLimits};
 
@@ -15,13 +15,11 @@ use crate::{
     session,
     worker::Worker,
 };
-use tokio::{
-    io::AsyncWriteExt,
-    time::{Instant, timeout, timeout_at},
-};
+use tokio::time::{Instant, timeout, timeout_at};
 
-/// Bytes read at once of a large body.
+/// Bytes read at once of a large body, and of one that has just begun.
 const BODY_READ: usize = 128 * 1024;
+const FIRST_READ: usize = 16 * 1024;
 
 /// A request that is completely here.
 pub(super) struct Incoming {
@@ -39,8 +37,12 @@ pub(super) struct Incoming {
 pub(super) async fn read(worker: &Worker, client: &mut Client, trace: &mut Trace) -> Result<Incoming, Fault> {
     client.api = None;
     client.body.model.clear();
+    // Before the head is read, so that an answer to a bad one can be found in the logs too.
+    trace.request_id = new_id(worker);
     let head_end = read_head(worker, client).await?;
-    note_request_id(worker, client, trace);
+    if let Some(id) = client.head.header(&client.request, "x-request-id").filter(|id| !id.is_empty()) {
+        trace.request_id = id.to_vec();
+    }
     let path = client.head.path(&client.request);
     let aware = trace.listener == Listener::Aware;
     let api = if aware && client.head.method() == Method::Post { api_of(path) } else { None };
@@ -53,8 +55,6 @@ pub(super) async fn read(worker: &Worker, client: &mut Client, trace: &mut Trace
         }
         None => 0,
     };
-    // Bytes behind the request belong to the next one.
-    client.ahead = client.request.split_off(end);
     Ok(Incoming { end, lists_models, session, held })
 }
 
@@ -74,15 +74,8 @@ async fn read_head(worker: &Worker, client: &mut Client) -> Result<usize, Fault>
     timeout(limit, arrive).await.unwrap_or(Err(Fault::SlowClient(limit)))
 }
 
-/// The id that the request came with, or a new one.
-fn note_request_id(worker: &Worker, client: &Client, trace: &mut Trace) {
-    match client.head.header(&client.request, "x-request-id") {
-        Some(id) if !id.is_empty() => trace.request_id.extend_from_slice(id),
-        _ => {
-            let id = worker.rng.borrow_mut().u128(..);
-            trace.request_id.extend_from_slice(format!("{id:032x}").as_bytes());
-        }
-    }
+fn new_id(worker: &Worker) -> Vec<u8> {
+    format!("{:032x}", worker.rng.borrow_mut().u128(..)).into_bytes()
 }
 
 fn api_of(path: &[u8]) -> Option<Api> {
@@ -105,7 +98,10 @@ async fn read_body(
         return Err(Fault::TooLarge { limit });
     }
     if client.head.expect_continue() && client.request.len() == head_end {
-        client.stream.write_all(CONTINUE).await.map_err(|_| Fault::ClientGone)?;
+        client.out.clear();
+        client.out.extend_from_slice(CONTINUE);
+        let sent = client.send_out(worker.config.timeouts.client_body_idle).await;
+        sent.map_err(|_| Fault::ClientGone)?;
     }
     let prefix = worker.config.prefix;
     let limits = BodyLimits { block_bytes: prefix.block_bytes, ..BodyLimits::default() };
@@ -123,12 +119,16 @@ async fn read_body(
             client.linger = true;
             return Err(Fault::TooLarge { limit });
         }
-        if !held.grow_to(length + BODY_READ as u64) {
+        // Reads grow with what has come, so that a body which never comes holds little.
+        let want = (client.request.len() - head_end).clamp(FIRST_READ, BODY_READ);
+        if !held.grow_to(length + want as u64) {
             client.linger = true;
             return Err(Fault::OverBudget);
         }
-        more(worker, client, &body).await?;
+        more(worker, client, &body, want).await?;
     }
+    // Bytes behind the request belong to the next one, whatever comes of this one.
+    client.ahead = client.request.split_off(at);
     if let Some(reader) = client.reader.as_mut().filter(|_| api.is_some()) {
         reader.finish_into(&mut client.body)?;
     }
@@ -150,17 +150,17 @@ fn take(body: &mut Body, bytes: &[u8], mut reader: Option<&mut BodyReader>) -> R
     Ok(at)
 }
 
-async fn more(worker: &Worker, client: &mut Client, body: &Body) -> Result<(), Fault> {
+async fn more(worker: &Worker, client: &mut Client, body: &Body, most: usize) -> Result<(), Fault> {
     let limit = worker.config.timeouts.client_body_idle;
     let want = match body {
-        Body::Length(left) => usize::try_from(*left).map_or(BODY_READ, |left| left.min(BODY_READ)),
-        Body::Chunked(_) | Body::UntilClose => 0,
+        Body::Length(left) => usize::try_from(*left).map_or(most, |left| left.min(most)),
+        Body::Chunked(_) | Body::UntilClose => most,
     };
     match timeout_at(Instant::now() + limit, client.read_more(want)).await {
         Err(_) => Err(Fault::SlowClient(limit)),
         Ok(Ok(n)) if n > 0 => Ok(()),
         // An upload that was cut off: the client may still be reading.
-        Ok(Ok(_)) => Err(Fault::Body(warmlane_engine::body::BodyError::Truncated)),
+        Ok(Ok(_)) => Err(Fault::CutOff),
         Ok(Err(_)) => Err(Fault::ClientGone),
     }
 }

@@ -7,14 +7,14 @@
 
 use std::time::Duration;
 
-use tokio::{io::AsyncWriteExt, time::Instant};
+use tokio::time::Instant;
 use warmlane_engine::body::Api;
 use warmlane_picker::Slot;
 
 use super::{Trace, connect::Answered};
 use crate::{
-    error::{Fault, UpstreamFault},
-    front::Client,
+    error::Fault,
+    front::{Client, client_gone},
     http1::{
         Body, ConnectionLine, Framing, LengthLine, ResponseEdits, Version, write_response,
         write_simple_response,
@@ -25,8 +25,8 @@ use crate::{
 
 mod flow;
 
-pub(super) use flow::End;
 use flow::Flow;
+pub(super) use flow::{End, Unsent};
 
 /// A response that has been passed on, or as much of it as there was.
 #[derive(Debug)]
@@ -59,11 +59,12 @@ pub(super) async fn relay(
     let keep_alive = write_head(worker, client, &answered, trace, unchunk);
     let head_len = client.answer_head.head_len();
     let begins_session = begins_session(client.api, &answered);
+    let (mut from_client, to_client) = client.stream.split();
     let mut flow = Flow {
         worker,
-        client: &mut client.stream,
-        ahead: &mut client.ahead,
+        client: to_client,
         upstream: &mut answered.stream,
+        unsent: &mut answered.unsent,
         body: Body::new(client.answer_head.framing()),
         pending: &mut client.out,
         written: 0,
@@ -76,20 +77,22 @@ pub(super) async fn relay(
         surplus: false,
     };
     // Nothing has been passed on yet, so bad framing can still be told.
-    let (endpoint, tried) = (&answered.destination.address, answered.tried);
-    let malformed =
-        |error| Fault::Upstream { endpoint: endpoint.clone(), tried, cause: UpstreamFault::Malformed(error) };
+    let endpoint = &answered.destination.address;
+    let malformed = |error| Fault::Malformed { endpoint: endpoint.clone(), error };
     let first = flow.account(&client.answer[head_len..]).map_err(malformed)?;
     // Head and first bytes leave in one write.
     flow.pending.extend_from_slice(first);
-    let end = flow.run(answered.deadline).await;
+    let end = flow.run(client_gone(&mut from_client, &mut client.ahead), answered.deadline).await;
     let (bytes, surplus, first_byte) = (flow.bytes, flow.surplus, flow.first_byte);
     let reusable =
-        end == End::Complete && !surplus && answered.request_sent && client.answer_head.keep_alive();
+        end == End::Complete && !surplus && answered.unsent.is_sent() && client.answer_head.keep_alive();
     if reusable {
         let to = &answered.destination;
         worker.pool.borrow_mut().put(to.slot, to.socket, answered.stream);
     }
+    // Where only closing marks the end, a proper close would pass a cut response for a whole one.
+    let ends_by_close = unchunk || client.answer_head.framing() == Framing::UntilClose;
+    client.reset = end != End::Complete && ends_by_close;
     Ok(Relayed {
         status: client.answer_head.status(),
         end,
@@ -159,12 +162,13 @@ fn begins_session(api: Option<Api>, answered: &Answered) -> Option<Slot> {
 }
 
 /// Answers `GET /v1/models` with the merged list.
-pub(super) async fn models(client: &mut Client, list: &str) -> Relayed {
-    let keep_alive = client.head.keep_alive();
+pub(super) async fn models(worker: &Worker, client: &mut Client, trace: &Trace, list: &str) -> Relayed {
+    let keep_alive =
+        client.head.keep_alive() && client.head.version() == Version::Http11 && !worker.is_draining();
     client.out.clear();
-    let headers = [("content-type", &b"application/json"[..])];
+    let headers = [("content-type", &b"application/json"[..]), ("x-request-id", &trace.request_id)];
     write_simple_response(&mut client.out, 200, &headers, list.as_bytes(), keep_alive);
-    let end = match client.stream.write_all(&client.out).await {
+    let end = match client.send_out(worker.config.timeouts.client_body_idle).await {
         Ok(()) => End::Complete,
         Err(_) => End::ClientGone,
     };

@@ -10,7 +10,7 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
+    net::{TcpStream, tcp::WriteHalf},
     time::{Instant, Sleep, sleep_until},
 };
 use warmlane_picker::Slot;
@@ -21,9 +21,6 @@ use crate::{
     session,
     worker::Worker,
 };
-
-/// Bytes a client may send ahead while it is being answered.
-const AHEAD: usize = 16 * 1024;
 
 /// How a response ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,9 +40,10 @@ pub(in crate::path) enum End {
 /// The two sides of a response and what is between them.
 pub(super) struct Flow<'r> {
     pub(super) worker: &'r Worker,
-    pub(super) client: &'r mut TcpStream,
-    pub(super) ahead: &'r mut Vec<u8>,
+    pub(super) client: WriteHalf<'r>,
     pub(super) upstream: &'r mut TcpStream,
+    /// What the endpoint has not taken of the request although it answers already.
+    pub(super) unsent: &'r mut Unsent,
     pub(super) body: Body,
     /// Bytes the client has not taken yet, from `written` on.
     pub(super) pending: &'r mut Vec<u8>,
@@ -63,34 +61,37 @@ pub(super) struct Flow<'r> {
     pub(super) surplus: bool,
 }
 
+/// The rest of a request that is still on its way while its answer comes.
+#[derive(Debug, Default)]
+pub(in crate::path) struct Unsent {
+    bytes: Vec<u8>,
+    sent: usize,
+    broken: bool,
+}
+
 // === Flow ===
 
 impl Flow<'_> {
     /// Copies to the end. Wakes for bytes, for room at the client, for its going away, and for the timer.
-    pub(super) async fn run(&mut self, deadline: Instant) -> End {
+    pub(super) async fn run(&mut self, client_gone: impl Future<Output = ()>, deadline: Instant) -> End {
         let idle = self.worker.config.timeouts.stream_idle;
         let mut timer = pin!(sleep_until(deadline.min(self.last_byte + idle)));
-        poll_fn(|cx| self.poll(cx, timer.as_mut(), deadline, idle)).await
-    }
-
-    fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-        timer: Pin<&mut Sleep>,
-        deadline: Instant,
-        idle: Duration,
-    ) -> Poll<End> {
-        if let Poll::Ready(end) = self.pump(cx) {
-            return Poll::Ready(end);
-        }
-        if self.poll_client_gone(cx).is_ready() {
-            return Poll::Ready(End::ClientGone);
-        }
-        self.poll_timer(cx, timer, deadline, idle)
+        let mut client_gone = pin!(client_gone);
+        poll_fn(|cx| {
+            if let Poll::Ready(end) = self.pump(cx) {
+                return Poll::Ready(end);
+            }
+            if client_gone.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(End::ClientGone);
+            }
+            self.poll_timer(cx, timer.as_mut(), deadline, idle)
+        })
+        .await
     }
 
     /// Moves bytes until a side would have to wait.
     fn pump(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        self.unsent.pump(cx, self.upstream);
         loop {
             if ready!(self.poll_flush(cx)).is_err() {
                 return Poll::Ready(End::ClientGone);
@@ -154,7 +155,7 @@ impl Flow<'_> {
         if bytes.is_empty() {
             return Ok(());
         }
-        let taken = match Pin::new(&mut *self.client).poll_write(cx, bytes) {
+        let taken = match Pin::new(&mut self.client).poll_write(cx, bytes) {
             Poll::Pending => 0,
             Poll::Ready(written) => written?,
         };
@@ -164,7 +165,7 @@ impl Flow<'_> {
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.written < self.pending.len() {
-            match ready!(Pin::new(&mut *self.client).poll_write(cx, &self.pending[self.written..]))? {
+            match ready!(Pin::new(&mut self.client).poll_write(cx, &self.pending[self.written..]))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 n => self.written += n,
             }
@@ -172,19 +173,6 @@ impl Flow<'_> {
         self.pending.clear();
         self.written = 0;
         Poll::Ready(Ok(()))
-    }
-
-    /// Ready when the client has closed; keeps what it sends ahead.
-    fn poll_client_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut bytes = [0; 512];
-        while self.ahead.len() < AHEAD {
-            let mut buffer = ReadBuf::new(&mut bytes);
-            match ready!(Pin::new(&mut *self.client).poll_read(cx, &mut buffer)) {
-                Ok(()) if !buffer.filled().is_empty() => self.ahead.extend_from_slice(buffer.filled()),
-                _ => return Poll::Ready(()),
-            }
-        }
-        Poll::Pending
     }
 
     /// The timer is moved when it fires, not with each byte: moving it costs more than a byte does.
@@ -201,14 +189,49 @@ impl Flow<'_> {
             if now >= deadline {
                 return Poll::Ready(End::Timeout);
             }
-            // A client that does not read is not the endpoint's silence.
-            let waits_for_endpoint = self.pending.is_empty();
+            // Neither a client that does not read nor a prompt being computed is silence in a stream.
+            let waits_for_endpoint = self.pending.is_empty() && self.first_byte.is_some();
             if waits_for_endpoint && now >= self.last_byte + idle {
                 return Poll::Ready(End::Silent);
             }
             let since = if waits_for_endpoint { self.last_byte } else { now };
             timer.as_mut().reset(deadline.min(since + idle));
         }
+    }
+}
+
+// === Unsent ===
+
+impl Unsent {
+    /// These bytes are still to be sent.
+    pub(in crate::path) fn new(bytes: Vec<u8>) -> Self {
+        Self { bytes, sent: 0, broken: false }
+    }
+
+    /// The endpoint stopped reading before the end.
+    pub(in crate::path) fn broken() -> Self {
+        Self { broken: true, ..Self::default() }
+    }
+
+    /// Whether the endpoint took the whole request: only then can its connection be used again.
+    pub(in crate::path) fn is_sent(&self) -> bool {
+        self.bytes.is_empty() && !self.broken
+    }
+
+    /// Sends what the endpoint takes now. One that stops reading has seen enough: its answer still counts.
+    fn pump(&mut self, cx: &mut Context<'_>, upstream: &mut TcpStream) {
+        while self.sent < self.bytes.len() {
+            match Pin::new(&mut *upstream).poll_write(cx, &self.bytes[self.sent..]) {
+                Poll::Pending => return,
+                Poll::Ready(Ok(written)) if written > 0 => self.sent += written,
+                Poll::Ready(_) => {
+                    self.broken = true;
+                    break;
+                }
+            }
+        }
+        self.bytes = Vec::new();
+        self.sent = 0;
     }
 }
 
