@@ -4,7 +4,10 @@
 //! `shed_queue` or KV use above `shed_kv` (5 and 0.8 unless configured: the upstream picker's numbers).
 //! Readings that decayed count as unknown, and unknown is not saturated: silence never sheds.
 
-use crate::{Live, Profile, Request, Snapshot, Time};
+use crate::{
+    Endpoint, Live, Profile, Reading, Request, Snapshot, Time,
+    estimate::{ASSUMED_KV_TOKENS, MOST, still_there},
+};
 
 /// How important a request is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,13 +59,13 @@ pub fn admit(profile: &Profile, snapshot: &Snapshot, request: &Request<'_>, now:
     if any { Admission::Shed { retry_after: RETRY_AFTER } } else { Admission::Pass }
 }
 
-fn saturated(profile: &Profile, endpoint: &crate::Endpoint, live: &Live, now: Time) -> bool {
+fn saturated(profile: &Profile, endpoint: &Endpoint, live: &Live, now: Time) -> bool {
     let signals = &endpoint.signals;
-    let since = live.sent.since(signals.mark);
-    let counts = |r: &crate::Reading<f32>| r.confidence(now, profile.fresh, profile.stale) > 0.0;
+    let since = still_there(live.sent.since(signals.mark), live);
+    let counts = |r: &Reading<f32>| r.value <= MOST && r.confidence(now, profile.fresh, profile.stale) > 0.0;
     let queue = signals.queue.filter(counts).map_or(0.0, |r| r.value);
     let queue = queue + queue.min(1.0) * since.requests as f32;
-    let capacity = signals.kv_capacity_tokens.unwrap_or(crate::estimate::ASSUMED_KV_TOKENS).max(1) as f32;
+    let capacity = signals.kv_capacity_tokens.unwrap_or(ASSUMED_KV_TOKENS).max(1) as f32;
     let kv = signals.kv_use.filter(counts).map_or(0.0, |r| r.value + since.kv_tokens as f32 / capacity);
     queue > profile.shed_queue || kv > profile.shed_kv
 }

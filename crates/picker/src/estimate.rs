@@ -51,6 +51,9 @@ pub struct Estimate {
     pub work: f32,
     /// Whether any reading still counts.
     pub known: bool,
+    /// Whether it said that it sleeps, not so long ago that this no longer counts: silence must not keep it out
+    /// for ever.
+    pub asleep: bool,
 }
 
 /// Which readings still count, and what silent endpoints are taken for.
@@ -118,6 +121,7 @@ impl<'s> Reckoning<'s> {
             committed: committed / capacity,
             work: float(pending) + DECODE_SHARE * committed,
             known,
+            asleep: !signals.is_awake() && signals.awake.is_some_and(|reading| self.fading(&reading) > 0.0),
         }
     }
 
@@ -136,7 +140,8 @@ impl<'s> Reckoning<'s> {
     #[inline]
     fn weigh(&self, reading: &Option<Reading<f32>>) -> (f32, f32) {
         match reading {
-            Some(reading) if (0.0..=MOST).contains(&reading.value) => {
+            // As bits: one comparison also refuses what is negative or no number.
+            Some(reading) if reading.value.to_bits() <= MOST.to_bits() => {
                 let fresh = reading.at >= self.fresh_since;
                 (reading.value, if fresh { 1.0 } else { self.fading(reading) })
             }
@@ -145,7 +150,7 @@ impl<'s> Reckoning<'s> {
     }
 
     #[cold]
-    fn fading(&self, reading: &Reading<f32>) -> f32 {
+    fn fading<T>(&self, reading: &Reading<T>) -> f32 {
         reading.confidence(self.now, self.fresh, self.stale)
     }
 

@@ -101,9 +101,9 @@ impl Failed {
         let mut fail = |filter: Filter, fails: bool| failed |= u8::from(fails) * filter.bit();
         fail(Filter::ServesModel, !served);
         fail(Filter::Ready, !endpoint.ready);
-        fail(Filter::Awake, !signals.is_awake());
+        fail(Filter::Awake, estimate.asleep);
         fail(Filter::Working, matches!(endpoint.health, Health::Failed(_)));
-        fail(Filter::Healthy, endpoint.health != Health::Healthy);
+        fail(Filter::Healthy, !matches!(endpoint.health, Health::Healthy));
         fail(Filter::Fresh, silent);
         fail(Filter::Headroom, full);
         Self(failed)
@@ -117,10 +117,11 @@ impl Failed {
     /// The first filter that drops it when `applied` apply.
     #[inline]
     pub(crate) fn verdict(self, applied: Applied) -> Verdict {
-        match (self.0 & applied.0).trailing_zeros() as usize {
-            first if first < Filter::ALL.len() => Verdict::Dropped(Filter::ALL[first]),
-            _ => Verdict::Candidate,
+        if self.0 & applied.0 == 0 {
+            return Verdict::Candidate;
         }
+        let first = (self.0 & applied.0).trailing_zeros() as usize;
+        Filter::ALL.get(first).map_or(Verdict::Candidate, |filter| Verdict::Dropped(*filter))
     }
 }
 
@@ -128,11 +129,11 @@ impl Failed {
 
 impl Applied {
     /// The hard filters, and each soft one that leaves somebody; with the soft ones that were set aside.
-    pub(crate) fn to(failed: &[Failed]) -> (Self, Vec<Filter>) {
+    pub(crate) fn to<I: Iterator<Item = Failed>>(failed: impl Fn() -> I) -> (Self, Vec<Filter>) {
         let mut applied = Filter::HARD_BITS;
         let mut relaxed = Vec::new();
         for filter in Filter::SOFT {
-            if failed.iter().any(|f| f.0 & (applied | filter.bit()) == 0) {
+            if failed().any(|f| f.0 & (applied | filter.bit()) == 0) {
                 applied |= filter.bit();
             } else {
                 relaxed.push(filter);
