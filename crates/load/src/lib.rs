@@ -1,6 +1,6 @@
 //! A load client for servers that speak the OpenAI HTTP API.
 //!
-//! Three parts, used apart or together: a [`Workload`](workload::Workload) makes requests from a seed, [`run`] sends
+//! Three parts, used apart or together: a [`Workload`](workload::Workload) makes requests from a seed, [`run()`] sends
 //! them through a [`Client`] at a [`Pace`] and records one [`Outcome`] each, and [`Summary`] turns
 //! the outcomes into percentiles and rates. [`Table`] prints figures side by side.
 //!
