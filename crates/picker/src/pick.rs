@@ -5,7 +5,7 @@
 //! lookup happens before ([`crate::PrefixIndex::lookup`]).
 
 use crate::{
-    Live, Profile, Request, Scorer, Slot, Snapshot, Strategy, Time, Verdict,
+    Endpoint, Live, Profile, Request, Scorer, Slot, Snapshot, Strategy, Time, Verdict,
     estimate::{Estimate, Reckoning},
     filter::{Applied, Failed, Filter},
     score::{self, Best},
@@ -29,6 +29,7 @@ pub struct Weighed {
     pub slot: Slot,
     /// Whether it competed.
     pub verdict: Verdict,
+    pub(crate) failed: Failed,
     /// Its estimated load.
     pub estimate: Estimate,
     /// Score per [`Scorer`], each 0..=1; zeros when it did not compete.
@@ -100,9 +101,9 @@ pub fn pick(
 ) -> Result<Decision, NoEndpoint> {
     let nobody = Serving::default();
     let serving = resolve(snapshot, request, &nobody)?;
-    let (mut weighed, failed) = estimate_all(profile, snapshot, request, serving, now);
-    let (applied, relaxed) = Applied::to(&failed);
-    weighed.iter_mut().zip(&failed).for_each(|(w, f)| w.verdict = f.verdict(applied));
+    let mut weighed = estimate_all(profile, snapshot, request, serving, now);
+    let (applied, relaxed) = Applied::to(|| weighed.iter().map(|w| w.failed));
+    weighed.iter_mut().for_each(|w| w.verdict = w.failed.verdict(applied));
     if !weighed.iter().any(Weighed::competes) {
         return Err(all_down(&weighed));
     }
@@ -112,7 +113,7 @@ pub fn pick(
     let first = rng.usize(..weighed.len());
     Ok(Decision {
         endpoint,
-        fallbacks: fallbacks(&weighed, &totals, &failed, position, first, profile.fallbacks),
+        fallbacks: fallbacks(&weighed, &totals, position, first, profile.fallbacks),
         matched_tokens: matched(profile, request, endpoint),
         weighed,
         tied,
@@ -145,24 +146,30 @@ fn estimate_all(
     request: &Request<'_>,
     serving: Option<&Serving>,
     now: Time,
-) -> (Vec<Weighed>, Vec<Failed>) {
+) -> Vec<Weighed> {
     let reckoning = Reckoning::new(profile, snapshot, request, now);
-    let idle = Live::default();
-    let count = snapshot.endpoints().len();
-    let (mut weighed, mut failed) = (Vec::with_capacity(count), Vec::with_capacity(count));
-    for (position, endpoint) in snapshot.endpoints().iter().enumerate() {
-        let live = request.live.get(position).unwrap_or(&idle);
+    let endpoints = snapshot.endpoints();
+    let padded: Vec<Live>;
+    let live = match request.live.get(..endpoints.len()) {
+        Some(live) => live,
+        None => {
+            let idle = std::iter::repeat(Live::default());
+            padded = request.live.iter().copied().chain(idle).take(endpoints.len()).collect();
+            &padded
+        }
+    };
+    let weigh = |(position, (endpoint, live)): (usize, (&Endpoint, &Live))| {
         let estimate = reckoning.estimate(endpoint, live);
-        failed.push(Failed::of(profile, snapshot, serving, position, endpoint, &estimate));
-        weighed.push(Weighed {
+        Weighed {
             slot: endpoint.slot,
             verdict: Verdict::Candidate,
+            failed: Failed::of(profile, snapshot, serving, position, endpoint, &estimate),
             estimate,
             scores: [0.0; Scorer::COUNT],
             total: 0.0,
-        });
-    }
-    (weighed, failed)
+        }
+    };
+    endpoints.iter().zip(live).enumerate().map(weigh).collect()
 }
 
 /// Fills in scores and totals of those that compete.
@@ -178,8 +185,8 @@ fn score_all(
     let weights = profile.weights.as_array();
     let adapter = serving.filter(|s| s.adapter);
     let mut totals = Totals { each: vec![OUT; weighed.len()], top: OUT };
-    for (position, w) in weighed.iter_mut().enumerate().filter(|(_, w)| w.competes()) {
-        let endpoint = &snapshot.endpoints()[position];
+    let pairs = weighed.iter_mut().zip(snapshot.endpoints()).enumerate();
+    for (position, (w, endpoint)) in pairs.filter(|(_, (w, _))| w.competes()) {
         let lora = adapter.map_or(0.0, |s| lora_score(s, endpoint, position, request));
         w.scores = [
             score::queue(&w.estimate, &best),
@@ -197,7 +204,7 @@ fn score_all(
     totals
 }
 
-fn lora_score(serving: &Serving, endpoint: &crate::Endpoint, position: usize, request: &Request<'_>) -> f32 {
+fn lora_score(serving: &Serving, endpoint: &Endpoint, position: usize, request: &Request<'_>) -> f32 {
     let live = request.live.get(position).copied().unwrap_or_default();
     // Of what was sent in a burst the engine has said nothing yet.
     let taken = |active: usize| (active as u32).max(live.adapters);
@@ -211,24 +218,21 @@ fn matched(profile: &Profile, request: &Request<'_>, slot: Slot) -> u64 {
 
 /// The next best candidates; when those run out, endpoints that only a soft filter dropped. Equals stand in
 /// turns from `first` on: what many requests fall back to must not be one neighbour.
-fn fallbacks(
-    weighed: &[Weighed],
-    totals: &Totals,
-    failed: &[Failed],
-    chosen: usize,
-    first: usize,
-    count: usize,
-) -> Vec<Slot> {
+fn fallbacks(weighed: &[Weighed], totals: &Totals, chosen: usize, first: usize, count: usize) -> Vec<Slot> {
     let mut kept: Vec<(f32, Slot)> = Vec::with_capacity(count + 1);
+    // What it takes to be kept once there are enough.
+    let mut bar = f32::NAN;
     for position in (first..weighed.len()).chain(0..first) {
         let total = totals.each[position];
-        let worse = kept.len() == count && kept.last().is_none_or(|last| last.0 >= total);
-        if worse || position == chosen || !failed[position].may_serve() {
+        if total <= bar || position == chosen || !weighed[position].failed.may_serve() {
             continue;
         }
         let at = kept.partition_point(|k| k.0 >= total);
         kept.insert(at, (total, weighed[position].slot));
         kept.truncate(count);
+        if kept.len() == count {
+            bar = kept.last().map_or(f32::INFINITY, |last| last.0);
+        }
     }
     kept.into_iter().map(|(_, slot)| slot).collect()
 }
