@@ -7,7 +7,7 @@
 //! and works on 64 endpoints at a time: never endpoints times blocks.
 //!
 //! Memory: 16 bytes per entry (1.6 entries per block of capacity, rounded up to a power of two), and a
-//! quarter as much or [`FEWEST_BITMAPS`] in bitmaps. Fixed when made; the prefix unused longest goes first.
+//! quarter as much or `FEWEST_BITMAPS` in bitmaps. Fixed when made; the prefix unused longest goes first.
 
 use crate::{
     Chain, Slot, Time,

@@ -30,7 +30,7 @@ pub enum Scorer {
 
 /// Queue length beyond the best candidate's at which the score reaches 0.
 pub const QUEUE_SPAN: f32 = 16.0;
-/// KV pressure (see [`pressure`]) beyond the best candidate's at which the score reaches 0.
+/// KV pressure (see `pressure`) beyond the best candidate's at which the score reaches 0.
 pub const KV_SPAN: f32 = 4.0;
 /// Work beyond the best candidate's at which the score reaches 0, in prompt tokens: 16 s at 4,000 tokens/s.
 pub const WORK_SPAN: f32 = 65_536.0;

@@ -25,7 +25,7 @@ fn told() -> impl Strategy<Value = Option<Reading<f32>>> {
 
 fn signals() -> impl Strategy<Value = Signals> {
     let capacity = option::of(prop_oneof![Just(95_000), Just(380_000), Just(0), Just(u64::MAX)]);
-    let awake = option::weighted(0.3, prop::bool::weighted(0.7));
+    let awake = option::weighted(0.3, (prop::bool::weighted(0.7), 0_u64..15_000));
     (told(), told(), told(), capacity, awake, any::<bool>()).prop_map(
         |(queue, running, kv_use, capacity, awake, lora)| Signals {
             queue,
@@ -36,7 +36,7 @@ fn signals() -> impl Strategy<Value = Signals> {
                 value: Lora { active: vec!["travel".to_owned()], waiting: Vec::new(), max: 1 },
                 at: NOW,
             }),
-            awake: awake.map(|value| Reading { value, at: NOW }),
+            awake: awake.map(|(value, age)| Reading { value, at: NOW - Time::from_millis(age) }),
             mark: Work::default(),
         },
     )
@@ -123,7 +123,8 @@ impl Case {
         let listed = |model| self.snapshot.serving(model).is_some_and(|s| s.endpoints.contains(position));
         let serves = self.model.is_none_or(|m| listed(m) || self.snapshot.unlisted().contains(position));
         let failed = matches!(endpoint.health, Health::Failed(_));
-        let asleep = endpoint.signals.awake.is_some_and(|r| !r.value);
+        let lately = |r: &Reading<bool>| NOW - r.at < Time::from_secs(10);
+        let asleep = endpoint.signals.awake.filter(lately).is_some_and(|r| !r.value);
         serves && endpoint.ready && !failed && !asleep
     }
 
