@@ -1,6 +1,10 @@
 //! `warmlane-policies`: compares routing policies on simulated clusters and prints one table per workload.
 
-use std::{io::Write, path::PathBuf, sync::atomic::AtomicUsize, sync::atomic::Ordering::Relaxed};
+use std::{
+    io::{IsTerminal, Write},
+    path::PathBuf,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+};
 
 use anyhow::Context;
 use clap::{Parser, ValueEnum};
@@ -68,12 +72,18 @@ fn try_out(scenario: Scenario, flags: &Flags) -> anyhow::Result<Trial> {
     let policies = if flags.brief { vec![random, least_request, aware] } else { Policy::ALL.to_vec() };
     let (name, runs) = (scenario.name, policies.len() * flags.seeds as usize);
     let (done, out) = (AtomicUsize::new(0), std::io::stderr());
+    let terminal = out.is_terminal();
     let tell = || {
+        if !terminal {
+            return;
+        }
         let line = format!("\r{name}: {} of {runs} runs", done.fetch_add(1, Relaxed) + 1);
         let _ = out.lock().write_all(line.as_bytes());
     };
     let trial = Trial::run(scenario, &policies, flags.seeds, &tell);
-    writeln!(out.lock())?;
+    if terminal {
+        writeln!(out.lock())?;
+    }
     Ok(trial)
 }
 

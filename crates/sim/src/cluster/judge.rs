@@ -97,7 +97,9 @@ impl Trial {
         let relative = Comparison::new(figure, self.of(aware)?, self.of(other)?).relative;
         let worse = if figure.higher { -relative.mean } else { relative.mean };
         let value = 100.0 * (worse + relative.half.unwrap_or(0.0));
-        let what = format!("{}: aware to {}, {}, %", self.scenario.name, other.name(), figure.name);
+        // Where more is better the shortfall is what must stay below the limit.
+        let of = if figure.higher { "shortfall of " } else { "" };
+        let what = format!("{}: aware to {}, {of}{}, %", self.scenario.name, other.name(), figure.name);
         Some(Bar { what, value, limit, holds: value < limit })
     }
 }

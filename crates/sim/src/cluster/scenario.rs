@@ -181,7 +181,9 @@ impl Scenario {
     /// everything that takes wall time takes that many times as long.
     #[must_use]
     pub fn demo(self) -> Self {
+        let mixed = self.cards.iter().any(|card| *card != self.cards[0]);
         let (prompts, concurrency, scale) = match self.shape {
+            Shape::Random { .. } if mixed => (1200, 200, 6.0),
             Shape::Random { .. } => (600, 200, 6.0),
             Shape::Sessions { .. } => (1000, 60, 4.0),
             Shape::Adapters { .. } => (800, 60, 5.0),
