@@ -222,16 +222,17 @@ fn fallbacks(weighed: &[Weighed], totals: &Totals, chosen: usize, first: usize, 
     let mut kept: Vec<(f32, Slot)> = Vec::with_capacity(count + 1);
     // What it takes to be kept once there are enough.
     let mut bar = f32::NAN;
-    for position in (first..weighed.len()).chain(0..first) {
-        let total = totals.each[position];
-        if total <= bar || position == chosen || !weighed[position].failed.may_serve() {
-            continue;
-        }
-        let at = kept.partition_point(|k| k.0 >= total);
-        kept.insert(at, (total, weighed[position].slot));
-        kept.truncate(count);
-        if kept.len() == count {
-            bar = kept.last().map_or(f32::INFINITY, |last| last.0);
+    for turn in [first..weighed.len(), 0..first] {
+        for (position, total) in turn.clone().zip(&totals.each[turn]) {
+            if *total <= bar || position == chosen || !weighed[position].failed.may_serve() {
+                continue;
+            }
+            let at = kept.partition_point(|k| k.0 >= *total);
+            kept.insert(at, (*total, weighed[position].slot));
+            kept.truncate(count);
+            if kept.len() == count {
+                bar = kept.last().map_or(f32::INFINITY, |last| last.0);
+            }
         }
     }
     kept.into_iter().map(|(_, slot)| slot).collect()
