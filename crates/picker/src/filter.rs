@@ -83,30 +83,40 @@ impl Filter {
 // === Failed ===
 
 impl Failed {
+    /// The filters that an endpoint fails whatever is asked for and however it is loaded.
+    pub(crate) fn always(endpoint: &Endpoint) -> Self {
+        let mut failed = Self::default();
+        failed.add(Filter::Ready, !endpoint.ready);
+        failed.add(Filter::Working, matches!(endpoint.health, Health::Failed(_)));
+        failed.add(Filter::Healthy, !matches!(endpoint.health, Health::Healthy));
+        failed
+    }
+
+    /// With those, the ones it fails for a request.
     #[inline]
     pub(crate) fn of(
         profile: &Profile,
         snapshot: &Snapshot,
         serving: Option<&Serving>,
         position: usize,
-        endpoint: &Endpoint,
+        always: Self,
         estimate: &Estimate,
     ) -> Self {
         let served =
             serving.is_none_or(|s| s.endpoints.contains(position)) || snapshot.unlisted().contains(position);
-        let signals = &endpoint.signals;
-        let silent = !estimate.known && signals.last_heard().is_some();
+        let silent = !estimate.known && snapshot.endpoints()[position].signals.last_heard().is_some();
         let full = estimate.queue > profile.headroom_queue || estimate.kv > profile.headroom_kv;
-        let mut failed = 0;
-        let mut fail = |filter: Filter, fails: bool| failed |= u8::from(fails) * filter.bit();
-        fail(Filter::ServesModel, !served);
-        fail(Filter::Ready, !endpoint.ready);
-        fail(Filter::Awake, estimate.asleep);
-        fail(Filter::Working, matches!(endpoint.health, Health::Failed(_)));
-        fail(Filter::Healthy, !matches!(endpoint.health, Health::Healthy));
-        fail(Filter::Fresh, silent);
-        fail(Filter::Headroom, full);
-        Self(failed)
+        let mut failed = always;
+        failed.add(Filter::ServesModel, !served);
+        failed.add(Filter::Awake, estimate.asleep);
+        failed.add(Filter::Fresh, silent);
+        failed.add(Filter::Headroom, full);
+        failed
+    }
+
+    #[inline]
+    fn add(&mut self, filter: Filter, fails: bool) {
+        self.0 |= u8::from(fails) * filter.bit();
     }
 
     /// Passes every hard filter.

@@ -6,7 +6,7 @@
 
 use crate::{
     Endpoint, Live, Profile, Request, Scorer, Slot, Snapshot, Strategy, Time, Verdict,
-    estimate::{Estimate, Reckoning},
+    estimate::{Estimate, Glance, Reckoning},
     filter::{Applied, Failed, Filter},
     score::{self, Best},
     snapshot::Serving,
@@ -148,28 +148,28 @@ fn estimate_all(
     now: Time,
 ) -> Vec<Weighed> {
     let reckoning = Reckoning::new(profile, snapshot, request, now);
-    let endpoints = snapshot.endpoints();
+    let glances = snapshot.glances();
     let padded: Vec<Live>;
-    let live = match request.live.get(..endpoints.len()) {
+    let live = match request.live.get(..glances.len()) {
         Some(live) => live,
         None => {
             let idle = std::iter::repeat(Live::default());
-            padded = request.live.iter().copied().chain(idle).take(endpoints.len()).collect();
+            padded = request.live.iter().copied().chain(idle).take(glances.len()).collect();
             &padded
         }
     };
-    let weigh = |(position, (endpoint, live)): (usize, (&Endpoint, &Live))| {
-        let estimate = reckoning.estimate(endpoint, live);
+    let weigh = |(position, (glance, live)): (usize, (&Glance, &Live))| {
+        let estimate = reckoning.estimate(glance, position, live);
         Weighed {
-            slot: endpoint.slot,
+            slot: glance.slot,
             verdict: Verdict::Candidate,
-            failed: Failed::of(profile, snapshot, serving, position, endpoint, &estimate),
+            failed: Failed::of(profile, snapshot, serving, position, glance.failed, &estimate),
             estimate,
             scores: [0.0; Scorer::COUNT],
             total: 0.0,
         }
     };
-    endpoints.iter().zip(live).enumerate().map(weigh).collect()
+    glances.iter().zip(live).enumerate().map(weigh).collect()
 }
 
 /// Fills in scores and totals of those that compete.
@@ -185,9 +185,9 @@ fn score_all(
     let weights = profile.weights.as_array();
     let adapter = serving.filter(|s| s.adapter);
     let mut totals = Totals { each: vec![OUT; weighed.len()], top: OUT };
-    let pairs = weighed.iter_mut().zip(snapshot.endpoints()).enumerate();
-    for (position, (w, endpoint)) in pairs.filter(|(_, (w, _))| w.competes()) {
-        let lora = adapter.map_or(0.0, |s| lora_score(s, endpoint, position, request));
+    let pairs = weighed.iter_mut().zip(snapshot.glances()).enumerate();
+    for (position, (w, glance)) in pairs.filter(|(_, (w, _))| w.competes()) {
+        let lora = adapter.map_or(0.0, |s| lora_score(s, &snapshot.endpoints()[position], position, request));
         w.scores = [
             score::queue(&w.estimate, &best),
             score::kv(&w.estimate, &best),
@@ -196,7 +196,7 @@ fn score_all(
             score::prefix(matched(profile, request, w.slot)),
             score::session(request, w.slot),
             score::group(request, w.slot),
-            f32::from(u8::from(endpoint.local)),
+            f32::from(u8::from(glance.local)),
         ];
         w.total = weights.iter().zip(&w.scores).map(|(weight, score)| weight * score).sum();
         totals.put(position, w.total);

@@ -6,7 +6,7 @@
 
 use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 
-use crate::Signals;
+use crate::{Signals, estimate::Glance};
 
 /// A number that stands for one endpoint in tables and decisions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -79,6 +79,8 @@ pub struct Serving {
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     endpoints: Vec<Endpoint>,
+    /// One per endpoint.
+    glances: Vec<Glance>,
     serving: HashMap<Box<str>, Serving>,
     unlisted: SlotSet,
     lists_complete: bool,
@@ -134,6 +136,7 @@ impl Snapshot {
                 }
                 Models::Known { base, adapters } => snapshot.list(position, base, adapters),
             }
+            snapshot.glances.push(Glance::of(&endpoint));
             snapshot.endpoints.push(endpoint);
         }
         snapshot.place_adapters();
@@ -168,6 +171,11 @@ impl Snapshot {
     /// All endpoints, in a stable order.
     pub fn endpoints(&self) -> &[Endpoint] {
         &self.endpoints
+    }
+
+    /// What a pick reads first of each endpoint, in the same order.
+    pub(crate) fn glances(&self) -> &[Glance] {
+        &self.glances
     }
 
     /// Who serves `model`, if any endpoint lists it.
