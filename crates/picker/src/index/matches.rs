@@ -146,6 +146,9 @@ impl Matches {
     fn descend<'i>(&mut self, low: usize, mut high: usize, start: usize, at: &impl Fn(usize) -> Owners<'i>) {
         while self.sought.len() > start && high - low > 1 {
             if high - low <= BATCH * self.grain && self.are_many(start) {
+                if high - low <= self.grain {
+                    break;
+                }
                 return self.scan(low, high, start, at);
             }
             let (middle, owners) = look(low + (high - low) / 2, high, at);
@@ -203,17 +206,20 @@ impl Matches {
 
     fn part_by(&mut self, start: usize, leave: Leave, owners: impl Fn(usize) -> u64) -> (usize, usize) {
         let end = self.sought.len();
-        let mut stay = start;
-        for at in start..end {
-            let Sought { word, bits } = self.sought[at];
+        // Written without a branch, which would be guessed wrong every other time: so there must be room for all.
+        self.sought.resize(2 * end - start, Sought { word: 0, bits: 0 });
+        let (sought, leavers) = self.sought[start..].split_at_mut(end - start);
+        let (mut stay, mut left) = (0, 0);
+        for at in 0..sought.len() {
+            let Sought { word, bits } = sought[at];
             let leaving = bits & (owners(word) ^ leave as u64);
-            if leaving != 0 {
-                self.sought.push(Sought { word, bits: leaving });
-            }
-            self.sought[stay] = Sought { word, bits: bits & !leaving };
+            leavers[left] = Sought { word, bits: leaving };
+            left += usize::from(leaving != 0);
+            sought[stay] = Sought { word, bits: bits & !leaving };
             stay += usize::from(bits != leaving);
         }
-        (stay, end)
+        self.sought.truncate(end + left);
+        (start + stay, end)
     }
 
     /// Owners who were sought lower down, because they are missing from a shorter prefix: it was crowded out
