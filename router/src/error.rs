@@ -44,8 +44,13 @@ pub enum Fault {
         served: String,
     },
     /// Nobody can serve it now.
-    #[error("{0}")]
-    NoEndpoint(NoEndpoint),
+    #[error("{cause}{example}")]
+    NoEndpoint {
+        /// Why.
+        cause: NoEndpoint,
+        /// One replica's own trouble, in brackets; empty when there is none to tell.
+        example: String,
+    },
     /// Admission refused it.
     #[error("every replica is busy and this request's criticality is Sheddable; try again later")]
     Shed {
@@ -110,7 +115,7 @@ impl Fault {
             Self::TooLarge { .. } => 413,
             Self::SlowClient(_) => 408,
             Self::UnknownModel { .. } => 404,
-            Self::OverBudget | Self::NoEndpoint(_) => 503,
+            Self::OverBudget | Self::NoEndpoint { .. } => 503,
             Self::Shed { .. } => 429,
             Self::Malformed { .. } => 502,
             Self::Upstream { .. } => 503,
@@ -128,7 +133,7 @@ impl Fault {
             Self::UnknownModel { .. } => ErrorType::NotFound,
             Self::Shed { .. } => ErrorType::RateLimit,
             Self::Malformed { .. } => ErrorType::BadGateway,
-            Self::OverBudget | Self::NoEndpoint(_) | Self::Upstream { .. } => ErrorType::Unavailable,
+            Self::OverBudget | Self::NoEndpoint { .. } | Self::Upstream { .. } => ErrorType::Unavailable,
             Self::Timeout(_) | Self::ClientGone => ErrorType::Timeout,
         }
     }
@@ -142,7 +147,7 @@ impl Fault {
             Self::OverBudget => ErrorReason::OverBudget,
             Self::SlowClient(_) => ErrorReason::SlowClient,
             Self::UnknownModel { .. } => ErrorReason::UnknownModel,
-            Self::NoEndpoint(_) => ErrorReason::NoEndpoint,
+            Self::NoEndpoint { .. } => ErrorReason::NoEndpoint,
             Self::Shed { .. } => ErrorReason::Shed,
             Self::Upstream { .. } | Self::Malformed { .. } => ErrorReason::Upstream,
             Self::Timeout(_) => ErrorReason::Timeout,
@@ -160,7 +165,7 @@ impl Fault {
             | Self::TooLarge { .. }
             | Self::OverBudget
             | Self::SlowClient(_)
-            | Self::NoEndpoint(_)
+            | Self::NoEndpoint { .. }
             | Self::Shed { .. }
             | Self::Upstream { .. }
             | Self::Malformed { .. }
@@ -173,7 +178,7 @@ impl Fault {
     pub fn retry_after(&self) -> Option<u64> {
         match self {
             Self::Shed { retry_after } => Some(retry_after.as_secs().max(1)),
-            Self::OverBudget | Self::NoEndpoint(_) | Self::Upstream { .. } => Some(1),
+            Self::OverBudget | Self::NoEndpoint { .. } | Self::Upstream { .. } => Some(1),
             Self::Framing(_)
             | Self::Body(_)
             | Self::CutOff
@@ -197,7 +202,7 @@ impl Fault {
             | Self::ClientGone => false,
             Self::Body(_)
             | Self::UnknownModel { .. }
-            | Self::NoEndpoint(_)
+            | Self::NoEndpoint { .. }
             | Self::Shed { .. }
             | Self::Upstream { .. }
             | Self::Malformed { .. }

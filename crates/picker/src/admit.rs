@@ -7,6 +7,7 @@
 use crate::{
     Endpoint, Live, Profile, Reading, Request, Snapshot, Time,
     estimate::{ASSUMED_KV_TOKENS, MOST, still_there},
+    filter::in_service,
 };
 
 /// How important a request is.
@@ -46,7 +47,7 @@ pub fn admit(profile: &Profile, snapshot: &Snapshot, request: &Request<'_>, now:
     for (position, endpoint) in snapshot.endpoints().iter().enumerate() {
         let serves =
             serving.is_none_or(|s| s.endpoints.contains(position) || snapshot.unlisted().contains(position));
-        if !serves || !endpoint.ready || !endpoint.signals.is_awake() {
+        if !serves || !in_service(endpoint) {
             continue;
         }
         any = true;

@@ -3,6 +3,7 @@
 use std::{collections::HashSet, fmt::Display, time::Duration};
 
 use hyper::header::HeaderName;
+use tracing::Level;
 use tracing_subscriber::EnvFilter;
 
 use super::{Config, ConfigError, keys, text::span};
@@ -38,8 +39,9 @@ fn endpoints(config: &Config) -> Result<(), Fault> {
     require(all.len() <= MAX_ENDPOINTS, KEY, many)?;
     let mut seen = HashSet::new();
     for endpoint in all {
-        let why =
-            format!("{endpoint:?} is not HOST:PORT, such as 10.0.0.1:8000, gpu-a:8000 or [fd00::1]:8000");
+        let why = format!(
+            "{endpoint:?} is not HOST:PORT, such as 10.0.0.1:8000, gpu-a:8000 or [fd00::1]:8000; no http://"
+        );
         require(is_host_and_port(endpoint), KEY, why)?;
         require(seen.insert(endpoint), KEY, format!("{endpoint} is there twice"))?;
     }
@@ -179,5 +181,14 @@ fn process(config: &Config) -> Result<(), Fault> {
     require(config.workers <= MAX_WORKERS, "workers", format!("must be at most {MAX_WORKERS}"))?;
     let filter = EnvFilter::try_new(&config.log.level);
     let why = filter.as_ref().err().map(|error| format!("{error}; write error, warn, info, debug or trace"));
-    require(filter.is_ok(), "log.level", why.unwrap_or_default())
+    require(filter.is_ok(), "log.level", why.unwrap_or_default())?;
+    // A bare word that is no level would be taken for a module, and everything else would fall silent.
+    let words = config.log.level.split(',').map(str::trim);
+    let stray =
+        words.filter(|word| !word.contains(['=', '[', ':'])).find(|word| word.parse::<Level>().is_err());
+    let why = format!(
+        "{:?} is no level: write error, warn, info, debug, trace, or MODULE=LEVEL",
+        stray.unwrap_or_default()
+    );
+    require(stray.is_none_or(|word| word == "off"), "log.level", why)
 }

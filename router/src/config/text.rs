@@ -142,7 +142,11 @@ pub(super) mod switch {
     pub(in super::super) const FORM: Form = Form::Bare;
 
     pub(in super::super) fn read(text: &str) -> Result<bool, Refusal> {
-        text.trim().parse().map_err(|_| "write true or false".to_owned())
+        match text.trim() {
+            "true" | "1" => Ok(true),
+            "false" | "0" => Ok(false),
+            _ => Err("write true or false".to_owned()),
+        }
     }
 
     pub(in super::super) fn write(value: &bool) -> String {

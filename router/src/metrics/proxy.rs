@@ -132,7 +132,11 @@ impl Collector for ProxyMetrics {
         let page = &mut Page(encoder);
         self.encode_requests(page)?;
         let stages = Stage::ALL.iter().map(|stage| ([("stage", stage.name())], &self.stages[stage.index()]));
-        page.histograms("stage_duration_seconds", "Time a request spent in each stage", stages)?;
+        page.histograms(
+            "stage_duration_seconds",
+            "Time a request spent in each stage; connect lasts until the head of the answer",
+            stages,
+        )?;
         let retries = self.retries.rows().map(|(reason, n)| ([("reason", reason)], n));
         page.counters("retries", "Requests sent once more before a response byte was passed on", retries)?;
         let aborts = self.aborts.load(Relaxed);

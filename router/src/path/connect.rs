@@ -14,6 +14,7 @@ use tokio::{
     net::TcpStream,
     time::{Instant, timeout_at},
 };
+use warmlane_picker::NoEndpoint;
 
 use super::{
     Trace,
@@ -107,7 +108,7 @@ pub(super) async fn connect(
     }
     match last {
         Some((tried, endpoint, cause)) => Err(Fault::Upstream { endpoint, tried, cause }),
-        None => Err(Fault::NoEndpoint(warmlane_picker::NoEndpoint::EmptyPool)),
+        None => Err(Fault::NoEndpoint { cause: NoEndpoint::EmptyPool, example: String::new() }),
     }
 }
 

@@ -65,7 +65,7 @@ fn plain(worker: &Worker, snapshot: &Snapshot, admitted: Admitted) -> Result<Pla
     if order.is_empty() {
         let endpoints = snapshot.endpoints().len();
         let none = NoEndpoint::AllDown { down: endpoints, asleep: 0, failed: 0 };
-        return Err(Fault::NoEndpoint(if endpoints == 0 { NoEndpoint::EmptyPool } else { none }));
+        return Err(fault(if endpoints == 0 { NoEndpoint::EmptyPool } else { none }, snapshot));
     }
     Ok(Plan {
         incoming: admitted.incoming,
@@ -161,8 +161,14 @@ fn fault(none: NoEndpoint, snapshot: &Snapshot) -> Fault {
         NoEndpoint::UnknownModel { model } => {
             Fault::UnknownModel { model, served: snapshot.model_names().join(", ") }
         }
-        other => Fault::NoEndpoint(other),
+        cause => Fault::NoEndpoint { cause, example: example(snapshot) },
     }
+}
+
+/// What is wrong with one of the replicas: usually it is the same with all.
+fn example(snapshot: &Snapshot) -> String {
+    let first = snapshot.endpoints().iter().find_map(|e| e.health.reason().map(|why| (&e.address, why)));
+    first.map_or_else(String::new, |(address, why)| format!(" ({address}: {why})"))
 }
 
 /// Remembers where the request goes: for its session, its group and its prefix. Called when it is sent, not

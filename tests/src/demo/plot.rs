@@ -60,7 +60,7 @@ fn title(area: &Area<'_>, plan: &Plan) -> anyhow::Result<()> {
     let shade = Rectangle::new([(WIDTH as i32 - 298, 17), (WIDTH as i32 - 270, 31)], LOADED.filled());
     area.draw(&shade)?;
     let style = (FONT, 14).into_font().color(&INK).pos(Pos::new(HPos::Left, VPos::Center));
-    area.draw(&Text::new("loaded part, which the spread is of", (WIDTH as i32 - 262, 24), style))?;
+    area.draw(&Text::new("shaded: where the spread is measured", (WIDTH as i32 - 262, 24), style))?;
     for (n, replica) in plan.replica_names().into_iter().enumerate() {
         let x = 24 + 150 * n as i32;
         let line = PathElement::new(vec![(x, 60), (x + 28, 60)], colour(n).stroke_width(3));
