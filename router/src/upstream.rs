@@ -67,16 +67,6 @@ impl Pool {
         }
         self.idle.retain(|_, idle| !idle.is_empty());
     }
-
-    /// Idle connections held.
-    pub fn len(&self) -> usize {
-        self.idle.values().map(Vec::len).sum()
-    }
-
-    /// True when none is held.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
 }
 
 // === Idle ===

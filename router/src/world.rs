@@ -2,10 +2,7 @@
 //!
 //! One writer ([`writer`]) replaces the snapshot; everybody else reads it. The tables are lock-free hints.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use warmlane_picker::{GroupTable, PinTable, PrefixIndex, Snapshot, Time, chain, group::GroupRule};
@@ -65,11 +62,6 @@ impl World {
     /// Time since the router started: the picker's clock. Monotonic.
     pub fn now(&self) -> Time {
         self.epoch.elapsed()
-    }
-
-    /// The picker's time of an instant.
-    pub fn time_of(&self, instant: Instant) -> Time {
-        instant.checked_duration_since(self.epoch).unwrap_or(Duration::ZERO)
     }
 
     /// Hash of an outside key (session, adapter) that nobody outside can aim.

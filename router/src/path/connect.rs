@@ -145,7 +145,7 @@ fn rewritten(worker: &Worker, client: &mut Client, plan: &Plan, trace: &Trace) -
     let name = plan.rewrite.as_ref().filter(|name| **name != client.body.model);
     let name = name.map(|name| serde_json::Value::String(name.clone()).to_string().into_bytes());
     if name.is_some() && client.head.framing() == Framing::Chunked {
-        unchunk(client, plan);
+        unchunk(client);
     }
     let body = (client.request.len() - client.head.head_len()) as u64;
     let span = &client.body.model_span;
@@ -173,11 +173,11 @@ fn rewritten(worker: &Worker, client: &mut Client, plan: &Plan, trace: &Trace) -
 }
 
 /// Takes the chunks' framing out of a body that will be changed. It was read once already, so it is sound.
-fn unchunk(client: &mut Client, plan: &Plan) {
+fn unchunk(client: &mut Client) {
     let head_len = client.head.head_len();
     let mut plain = client.request[..head_len].to_vec();
     let (mut body, mut at) = (Body::new(Framing::Chunked), head_len);
-    while let Ok(step) = body.advance(&client.request[at..plan.incoming.end]) {
+    while let Ok(step) = body.advance(&client.request[at..]) {
         plain.extend_from_slice(step.payload);
         at += step.consumed;
         if step.done || step.consumed == 0 {

@@ -21,10 +21,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 const BODY_READ: usize = 128 * 1024;
 const FIRST_READ: usize = 16 * 1024;
 
-/// A request that is completely here.
+/// A request that is completely here: the client's buffer holds it and nothing behind it.
 pub(super) struct Incoming {
-    /// Where its bytes end in the client's buffer.
-    pub end: usize,
     /// It asks for the list of models, which the router answers itself.
     pub lists_models: bool,
     /// The session it belongs to; 0 is none.
@@ -48,14 +46,14 @@ pub(super) async fn read(worker: &Worker, client: &mut Client, trace: &mut Trace
     let api = if aware && client.head.method() == Method::Post { api_of(path) } else { None };
     let lists_models = aware && client.head.method() == Method::Get && path == b"/v1/models";
     client.api = api;
-    let (end, held) = read_body(worker, client, head_end, api).await?;
+    let held = read_body(worker, client, head_end, api).await?;
     let session = match api {
         Some(_) => {
             session::key(&worker.world, &worker.config.headers, &client.head, &client.request, &client.body)
         }
         None => 0,
     };
-    Ok(Incoming { end, lists_models, session, held })
+    Ok(Incoming { lists_models, session, held })
 }
 
 async fn read_head(worker: &Worker, client: &mut Client) -> Result<usize, Fault> {
@@ -88,7 +86,7 @@ async fn read_body(
     client: &mut Client,
     head_end: usize,
     api: Option<Api>,
-) -> Result<(usize, Held), Fault> {
+) -> Result<Held, Fault> {
     let (limit, mut held) = (worker.config.limits.body, worker.budget.share());
     let mut body = Body::new(client.head.framing());
     if let Framing::Length(length) = client.head.framing()
@@ -132,7 +130,7 @@ async fn read_body(
     if let Some(reader) = client.reader.as_mut().filter(|_| api.is_some()) {
         reader.finish_into(&mut client.body)?;
     }
-    Ok((at, held))
+    Ok(held)
 }
 
 /// Passes what `bytes` has of the body to the reader; returns how much that was.
