@@ -121,6 +121,7 @@ fn endpoint(slot: u16, rng: &mut Rng) -> (Endpoint, Models) {
         ready: true,
         health: Health::Healthy,
         local: slot == 0,
+        joined: None,
         signals,
     };
     (endpoint, Models::Known { base: vec![MODEL.to_owned()], adapters: Vec::new() })

@@ -1,8 +1,8 @@
 //! Filters: which endpoints may serve a request at all.
 //!
 //! *Hard* filters always drop: another name is served there, it is not ready, it sleeps, its hardware failed.
-//! *Soft* filters drop only while something passes them: degraded hardware, silence, no headroom. So a soft
-//! filter can never turn a working pool into "no endpoint".
+//! *Soft* filters drop only while something passes them: degraded hardware or failing requests, silence, no
+//! headroom, a slow start. So a soft filter can never turn a working pool into "no endpoint".
 
 use crate::{Endpoint, Health, Profile, Snapshot, estimate::Estimate, snapshot::Serving};
 
@@ -18,12 +18,14 @@ pub enum Filter {
     Awake = 2,
     /// Its hardware or process failed.
     Working = 3,
-    /// Soft: its hardware is degraded.
+    /// Soft: its hardware is degraded, or its requests keep failing.
     Healthy = 4,
     /// Soft: its readings are too old, while others' are not.
     Fresh = 5,
     /// Soft: its queue is long or its KV cache spoken for.
     Headroom = 6,
+    /// Soft: it has just joined and has as many requests as it may have yet.
+    SlowStart = 7,
 }
 
 /// What the filters said of one endpoint.
@@ -47,7 +49,7 @@ pub(crate) struct Applied(u8);
 
 impl Filter {
     /// All filters in order.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::ServesModel,
         Self::Ready,
         Self::Awake,
@@ -55,10 +57,11 @@ impl Filter {
         Self::Healthy,
         Self::Fresh,
         Self::Headroom,
+        Self::SlowStart,
     ];
 
     /// The soft ones, in order.
-    pub const SOFT: [Self; 3] = [Self::Healthy, Self::Fresh, Self::Headroom];
+    pub const SOFT: [Self; 4] = [Self::Healthy, Self::Fresh, Self::Headroom, Self::SlowStart];
 
     const HARD_BITS: u8 = 0b1111;
 
@@ -72,6 +75,7 @@ impl Filter {
             Self::Healthy => "healthy",
             Self::Fresh => "fresh",
             Self::Headroom => "headroom",
+            Self::SlowStart => "slow_start",
         }
     }
 
@@ -115,7 +119,7 @@ impl Failed {
     }
 
     #[inline]
-    fn add(&mut self, filter: Filter, fails: bool) {
+    pub(crate) fn add(&mut self, filter: Filter, fails: bool) {
         self.0 |= u8::from(fails) * filter.bit();
     }
 

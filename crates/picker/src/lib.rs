@@ -8,6 +8,7 @@
 //! The path of a decision: [`Snapshot`] + [`Request`] → filters → scorers → choice → [`Decision`].
 
 pub mod admit;
+pub mod breaker;
 pub mod chain;
 pub mod estimate;
 pub mod filter;
@@ -17,13 +18,16 @@ pub mod pick;
 pub mod pin;
 pub mod plain;
 pub mod profile;
+mod ramp;
 pub mod request;
+pub mod retry;
 pub mod score;
 pub mod signal;
 pub mod snapshot;
 pub mod table;
 
 pub use admit::{Admission, Criticality, admit};
+pub use breaker::{Breaker, BreakerRule, Outcomes};
 pub use chain::Chain;
 pub use filter::{Filter, Verdict};
 pub use group::{Group, GroupTable};
@@ -33,6 +37,7 @@ pub use pin::PinTable;
 pub use plain::{PlainPolicy, plain};
 pub use profile::{Profile, Strategy, Weights};
 pub use request::{Live, Request, Work};
+pub use retry::{RetryBudget, RetryRule};
 pub use score::Scorer;
 pub use signal::{Lora, Reading, Signals};
 pub use snapshot::{Endpoint, Health, Models, Slot, SlotSet, Snapshot};

@@ -8,6 +8,7 @@ use crate::{
     Endpoint, Live, Profile, Request, Scorer, Slot, Snapshot, Strategy, Time, Verdict,
     estimate::{Estimate, Glance, Reckoning},
     filter::{Applied, Failed, Filter},
+    ramp,
     score::{self, Best},
     snapshot::Serving,
 };
@@ -102,6 +103,10 @@ pub fn pick(
     let nobody = Serving::default();
     let serving = resolve(snapshot, request, &nobody)?;
     let mut weighed = estimate_all(profile, snapshot, request, serving, now);
+    let at_limit = ramp::at_limit(snapshot, request.live, profile.slow_start, now);
+    for (position, w) in weighed.iter_mut().enumerate().filter(|_| !at_limit.is_empty()) {
+        w.failed.add(Filter::SlowStart, at_limit.contains(position));
+    }
     let (applied, relaxed) = Applied::to(|| weighed.iter().map(|w| w.failed));
     weighed.iter_mut().for_each(|w| w.verdict = w.failed.verdict(applied));
     if !weighed.iter().any(Weighed::competes) {

@@ -1,8 +1,9 @@
-//! Policies of the plain listener: what an ordinary load balancer would do. No signal is read.
+//! Policies of the plain listener: what an ordinary load balancer would do. No signal is read; endpoints that are
+//! degraded or at the limit of their slow start come last.
 
 use std::{fmt, str::FromStr};
 
-use crate::{Live, Slot, Snapshot};
+use crate::{Health, Live, Slot, Snapshot, Time, ramp};
 
 /// How the plain listener spreads requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,21 +24,28 @@ pub struct UnknownPolicy(pub String);
 
 /// Chooses an endpoint and the order of fallbacks. Empty when nothing is ready.
 ///
-/// `turn` is a counter that the caller advances for each request.
+/// `turn` is a counter that the caller advances for each request; `slow_start` as in [`crate::Profile`].
 pub fn plain(
     policy: PlainPolicy,
     snapshot: &Snapshot,
     live: &[Live],
+    slow_start: Time,
+    now: Time,
     turn: usize,
     rng: &mut fastrand::Rng,
 ) -> Vec<Slot> {
     let in_flight = |position: usize| live.get(position).map_or(0, |l| l.in_flight);
-    let mut ready: Vec<(u32, Slot)> = snapshot
+    let at_limit = ramp::at_limit(snapshot, live, slow_start, now);
+    let mut ready: Vec<Candidate> = snapshot
         .endpoints()
         .iter()
         .enumerate()
         .filter(|(_, e)| e.ready)
-        .map(|(position, e)| (in_flight(position), e.slot))
+        .map(|(position, e)| Candidate {
+            slot: e.slot,
+            in_flight: in_flight(position),
+            last: e.health != Health::Healthy || at_limit.contains(position),
+        })
         .collect();
     match policy {
         PlainPolicy::Random => rng.shuffle(&mut ready),
@@ -48,10 +56,20 @@ pub fn plain(
         }
         PlainPolicy::LeastRequest => {
             rng.shuffle(&mut ready);
-            ready.sort_by_key(|(in_flight, _)| *in_flight);
+            ready.sort_by_key(|candidate| candidate.in_flight);
         }
     }
-    ready.into_iter().map(|(_, slot)| slot).collect()
+    // Stable: within both parts the policy's order stays.
+    ready.sort_by_key(|candidate| candidate.last);
+    ready.into_iter().map(|candidate| candidate.slot).collect()
+}
+
+/// An endpoint that is ready.
+struct Candidate {
+    slot: Slot,
+    in_flight: u32,
+    /// Only for want of another.
+    last: bool,
 }
 
 // === PlainPolicy ===

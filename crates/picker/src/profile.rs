@@ -62,6 +62,8 @@ pub struct Profile {
     pub headroom_queue: f32,
     /// An endpoint with more of its KV cache in use is passed over while another has room.
     pub headroom_kv: f32,
+    /// An endpoint that joins a pool at work takes its full share after this; see [`crate::Filter::SlowStart`].
+    pub slow_start: Time,
     /// Number of fallbacks that a decision carries.
     pub fallbacks: usize,
 }
@@ -148,6 +150,8 @@ impl Profile {
             shed_kv: 0.8,
             headroom_queue: 64.0,
             headroom_kv: 0.97,
+            // Long enough for ten readings of an idle engine and for the first answers to show whether it works.
+            slow_start: Time::from_secs(20),
             fallbacks: 3,
         }
     }

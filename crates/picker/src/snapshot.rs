@@ -6,7 +6,7 @@
 
 use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 
-use crate::{Signals, estimate::Glance};
+use crate::{Signals, Time, estimate::Glance};
 
 /// A number that stands for one endpoint in tables and decisions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,6 +39,8 @@ pub struct Endpoint {
     pub health: Health,
     /// It runs on the router's own node.
     pub local: bool,
+    /// When it joined, or came back to, a pool that was at work; `None` for those that were there from the start.
+    pub joined: Option<Time>,
     /// Its load.
     pub signals: Signals,
 }
@@ -84,6 +86,7 @@ pub struct Snapshot {
     serving: HashMap<Box<str>, Serving>,
     unlisted: SlotSet,
     lists_complete: bool,
+    newcomers: bool,
 }
 
 // === Health ===
@@ -136,6 +139,7 @@ impl Snapshot {
                 }
                 Models::Known { base, adapters } => snapshot.list(position, base, adapters),
             }
+            snapshot.newcomers |= endpoint.joined.is_some();
             snapshot.glances.push(Glance::of(&endpoint));
             snapshot.endpoints.push(endpoint);
         }
@@ -191,6 +195,11 @@ impl Snapshot {
     /// True when every ready endpoint's list is known: only then can a name be called unknown.
     pub fn lists_complete(&self) -> bool {
         self.lists_complete && self.endpoints.iter().any(|e| e.ready)
+    }
+
+    /// Whether any endpoint joined while the pool was at work.
+    pub(crate) fn has_newcomers(&self) -> bool {
+        self.newcomers
     }
 
     /// Every name that some endpoint lists, sorted.

@@ -4,6 +4,7 @@ mod admission;
 mod capacity;
 mod decision;
 mod herding;
+mod newcomers;
 mod pins;
 mod plain;
 mod pool;

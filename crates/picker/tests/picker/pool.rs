@@ -50,6 +50,7 @@ pub(crate) fn replica(slot: u16, signals: Signals) -> Endpoint {
         ready: true,
         health: Health::Healthy,
         local: false,
+        joined: None,
         signals,
     }
 }

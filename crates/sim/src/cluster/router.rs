@@ -160,7 +160,7 @@ impl Router {
         let profile = match self.policy {
             Policy::Plain(plain_policy) => {
                 self.turn += 1;
-                let order = plain(plain_policy, snapshot, live, self.turn, rng);
+                let order = plain(plain_policy, snapshot, live, Time::ZERO, now, self.turn, rng);
                 return order.first().map(|slot| usize::from(slot.0));
             }
             Policy::Upstream => return policy::upstream(&view, rng),
@@ -225,6 +225,7 @@ fn snapshot(sides: &[Side], adapters: &[String]) -> Snapshot {
             ready: side.ready,
             health: Health::Healthy,
             local: false,
+            joined: None,
             signals: side.signals.clone(),
         };
         (endpoint, Models::Known { base: vec![MODEL.to_owned()], adapters: adapters.to_vec() })
