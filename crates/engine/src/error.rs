@@ -63,6 +63,15 @@ struct MessagesError<'a> {
     message: &'a str,
 }
 
+/// Whether the body of a 500 says that the engine is shutting down, so that another one would have answered.
+///
+/// vLLM 0.32 with `--shutdown-timeout` refuses new work by "cannot schedule new futures after shutdown" while its
+/// `/health` still answers 200. No other 500 is taken for this: what makes one engine fail may make the next one.
+pub fn says_shutdown(body: &[u8]) -> bool {
+    let finder = |words: &[u8]| memchr::memmem::find(body, words).is_some();
+    finder(b"after shutdown") || finder(b"shutting down")
+}
+
 // === ErrorBody ===
 
 impl ErrorBody<'_> {

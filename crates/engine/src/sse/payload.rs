@@ -83,6 +83,43 @@ pub fn is_error(data: &[u8]) -> bool {
         || first_key(b"\"type\"").is_some_and(|value| value.starts_with(b"\"error\""))
 }
 
+/// Whether a piece of a stream begins with an event by which the engine gives the answer up, and the engine is to
+/// blame: an error object whose code is no 4xx.
+///
+/// Engines write each event in one piece, so looking at beginnings finds them without cutting a stream into events.
+/// Cost where it is none: a few bytes compared.
+pub fn begins_with_failure(piece: &[u8]) -> bool {
+    let (name, rest) = match piece.strip_prefix(b"event:") {
+        Some(rest) => rest.split_at(memchr::memchr(b'\n', rest).unwrap_or(rest.len())),
+        None => (&[][..], piece),
+    };
+    let Some(data) = rest.trim_ascii_start().strip_prefix(b"data:") else { return false };
+    let data = &data[..memchr::memchr(b'\n', data).unwrap_or(data.len())];
+    kind(Event { name: name.trim_ascii(), data }) == Kind::Error && !is_clients_fault(data)
+}
+
+/// Whether an error object says that the request was wrong, by its code or, where it has none, by its type.
+fn is_clients_fault(data: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Object<'a> {
+        #[serde(borrow)]
+        error: Told<'a>,
+    }
+    #[derive(Deserialize)]
+    struct Told<'a> {
+        code: Option<serde_json::Value>,
+        #[serde(rename = "type", borrow)]
+        kind: Option<std::borrow::Cow<'a, str>>,
+    }
+    let Ok(Object { error }) = serde_json::from_slice(data) else { return false };
+    match error.code.and_then(|code| code.as_u64()) {
+        Some(code) => (400..500).contains(&code),
+        None => error.kind.is_some_and(|kind| {
+            ["BadRequestError", "NotFoundError", "invalid_request_error", "not_found_error"].contains(&&*kind)
+        }),
+    }
+}
+
 /// A payload as far as it is read; what has another type in another shape is left raw.
 #[derive(Deserialize)]
 struct Payload<'a> {

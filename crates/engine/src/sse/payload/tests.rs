@@ -185,3 +185,29 @@ proptest! {
         let _ = Report::of(data.as_bytes());
     }
 }
+
+#[test]
+fn a_piece_that_begins_with_the_engines_own_failure_is_told_from_tokens_and_from_the_clients_fault() {
+    let failures = [
+        &b"data: {\"error\":{\"message\":\"EngineCore died\",\"type\":\"InternalServerError\",\"param\":null,\"code\":500}}\n\n"[..],
+        b"data:{\"error\":{\"message\":\"x\"}}\n\ndata: [DONE]\n\n",
+        b"event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"internal_error\",\"message\":\"x\"}}\n\n",
+        b"event: response.failed\r\ndata: {}\r\n\r\n",
+    ];
+    for piece in failures {
+        assert!(begins_with_failure(piece), "{}", piece.escape_ascii());
+    }
+    let others = [
+        &b"data: {\"id\":\"cmpl-1\",\"choices\":[{\"text\":\"data: {\\\"error\\\":1}\"}]}\n\n"[..],
+        b"data: {\"error\":{\"message\":\"too long\",\"type\":\"BadRequestError\",\"code\":400}}\n\n",
+        b"event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\",\"message\":\"x\"}}\n\n",
+        b"data: {\"error\":null}\n\n",
+        b"data: [DONE]\n\n",
+        b"event: message_start\ndata: {\"type\":\"message_start\"}\n\n",
+        b": ping\n\n",
+        b"",
+    ];
+    for piece in others {
+        assert!(!begins_with_failure(piece), "{}", piece.escape_ascii());
+    }
+}
