@@ -9,7 +9,7 @@
 
 use std::{fmt, net::SocketAddr, str::FromStr, time::Duration};
 
-use warmlane_picker::{Criticality, PlainPolicy, Profile};
+use warmlane_picker::{BreakerRule, Criticality, PlainPolicy, Profile, RetryRule};
 
 mod check;
 mod default;
@@ -47,6 +47,10 @@ pub struct Config {
     pub limits: Limits,
     /// Time limits.
     pub timeouts: Timeouts,
+    /// How many requests may be sent once more.
+    pub retries: RetryRule,
+    /// When an endpoint whose requests fail is left alone.
+    pub breaker: BreakerRule,
     /// Headers and cookies that carry meaning.
     pub headers: Headers,
     /// Prefix reuse.
@@ -132,6 +136,8 @@ pub struct Timeouts {
     pub client_head: Duration,
     /// Silence within a request body. 30 s.
     pub client_body_idle: Duration,
+    /// A request's body, from its head's end to its last byte. 10 min.
+    pub client_body: Duration,
     /// Idle client connection between requests. 75 s.
     pub client_idle: Duration,
     /// Idle connection to a replica; engines close theirs after 5 s. 3 s.

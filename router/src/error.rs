@@ -99,6 +99,21 @@ pub enum UpstreamFault {
     /// It closed the connection without an answer.
     #[error("the replica closed the connection without an answer")]
     Closed,
+    /// It answered 502.
+    #[error("the replica answered 502")]
+    BadGateway,
+    /// It answered 503: it has no room now.
+    #[error("the replica answered 503")]
+    Busy,
+    /// It answered that it is shutting down.
+    #[error("the replica is shutting down")]
+    Terminating,
+    /// Its answer began with an error event.
+    #[error("the replica's stream began with an error")]
+    ErrorEvent,
+    /// It failed the router's own readings while the request waited there.
+    #[error("the replica stopped responding while the request waited; is its process stuck?")]
+    Abandoned,
     /// What it sent is not an HTTP response that can be read in one way only.
     #[error("the replica's response is malformed: {0}")]
     Malformed(FramingError),
@@ -222,7 +237,27 @@ impl UpstreamFault {
             Self::ConnectTimeout => Some(RetryReason::ConnectTimeout),
             Self::Broken(_) => Some(RetryReason::Broken),
             Self::Closed => Some(RetryReason::Closed),
+            Self::BadGateway => Some(RetryReason::BadGateway),
+            Self::Busy => Some(RetryReason::Busy),
+            Self::Terminating => Some(RetryReason::Terminating),
+            Self::ErrorEvent => Some(RetryReason::ErrorEvent),
+            Self::Abandoned => Some(RetryReason::Abandoned),
             Self::Malformed(_) => None,
+        }
+    }
+
+    /// Whether no engine can have worked on the request: it then goes elsewhere whatever the retry budget says.
+    pub fn is_free(&self) -> bool {
+        match self {
+            Self::Connect(_) | Self::ConnectTimeout => true,
+            Self::Broken(_)
+            | Self::Closed
+            | Self::BadGateway
+            | Self::Busy
+            | Self::Terminating
+            | Self::ErrorEvent
+            | Self::Abandoned
+            | Self::Malformed(_) => false,
         }
     }
 }

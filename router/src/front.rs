@@ -23,6 +23,7 @@ use tokio::{
 };
 
 pub use client::{Client, client_gone};
+pub use room::Room;
 
 use crate::{
     metrics::{Label, Listener},
@@ -31,6 +32,7 @@ use crate::{
 };
 
 mod client;
+mod room;
 
 /// Connections waiting to be accepted, per listener and worker.
 const BACKLOG: i32 = 1_024;

@@ -1,32 +1,35 @@
-//! What the router itself has under way at each endpoint: counters that a pick reads at once, without a
-//! scrape, and the guard that takes a request's share off them whatever way the request ends.
+//! What the router itself has under way at each endpoint and how its requests ended there: counters that a pick
+//! reads at once, without a scrape, and the guard that takes a request's share off them whatever way it ends.
 
 use std::sync::{
     Arc,
     atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
 };
 
-use warmlane_picker::{Live, Slot, Snapshot, Work};
+use warmlane_picker::{Live, Outcomes, Slot, Snapshot, Work};
 
 /// Adapters counted per endpoint; requests for further ones are not counted by adapter.
 const ADAPTERS: usize = 16;
 
-/// One endpoint's counters.
+/// One endpoint's counters. In this order, so that what a pick reads of each endpoint is one cache line.
 #[derive(Debug, Default)]
-#[repr(align(64))]
+#[repr(C, align(64))]
 pub struct Account {
     in_flight: AtomicU32,
+    bad_in_a_row: AtomicU32,
     pending_prefill: AtomicU64,
     unstreamed_prefill: AtomicU64,
     reserved_kv: AtomicU64,
     requests: AtomicU64,
     prefill_tokens: AtomicU64,
     kv_tokens: AtomicU64,
+    good: AtomicU64,
+    bad: AtomicU64,
     /// Adapter hash (48 bits) and requests in flight for it (16 bits); 0 is empty.
     adapters: [AtomicU64; ADAPTERS],
 }
 
-/// All accounts, one per slot. Memory: 192 bytes per possible endpoint.
+/// All accounts, one per slot. Memory: 256 bytes per possible endpoint.
 #[derive(Debug)]
 pub struct Ledger(Box<[Account]>);
 
@@ -43,6 +46,15 @@ pub struct Load {
     pub adapter: u64,
 }
 
+/// How a request ended, as far as it tells something of its endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was answered, if only with a refusal.
+    Good,
+    /// The endpoint failed.
+    Bad,
+}
+
 /// A request in flight. Dropping it takes its share off the account.
 #[derive(Debug)]
 pub struct InFlight {
@@ -50,6 +62,7 @@ pub struct InFlight {
     slot: Slot,
     load: Load,
     prefilling: bool,
+    ended: bool,
 }
 
 // === Ledger ===
@@ -75,7 +88,7 @@ impl Ledger {
         account.kv_tokens.fetch_add(load.kv_tokens, Relaxed);
         account.prefilling(load.streamed).fetch_add(load.prefill_tokens, Relaxed);
         account.adapter(load.adapter, 1);
-        InFlight { ledger: self.clone(), slot, load, prefilling: true }
+        InFlight { ledger: self.clone(), slot, load, prefilling: true, ended: false }
     }
 
     /// Fills `live` with one entry per endpoint of the snapshot. `adapter` as in [`Load::adapter`].
@@ -99,6 +112,31 @@ impl Account {
             requests: self.requests.load(Relaxed),
             prefill_tokens: self.prefill_tokens.load(Relaxed),
             kv_tokens: self.kv_tokens.load(Relaxed),
+        }
+    }
+
+    /// How requests ended so far.
+    pub fn outcomes(&self) -> Outcomes {
+        Outcomes {
+            good: self.good.load(Relaxed),
+            bad: self.bad.load(Relaxed),
+            in_a_row: self.bad_in_a_row.load(Relaxed),
+        }
+    }
+
+    fn end(&self, outcome: Outcome) {
+        match outcome {
+            Outcome::Good => {
+                self.good.fetch_add(1, Relaxed);
+                // Read first: a store would take the line from every other thread with each request.
+                if self.bad_in_a_row.load(Relaxed) > 0 {
+                    self.bad_in_a_row.store(0, Relaxed);
+                }
+            }
+            Outcome::Bad => {
+                self.bad.fetch_add(1, Relaxed);
+                self.bad_in_a_row.fetch_add(1, Relaxed);
+            }
         }
     }
 
@@ -168,6 +206,13 @@ impl InFlight {
         self.slot
     }
 
+    /// Counts how it ended; the first word counts.
+    pub fn end(&mut self, outcome: Outcome) {
+        if !std::mem::replace(&mut self.ended, true) {
+            self.ledger.account(self.slot).end(outcome);
+        }
+    }
+
     /// The first response byte came: its prompt is computed.
     pub fn prefilled(&mut self) {
         if std::mem::take(&mut self.prefilling) {
@@ -210,6 +255,18 @@ mod tests {
         let idle = ledger.account(Slot(2)).read(9 << 32);
         assert_eq!((idle.in_flight, idle.pending_prefill, idle.reserved_kv, idle.same_adapter), (0, 0, 0, 0));
         assert_eq!(idle.sent, Work { requests: 2, prefill_tokens: 200, kv_tokens: 600 });
+    }
+
+    #[test]
+    fn an_answer_ends_a_row_of_failures() {
+        let ledger = Arc::new(Ledger::new(1));
+        for outcome in [Outcome::Bad, Outcome::Good, Outcome::Bad, Outcome::Bad] {
+            let mut request = ledger.open(Slot(0), Load::default());
+            request.end(outcome);
+            request.end(Outcome::Good);
+        }
+        let outcomes = ledger.account(Slot(0)).outcomes();
+        assert_eq!(outcomes, Outcomes { good: 1, bad: 3, in_a_row: 2 });
     }
 
     #[test]

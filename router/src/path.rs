@@ -10,8 +10,10 @@ mod done;
 mod pick;
 mod read;
 mod relay;
+mod request_id;
 
 pub use done::Next;
+pub use request_id::RequestId;
 
 /// Where a request is, since when, and what has been learnt about it: for the access line and the metrics.
 #[derive(Debug)]
@@ -21,7 +23,7 @@ pub struct Trace {
     /// When its first byte was there.
     pub began: Instant,
     /// The id it came with or was given.
-    pub request_id: Vec<u8>,
+    pub request_id: RequestId,
     stage: Stage,
     entered: Instant,
     spent: [Duration; Stage::ALL.len()],
@@ -58,7 +60,14 @@ impl Trace {
     fn begin(listener: Listener) -> Self {
         let now = Instant::now();
         let spent = Default::default();
-        Self { listener, began: now, request_id: Vec::new(), stage: Stage::Read, entered: now, spent }
+        Self {
+            listener,
+            began: now,
+            request_id: RequestId::default(),
+            stage: Stage::Read,
+            entered: now,
+            spent,
+        }
     }
 
     /// The request moves on to another stage; entering the same one again closes its time so far.

@@ -7,11 +7,11 @@ use std::{
 };
 
 use tokio::sync::{mpsc, watch};
-use warmlane_picker::{Chain, Live, Matches};
+use warmlane_picker::{Chain, Live, Matches, RetryBudget};
 
 use crate::{
-    budget::Budget, config::Config, http1::HeadLimits, metrics::ProxyMetrics, upstream::Pool, world::World,
-    world::writer::Update,
+    budget::Budget, config::Config, front::Room, http1::HeadLimits, metrics::ProxyMetrics, upstream::Pool,
+    world::World, world::writer::Update,
 };
 
 /// Bytes a worker reads from an endpoint at once. Bounds what one slow client can hold: see
@@ -36,12 +36,16 @@ pub struct Worker {
     pub head_limits: HeadLimits,
     /// Idle connections to endpoints.
     pub pool: RefCell<Pool>,
+    /// Requests that may be sent once more.
+    pub retries: RefCell<RetryBudget>,
     /// Randomness.
     pub rng: RefCell<fastrand::Rng>,
     /// Counts requests for round robin.
     pub turn: Cell<usize>,
     /// Buffers of the pick stage.
     pub scratch: RefCell<Scratch>,
+    /// Buffers for large bodies.
+    pub room: RefCell<Room>,
     /// Where bytes from endpoints land before they go on at once.
     pub landing: RefCell<Box<[u8]>>,
 }
@@ -92,9 +96,11 @@ impl Worker {
         };
         Self {
             pool: RefCell::new(Pool::new(config.timeouts.upstream_idle)),
+            retries: RefCell::new(RetryBudget::new(config.retries, world.now())),
             rng: RefCell::new(fastrand::Rng::new()),
             turn: Cell::new(fastrand::usize(..)),
             scratch: RefCell::default(),
+            room: RefCell::default(),
             landing: RefCell::new(vec![0; READ_SIZE].into_boxed_slice()),
             world,
             config,
@@ -104,6 +110,11 @@ impl Worker {
             draining,
             head_limits,
         }
+    }
+
+    /// Whether the retry budget has one left.
+    pub fn can_retry(&self) -> bool {
+        self.retries.borrow_mut().has_any(self.world.now())
     }
 
     /// Whether the process drains: responses then close their connections.

@@ -5,7 +5,9 @@
 use std::{sync::Arc, time::Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use warmlane_picker::{GroupTable, PinTable, PrefixIndex, Snapshot, Time, chain, group::GroupRule};
+use warmlane_picker::{
+    GroupTable, Health, PinTable, PrefixIndex, Slot, Snapshot, Time, chain, group::GroupRule,
+};
 
 use crate::{config::Config, ledger::Ledger};
 
@@ -62,6 +64,13 @@ impl World {
     /// Time since the router started: the picker's clock. Monotonic.
     pub fn now(&self) -> Time {
         self.epoch.elapsed()
+    }
+
+    /// Whether an endpoint failed the router's readings or left the pool. One that is shutting down has not: it may well
+    /// finish what it has.
+    pub fn is_down(&self, slot: Slot) -> bool {
+        let snapshot = self.snapshot.load();
+        snapshot.endpoint(slot).is_none_or(|endpoint| matches!(endpoint.health, Health::Failed(_)))
     }
 
     /// Hash of an outside key (session, adapter) that nobody outside can aim.

@@ -20,7 +20,8 @@ type Fault = (&'static str, String);
 
 /// Checks the whole.
 pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
-    let rules = [endpoints, listeners, models, profile, limits, timeouts, headers, prefix, scrape, process];
+    let rules =
+        [endpoints, listeners, models, profile, faults, limits, timeouts, headers, prefix, scrape, process];
     rules.into_iter().try_for_each(|rule| rule(config)).map_err(|(key, why)| {
         let value = keys::find(key).map(|key| (key.get)(config)).unwrap_or_default();
         ConfigError::Value { key, value, origin: config.origins.of(key), why }
@@ -109,6 +110,21 @@ fn profile(config: &Config) -> Result<(), Fault> {
     require(is_share(profile.headroom_kv), "thresholds.headroom_kv", share)
 }
 
+fn faults(config: &Config) -> Result<(), Fault> {
+    let (retries, breaker) = (config.retries, config.breaker);
+    let why = "must be 0 to 1: retries per request, so 0.2 is one for every five";
+    require((0.0..=1.0).contains(&retries.share), "retries.share", why)?;
+    require((0.0..=1e6).contains(&retries.per_second), "retries.per_second", "must be 0 to 1000000")?;
+    require(
+        breaker.share > 0.0,
+        "breaker.share",
+        "must be above 0; write 2 so that no share of failures counts",
+    )?;
+    require(breaker.rest >= Duration::from_millis(100), "breaker.rest", "must be at least 100ms")?;
+    let why = format!("must be at least breaker.rest ({})", span::write(&breaker.rest));
+    require(breaker.longest_rest >= breaker.rest, "breaker.longest_rest", why)
+}
+
 fn limits(config: &Config) -> Result<(), Fault> {
     let limits = &config.limits;
     require(limits.body >= 1_024, "limits.body", "must be at least 1KiB")?;
@@ -127,6 +143,7 @@ fn timeouts(config: &Config) -> Result<(), Fault> {
         ("timeouts.connect", timeouts.connect),
         ("timeouts.client_head", timeouts.client_head),
         ("timeouts.client_body_idle", timeouts.client_body_idle),
+        ("timeouts.client_body", timeouts.client_body),
         ("timeouts.client_idle", timeouts.client_idle),
         ("timeouts.upstream_idle", timeouts.upstream_idle),
     ];

@@ -47,6 +47,7 @@ impl Default for Timeouts {
             connect: Duration::from_secs(2),
             client_head: Duration::from_secs(10),
             client_body_idle: Duration::from_secs(30),
+            client_body: Duration::from_secs(10 * MINUTE),
             client_idle: Duration::from_secs(75),
             upstream_idle: Duration::from_secs(3),
             drain: Duration::from_secs(30),

@@ -10,7 +10,10 @@ use tokio::{
 };
 use warmlane_engine::body::{Api, BodyReader, RequestBody};
 
-use crate::http1::{RequestHead, ResponseHead};
+use crate::{
+    http1::{RequestHead, ResponseHead},
+    worker::Worker,
+};
 
 /// Bytes read at once while a head or a small body comes in.
 const READ: usize = 16 * 1024;
@@ -101,10 +104,15 @@ impl Client {
         self.stream.read_buf(&mut self.request).await
     }
 
-    /// Gives the body's memory back: the response has begun, so it will not be sent again.
-    pub fn drop_body(&mut self) {
-        self.request.truncate(self.head.head_len());
-        self.request.shrink_to(KEPT);
+    /// Gives the body's memory back: the response has begun, so the request will not be sent again.
+    pub fn drop_body(&mut self, worker: &Worker) {
+        let head_len = self.head.head_len();
+        if self.request.capacity() > KEPT {
+            let head = self.request[..head_len].to_vec();
+            worker.room.borrow_mut().keep(std::mem::replace(&mut self.request, head));
+        } else {
+            self.request.truncate(head_len);
+        }
     }
 
     /// Drops the request that ends at `end` and moves what came behind it to the front.

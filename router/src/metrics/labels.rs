@@ -67,6 +67,8 @@ labels! {
         ClientGone = "client_gone",
         /// The replica broke off in the middle of its response.
         ResponseCut = "response_cut",
+        /// The engine gave its answer up by an error event in a stream.
+        ErrorEvent = "error_event",
         /// A response that had begun fell silent.
         StreamIdle = "stream_idle",
         /// The router stopped before the response ended.
@@ -85,10 +87,16 @@ labels! {
         Broken = "broken",
         /// The replica closed the connection without an answer.
         Closed = "closed",
-        /// A pooled connection turned out to be closed.
-        StaleConnection = "stale_connection",
-        /// A 5xx answer before anything was passed on.
-        ServerError = "server_error",
+        /// The replica answered 502.
+        BadGateway = "bad_gateway",
+        /// The replica answered 503.
+        Busy = "busy",
+        /// The replica answered that it is shutting down.
+        Terminating = "terminating",
+        /// The replica's stream began with an error.
+        ErrorEvent = "error_event",
+        /// The replica stopped responding while the request waited there.
+        Abandoned = "abandoned",
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
-use warmlane_picker::{Endpoint, Signals, Snapshot, Time};
+use warmlane_picker::{Endpoint, Health, Signals, Snapshot, Time};
 
 use super::{page::Page, seconds};
 use crate::world::World;
@@ -22,6 +22,9 @@ impl Pool {
     fn encode_endpoints(&self, page: &mut Page<'_>, snapshot: &Snapshot, now: Time) -> fmt::Result {
         let ready = |e: &Endpoint| Some(f64::from(u8::from(e.ready)));
         page.gauges("endpoint_ready", "1 while the endpoint answers", each(snapshot, ready))?;
+        let healthy = |e: &Endpoint| Some(f64::from(u8::from(e.health == Health::Healthy)));
+        let help = "1 while nothing speaks against the endpoint: no failed reading, failing requests, or shutting down";
+        page.gauges("endpoint_healthy", help, each(snapshot, healthy))?;
         let in_flight = |e: &Endpoint| Some(f64::from(self.world.ledger.account(e.slot).in_flight()));
         page.gauges("endpoint_in_flight", "Requests of this router under way", each(snapshot, in_flight))?;
         let queue = |e: &Endpoint| e.signals.queue.map(|r| f64::from(r.value));
@@ -37,7 +40,11 @@ impl Pool {
     fn encode_sent(&self, page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
         let sent = |e: &Endpoint| self.world.ledger.account(e.slot).sent().requests;
         let sent = snapshot.endpoints().iter().map(|e| ([("endpoint", &*e.address)], sent(e)));
-        page.counters("endpoint_requests", "Requests of this router sent to the endpoint", sent)
+        page.counters("endpoint_requests", "Requests of this router sent to the endpoint", sent)?;
+        let bad = |e: &Endpoint| self.world.ledger.account(e.slot).outcomes().bad;
+        let bad = snapshot.endpoints().iter().map(|e| ([("endpoint", &*e.address)], bad(e)));
+        let help = "Requests that the endpoint failed: what its breaker counts";
+        page.counters("endpoint_failures", help, bad)
     }
 }
 

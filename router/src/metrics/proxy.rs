@@ -28,6 +28,7 @@ pub struct ProxyMetrics {
     errors: [Counts<ErrorReason>; 2],
     stages: [Durations; Stage::ALL.len()],
     retries: Counts<RetryReason>,
+    retries_refused: AtomicU64,
     aborts: AtomicU64,
     shed: AtomicU64,
     picks: Counts<Strategy>,
@@ -54,6 +55,7 @@ impl ProxyMetrics {
             errors: [Counts::new(), Counts::new()],
             stages: Default::default(),
             retries: Counts::new(),
+            retries_refused: AtomicU64::new(0),
             aborts: AtomicU64::new(0),
             shed: AtomicU64::new(0),
             picks: Counts::new(),
@@ -85,6 +87,11 @@ impl ProxyMetrics {
     /// A request was sent once more.
     pub fn retry(&self, reason: RetryReason) {
         self.retries.add(reason);
+    }
+
+    /// A request was not sent once more because the retry budget was spent.
+    pub fn retry_refused(&self) {
+        self.retries_refused.fetch_add(1, Relaxed);
     }
 
     /// A client went away before its response ended.
@@ -134,11 +141,17 @@ impl Collector for ProxyMetrics {
         let stages = Stage::ALL.iter().map(|stage| ([("stage", stage.name())], &self.stages[stage.index()]));
         page.histograms(
             "stage_duration_seconds",
-            "Time a request spent in each stage; connect lasts until the head of the answer",
+            "Time a request spent in each stage; connect lasts until the answer's first byte of body",
             stages,
         )?;
         let retries = self.retries.rows().map(|(reason, n)| ([("reason", reason)], n));
         page.counters("retries", "Requests sent once more before a response byte was passed on", retries)?;
+        let refused = self.retries_refused.load(Relaxed);
+        page.counter(
+            "retries_refused",
+            "Failed requests not sent once more: the retry budget was spent",
+            refused,
+        )?;
         let aborts = self.aborts.load(Relaxed);
         page.counter("client_aborts", "Clients that went away before their response ended", aborts)?;
         page.counter("shed", "Sheddable requests refused with 429", self.shed.load(Relaxed))?;

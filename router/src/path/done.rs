@@ -48,7 +48,7 @@ pub(super) async fn done(
 }
 
 fn after_response(relayed: &Relayed) -> Next {
-    if relayed.keep_alive && relayed.end == End::Complete { Next::Again } else { Next::Close }
+    if relayed.keep_alive && relayed.end.is_whole() { Next::Again } else { Next::Close }
 }
 
 /// Answers with an OpenAI-style error object.
@@ -134,6 +134,7 @@ impl End {
     fn reason(self) -> Option<ErrorReason> {
         match self {
             Self::Complete => None,
+            Self::GaveUp => Some(ErrorReason::ErrorEvent),
             Self::EndpointCut => Some(ErrorReason::ResponseCut),
             Self::Silent => Some(ErrorReason::StreamIdle),
             Self::Timeout => Some(ErrorReason::Timeout),

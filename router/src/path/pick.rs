@@ -59,7 +59,9 @@ fn plain(worker: &Worker, snapshot: &Snapshot, admitted: Admitted) -> Result<Pla
     let turn = worker.turn.get();
     worker.turn.set(turn.wrapping_add(1));
     let policy = worker.config.plain_policy;
-    let order = picker::plain(policy, snapshot, &scratch.live, turn, &mut worker.rng.borrow_mut());
+    let (slow_start, now) = (worker.config.profile.slow_start, worker.world.now());
+    let rng = &mut worker.rng.borrow_mut();
+    let order = picker::plain(policy, snapshot, &scratch.live, slow_start, now, turn, rng);
     let order: Vec<Destination> =
         order.into_iter().take(4).filter_map(|slot| destination(snapshot, slot, 0)).collect();
     if order.is_empty() {

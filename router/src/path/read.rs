@@ -1,11 +1,12 @@
 //! Read: the request's head and body, and from the body what the picker needs, while it streams in.
 //!
 //! The bytes stay as they came. A body is held, under the process-wide budget, until its response begins.
-//! Bound per request: twice the body limit while a growing buffer moves; the budget counts what has come.
+//! Bound per request: twice the body limit while a growing buffer moves. The budget counts what has come, but for
+//! bodies that came with their head; one read per worker may go over it before it is refused.
 
 use warmlane_engine::body::{Api, BodyReader, Limits as BodyLimits};
 
-use super::Trace;
+use super::{RequestId, Trace};
 use crate::{
     budget::Held,
     error::Fault,
@@ -17,8 +18,8 @@ use crate::{
 };
 use tokio::time::{Instant, timeout, timeout_at};
 
-/// Bytes read at once of a large body, and of one that has just begun.
-const BODY_READ: usize = 128 * 1024;
+/// Bytes read at once of a body: of one whose length is known at most, and of one in chunks that has just begun.
+const BODY_READ: usize = 256 * 1024;
 const FIRST_READ: usize = 16 * 1024;
 
 /// A request that is completely here: the client's buffer holds it and nothing behind it.
@@ -36,10 +37,10 @@ pub(super) async fn read(worker: &Worker, client: &mut Client, trace: &mut Trace
     client.api = None;
     client.body.model.clear();
     // Before the head is read, so that an answer to a bad one can be found in the logs too.
-    trace.request_id = new_id(worker);
+    trace.request_id = RequestId::made(worker.rng.borrow_mut().u128(..));
     let head_end = read_head(worker, client).await?;
     if let Some(id) = client.head.header(&client.request, "x-request-id").filter(|id| !id.is_empty()) {
-        trace.request_id = id.to_vec();
+        trace.request_id.give(id);
     }
     let path = client.head.path(&client.request);
     let aware = trace.listener == Listener::Aware;
@@ -72,10 +73,6 @@ async fn read_head(worker: &Worker, client: &mut Client) -> Result<usize, Fault>
     timeout(limit, arrive).await.unwrap_or(Err(Fault::SlowClient(limit)))
 }
 
-fn new_id(worker: &Worker) -> Vec<u8> {
-    format!("{:032x}", worker.rng.borrow_mut().u128(..)).into_bytes()
-}
-
 fn api_of(path: &[u8]) -> Option<Api> {
     std::str::from_utf8(path).ok().and_then(Api::of_path)
 }
@@ -106,27 +103,27 @@ async fn read_body(
     if let Some(api) = api {
         client.reader.get_or_insert_with(|| BodyReader::new(api, limits)).reset(api);
     }
+    let deadline = Instant::now() + worker.config.timeouts.client_body;
     let mut at = head_end;
     loop {
         at += take(&mut body, &client.request[at..], client.reader.as_mut().filter(|_| api.is_some()))?;
+        // What stands behind a complete body is not its own.
+        let length = (if body.is_done() { at } else { client.request.len() }) - head_end;
+        let counts = length > FIRST_READ || !body.is_done();
+        if length as u64 > limit || counts && !held.grow_to(length as u64) {
+            client.linger = true;
+            let too_large = length as u64 > limit;
+            return Err(if too_large { Fault::TooLarge { limit } } else { Fault::OverBudget });
+        }
         if body.is_done() {
             break;
         }
-        let length = (client.request.len() - head_end) as u64;
-        if length > limit {
-            client.linger = true;
-            return Err(Fault::TooLarge { limit });
-        }
-        // Reads grow with what has come, so that a body which never comes holds little.
-        let want = (client.request.len() - head_end).clamp(FIRST_READ, BODY_READ);
-        if !held.grow_to(length + want as u64) {
-            client.linger = true;
-            return Err(Fault::OverBudget);
-        }
-        more(worker, client, &body, want).await?;
+        more(worker, client, &body, head_end, deadline).await?;
     }
     // Bytes behind the request belong to the next one, whatever comes of this one.
-    client.ahead = client.request.split_off(at);
+    client.ahead.clear();
+    client.ahead.extend_from_slice(&client.request[at..]);
+    client.request.truncate(at);
     if let Some(reader) = client.reader.as_mut().filter(|_| api.is_some()) {
         reader.finish_into(&mut client.body)?;
     }
@@ -148,13 +145,24 @@ fn take(body: &mut Body, bytes: &[u8], mut reader: Option<&mut BodyReader>) -> R
     Ok(at)
 }
 
-async fn more(worker: &Worker, client: &mut Client, body: &Body, most: usize) -> Result<(), Fault> {
-    let limit = worker.config.timeouts.client_body_idle;
+async fn more(
+    worker: &Worker,
+    client: &mut Client,
+    body: &Body,
+    head_end: usize,
+    deadline: Instant,
+) -> Result<(), Fault> {
+    let timeouts = &worker.config.timeouts;
+    let idle = Instant::now() + timeouts.client_body_idle;
+    // A trickle that never falls silent must not hold its share of the budget for ever.
+    let limit = if idle < deadline { timeouts.client_body_idle } else { timeouts.client_body };
+    // Room that nothing is written to takes no memory, but room for chunks may be copied when it grows.
     let want = match body {
-        Body::Length(left) => usize::try_from(*left).map_or(most, |left| left.min(most)),
-        Body::Chunked(_) | Body::UntilClose => most,
+        Body::Length(left) => usize::try_from(*left).map_or(BODY_READ, |left| left.min(BODY_READ)),
+        Body::Chunked(_) | Body::UntilClose => (client.request.len() - head_end).clamp(FIRST_READ, BODY_READ),
     };
-    match timeout_at(Instant::now() + limit, client.read_more(want)).await {
+    worker.room.borrow_mut().make(&mut client.request, want);
+    match timeout_at(idle.min(deadline), client.read_more(want)).await {
         Err(_) => Err(Fault::SlowClient(limit)),
         Ok(Ok(n)) if n > 0 => Ok(()),
         // An upload that was cut off: the client may still be reading.

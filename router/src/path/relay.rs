@@ -16,17 +16,19 @@ use crate::{
     error::Fault,
     front::{Client, client_gone},
     http1::{
-        Body, ConnectionLine, Framing, LengthLine, ResponseEdits, Version, write_response,
+        Body, ConnectionLine, Framing, LengthLine, ResponseEdits, ResponseHead, Version, write_response,
         write_simple_response,
     },
+    ledger::Outcome,
     session::{self, COOKIE},
     worker::Worker,
+    world::writer::Update,
 };
 
 mod flow;
 
+pub(super) use flow::End;
 use flow::Flow;
-pub(super) use flow::{End, Unsent};
 
 /// A response that has been passed on, or as much of it as there was.
 #[derive(Debug)]
@@ -47,6 +49,15 @@ pub(super) struct Relayed {
     pub first_byte: Option<Duration>,
 }
 
+/// What the copy of a response came to.
+struct Copied {
+    end: End,
+    bytes: u64,
+    first_byte: Option<Instant>,
+    /// The endpoint sent something behind the body's end.
+    surplus: bool,
+}
+
 /// Passes the answer on to its end.
 pub(super) async fn relay(
     worker: &Worker,
@@ -57,8 +68,35 @@ pub(super) async fn relay(
     let unchunk =
         client.head.version() == Version::Http10 && client.answer_head.framing() == Framing::Chunked;
     let keep_alive = write_head(worker, client, &answered, trace, unchunk);
+    let Copied { end, bytes, first_byte, surplus } = copy(worker, client, &mut answered, unchunk).await?;
+    judge(worker, &mut answered, client.answer_head.status(), end);
+    let Answered { destination, stream, unsent, tried, .. } = answered;
+    if end.is_whole() && !surplus && unsent.is_sent() && client.answer_head.keep_alive() {
+        worker.pool.borrow_mut().put(destination.slot, destination.socket, stream);
+    }
+    // Where only closing marks the end, a proper close would pass a cut response for a whole one.
+    let ends_by_close = unchunk || client.answer_head.framing() == Framing::UntilClose;
+    client.reset = !end.is_whole() && ends_by_close;
+    Ok(Relayed {
+        status: client.answer_head.status(),
+        end,
+        bytes,
+        keep_alive: keep_alive && end.is_whole(),
+        endpoint: Some(destination.address),
+        tried,
+        first_byte: first_byte.map(|at| at.saturating_duration_since(trace.began.into())),
+    })
+}
+
+/// Copies the body behind the head that stands in `client.out`.
+async fn copy(
+    worker: &Worker,
+    client: &mut Client,
+    answered: &mut Answered,
+    unchunk: bool,
+) -> Result<Copied, Fault> {
     let head_len = client.answer_head.head_len();
-    let begins_session = begins_session(client.api, &answered);
+    let begins_session = begins_session(client.api, answered);
     let (mut from_client, to_client) = client.stream.split();
     let mut flow = Flow {
         worker,
@@ -74,34 +112,46 @@ pub(super) async fn relay(
         in_flight: &mut answered.in_flight,
         begins_session,
         first_byte: None,
+        is_events: is_events(&client.answer_head, &client.answer),
+        gave_up: false,
         surplus: false,
     };
     // Nothing has been passed on yet, so bad framing can still be told.
-    let endpoint = &answered.destination.address;
-    let malformed = |error| Fault::Malformed { endpoint: endpoint.clone(), error };
-    let first = flow.account(&client.answer[head_len..]).map_err(malformed)?;
+    let first = match flow.account(&client.answer[head_len..]) {
+        Ok(first) => first,
+        Err(error) => {
+            flow.in_flight.end(Outcome::Bad);
+            return Err(Fault::Malformed { endpoint: answered.destination.address.clone(), error });
+        }
+    };
     // Head and first bytes leave in one write.
     flow.pending.extend_from_slice(first);
     let end = flow.run(client_gone(&mut from_client, &mut client.ahead), answered.deadline).await;
-    let (bytes, surplus, first_byte) = (flow.bytes, flow.surplus, flow.first_byte);
-    let reusable =
-        end == End::Complete && !surplus && answered.unsent.is_sent() && client.answer_head.keep_alive();
-    if reusable {
-        let to = &answered.destination;
-        worker.pool.borrow_mut().put(to.slot, to.socket, answered.stream);
+    let end = if end == End::Complete && flow.gave_up { End::GaveUp } else { end };
+    Ok(Copied { end, bytes: flow.bytes, first_byte: flow.first_byte, surplus: flow.surplus })
+}
+
+/// Whether the body is a stream of events.
+fn is_events(head: &ResponseHead, answer: &[u8]) -> bool {
+    let content_type = head.header(answer, "content-type");
+    content_type.is_some_and(|value| value.starts_with(b"text/event-stream"))
+}
+
+/// Counts how the response ended on the endpoint's account. Neither a refusal for the client's own fault nor "busy"
+/// nor a client that left says that the endpoint is ill.
+fn judge(worker: &Worker, answered: &mut Answered, status: u16, end: End) {
+    let outcome = match end {
+        End::GaveUp | End::EndpointCut | End::Silent | End::Timeout => Outcome::Bad,
+        End::Complete if matches!(status, 500 | 502 | 504) => Outcome::Bad,
+        End::Complete if matches!(status, 429 | 503) => return,
+        End::Complete => Outcome::Good,
+        End::ClientGone => return,
+    };
+    answered.in_flight.end(outcome);
+    if outcome == Outcome::Bad {
+        // A full channel means that the writer hears of it from others.
+        let _ = worker.updates.try_send(Update::Failed { slot: answered.destination.slot });
     }
-    // Where only closing marks the end, a proper close would pass a cut response for a whole one.
-    let ends_by_close = unchunk || client.answer_head.framing() == Framing::UntilClose;
-    client.reset = end != End::Complete && ends_by_close;
-    Ok(Relayed {
-        status: client.answer_head.status(),
-        end,
-        bytes,
-        keep_alive: keep_alive && end == End::Complete,
-        endpoint: Some(answered.destination.address),
-        tried: answered.tried,
-        first_byte: first_byte.map(|at| at.saturating_duration_since(trace.began.into())),
-    })
 }
 
 /// Writes the head for the client into `client.out`; true when its connection goes on afterwards.

@@ -149,6 +149,8 @@ impl Reading {
             match self.next().await {
                 Update::Load(load) => return *load,
                 Update::Unreachable { why, .. } => panic!("unreachable: {why}"),
+                // The data plane's.
+                update @ (Update::Failed { .. } | Update::Terminating { .. }) => panic!("{update:?}"),
                 Update::Models { .. } | Update::Alive { .. } | Update::Resolved { .. } => {}
             }
         }

@@ -61,6 +61,16 @@ pub enum Update {
         /// Why not.
         why: Failure,
     },
+    /// A request failed there.
+    Failed {
+        /// Which endpoint.
+        slot: Slot,
+    },
+    /// It refused a request because it is shutting down.
+    Terminating {
+        /// Which endpoint.
+        slot: Slot,
+    },
     /// Its name led to this address.
     Resolved {
         /// Which endpoint.
@@ -120,7 +130,7 @@ impl Writer {
     /// A writer over the configured endpoints. Publishes a first snapshot in which nothing is ready.
     pub fn new(world: Arc<World>, config: &Config) -> (Self, mpsc::Sender<Update>) {
         let (sender, updates) = mpsc::channel(QUEUE);
-        let pool = Pool::new(&config.endpoints);
+        let pool = Pool::new(&config.endpoints, config.breaker, config.profile.slow_start);
         let upkeep = Upkeep::new(world.clone(), &config.prefix);
         let mut writer = Self { world, updates, pool, upkeep, dirty: true, not_before: Instant::now() };
         writer.publish();
@@ -138,20 +148,38 @@ impl Writer {
                         return;
                     }
                     batch.drain(..).for_each(|update| self.take(update));
+                    if self.pool.is_suspicious() {
+                        self.look();
+                    }
                 }
                 () = time::sleep_until(self.not_before), if self.dirty => self.publish(),
                 () = self.upkeep.finished(), if self.upkeep.is_busy() => {}
-                _ = expiry.tick() => if self.pool.expire(self.world.now()) {
-                    self.dirty = true;
-                    self.publish_models();
-                },
+                _ = expiry.tick() => {
+                    self.look();
+                    if self.pool.expire(self.world.now()) {
+                        self.dirty = true;
+                        self.publish_models();
+                    }
+                }
             }
             self.upkeep.go_on();
         }
     }
 
     fn take(&mut self, update: Update) {
-        let Some(news) = self.pool.apply(update) else { return };
+        if let Some(news) = self.pool.apply(update, self.world.now()) {
+            self.tell(news);
+        }
+    }
+
+    /// Looks at how requests ended everywhere.
+    fn look(&mut self) {
+        let ledger = &self.world.ledger;
+        let news = self.pool.look(self.world.now(), |slot| ledger.account(slot).outcomes());
+        news.into_iter().for_each(|news| self.tell(news));
+    }
+
+    fn tell(&mut self, news: News) {
         self.dirty = true;
         match news {
             News::Readings => {}
@@ -161,6 +189,16 @@ impl Writer {
                 self.publish_models();
             }
             News::Down { address, why } => tracing::warn!(endpoint = %address, "replica is not ready: {why}"),
+            News::Terminating { address } => {
+                tracing::info!(endpoint = %address, "replica is shutting down: it gets no new requests");
+            }
+            News::Resting { address, why } => {
+                tracing::warn!(endpoint = %address, "replica is left alone for a while: {why}");
+            }
+            News::Trying { address } => {
+                tracing::info!(endpoint = %address, "replica gets a few requests again, to see whether it works");
+            }
+            News::Recovered { address } => tracing::info!(endpoint = %address, "replica works again"),
             News::Restarted { address, slot } => {
                 tracing::info!(endpoint = %address, "replica was restarted: its prefixes are forgotten");
                 self.upkeep.forget(slot);
@@ -192,6 +230,8 @@ impl Update {
             Self::Models { slot, .. }
             | Self::Alive { slot }
             | Self::Unreachable { slot, .. }
+            | Self::Failed { slot }
+            | Self::Terminating { slot }
             | Self::Resolved { slot, .. } => *slot,
         }
     }

@@ -13,6 +13,7 @@ const ROUTING: &str = "Replicas and routing";
 const LISTEN: &str = "Listeners";
 const WEIGHTS: &str = "Weights (override the strategy's; 0 turns a concern off)";
 const THRESHOLDS: &str = "Thresholds";
+const FAULTS: &str = "Failing replicas";
 const LIMITS: &str = "Limits";
 const TIMEOUTS: &str = "Timeouts";
 const HEADERS: &str = "Headers and sessions";
@@ -65,7 +66,14 @@ pub(in super::super) const KEYS: &[Key] = &[
     key!(THRESHOLDS, "thresholds.shed_kv", "thresholds-shed-kv", "SHARE", ratio, profile.shed_kv, "... or more than this share of its KV cache in use"),
     key!(THRESHOLDS, "thresholds.headroom_queue", "thresholds-headroom-queue", "NUMBER", ratio, profile.headroom_queue, "A replica with more waiting is passed over while another has room"),
     key!(THRESHOLDS, "thresholds.headroom_kv", "thresholds-headroom-kv", "SHARE", ratio, profile.headroom_kv, "... or with more of its KV cache spoken for"),
+    key!(THRESHOLDS, "thresholds.slow_start", "thresholds-slow-start", "TIME", span, profile.slow_start, "A replica that joins a pool at work, or comes back, takes its full share after this; 0s: at once"),
     key!(THRESHOLDS, "thresholds.fallbacks", "thresholds-fallbacks", "COUNT", count, profile.fallbacks, "Replicas to try after the first, while nothing was answered"),
+    key!(FAULTS, "retries.share", "retries-share", "NUMBER", ratio, retries.share, "Failed requests sent once more, per request: keeps retries a small part of the load. Refused connections do not count"),
+    key!(FAULTS, "retries.per_second", "retries-per-second", "NUMBER", ratio, retries.per_second, "... and per second and data-plane thread, for quiet pools"),
+    key!(FAULTS, "breaker.failures", "breaker-failures", "COUNT", count, breaker.in_a_row, "Failures in a row after which a replica is left alone for a while; 0: never"),
+    key!(FAULTS, "breaker.share", "breaker-share", "SHARE", ratio, breaker.share, "... or this share of at least 20 requests within 10s, if that is three times the others' share"),
+    key!(FAULTS, "breaker.rest", "breaker-rest", "TIME", span, breaker.rest, "How long, the first time; then twice as long each time"),
+    key!(FAULTS, "breaker.longest_rest", "breaker-longest-rest", "TIME", span, breaker.longest_rest, "... up to this"),
     key!(LIMITS, "limits.body", "body-limit", "BYTES", bytes, limits.body, "Largest request body; beyond it 413"),
     key!(LIMITS, "limits.body_budget", "limits-body-budget", "BYTES", bytes, limits.body_budget, "Bodies held by the whole process; beyond it 503"),
     key!(LIMITS, "limits.head", "limits-head", "BYTES", bytes, limits.head, "Largest request or response head"),
@@ -76,6 +84,7 @@ pub(in super::super) const KEYS: &[Key] = &[
     key!(TIMEOUTS, "timeouts.connect", "timeouts-connect", "TIME", span, timeouts.connect, "Connecting to a replica"),
     key!(TIMEOUTS, "timeouts.client_head", "timeouts-client-head", "TIME", span, timeouts.client_head, "A request's head, from its first byte"),
     key!(TIMEOUTS, "timeouts.client_body_idle", "timeouts-client-body-idle", "TIME", span, timeouts.client_body_idle, "Silence within a request's body"),
+    key!(TIMEOUTS, "timeouts.client_body", "timeouts-client-body", "TIME", span, timeouts.client_body, "A request's body, from its head's end to its last byte"),
     key!(TIMEOUTS, "timeouts.client_idle", "timeouts-client-idle", "TIME", span, timeouts.client_idle, "Client connection between requests"),
     key!(TIMEOUTS, "timeouts.upstream_idle", "timeouts-upstream-idle", "TIME", span, timeouts.upstream_idle, "Unused connection to a replica; engines close theirs after 5s"),
     key!(TIMEOUTS, "timeouts.drain", "timeouts-drain", "TIME", span, timeouts.drain, "From SIGTERM until open requests are cut"),

@@ -13,20 +13,28 @@ use tokio::{
     net::{TcpStream, tcp::WriteHalf},
     time::{Instant, Sleep, sleep_until},
 };
+use warmlane_engine::sse::payload::begins_with_failure;
 use warmlane_picker::Slot;
 
 use crate::{
     http1::{Body, FramingError},
     ledger::InFlight,
+    path::connect::Unsent,
     session,
     worker::Worker,
 };
+
+/// Silence after which a stream ends if its endpoint is down for the router's own readings too: engines that are
+/// terminated may leave their streams open without another byte.
+const STUCK: Duration = Duration::from_secs(15);
 
 /// How a response ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::path) enum End {
     /// All of it was passed on.
     Complete,
+    /// All of it was passed on; it ends with the engine's word that it failed.
+    GaveUp,
     /// The endpoint broke off.
     EndpointCut,
     /// The endpoint fell silent for longer than the idle timeout.
@@ -57,16 +65,21 @@ pub(super) struct Flow<'r> {
     pub(super) first_byte: Option<Instant>,
     /// The response's own id is to be found in its first bytes, and remembered for this endpoint.
     pub(super) begins_session: Option<Slot>,
+    /// The body is a stream of events: one of them may tell that the engine failed.
+    pub(super) is_events: bool,
+    /// One did.
+    pub(super) gave_up: bool,
     /// The endpoint sent something behind the body's end.
     pub(super) surplus: bool,
 }
 
-/// The rest of a request that is still on its way while its answer comes.
-#[derive(Debug, Default)]
-pub(in crate::path) struct Unsent {
-    bytes: Vec<u8>,
-    sent: usize,
-    broken: bool,
+// === End ===
+
+impl End {
+    /// Whether the client got a whole response.
+    pub(in crate::path) fn is_whole(self) -> bool {
+        matches!(self, Self::Complete | Self::GaveUp)
+    }
 }
 
 // === Flow ===
@@ -75,7 +88,7 @@ impl Flow<'_> {
     /// Copies to the end. Wakes for bytes, for room at the client, for its going away, and for the timer.
     pub(super) async fn run(&mut self, client_gone: impl Future<Output = ()>, deadline: Instant) -> End {
         let idle = self.worker.config.timeouts.stream_idle;
-        let mut timer = pin!(sleep_until(deadline.min(self.last_byte + idle)));
+        let mut timer = pin!(sleep_until(deadline.min(self.last_byte + idle.min(STUCK))));
         let mut client_gone = pin!(client_gone);
         poll_fn(|cx| {
             if let Poll::Ready(end) = self.pump(cx) {
@@ -130,6 +143,9 @@ impl Flow<'_> {
             self.bytes += step.payload.len() as u64;
             if self.first_byte.is_none() && !step.payload.is_empty() {
                 self.begin(step.payload);
+            }
+            if self.is_events && begins_with_failure(step.payload) {
+                self.gave_up = true;
             }
             if self.unchunk {
                 self.pending.extend_from_slice(step.payload);
@@ -191,47 +207,13 @@ impl Flow<'_> {
             }
             // Neither a client that does not read nor a prompt being computed is silence in a stream.
             let waits_for_endpoint = self.pending.is_empty() && self.first_byte.is_some();
-            if waits_for_endpoint && now >= self.last_byte + idle {
+            let silent = if waits_for_endpoint { now - self.last_byte } else { Duration::ZERO };
+            let stuck = || silent >= STUCK && self.worker.world.is_down(self.in_flight.slot());
+            if waits_for_endpoint && (silent >= idle || stuck()) {
                 return Poll::Ready(End::Silent);
             }
-            let since = if waits_for_endpoint { self.last_byte } else { now };
-            timer.as_mut().reset(deadline.min(since + idle));
+            timer.as_mut().reset(deadline.min(now + idle.saturating_sub(silent).min(STUCK)));
         }
-    }
-}
-
-// === Unsent ===
-
-impl Unsent {
-    /// These bytes are still to be sent.
-    pub(in crate::path) fn new(bytes: Vec<u8>) -> Self {
-        Self { bytes, sent: 0, broken: false }
-    }
-
-    /// The endpoint stopped reading before the end.
-    pub(in crate::path) fn broken() -> Self {
-        Self { broken: true, ..Self::default() }
-    }
-
-    /// Whether the endpoint took the whole request: only then can its connection be used again.
-    pub(in crate::path) fn is_sent(&self) -> bool {
-        self.bytes.is_empty() && !self.broken
-    }
-
-    /// Sends what the endpoint takes now. One that stops reading has seen enough: its answer still counts.
-    fn pump(&mut self, cx: &mut Context<'_>, upstream: &mut TcpStream) {
-        while self.sent < self.bytes.len() {
-            match Pin::new(&mut *upstream).poll_write(cx, &self.bytes[self.sent..]) {
-                Poll::Pending => return,
-                Poll::Ready(Ok(written)) if written > 0 => self.sent += written,
-                Poll::Ready(_) => {
-                    self.broken = true;
-                    break;
-                }
-            }
-        }
-        self.bytes = Vec::new();
-        self.sent = 0;
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use warmlane_engine::models::{ModelList, merge};
-use warmlane_picker::{Endpoint, Health, Models, Signals, Slot, Snapshot, Time};
+use warmlane_picker::{Breaker, BreakerRule, Endpoint, Models, Signals, Slot, Snapshot, Time};
 
 use super::{
     Load, Update,
@@ -14,11 +14,23 @@ use super::{
 };
 use crate::world::MAX_ENDPOINTS;
 
+mod conduct;
+
 /// A list of models older than this says nothing any more: six readings were missed.
 pub(super) const LIST_LIFETIME: Time = Time::from_secs(30);
 
-/// All endpoints, at the index of their slot.
-pub(super) struct Pool(Vec<Member>);
+/// How long an endpoint that said it is shutting down gets nothing, unless it is seen to have been restarted.
+pub(super) const TERMINATION: Time = Time::from_secs(60);
+
+/// All endpoints, and how those that fail are treated.
+pub(super) struct Pool {
+    /// At the index of their slot.
+    members: Vec<Member>,
+    rule: BreakerRule,
+    slow_start: Time,
+    /// A request failed somewhere since the last look.
+    suspicious: bool,
+}
 
 struct Member {
     slot: Slot,
@@ -26,6 +38,14 @@ struct Member {
     socket: SocketAddr,
     local: bool,
     presence: Presence,
+    /// When it said that it is shutting down.
+    terminating: Option<Time>,
+    /// `None` until the next look: its process is a new one.
+    breaker: Option<Breaker>,
+    /// Why its breaker is open, for people.
+    resting: Option<Arc<str>>,
+    /// As in [`Endpoint::joined`].
+    joined: Option<Time>,
     signals: Signals,
     models: Models,
     /// The list itself, for the merged answer to clients.
@@ -48,32 +68,57 @@ pub(super) enum News {
     Down { address: Arc<str>, why: String },
     /// Its process is a new one.
     Restarted { address: Arc<str>, slot: Slot },
+    /// It gets no new requests: it is shutting down.
+    Terminating { address: Arc<str> },
+    /// Its requests fail: it is left alone for a while.
+    Resting { address: Arc<str>, why: Arc<str> },
+    /// It has rested and gets a few requests.
+    Trying { address: Arc<str> },
+    /// These were answered.
+    Recovered { address: Arc<str> },
 }
 
 // === Pool ===
 
 impl Pool {
-    pub(super) fn new(endpoints: &[String]) -> Self {
+    pub(super) fn new(endpoints: &[String], rule: BreakerRule, slow_start: Time) -> Self {
         let slots = (0..MAX_ENDPOINTS as u16).map(Slot);
-        Self(slots.zip(endpoints).map(|(slot, address)| Member::new(slot, address)).collect())
+        let members = slots.zip(endpoints).map(|(slot, address)| Member::new(slot, address)).collect();
+        Self { members, rule, slow_start, suspicious: false }
     }
 
     /// Takes an update in; `None` when nothing changed or the slot is nobody's.
-    pub(super) fn apply(&mut self, update: Update) -> Option<News> {
-        let member = self.0.get_mut(usize::from(update.slot().0))?;
-        match update {
+    pub(super) fn apply(&mut self, update: Update, now: Time) -> Option<News> {
+        // In the first moments everybody is new.
+        let joined = (now > self.slow_start).then_some(now);
+        let member = self.members.get_mut(usize::from(update.slot().0))?;
+        let news = match update {
             Update::Load(load) => member.read(*load),
             Update::Models { at, list, .. } => Some(member.list(at, list)),
             Update::Alive { .. } => member.answered(),
             Update::Unreachable { why, .. } => member.presence.failed(why).map(|turn| member.turned(turn)),
             Update::Resolved { socket, local, .. } => member.moved(socket, local),
+            Update::Terminating { .. } => member.terminates(now),
+            Update::Failed { .. } => {
+                self.suspicious = true;
+                None
+            }
+        };
+        if matches!(news, Some(News::Up { .. } | News::Restarted { .. })) {
+            member.begin_anew(joined);
         }
+        news
+    }
+
+    /// Whether requests failed since the last look.
+    pub(super) fn is_suspicious(&self) -> bool {
+        self.suspicious
     }
 
     /// Forgets lists of models that are too old. True when there were any.
     pub(super) fn expire(&mut self, now: Time) -> bool {
         let mut any = false;
-        for member in &mut self.0 {
+        for member in &mut self.members {
             if member.models != Models::Unknown && now.saturating_sub(member.listed) > LIST_LIFETIME {
                 member.models = Models::Unknown;
                 member.list = None;
@@ -85,12 +130,12 @@ impl Pool {
 
     /// The answer to a client that asks what is served; `None` while nobody has said.
     pub(super) fn model_list(&self) -> Option<String> {
-        let mut lists = self.0.iter().filter_map(|member| member.list.as_ref()).peekable();
+        let mut lists = self.members.iter().filter_map(|member| member.list.as_ref()).peekable();
         lists.peek().is_some().then(|| merge(lists))
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {
-        Snapshot::new(self.0.iter().map(Member::entry).collect())
+        Snapshot::new(self.members.iter().map(Member::entry).collect())
     }
 }
 
@@ -105,6 +150,10 @@ impl Member {
             socket: address.parse().unwrap_or_else(|_| (Ipv4Addr::UNSPECIFIED, 0).into()),
             local: false,
             presence: Presence::default(),
+            terminating: None,
+            breaker: None,
+            resting: None,
+            joined: None,
             signals: Signals::default(),
             models: Models::Unknown,
             list: None,
@@ -159,6 +208,17 @@ impl Member {
         self.presence.answered().map(|turn| self.turned(turn))
     }
 
+    fn terminates(&mut self, now: Time) -> Option<News> {
+        let first = self.terminating.replace(now).is_none();
+        first.then(|| News::Terminating { address: self.address.clone() })
+    }
+
+    /// It is another process, or as good as one.
+    fn begin_anew(&mut self, joined: Option<Time>) {
+        (self.terminating, self.breaker, self.resting) = (None, None, None);
+        self.joined = joined;
+    }
+
     fn moved(&mut self, socket: SocketAddr, local: bool) -> Option<News> {
         let changed = (self.socket, self.local) != (socket, local);
         (self.socket, self.local) = (socket, local);
@@ -178,9 +238,10 @@ impl Member {
             slot: self.slot,
             address: self.address.clone(),
             socket: self.socket,
-            ready: self.presence.is_ready(),
-            health: self.presence.trouble().map_or(Health::Healthy, |why| Health::Failed(why.into())),
+            ready: self.presence.is_ready() && self.terminating.is_none(),
+            health: self.health(),
             local: self.local,
+            joined: self.joined,
             signals: self.signals.clone(),
         };
         (endpoint, self.models.clone())

@@ -1,13 +1,16 @@
-use warmlane_picker::Reading;
+use warmlane_picker::{Health, Outcomes, Reading};
 
 use super::*;
 use crate::world::writer::Failure;
 
 const A: Slot = Slot(0);
+const SLOW_START: Time = Time::from_secs(20);
+/// Long after the start.
+const LATER: Time = Time::from_secs(500);
 
 fn pool(count: usize) -> Pool {
     let endpoints: Vec<String> = (0..count).map(|n| format!("10.0.0.{n}:8000")).collect();
-    Pool::new(&endpoints)
+    Pool::new(&endpoints, BreakerRule::default(), SLOW_START)
 }
 
 fn reading(value: f32, at: u64) -> Option<Reading<f32>> {
@@ -49,8 +52,8 @@ fn endpoints_get_slots_in_order_and_start_unready() {
 fn what_a_page_leaves_out_stays_as_it_was_and_ages() {
     let mut pool = pool(1);
     let both = Signals { queue: reading(4.0, 1), kv_use: reading(0.5, 1), ..Signals::default() };
-    assert!(matches!(pool.apply(load(A, both, None)), Some(News::Up { .. })));
-    assert_eq!(pool.apply(load(A, queue(6.0, 2), None)), Some(News::Readings));
+    assert!(matches!(pool.apply(load(A, both, None), LATER), Some(News::Up { .. })));
+    assert_eq!(pool.apply(load(A, queue(6.0, 2), None), LATER), Some(News::Readings));
     let signals = endpoint(&pool, A).signals;
     assert_eq!(signals.queue, reading(6.0, 2));
     assert_eq!(signals.kv_use, reading(0.5, 1), "with its own age");
@@ -59,18 +62,22 @@ fn what_a_page_leaves_out_stays_as_it_was_and_ages() {
 #[test]
 fn a_count_that_falls_back_means_a_new_process() {
     let mut pool = pool(1);
-    pool.apply(load(A, Signals { kv_use: reading(0.9, 1), ..Signals::default() }, Some(1_000.0)));
-    assert_eq!(pool.apply(load(A, queue(0.0, 2), None)), Some(News::Readings), "not saying is no restart");
-    let news = pool.apply(load(A, queue(0.0, 3), Some(10.0)));
+    pool.apply(load(A, Signals { kv_use: reading(0.9, 1), ..Signals::default() }, Some(1_000.0)), LATER);
+    assert_eq!(
+        pool.apply(load(A, queue(0.0, 2), None), LATER),
+        Some(News::Readings),
+        "not saying is no restart"
+    );
+    let news = pool.apply(load(A, queue(0.0, 3), Some(10.0)), LATER);
     assert!(matches!(news, Some(News::Restarted { slot: A, .. })), "{news:?}");
     assert_eq!(endpoint(&pool, A).signals.kv_use, None, "nothing of the old process is believed");
-    assert_eq!(pool.apply(load(A, queue(0.0, 4), Some(11.0))), Some(News::Readings), "told once");
+    assert_eq!(pool.apply(load(A, queue(0.0, 4), Some(11.0)), LATER), Some(News::Readings), "told once");
 }
 
 #[test]
 fn models_and_adapters_are_told_apart_and_expire() {
     let mut pool = pool(1);
-    pool.apply(list("base +tuned", 100));
+    pool.apply(list("base +tuned", 100), LATER);
     let snapshot = pool.snapshot();
     assert_eq!(snapshot.model_names(), ["base", "tuned"]);
     assert!(snapshot.serving("tuned").expect("listed").adapter);
@@ -86,29 +93,104 @@ fn models_and_adapters_are_told_apart_and_expire() {
 #[test]
 fn trouble_is_shown_as_the_reason_until_the_endpoint_answers_again() {
     let mut pool = pool(1);
-    pool.apply(Update::Alive { slot: A });
+    pool.apply(Update::Alive { slot: A }, LATER);
     assert!(endpoint(&pool, A).ready);
-    let news = pool.apply(Update::Unreachable { slot: A, why: Failure::Refused });
+    let news = pool.apply(Update::Unreachable { slot: A, why: Failure::Refused }, LATER);
     assert!(matches!(news, Some(News::Down { .. })));
     let down = endpoint(&pool, A);
     assert!(!down.ready);
     assert!(down.health.reason().is_some_and(|why| why.contains("connection refused")));
-    assert!(matches!(pool.apply(Update::Alive { slot: A }), Some(News::Up { .. })));
+    assert!(matches!(pool.apply(Update::Alive { slot: A }, LATER), Some(News::Up { .. })));
     assert_eq!(endpoint(&pool, A).health, Health::Healthy);
 }
 
 #[test]
 fn a_new_address_is_news_and_the_same_one_is_not() {
-    let mut pool = Pool::new(&["gpu-a:8000".to_owned()]);
+    let mut pool = Pool::new(&["gpu-a:8000".to_owned()], BreakerRule::default(), SLOW_START);
     let resolved =
         || Update::Resolved { slot: A, socket: "10.1.0.7:8000".parse().expect("address"), local: true };
-    assert_eq!(pool.apply(resolved()), Some(News::Readings));
-    assert_eq!(pool.apply(resolved()), None);
+    assert_eq!(pool.apply(resolved(), LATER), Some(News::Readings));
+    assert_eq!(pool.apply(resolved(), LATER), None);
     let endpoint = endpoint(&pool, A);
     assert_eq!((endpoint.socket.to_string().as_str(), endpoint.local), ("10.1.0.7:8000", true));
 }
 
 #[test]
 fn updates_for_slots_of_nobody_are_dropped() {
-    assert_eq!(pool(1).apply(Update::Alive { slot: Slot(1) }), None);
+    assert_eq!(pool(1).apply(Update::Alive { slot: Slot(1) }, LATER), None);
+}
+
+fn all_up(count: u16) -> Pool {
+    let mut pool = pool(usize::from(count));
+    for slot in 0..count {
+        pool.apply(Update::Alive { slot: Slot(slot) }, Time::from_secs(1));
+    }
+    pool.look(Time::from_secs(1), |_| Outcomes::default());
+    pool
+}
+
+fn failing(bad: &[u16]) -> impl Fn(Slot) -> Outcomes {
+    move |slot| match bad.contains(&slot.0) {
+        true => Outcomes { good: 0, bad: 5, in_a_row: 5 },
+        false => Outcomes { good: 100, bad: 0, in_a_row: 0 },
+    }
+}
+
+#[test]
+fn an_endpoint_whose_requests_fail_rests_and_comes_back_by_a_slow_start() {
+    let mut pool = all_up(3);
+    pool.apply(Update::Failed { slot: A }, LATER);
+    assert!(pool.is_suspicious());
+    let news = pool.look(LATER, failing(&[0]));
+    assert!(
+        matches!(&news[..], [News::Resting { why, .. }] if why.contains("last 5 requests failed")),
+        "{news:?}"
+    );
+    assert!(!pool.is_suspicious());
+    let rests = endpoint(&pool, A);
+    assert!(rests.ready && matches!(rests.health, Health::Degraded(_)), "used for want of another only");
+    let after = LATER + BreakerRule::default().rest;
+    assert!(matches!(pool.look(after, failing(&[0]))[..], [News::Trying { .. }]));
+    let tries = endpoint(&pool, A);
+    assert_eq!((tries.health, tries.joined), (Health::Healthy, Some(after)));
+    assert!(matches!(pool.look(after + SLOW_START, failing(&[0]))[..], [News::Readings]));
+    assert_eq!(endpoint(&pool, A).joined, None);
+}
+
+#[test]
+fn at_most_half_of_the_pool_rests() {
+    for (count, most) in [(1, 0), (2, 1), (3, 1), (5, 2)] {
+        let mut pool = all_up(count);
+        pool.look(LATER, failing(&[0, 1, 2, 3, 4]));
+        let rest = (0..count).filter(|slot| endpoint(&pool, Slot(*slot)).health != Health::Healthy).count();
+        assert_eq!(rest, most, "of {count}");
+    }
+}
+
+#[test]
+fn one_that_is_shutting_down_gets_nothing_until_it_was_restarted_or_time_has_shown_otherwise() {
+    let mut pool = all_up(2);
+    let terminating = || Update::Terminating { slot: A };
+    assert!(matches!(pool.apply(terminating(), LATER), Some(News::Terminating { .. })));
+    assert_eq!(pool.apply(terminating(), LATER), None, "told once");
+    assert!(!endpoint(&pool, A).ready);
+    assert!(!matches!(endpoint(&pool, A).health, Health::Failed(_)), "what it has under way may end well");
+    pool.apply(Update::Alive { slot: A }, LATER);
+    assert!(!endpoint(&pool, A).ready, "its /health says nothing");
+    pool.apply(Update::Unreachable { slot: A, why: Failure::Refused }, LATER);
+    pool.apply(Update::Alive { slot: A }, LATER);
+    assert!(endpoint(&pool, A).ready, "a new process");
+    assert_eq!(endpoint(&pool, A).joined, Some(LATER));
+    pool.apply(terminating(), LATER);
+    assert!(matches!(
+        pool.look(LATER + TERMINATION, failing(&[]))[..],
+        [News::Readings] | [News::Trying { .. }]
+    ));
+    pool.look(LATER + TERMINATION, failing(&[]));
+    assert!(endpoint(&pool, A).ready);
+}
+
+#[test]
+fn who_is_there_from_the_start_has_no_slow_start() {
+    assert_eq!(endpoint(&all_up(1), A).joined, None);
 }

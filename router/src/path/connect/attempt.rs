@@ -1,0 +1,116 @@
+//! One endpoint's turn: a kept or new connection, the request sent in as few writes as possible, and the beginning of
+//! the answer read at the same time.
+
+use std::{pin::pin, time::Duration};
+
+use tokio::{
+    net::TcpStream,
+    time::{Instant, sleep_until},
+};
+
+use super::{
+    answer::receive,
+    outgoing::{Outgoing, Unsent},
+};
+use crate::{
+    error::UpstreamFault,
+    front::{Client, client_gone},
+    http1::{HeadLimits, RequestFacts, ResponseHead},
+    path::pick::Destination,
+    upstream,
+    worker::Worker,
+};
+
+/// How often a request that waits for its answer looks whether the endpoint is still there. An engine that hangs
+/// closes nothing; only that it is no longer read successfully tells.
+const GLANCE: Duration = Duration::from_secs(1);
+
+/// Why one attempt ended without an answer.
+pub(super) enum Attempt {
+    Failed(UpstreamFault),
+    ClientGone,
+    Timeout,
+}
+
+/// Sends the request to one endpoint and reads the beginning of its answer. A `movable` request leaves an endpoint
+/// that turns out to be down while it waits.
+pub(super) async fn attempt(
+    worker: &Worker,
+    client: &mut Client,
+    destination: &Destination,
+    name: Option<&[u8]>,
+    deadline: Instant,
+    movable: bool,
+) -> Result<(TcpStream, Unsent), Attempt> {
+    let Client { stream: client_stream, request, ahead, head, body, answer, answer_head, out, .. } = client;
+    let outgoing = Outgoing::new(out, &request[head.head_len()..], &body.model_span, name);
+    let facts = RequestFacts::of(head);
+    let (mut from_client, _) = client_stream.split();
+    let exchange = async {
+        let kept = worker.pool.borrow_mut().take(destination.slot, destination.socket);
+        if let Some(mut stream) = kept {
+            match converse(&mut stream, &outgoing, answer, answer_head, &worker.head_limits, facts).await {
+                Err(UpstreamFault::Broken(_) | UpstreamFault::Closed) if answer.is_empty() => {}
+                outcome => return outcome.map(|unsent| (stream, unsent)),
+            }
+        }
+        let mut stream = upstream::dial(destination.socket, worker.config.timeouts.connect).await?;
+        let unsent =
+            converse(&mut stream, &outgoing, answer, answer_head, &worker.head_limits, facts).await?;
+        Ok((stream, unsent))
+    };
+    let mut exchange = pin!(exchange);
+    let mut gone = pin!(client_gone(&mut from_client, ahead));
+    let mut glance = pin!(sleep_until(deadline.min(Instant::now() + GLANCE)));
+    loop {
+        tokio::select! {
+            biased;
+            outcome = &mut exchange => return outcome.map_err(Attempt::Failed),
+            () = &mut gone => return Err(Attempt::ClientGone),
+            () = &mut glance => {
+                let now = Instant::now();
+                if now >= deadline {
+                    return Err(Attempt::Timeout);
+                }
+                if movable && worker.world.is_down(destination.slot) && worker.can_retry() {
+                    return Err(Attempt::Failed(UpstreamFault::Abandoned));
+                }
+                glance.as_mut().reset(deadline.min(now + GLANCE));
+            }
+        }
+    }
+}
+
+/// Writes the request and reads the answer's beginning at the same time: an endpoint may refuse a body before it
+/// has read it.
+async fn converse(
+    stream: &mut TcpStream,
+    outgoing: &Outgoing<'_>,
+    answer: &mut Vec<u8>,
+    head: &mut ResponseHead,
+    limits: &HeadLimits,
+    facts: RequestFacts,
+) -> Result<Unsent, UpstreamFault> {
+    let (mut reader, mut writer) = stream.split();
+    let mut sending = pin!(outgoing.send(&mut writer));
+    let mut receiving = pin!(receive(&mut reader, answer, head, limits, facts));
+    let mut sent = None;
+    loop {
+        tokio::select! {
+            biased;
+            outcome = &mut sending, if sent.is_none() => sent = Some(outcome),
+            received = &mut receiving => {
+                received.map_err(|fault| match (&sent, fault) {
+                    // What broke the connection first is the better reason.
+                    (Some(Err(error)), UpstreamFault::Closed) => UpstreamFault::Broken(error.kind().into()),
+                    (_, fault) => fault,
+                })?;
+                return Ok(match sent {
+                    Some(Ok(())) => Unsent::default(),
+                    Some(Err(_)) => Unsent::broken(),
+                    None => Unsent::new(outgoing.rest()),
+                });
+            }
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! The request as it goes out: its head as the endpoint gets it, its body as it came.
+
+use std::{cell::Cell, io, io::IoSlice, pin::Pin, task::Context, task::Poll};
+
+use tokio::{
+    io::{AsyncWrite, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use crate::{
+    front::Client,
+    http1::{Body, Framing, LengthLine, RequestEdits, Version, write_request},
+    metrics::Listener,
+    path::{Trace, pick::Plan},
+    worker::Worker,
+};
+
+/// Head and pieces of body.
+pub(super) struct Outgoing<'r> {
+    pieces: [&'r [u8]; 4],
+    /// Bytes that one connection has taken.
+    taken: Cell<usize>,
+}
+
+/// The rest of a request that is still on its way while its answer comes.
+#[derive(Debug, Default)]
+pub(in crate::path) struct Unsent {
+    bytes: Vec<u8>,
+    sent: usize,
+    broken: bool,
+}
+
+/// Writes the head for endpoints into `client.out`; returns the model's new name as JSON, if it gets one.
+pub(super) fn write_head(
+    worker: &Worker,
+    client: &mut Client,
+    plan: &Plan,
+    trace: &Trace,
+) -> Option<Vec<u8>> {
+    let name = plan.rewrite.as_ref().filter(|name| **name != client.body.model);
+    let name = name.map(|name| serde_json::Value::String(name.clone()).to_string().into_bytes());
+    if name.is_some() && client.head.framing() == Framing::Chunked {
+        unchunk(client);
+    }
+    let body = (client.request.len() - client.head.head_len()) as u64;
+    let span = &client.body.model_span;
+    let length = match &name {
+        Some(name) => LengthLine::Set(body - (span.end - span.start) + name.len() as u64),
+        None => LengthLine::Keep,
+    };
+    let has_id = client.head.header(&client.request, "x-request-id").is_some_and(|id| !id.is_empty());
+    let add = [("x-request-id", &*trace.request_id)];
+    let host = match client.head.version() {
+        Version::Http10 => own_address(worker, trace.listener),
+        // It came with one.
+        Version::Http11 => String::new(),
+    };
+    let edits = RequestEdits {
+        host: host.as_bytes(),
+        remove: if has_id { &[] } else { &["x-request-id"] },
+        add: if has_id { &[] } else { &add },
+        length,
+        ..RequestEdits::default()
+    };
+    client.out.clear();
+    write_request(&mut client.out, &client.request, &client.head, &edits);
+    name
+}
+
+fn own_address(worker: &Worker, listener: Listener) -> String {
+    let listen = &worker.config.listen;
+    match listener {
+        Listener::Plain => listen.plain.to_string(),
+        Listener::Aware => listen.aware.to_string(),
+    }
+}
+
+/// Takes the chunks' framing out of a body that will be changed. It was read once already, so it is sound.
+fn unchunk(client: &mut Client) {
+    let head_len = client.head.head_len();
+    let mut plain = client.request[..head_len].to_vec();
+    let (mut body, mut at) = (Body::new(Framing::Chunked), head_len);
+    while let Ok(step) = body.advance(&client.request[at..]) {
+        plain.extend_from_slice(step.payload);
+        at += step.consumed;
+        if step.done || step.consumed == 0 {
+            break;
+        }
+    }
+    client.request = plain;
+}
+
+// === Outgoing ===
+
+impl<'r> Outgoing<'r> {
+    /// The head as written, and the body with the model's name replaced if it gets a new one.
+    pub(super) fn new(
+        head: &'r [u8],
+        body: &'r [u8],
+        model: &std::ops::Range<u64>,
+        name: Option<&'r [u8]>,
+    ) -> Self {
+        let pieces = match name {
+            None => [head, body, &[], &[]],
+            Some(name) => [head, &body[..model.start as usize], name, &body[model.end as usize..]],
+        };
+        Self { pieces, taken: Cell::new(0) }
+    }
+
+    pub(super) async fn send(&self, writer: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
+        let mut slices = self.pieces.map(IoSlice::new);
+        let mut left = &mut slices[..];
+        self.taken.set(0);
+        IoSlice::advance_slices(&mut left, 0);
+        while !left.is_empty() {
+            match writer.write_vectored(left).await? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                written => {
+                    self.taken.set(self.taken.get() + written);
+                    IoSlice::advance_slices(&mut left, written);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A copy of what was not taken: rare, since few endpoints answer before they have read everything.
+    pub(super) fn rest(&self) -> Vec<u8> {
+        self.pieces.concat().split_off(self.taken.get())
+    }
+}
+
+// === Unsent ===
+
+impl Unsent {
+    /// These bytes are still to be sent.
+    pub(super) fn new(bytes: Vec<u8>) -> Self {
+        Self { bytes, sent: 0, broken: false }
+    }
+
+    /// The endpoint stopped reading before the end.
+    pub(super) fn broken() -> Self {
+        Self { broken: true, ..Self::default() }
+    }
+
+    /// Whether the endpoint took the whole request: only then can its connection be used again.
+    pub(in crate::path) fn is_sent(&self) -> bool {
+        self.bytes.is_empty() && !self.broken
+    }
+
+    /// Sends what the endpoint takes now. One that stops reading has seen enough: its answer still counts.
+    pub(in crate::path) fn pump(&mut self, cx: &mut Context<'_>, upstream: &mut TcpStream) {
+        while self.sent < self.bytes.len() {
+            match Pin::new(&mut *upstream).poll_write(cx, &self.bytes[self.sent..]) {
+                Poll::Pending => return,
+                Poll::Ready(Ok(written)) if written > 0 => self.sent += written,
+                Poll::Ready(_) => {
+                    self.broken = true;
+                    break;
+                }
+            }
+        }
+        self.bytes = Vec::new();
+        self.sent = 0;
+    }
+}

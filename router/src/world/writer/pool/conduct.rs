@@ -1,0 +1,93 @@
+//! How endpoints conduct themselves with real requests: which are left alone because theirs keep failing, and which
+//! begin again.
+//!
+//! Invariant: at most half of the ready endpoints rest at a time. When more fail, the cause is not theirs alone, and a
+//! pool with failures serves more than an empty one.
+
+use warmlane_picker::{Breaker, Health, Outcomes, Slot, Time, breaker::Turn};
+
+use super::{Member, News, Pool, TERMINATION};
+
+// === Pool ===
+
+impl Pool {
+    /// Looks at how requests ended everywhere, and at whose time is over.
+    pub(in crate::world::writer) fn look(
+        &mut self,
+        now: Time,
+        outcomes: impl Fn(Slot) -> Outcomes,
+    ) -> Vec<News> {
+        self.suspicious = false;
+        let totals: Vec<Outcomes> = self.members.iter().map(|member| outcomes(member.slot)).collect();
+        let recent = |(member, totals): (&mut Member, &Outcomes)| {
+            member.breaker.get_or_insert_with(|| Breaker::new(now, *totals)).recent(*totals)
+        };
+        let recent: Vec<Outcomes> = self.members.iter_mut().zip(&totals).map(recent).collect();
+        let all = recent.iter().fold(Outcomes::default(), |sum, one| sum.plus(*one));
+        let ready = self.members.iter().filter(|member| member.presence.is_ready()).count();
+        let mut resting = self.members.iter().filter(|member| member.is_resting()).count();
+        let mut news = Vec::new();
+        for (position, member) in self.members.iter_mut().enumerate() {
+            let others = all.since(recent[position]);
+            let (totals, may_open) = (totals[position], resting < ready / 2);
+            let Some(breaker) = &mut member.breaker else { continue };
+            if let Some(turn) = breaker.look(&self.rule, now, totals, others, may_open) {
+                resting += usize::from(matches!(turn, Turn::Opened { .. }));
+                news.push(member.take_turn(turn, totals, now));
+            }
+            news.extend(member.time_is_over(now, self.slow_start));
+        }
+        news
+    }
+}
+
+// === Member ===
+
+impl Member {
+    fn is_resting(&self) -> bool {
+        self.resting.is_some()
+    }
+
+    /// What speaks against it.
+    pub(super) fn health(&self) -> Health {
+        match (self.presence.trouble(), self.terminating, &self.resting) {
+            (Some(why), _, _) => Health::Failed(why.into()),
+            (None, Some(_), _) => Health::Degraded("shutting down".into()),
+            (None, None, Some(why)) => Health::Degraded(why.clone()),
+            (None, None, None) => Health::Healthy,
+        }
+    }
+
+    fn take_turn(&mut self, turn: Turn, totals: Outcomes, now: Time) -> News {
+        let address = self.address.clone();
+        match turn {
+            Turn::Opened { rest } => {
+                let failures = match totals.in_a_row {
+                    0 | 1 => "too many of its requests failed".to_owned(),
+                    row => format!("its last {row} requests failed"),
+                };
+                let why: std::sync::Arc<str> = format!("{failures}; resting for {rest:?}").into();
+                self.resting = Some(why.clone());
+                News::Resting { address, why }
+            }
+            Turn::Trying => {
+                (self.resting, self.joined) = (None, Some(now));
+                News::Trying { address }
+            }
+            Turn::Closed => News::Recovered { address },
+        }
+    }
+
+    /// Ends its slow start, or its shutting down where nothing came of it.
+    fn time_is_over(&mut self, now: Time, slow_start: Time) -> Option<News> {
+        if self.joined.is_some_and(|joined| now.saturating_sub(joined) >= slow_start) {
+            self.joined = None;
+            return Some(News::Readings);
+        }
+        if self.terminating.is_some_and(|since| now.saturating_sub(since) >= TERMINATION) {
+            (self.terminating, self.joined) = (None, Some(now));
+            return Some(News::Trying { address: self.address.clone() });
+        }
+        None
+    }
+}
