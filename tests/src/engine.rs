@@ -24,6 +24,8 @@ pub enum Behaviour {
     AnswerAndClose(Vec<u8>),
     /// Sends these bytes and resets the connection.
     AnswerAndReset(Vec<u8>),
+    /// Sends these bytes and nothing more, and keeps the connection.
+    AnswerAndHang(Vec<u8>),
     /// Sends the first part, then each further part when the test says so.
     Parts(Arc<Mutex<mpsc::Receiver<Vec<u8>>>>),
     /// Reads the request and never answers.
@@ -59,6 +61,8 @@ struct State {
     /// Connections on which a request of the data plane is open.
     open: AtomicUsize,
     stopped: AtomicBool,
+    /// It reads and answers nothing at all any more, as a process that was stopped.
+    stalled: AtomicBool,
 }
 
 const IDLE_PAGE: &str = include_str!("../fixtures/metrics/vllm-0.32-metrics-idle.txt");
@@ -83,6 +87,7 @@ impl RawEngine {
             seen: Mutex::default(),
             open: AtomicUsize::new(0),
             stopped: AtomicBool::new(false),
+            stalled: AtomicBool::new(false),
         });
         let shared = state.clone();
         thread::spawn(move || {
@@ -133,6 +138,11 @@ impl RawEngine {
         list.clone_into(&mut lock(&self.state.models));
     }
 
+    /// Answers nothing any more, its scraper neither, and closes nothing: as a process that is stuck.
+    pub fn stall(&self) {
+        self.state.stalled.store(true, SeqCst);
+    }
+
     /// Stops listening, as a process that died.
     pub fn stop(&self) {
         self.state.stopped.store(true, SeqCst);
@@ -155,6 +165,11 @@ impl State {
         let _ = stream.set_nodelay(true);
         while let Some(head) = read_head(&mut stream, &mut buffer) {
             if self.stopped.load(SeqCst) {
+                return;
+            }
+            let is_housekeeping = !head.to_ascii_lowercase().contains("x-request-id");
+            if is_housekeeping && self.stalled.load(SeqCst) {
+                perform(&mut stream, Behaviour::Hang);
                 return;
             }
             if let Some(answer) = self.housekeeping(&head) {
@@ -232,6 +247,10 @@ fn perform(stream: &mut TcpStream, behaviour: Behaviour) -> bool {
             }
             !peer_gone(stream)
         }
+        Behaviour::AnswerAndHang(bytes) => {
+            let _ = stream.write_all(&bytes);
+            perform(stream, Behaviour::Hang)
+        }
         // Until the router gives up.
         _ => {
             while matches!(stream.read(&mut [0; 4096]), Ok(n) if n > 0) {}
@@ -275,7 +294,8 @@ pub fn answer(content_type: &str, body: &[u8]) -> Vec<u8> {
 fn read_head(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<String> {
     loop {
         if let Some(at) = find(buffer, b"\r\n\r\n") {
-            return String::from_utf8(buffer.drain(..at + 4).collect()).ok();
+            let head: Vec<u8> = buffer.drain(..at + 4).collect();
+            return Some(String::from_utf8_lossy(&head).into_owned());
         }
         read_more(stream, buffer)?;
     }
@@ -292,12 +312,28 @@ fn read_body(stream: &mut TcpStream, buffer: &mut Vec<u8>, head: &str) -> Option
         }
         return Some(buffer.drain(..length).collect());
     }
-    if !lower.contains("transfer-encoding") {
+    if !lower.contains("\ntransfer-encoding:") {
         return Some(Vec::new());
     }
+    let mut at = 0;
     loop {
-        if let Some(at) = find(buffer, b"0\r\n\r\n") {
-            return Some(buffer.drain(..at + 5).collect());
+        let line = at + until(stream, buffer, at, b"\r\n")?;
+        let size = String::from_utf8_lossy(&buffer[at..line]).into_owned();
+        let size = usize::from_str_radix(size.split(';').next()?, 16).ok()?;
+        if size == 0 {
+            // Trailers end with an empty line; without any, it follows at once.
+            let end = line + until(stream, buffer, line, b"\r\n\r\n")? + 4;
+            return Some(buffer.drain(..end).collect());
+        }
+        at = line + 2 + size + 2;
+    }
+}
+
+/// How far behind `from` the next `needle` is, reading on until it is there.
+fn until(stream: &mut TcpStream, buffer: &mut Vec<u8>, from: usize, needle: &[u8]) -> Option<usize> {
+    loop {
+        if let Some(at) = buffer.get(from..).and_then(|rest| find(rest, needle)) {
+            return Some(at);
         }
         read_more(stream, buffer)?;
     }
