@@ -7,6 +7,7 @@
 
 pub mod demo;
 pub mod engine;
+pub mod proxy;
 pub mod router;
 pub mod wire;
 

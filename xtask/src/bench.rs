@@ -5,6 +5,7 @@
 mod criterion;
 mod pick;
 mod policies;
+mod proxy;
 
 use std::{borrow::Cow, path::PathBuf};
 
@@ -35,7 +36,7 @@ struct Bench {
     run: fn() -> anyhow::Result<Vec<Bar>>,
 }
 
-const BENCHES: [Bench; 2] = [
+const BENCHES: [Bench; 3] = [
     Bench {
         name: "pick",
         about: "one choice among 8 and 1,000 endpoints; reading a 400 KB body",
@@ -45,6 +46,11 @@ const BENCHES: [Bench; 2] = [
         name: "policies",
         about: "aware routing beside random and least request on simulated clusters",
         run: policies::run,
+    },
+    Bench {
+        name: "proxy",
+        about: "the cost of a proxied request beside nginx, haproxy and sglang-router",
+        run: proxy::run,
     },
 ];
 

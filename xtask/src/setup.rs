@@ -4,12 +4,14 @@
 //! Invariant: running it again changes nothing and takes well under a second.
 
 mod deny;
+mod sglang;
 mod system;
 
 use anyhow::Context as _;
 
 pub(crate) use deny::ensure as cargo_deny;
-pub(crate) use system::python;
+pub(crate) use sglang::ensure as sglang_router;
+pub(crate) use system::{program, python};
 
 use crate::{step, workspace};
 

@@ -1,4 +1,5 @@
-//! What comes from the system's packages: Python with venv, and a C++ compiler for what the engines compile.
+//! What comes from the system's packages: Python with venv and a C++ compiler for what the engines compile, and the
+//! proxies that a benchmark compares with.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -17,7 +18,7 @@ pub(crate) fn python() -> anyhow::Result<PathBuf> {
     if ready() {
         return Ok(PathBuf::from("python3"));
     }
-    install()?;
+    install(&PACKAGES)?;
     anyhow::ensure!(
         ready(),
         "python3 is still not usable: it must be 3.{} to 3.{} with the modules venv and ensurepip, and c++ must be there",
@@ -35,8 +36,25 @@ fn ready() -> bool {
         && step::output(Command::new("c++").arg("--version")).is_some()
 }
 
-fn install() -> anyhow::Result<()> {
-    let wanted = PACKAGES.join(" ");
+/// A program that comes in a package of its name, installing it where that is possible.
+pub(crate) fn program(name: &str, version_flag: &str) -> anyhow::Result<PathBuf> {
+    let found = || {
+        // Servers stand where a person's PATH may not look.
+        let places = ["", "/usr/sbin/", "/usr/local/sbin/"];
+        let mut paths = places.iter().map(|place| PathBuf::from(format!("{place}{name}")));
+        paths.find(|path| {
+            Command::new(path).arg(version_flag).output().is_ok_and(|said| said.status.success())
+        })
+    };
+    if let Some(path) = found() {
+        return Ok(path);
+    }
+    install(&[name])?;
+    found().with_context(|| format!("{name} was installed, but `{name} {version_flag}` fails"))
+}
+
+fn install(packages: &[&str]) -> anyhow::Result<()> {
+    let wanted = packages.join(" ");
     let by_hand = format!(
         "run: apt-get update && apt-get install -y {wanted}   (or your system's packages of that kind)"
     );
@@ -48,7 +66,7 @@ fn install() -> anyhow::Result<()> {
     let sudo = !root && step::output(Command::new("sudo").args(["-n", "true"])).is_some();
     anyhow::ensure!(root || sudo, "not root, and sudo asks for a password; {by_hand}");
     let mut progress = Progress::start(&format!("apt-get install {wanted}"));
-    for words in [vec!["update"], [&["install", "-y", "--no-install-recommends"], &PACKAGES[..]].concat()] {
+    for words in [vec!["update"], [&["install", "-y", "--no-install-recommends"], packages].concat()] {
         let mut command = if sudo { Command::new("sudo") } else { Command::new("apt-get") };
         if sudo {
             command.args(["-n", "apt-get"]);

@@ -1,0 +1,85 @@
+//! What `cargo xtask bench proxy` measures: the cost of a proxied request through this router, nginx, haproxy and
+//! sglang-router, on the same work, in one run.
+//!
+//! One core for the proxy under test, one for engines and load together. Engines answer at once and do nothing else, so
+//! that what is measured is the proxy. Runs are interleaved, and of each figure the lowest of all rounds counts: what
+//! disturbs a run only adds to it. CPU is read from the scheduler's own nanosecond counters.
+
+mod bars;
+mod contender;
+mod cost;
+mod engine;
+mod figures;
+mod load;
+mod measure;
+mod prompts;
+mod stream;
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+
+pub use contender::Kind;
+pub use prompts::Size;
+
+/// Measures proxies beside each other.
+#[derive(Debug, clap::Parser)]
+pub struct Args {
+    /// The router, built with profile `dist`
+    #[arg(long, value_name = "FILE")]
+    router: PathBuf,
+    /// nginx; left out: not measured
+    #[arg(long, value_name = "FILE")]
+    nginx: Option<PathBuf>,
+    /// haproxy; left out: not measured
+    #[arg(long, value_name = "FILE")]
+    haproxy: Option<PathBuf>,
+    /// The Python with sglang-router installed; left out: not measured
+    #[arg(long, value_name = "FILE")]
+    sglang: Option<PathBuf>,
+    /// Interleaved rounds
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=50))]
+    rounds: u32,
+    /// Where figures and bars go
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Only load this one, for as many seconds as --seconds says: something to profile
+    #[arg(long, value_enum, value_name = "PROXY")]
+    only: Option<Kind>,
+    /// What --only sends
+    #[arg(long, value_enum, default_value_t = Size::Small)]
+    size: Size,
+    /// With --only, streams instead of requests
+    #[arg(long)]
+    streams: bool,
+    /// With --only, how many endpoints
+    #[arg(long, default_value_t = 8)]
+    endpoints: usize,
+    /// How long --only loads
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+}
+
+/// Measures, prints and saves.
+///
+/// # Errors
+/// When a proxy cannot be started or answers wrongly; the message says which.
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    // This process, engines and load: the last core. Children move to the first one.
+    cost::pin_self().context("cannot choose a core to run on")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let local = tokio::task::LocalSet::new();
+    local.block_on(&runtime, async {
+        if let Some(kind) = args.only {
+            return measure::only(args, kind).await;
+        }
+        let figures = measure::all(args).await?;
+        print!("{}", figures.table());
+        if let Some(file) = &args.json {
+            let report = serde_json::json!({ "bars": bars::of(&figures), "figures": figures });
+            std::fs::write(file, serde_json::to_string_pretty(&report)? + "\n")
+                .with_context(|| format!("cannot write {}", file.display()))?;
+        }
+        Ok(())
+    })
+}

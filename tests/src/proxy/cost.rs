@@ -1,0 +1,82 @@
+//! CPU time and memory of a process and its children, and on which core they run.
+
+use std::{collections::HashSet, fs, process::Command};
+
+use anyhow::Context as _;
+use rustix::thread::{CpuSet, sched_setaffinity};
+
+/// The core for proxies.
+const PROXY_CORE: usize = 0;
+
+/// Moves this thread, and what it starts, to the last core.
+pub(super) fn pin_self() -> anyhow::Result<()> {
+    let cores = std::thread::available_parallelism()?.get();
+    anyhow::ensure!(cores >= 2, "one core for the proxy and one for the load are needed; here is only one");
+    let mut set = CpuSet::new();
+    set.set(cores - 1);
+    sched_setaffinity(None, &set).context("sched_setaffinity")
+}
+
+/// A command that runs on the core for proxies.
+pub(super) fn on_proxy_core(program: &std::path::Path) -> Command {
+    let mut command = Command::new("taskset");
+    command.arg("--cpu-list").arg(PROXY_CORE.to_string()).arg(program);
+    command
+}
+
+/// CPU seconds of all threads of the process and its descendants, since they started.
+pub(super) fn cpu_seconds(pid: u32) -> f64 {
+    let nanos: u64 = family(pid).into_iter().flat_map(threads).filter_map(|path| first_number(&path)).sum();
+    nanos as f64 / 1e9
+}
+
+/// Resident memory of the process and its descendants, in MB.
+pub(super) fn resident_mb(pid: u32) -> f64 {
+    let kilobytes = |pid: u32| {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        line.split_whitespace().next()?.parse::<f64>().ok()
+    };
+    family(pid).into_iter().filter_map(kilobytes).sum::<f64>() / 1024.0
+}
+
+fn threads(pid: u32) -> Vec<String> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    tasks.map(|task| format!("{}/schedstat", task.path().display())).collect()
+}
+
+fn first_number(path: &str) -> Option<u64> {
+    fs::read_to_string(path).ok()?.split_whitespace().next()?.parse().ok()
+}
+
+/// The process and all below it.
+fn family(pid: u32) -> HashSet<u32> {
+    let (mut all, mut open) = (HashSet::from([pid]), vec![pid]);
+    while let Some(parent) = open.pop() {
+        let tasks = fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten();
+        for task in tasks {
+            let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
+            for child in children.split_whitespace().filter_map(|child| child.parse().ok()) {
+                if all.insert(child) {
+                    open.push(child);
+                }
+            }
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_is_counted_in_this_process() {
+        let (pid, before) = (std::process::id(), cpu_seconds(std::process::id()));
+        let mut sum = 0_u64;
+        while cpu_seconds(pid) - before < 0.02 {
+            sum = std::hint::black_box(sum.wrapping_mul(31).wrapping_add(7));
+        }
+        assert!(resident_mb(pid) > 1.0, "{sum}");
+    }
+}

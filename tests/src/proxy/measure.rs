@@ -1,0 +1,224 @@
+//! The rounds: every proxy in turn on the same work, again and again.
+
+use std::{cell::RefCell, net::SocketAddr, rc::Rc, time::Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{
+    Args,
+    contender::{Contender, Kind, Traffic},
+    engine::Engines,
+    figures::{Figures, What, percentile},
+    load,
+    prompts::{Prompts, Size},
+    stream,
+};
+
+const PATH: &str = "/v1/completions";
+/// Connections where throughput counts.
+const CONNECTIONS: usize = 16;
+/// Endpoints where their number does not.
+const ENDPOINTS: usize = 8;
+/// Where growth is measured.
+const GROWTH: [usize; 2] = [64, 256];
+/// Requests at one connection.
+const ALONE: u64 = 3_000;
+const MILLION: u64 = 1_000_000;
+
+type Work = Rc<RefCell<Prompts>>;
+
+/// Everything.
+pub(super) async fn all(args: &Args) -> anyhow::Result<Figures> {
+    let mut figures = Figures::default();
+    let engines = Engines::start(ENDPOINTS).await?;
+    let mut running = start(args, Traffic::Requests, &engines.addresses).await?;
+    requests(args, &mut running, &engines, &mut figures).await?;
+    for contender in &running {
+        figures.add(What::Resident, contender.kind, contender.resident_mb());
+    }
+    running.retain(|contender| contender.kind == Kind::Warmlane);
+    for contender in &running {
+        a_million(contender, &mut figures).await?;
+    }
+    drop(running);
+    streams(args, &engines, &mut figures).await?;
+    drop(engines);
+    for count in GROWTH {
+        growth(args, count, &mut figures).await?;
+    }
+    Ok(figures)
+}
+
+/// Loads one proxy for a while, so that it can be profiled.
+pub(super) async fn only(args: &Args, kind: Kind) -> anyhow::Result<()> {
+    let engines = Engines::start(args.endpoints).await?;
+    let program = kind.program(args);
+    let program = program.ok_or_else(|| anyhow::anyhow!("give --{} FILE", kind.name()))?;
+    let traffic = if args.streams { Traffic::Streams } else { Traffic::Requests };
+    let contender = Contender::start(kind, program, traffic, &engines.addresses).await?;
+    let work = Rc::new(RefCell::new(Prompts::new(args.size, PATH)));
+    let (began, mut done) = (Instant::now(), 0);
+    let before = contender.cpu_seconds();
+    while began.elapsed().as_secs() < args.seconds {
+        done += if args.streams {
+            stream::run(contender.address).await?.tokens
+        } else {
+            load::run(contender.address, args.size, CONNECTIONS, 2_000, &work).await?.len() as u64
+        };
+    }
+    let (spent, wall) = (contender.cpu_seconds() - before, began.elapsed().as_secs_f64());
+    let unit = if args.streams { "chunks" } else { "requests" };
+    println!(
+        "{}: {done} {unit} in {wall:.1} s, {:.2} us of CPU each, {:.0} % of a core, RSS {:.1} MB",
+        kind.name(),
+        spent / done as f64 * 1e6,
+        spent / wall * 100.0,
+        contender.resident_mb()
+    );
+    Ok(())
+}
+
+/// All proxies that there are.
+async fn start(args: &Args, traffic: Traffic, engines: &[SocketAddr]) -> anyhow::Result<Vec<Contender>> {
+    let mut running = Vec::new();
+    for kind in Kind::ALL {
+        if traffic == Traffic::Streams && kind == Kind::Sglang {
+            // No figure of it is asked for.
+            continue;
+        }
+        if let Some(program) = kind.program(args) {
+            running.push(Contender::start(kind, program, traffic, engines).await?);
+        }
+    }
+    Ok(running)
+}
+
+fn progress(what: &str, steps: usize) -> ProgressBar {
+    let bar = ProgressBar::new(steps as u64);
+    // The template is a constant: a fault in it would show at once.
+    if let Ok(style) = ProgressStyle::with_template("{prefix:26} {bar:30} {pos}/{len} {msg}") {
+        bar.set_style(style);
+    }
+    bar.with_prefix(what.to_owned())
+}
+
+fn count(kind: Kind, size: Size) -> u64 {
+    match (kind, size) {
+        (Kind::Sglang, Size::Large) => 1_000,
+        (Kind::Sglang, _) => 4_000,
+        (_, Size::Large) => 8_000,
+        (_, _) => 20_000,
+    }
+}
+
+async fn requests(
+    args: &Args,
+    running: &mut [Contender],
+    engines: &Engines,
+    figures: &mut Figures,
+) -> anyhow::Result<()> {
+    let bar = progress("requests", args.rounds as usize * (running.len() * 4));
+    for _ in 0..args.rounds {
+        for size in Size::ALL {
+            for contender in running.iter() {
+                bar.set_message(format!("{}, {}", contender.kind.name(), size.name()));
+                let value = per_10k(contender, size, count(contender.kind, size), Some(engines)).await?;
+                figures.add(What::Request(size), contender.kind, value);
+                bar.inc(1);
+            }
+        }
+        let direct = alone(engines.addresses[0]).await?;
+        for contender in running.iter() {
+            bar.set_message(format!("{}, one connection", contender.kind.name()));
+            let times = alone(contender.address).await?;
+            for (percent, direct) in [(50, direct[0]), (99, direct[1])] {
+                let value = times[usize::from(percent == 99)] - direct;
+                figures.add(What::Added(percent), contender.kind, value);
+            }
+            bar.inc(1);
+        }
+    }
+    bar.finish_and_clear();
+    Ok(())
+}
+
+/// p50 and p99 of requests at one connection.
+async fn alone(address: SocketAddr) -> anyhow::Result<[f64; 2]> {
+    let work: Work = Rc::new(RefCell::new(Prompts::new(Size::Small, PATH)));
+    let times = load::run(address, Size::Small, 1, ALONE, &work).await?;
+    Ok([50, 99].map(|percent| percentile(&times, percent)))
+}
+
+/// CPU seconds for 10,000 requests. Every one must have reached an engine.
+async fn per_10k(
+    contender: &Contender,
+    size: Size,
+    count: u64,
+    engines: Option<&Engines>,
+) -> anyhow::Result<f64> {
+    let work: Work = Rc::new(RefCell::new(Prompts::new(size, PATH)));
+    // Connections, buffers and caches are there when it counts.
+    load::run(contender.address, size, CONNECTIONS, count / 10, &work).await?;
+    let served = || engines.map_or(0, |engines| engines.served.get());
+    let (before, served_before) = (contender.cpu_seconds(), served());
+    load::run(contender.address, size, CONNECTIONS, count, &work).await?;
+    let spent = contender.cpu_seconds() - before;
+    let reached = served() - served_before;
+    anyhow::ensure!(
+        engines.is_none() || reached >= count,
+        "{} answered {} requests by itself",
+        contender.kind.name(),
+        count - reached
+    );
+    Ok(spent / count as f64 * 10_000.0)
+}
+
+async fn streams(args: &Args, engines: &Engines, figures: &mut Figures) -> anyhow::Result<()> {
+    let running = start(args, Traffic::Streams, &engines.addresses).await?;
+    let bar = progress("streams", args.rounds as usize * running.len());
+    for _ in 0..args.rounds {
+        for contender in &running {
+            bar.set_message(contender.kind.name());
+            let before = contender.cpu_seconds();
+            let streamed = stream::run(contender.address).await?;
+            let spent = contender.cpu_seconds() - before;
+            figures.add(What::Chunk, contender.kind, spent / streamed.tokens as f64 * 1e6);
+            for percent in [50, 99] {
+                let delay = percentile(&streamed.delays, percent);
+                figures.add(What::ChunkDelay(percent), contender.kind, delay);
+            }
+            bar.inc(1);
+        }
+    }
+    bar.finish_and_clear();
+    Ok(())
+}
+
+async fn growth(args: &Args, endpoints: usize, figures: &mut Figures) -> anyhow::Result<()> {
+    let engines = Engines::start(endpoints).await?;
+    let running = start(args, Traffic::Requests, &engines.addresses).await?;
+    let bar = progress(&format!("{endpoints} endpoints"), args.rounds as usize * running.len());
+    for _ in 0..args.rounds {
+        for contender in &running {
+            bar.set_message(contender.kind.name());
+            let value = per_10k(contender, Size::Small, count(contender.kind, Size::Small), None).await?;
+            figures.add(What::Endpoints(endpoints), contender.kind, value);
+            bar.inc(1);
+        }
+    }
+    bar.finish_and_clear();
+    Ok(())
+}
+
+async fn a_million(contender: &Contender, figures: &mut Figures) -> anyhow::Result<()> {
+    const STEPS: u64 = 20;
+    let work: Work = Rc::new(RefCell::new(Prompts::new(Size::Small, PATH)));
+    let bar = progress("a million prompts", STEPS as usize);
+    for _ in 0..STEPS {
+        load::run(contender.address, Size::Small, CONNECTIONS, MILLION / STEPS, &work).await?;
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    figures.add(What::ResidentAfterMillion, contender.kind, contender.resident_mb());
+    Ok(())
+}
