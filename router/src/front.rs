@@ -7,6 +7,7 @@
 use std::{
     io,
     net::SocketAddr,
+    pin::pin,
     rc::Rc,
     sync::{
         Arc,
@@ -87,7 +88,7 @@ pub async fn serve(
 ) -> io::Result<()> {
     let plain = TcpListener::from_std(sockets.plain)?;
     let aware = TcpListener::from_std(sockets.aware)?;
-    let mut draining = worker.draining.clone();
+    let mut draining = worker.process_draining.clone();
     let mut sweep = interval(SWEEP_INTERVAL);
     let mut connections = JoinSet::new();
     loop {
@@ -99,6 +100,7 @@ pub async fn serve(
             _ = draining.wait_for(|draining| *draining) => break,
         }
     }
+    worker.draining.send_replace(true);
     // Connections that the kernel has accepted already are served, not reset.
     for (listening, listener) in [(plain, Listener::Plain), (aware, Listener::Aware)] {
         while let Ok(accepted) = timeout(Duration::ZERO, listening.accept()).await {
@@ -162,12 +164,20 @@ async fn converse(worker: Rc<Worker>, stream: TcpStream, listener: Listener, _se
     }
     let _connected = worker.metrics.connected(listener);
     let mut client = Client::new(stream);
-    let mut draining = worker.draining.clone();
+    let mut draining = worker.draining.subscribe();
+    // One for all requests: making and dropping it takes locks.
+    let mut drain = pin!(draining.wait_for(|draining| *draining));
+    let mut drains = false;
     loop {
         let next_request = timeout(worker.config.timeouts.client_idle, client.wait_for_bytes());
         let begun = tokio::select! {
-            begun = next_request => matches!(begun, Ok(Ok(true))),
-            _ = draining.wait_for(|draining| *draining) => client.has_bytes(),
+            biased;
+            begun = next_request, if !drains => matches!(begun, Ok(Ok(true))),
+            _ = &mut drain, if !drains => {
+                drains = true;
+                client.has_bytes()
+            }
+            else => client.has_bytes(),
         };
         if !begun || path::serve(&worker, &mut client, listener).await == Next::Close {
             break;

@@ -33,7 +33,9 @@ pub struct Trace {
 pub async fn serve(worker: &Worker, client: &mut Client, listener: Listener) -> Next {
     let mut trace = Trace::begin(listener);
     let outcome = exchange(worker, client, &mut trace).await;
-    trace.enter(Stage::Done);
+    if outcome.is_err() {
+        trace.enter(Stage::Done);
+    }
     done::done(worker, client, trace, outcome).await
 }
 
@@ -42,16 +44,19 @@ async fn exchange(worker: &Worker, client: &mut Client, trace: &mut Trace) -> Re
     if request.lists_models
         && let Some(list) = worker.world.models.load_full()
     {
-        return Ok(relay::models(worker, client, trace, &list).await);
+        let relayed = relay::models(worker, client, trace, &list).await;
+        trace.enter(Stage::Done);
+        return Ok(relayed);
     }
-    trace.enter(Stage::Admit);
+    let now = trace.enter(Stage::Admit);
     let admitted = admit::admit(worker, client, request, trace.listener)?;
-    trace.enter(Stage::Pick);
-    let plan = pick::pick(worker, client, admitted)?;
-    trace.enter(Stage::Connect);
-    let answered = connect::connect(worker, client, plan, trace).await?;
-    trace.enter(Stage::Relay);
-    relay::relay(worker, client, answered, trace).await
+    // Admission takes less time than looking at a clock: it is not timed by itself.
+    trace.enter_at(Stage::Pick, now);
+    let plan = pick::pick(worker, client, admitted, worker.world.time(now))?;
+    let now = trace.enter(Stage::Connect);
+    let answered = connect::connect(worker, client, plan, trace, now).await?;
+    let now = trace.enter(Stage::Relay);
+    relay::relay(worker, client, answered, trace, now).await
 }
 
 // === Trace ===
@@ -70,13 +75,24 @@ impl Trace {
         }
     }
 
-    /// The request moves on to another stage; entering the same one again closes its time so far.
-    pub fn enter(&mut self, stage: Stage) {
+    /// The request moves on to another stage, now; entering the same one again closes its time so far.
+    pub fn enter(&mut self, stage: Stage) -> Instant {
         let now = Instant::now();
+        self.enter_at(stage, now);
+        now
+    }
+
+    /// The same at a moment that is known: looking at the clock is a good part of what a request costs.
+    pub fn enter_at(&mut self, stage: Stage, now: Instant) {
         // A clock may stand still between two looks; a stage that was entered still counts.
         let spent = now.duration_since(self.entered).max(Duration::from_nanos(1));
         self.spent[self.stage as usize] += spent;
         (self.stage, self.entered) = (stage, now);
+    }
+
+    /// What is left of it is counting: its last stage ends where it began, but counts.
+    pub fn close(&mut self) {
+        self.enter_at(self.stage, self.entered);
     }
 
     /// Time spent in each stage it has been in.

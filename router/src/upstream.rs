@@ -3,14 +3,12 @@
 //! A kept connection is closed before the engine closes it (uvicorn: after 5 s), and is looked at before it
 //! is used again. Bound: [`KEPT_PER_ENDPOINT`] idle connections per endpoint and worker.
 
-use std::{
-    collections::HashMap,
-    io,
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
+use std::{io, net::SocketAddr, time::Duration};
 
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, timeout},
+};
 use warmlane_picker::Slot;
 
 use crate::error::UpstreamFault;
@@ -21,7 +19,8 @@ pub const KEPT_PER_ENDPOINT: usize = 256;
 /// Idle connections of one worker.
 #[derive(Debug)]
 pub struct Pool {
-    idle: HashMap<Slot, Vec<Idle>>,
+    /// By slot.
+    idle: Vec<Vec<Idle>>,
     keep: Duration,
 }
 
@@ -37,14 +36,14 @@ struct Idle {
 impl Pool {
     /// A pool that keeps idle connections for `keep`.
     pub fn new(keep: Duration) -> Self {
-        Self { idle: HashMap::new(), keep }
+        Self { idle: Vec::new(), keep }
     }
 
     /// A kept connection to the endpoint, the one used last first.
-    pub fn take(&mut self, slot: Slot, peer: SocketAddr) -> Option<TcpStream> {
-        let idle = self.idle.get_mut(&slot)?;
+    pub fn take(&mut self, slot: Slot, peer: SocketAddr, now: Instant) -> Option<TcpStream> {
+        let idle = self.idle.get_mut(usize::from(slot.0))?;
         while let Some(last) = idle.pop() {
-            if last.is_usable(peer, self.keep) {
+            if last.is_usable(peer, self.keep, now) {
                 return Some(last.stream);
             }
         }
@@ -52,20 +51,25 @@ impl Pool {
     }
 
     /// Keeps a connection for the next request.
-    pub fn put(&mut self, slot: Slot, peer: SocketAddr, stream: TcpStream) {
-        let idle = self.idle.entry(slot).or_default();
+    pub fn put(&mut self, slot: Slot, peer: SocketAddr, stream: TcpStream, now: Instant) {
+        let at = usize::from(slot.0);
+        if self.idle.len() <= at {
+            self.idle.resize_with(at + 1, Vec::new);
+        }
+        let idle = &mut self.idle[at];
         if idle.len() < KEPT_PER_ENDPOINT {
-            idle.push(Idle { stream, peer, since: Instant::now() });
+            idle.push(Idle { stream, peer, since: now });
         }
     }
 
     /// Closes connections idle for too long.
     pub fn sweep(&mut self) {
-        let keep = self.keep;
-        for idle in self.idle.values_mut() {
-            idle.retain(|connection| connection.since.elapsed() < keep);
+        let (keep, now) = (self.keep, Instant::now());
+        for idle in &mut self.idle {
+            idle.retain(|connection| now - connection.since < keep);
+            // What a burst left.
+            idle.shrink_to(2 * idle.len());
         }
-        self.idle.retain(|_, idle| !idle.is_empty());
     }
 }
 
@@ -73,10 +77,10 @@ impl Pool {
 
 impl Idle {
     /// Young enough, to the same place, and silent: bytes or an end nobody asked for make it unusable.
-    fn is_usable(&self, peer: SocketAddr, keep: Duration) -> bool {
+    fn is_usable(&self, peer: SocketAddr, keep: Duration, now: Instant) -> bool {
         let silent =
             || matches!(self.stream.try_read(&mut [0; 1]), Err(e) if e.kind() == io::ErrorKind::WouldBlock);
-        self.peer == peer && self.since.elapsed() < keep && silent()
+        self.peer == peer && now - self.since < keep && silent()
     }
 }
 

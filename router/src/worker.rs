@@ -31,7 +31,10 @@ pub struct Worker {
     /// Tells the writer about endpoints that cannot be reached.
     pub updates: mpsc::Sender<Update>,
     /// True once the process drains.
-    pub draining: watch::Receiver<bool>,
+    pub process_draining: watch::Receiver<bool>,
+    /// The same for this worker's connections: they wait for it between requests, and what all workers wait for would
+    /// be a lock that they share.
+    pub draining: watch::Sender<bool>,
     /// Limits of heads, from the settings.
     pub head_limits: HeadLimits,
     /// Idle connections to endpoints.
@@ -107,7 +110,8 @@ impl Worker {
             metrics,
             budget,
             updates,
-            draining,
+            process_draining: draining,
+            draining: watch::Sender::new(false),
             head_limits,
         }
     }

@@ -1,10 +1,13 @@
-//! The chain that names a prompt prefix: `c[0] = mix(seed, b[0])`, `c[i] = mix(c[i-1], b[i])`, where `b` are
-//! independent hashes of the prompt's blocks. Equal chain values mean equal prefixes (up to a 64-bit
-//! collision), so one table lookup per block answers "who holds everything up to here".
+//! The chain that names a prompt prefix: `c[0] = mix(seed, p[0])`, `c[i] = mix(c[i-1], p[i])`, where `p` are
+//! independent hashes of the prompt's parts: one block each at its beginning, several further on (see [`marks`]).
+//! Equal chain values mean equal prefixes (up to a 64-bit collision), so one table lookup per link answers "who holds
+//! everything up to here".
 //!
 //! The seed covers what makes two equal texts different KV blocks: model, adapter and cache salt.
 
-/// Hashes of all prefixes of one prompt, shortest first. Reusable: [`Chain::set`] keeps the allocation.
+pub(crate) mod marks;
+
+/// Hashes of the prefixes of one prompt, shortest first. Reusable: [`Chain::set`] keeps the allocation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Chain(Vec<u64>);
 
@@ -18,10 +21,10 @@ impl Chain {
     /// Chains `blocks` from `seed`, replacing what was there.
     pub fn set(&mut self, seed: u64, blocks: &[u64]) {
         self.0.clear();
-        self.0.reserve(blocks.len());
+        self.0.reserve(marks::count(blocks.len()));
         let mut link = seed;
-        for block in blocks {
-            link = mix(link, *block);
+        for part in marks::parts(blocks) {
+            link = mix(link, sum(part));
             self.0.push(link);
         }
     }
@@ -33,9 +36,14 @@ impl Chain {
         chain
     }
 
-    /// One hash per prefix of whole blocks.
+    /// One hash per prefix; [`Chain::depth`] says of how many blocks.
     pub fn links(&self) -> &[u64] {
         &self.0
+    }
+
+    /// Blocks that the first `links` links of any chain stand for.
+    pub fn depth(links: usize) -> usize {
+        marks::depth(links)
     }
 
     /// Seed of a name and salt. `key` is the process's own random number: it keeps outsiders from
@@ -57,6 +65,18 @@ fn mix(link: u64, block: u64) -> u64 {
     // Folded 64x64 multiplication: all input bits reach all output bits in two instructions.
     let product = u128::from(link ^ MIX_A) * u128::from(block ^ MIX_B);
     (product as u64) ^ ((product >> 64) as u64) ^ link.rotate_left(23)
+}
+
+/// One hash of a part's blocks. Each is multiplied by an odd number of its own, so that their order counts and none waits
+/// for another.
+#[inline]
+fn sum(part: &[u64]) -> u64 {
+    match part {
+        [block] => *block,
+        part => (1..).step_by(2).zip(part).fold(0, |sum, (odd, block): (u64, _)| {
+            sum.wrapping_add((block ^ MIX_B).wrapping_mul(MIX_A.wrapping_mul(odd)))
+        }),
+    }
 }
 
 fn text(seed: u64, text: &str) -> u64 {

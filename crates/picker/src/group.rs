@@ -2,19 +2,20 @@
 //!
 //! A group is the longest prefix of at least `min_blocks` blocks that at least `min_requests` requests had
 //! within `window` (16 blocks, 8 requests and 60 s unless configured). Its id is the prefix's chain link.
-//! Lengths are counted in steps of `min_blocks`, up to [`MAX_STEPS`] steps, so a request costs at most that
-//! many probes. Counts use two adjoining windows, the older weighted by what of it still overlaps.
+//! Lengths are `min_blocks` doubled again and again, and counting goes no more than [`AHEAD`] lengths beyond the longest
+//! that is shared: a prompt that nobody shares costs that many probes, any other one per doubling. Counts use two adjoining windows, the older weighted by what of it still overlaps.
 //!
 //! A group is pinned to up to four endpoints: a second one joins only when the picker prefers it in spite of
 //! the pin, which is when the first is hotter by more than the reuse is worth.
 
 use crate::{
     Chain, Slot, Time,
+    chain::marks,
     table::{Stamp, Table},
 };
 
-/// Most steps counted per prompt: 1,024 blocks of the default step, 64 KiB of text.
-pub const MAX_STEPS: usize = 64;
+/// Lengths counted beyond the longest that is shared. With one alone a long prefix would be learnt doubling by doubling.
+const AHEAD: usize = 2;
 
 /// Most endpoints a group is pinned to.
 pub const MAX_REPLICAS: usize = 4;
@@ -34,7 +35,7 @@ pub struct Group {
 /// When a shared prefix becomes a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GroupRule {
-    /// Shortest prefix, in blocks; also the step in which lengths are counted.
+    /// Shortest prefix, in blocks.
     pub min_blocks: usize,
     /// Fewest requests within the window.
     pub min_requests: u16,
@@ -92,11 +93,17 @@ impl GroupTable {
     /// Counts one request and returns the group it belongs to, if any.
     pub fn observe(&self, chain: &Chain, now: Time) -> Option<Group> {
         let stamp = Stamp::of(now);
-        let mut found = None;
-        for (step, links) in chain.links().chunks_exact(self.rule.min_blocks).take(MAX_STEPS).enumerate() {
-            let id = links[self.rule.min_blocks - 1];
-            if self.count(id, now, stamp) >= self.rule.min_requests {
-                found = Some((id, ((step + 1) * self.rule.min_blocks) as u32));
+        let (mut found, mut beyond) = (None, 0);
+        let lengths = std::iter::successors(Some(self.rule.min_blocks), |blocks| blocks.checked_mul(2));
+        for links in lengths.map(marks::count) {
+            let Some(id) = chain.links().get(links - 1) else { break };
+            if self.count(*id, now, stamp) >= self.rule.min_requests {
+                (found, beyond) = (Some((*id, marks::depth(links) as u32)), 0);
+            } else {
+                beyond += 1;
+            }
+            if beyond == AHEAD {
+                break;
             }
         }
         let (id, blocks) = found?;
@@ -205,7 +212,7 @@ mod tests {
             assert_eq!(groups.observe(&prompt(40, 40, n), at(n)), None, "seven are not enough");
         }
         let group = groups.observe(&prompt(40, 40, 7), at(7)).expect("eight are");
-        assert_eq!(group.blocks, 32, "whole steps of 16 of the 40 shared blocks");
+        assert_eq!(group.blocks, 32, "16 and its doubles, of the 40 shared blocks");
         assert_eq!(group.id, prompt(40, 0, 0).links()[31]);
     }
 

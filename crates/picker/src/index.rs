@@ -11,6 +11,7 @@
 
 use crate::{
     Chain, Slot, Time,
+    chain::marks,
     table::{Cell, Stamp, Table},
 };
 
@@ -28,8 +29,8 @@ const FEWEST_BITMAPS: usize = 4_096;
 /// Endpoints whose set is one word.
 const WORD: usize = 64;
 
-/// Entries that are looked for before any is written: so their cache lines arrive together.
-const BATCH: usize = 16;
+/// Entries whose cache lines are fetched together.
+const BATCH: usize = 32;
 
 /// Shortest prefixes that may be missing while longer ones are there.
 const HEAD: usize = 4;
@@ -92,14 +93,11 @@ impl PrefixIndex {
         }
         let now = Stamp::of(now);
         let links = chain.links();
-        let known = (known as usize).min(links.len());
+        let known = marks::count(known as usize).min(links.len());
         let start = if self.is_fresh(&links[..known], now) { known } else { 0 };
         for batch in links[start..].chunks(BATCH) {
-            let mut cells = [const { None }; BATCH];
-            cells.iter_mut().zip(batch).for_each(|(cell, link)| *cell = self.table.find(*link));
-            for (cell, link) in cells.into_iter().zip(batch) {
-                self.add(cell, *link, slot, now);
-            }
+            self.table.fetch(batch.iter().copied());
+            batch.iter().for_each(|link| self.add(*link, slot, now));
         }
     }
 
@@ -117,18 +115,14 @@ impl PrefixIndex {
         !known.is_empty()
     }
 
-    /// Adds a slot to the owners of a link, whose `cell` was found or not.
-    fn add(&self, cell: Option<Cell<'_>>, link: u64, slot: Slot, now: Stamp) {
+    /// Adds a slot to the owners of a link.
+    fn add(&self, link: u64, slot: Slot, now: Stamp) {
         let alone =
             if self.bitmaps.is_some() { inline_with(EMPTY, slot).unwrap_or(EMPTY) } else { 1 << slot.0 };
-        let cell = match cell {
-            Some(cell) => cell,
-            None => match self.table.entry(link, alone, now) {
-                (cell, None) => cell,
-                (_, Some(pushed_out)) => return self.drop_value(pushed_out),
-            },
+        let cell = match self.table.entry(link, alone, now) {
+            (cell, None) => cell,
+            (_, Some(pushed_out)) => return self.drop_value(pushed_out),
         };
-        cell.touch(now);
         match &self.bitmaps {
             None => cell.add_bits(alone),
             Some(bitmaps) => join(&cell, slot, bitmaps),
@@ -172,7 +166,7 @@ impl PrefixIndex {
             for (word, bits) in self.owners_of(cell.value()).words() {
                 let fits = |slot: &Slot| usize::from(slot.0) < resized.endpoints;
                 for slot in owners::slots_of(word, bits).filter(fits) {
-                    resized.add(resized.table.find(link), link, slot, stamp);
+                    resized.add(link, slot, stamp);
                 }
             }
         }

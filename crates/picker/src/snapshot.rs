@@ -6,7 +6,10 @@
 
 use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 
-use crate::{Signals, Time, estimate::Glance};
+use crate::{
+    Signals, Time,
+    estimate::{ASSUMED_KV_TOKENS, Glance},
+};
 
 /// A number that stands for one endpoint in tables and decisions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -224,9 +227,9 @@ impl Snapshot {
         self.position(slot).map(|position| &self.endpoints[position])
     }
 
-    /// KV tokens that all endpoints together can hold; `None` while no endpoint has said.
-    pub fn kv_capacity_tokens(&self) -> Option<u64> {
-        let sum: u64 = self.endpoints.iter().filter_map(|e| e.signals.kv_capacity_tokens).sum();
-        (sum > 0).then_some(sum)
+    /// KV tokens that all endpoints together can hold, as they say; of one that has not said, an assumption.
+    pub fn kv_capacity_tokens(&self) -> u64 {
+        let stated = |e: &Endpoint| e.signals.kv_capacity_tokens.unwrap_or(ASSUMED_KV_TOKENS);
+        self.endpoints.iter().fold(0, |sum, endpoint| sum.saturating_add(stated(endpoint)))
     }
 }

@@ -28,7 +28,7 @@ mod answer;
 mod attempt;
 mod outgoing;
 
-use attempt::{Attempt, attempt};
+use attempt::{Attempt, Span, attempt};
 pub(super) use outgoing::Unsent;
 
 /// An endpoint that has begun to answer.
@@ -55,30 +55,36 @@ pub(super) async fn connect(
     client: &mut Client,
     mut plan: Plan,
     trace: &Trace,
+    now: std::time::Instant,
 ) -> Result<Answered, Fault> {
     worker.retries.borrow_mut().earn();
     let limit = worker.config.timeouts.request;
-    let deadline = Instant::now() + limit;
+    let mut now = Instant::from_std(now);
+    let deadline = now + limit;
     let repeatable = is_repeatable(client);
     let name = outgoing::write_head(worker, client, &plan, trace);
     for tried in 1..=plan.order.len() {
         let destination = plan.order[tried - 1].clone();
         if tried > 1 {
+            now = Instant::now();
             client.answer.clear();
             pick::moved(worker, client, &plan, &destination);
         }
         let others = tried < plan.order.len();
         let mut in_flight = worker.world.ledger.open(destination.slot, share(&plan.load, &destination));
         let movable = repeatable && others;
-        let reached = match attempt(worker, client, &destination, name.as_deref(), deadline, movable).await {
-            Ok(reached) => Ok(reached),
-            Err(Attempt::Failed(cause)) => Err(cause),
-            Err(Attempt::ClientGone) => return Err(Fault::ClientGone),
-            Err(Attempt::Timeout) => {
-                in_flight.end(Outcome::Bad);
-                return Err(Fault::Timeout(limit));
-            }
-        };
+        let reached =
+            match attempt(worker, client, &destination, name.as_deref(), Span { now, deadline, movable })
+                .await
+            {
+                Ok(reached) => Ok(reached),
+                Err(Attempt::Failed(cause)) => Err(cause),
+                Err(Attempt::ClientGone) => return Err(Fault::ClientGone),
+                Err(Attempt::Timeout) => {
+                    in_flight.end(Outcome::Bad);
+                    return Err(Fault::Timeout(limit));
+                }
+            };
         let trouble = reached.is_ok().then(|| answer::trouble(&client.answer, &client.answer_head)).flatten();
         if let Some(cause) = reached.as_ref().err().or(trouble.as_ref()) {
             note(worker, &destination, &mut in_flight, cause);

@@ -33,10 +33,14 @@ pub(super) async fn done(
 ) -> Next {
     let next = match &outcome {
         Ok(relayed) => after_response(relayed),
-        Err(fault) => refuse(worker, client, &trace, fault).await,
+        Err(fault) => {
+            let next = refuse(worker, client, &trace, fault).await;
+            trace.enter(Stage::Done);
+            next
+        }
     };
     let end = if next == Next::Again { client.request.len() } else { 0 };
-    trace.enter(Stage::Done);
+    trace.close();
     count(worker, &trace, &outcome);
     if worker.config.log.access {
         log(&trace, client, &outcome);

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use warmlane_engine::body::{Prompt, RequestBody};
-use warmlane_picker::{self as picker, Chain, Decision, Group, NoEndpoint, Slot, Snapshot};
+use warmlane_picker::{self as picker, Chain, Decision, Group, NoEndpoint, Slot, Snapshot, Time};
 
 use super::{admit::Admitted, read::Incoming};
 use crate::{
@@ -45,21 +45,21 @@ pub(super) struct Destination {
 }
 
 /// Chooses as the listener does.
-pub(super) fn pick(worker: &Worker, client: &Client, admitted: Admitted) -> Result<Plan, Fault> {
+pub(super) fn pick(worker: &Worker, client: &Client, admitted: Admitted, now: Time) -> Result<Plan, Fault> {
     let snapshot = worker.world.snapshot.load();
     match admitted.listener {
-        Listener::Plain => plain(worker, &snapshot, admitted),
-        Listener::Aware => aware(worker, client, &snapshot, admitted),
+        Listener::Plain => plain(worker, &snapshot, admitted, now),
+        Listener::Aware => aware(worker, client, &snapshot, admitted, now),
     }
 }
 
-fn plain(worker: &Worker, snapshot: &Snapshot, admitted: Admitted) -> Result<Plan, Fault> {
+fn plain(worker: &Worker, snapshot: &Snapshot, admitted: Admitted, now: Time) -> Result<Plan, Fault> {
     let scratch = &mut *worker.scratch.borrow_mut();
     worker.world.ledger.read(snapshot, 0, &mut scratch.live);
     let turn = worker.turn.get();
     worker.turn.set(turn.wrapping_add(1));
     let policy = worker.config.plain_policy;
-    let (slow_start, now) = (worker.config.profile.slow_start, worker.world.now());
+    let slow_start = worker.config.profile.slow_start;
     let rng = &mut worker.rng.borrow_mut();
     let order = picker::plain(policy, snapshot, &scratch.live, slow_start, now, turn, rng);
     let order: Vec<Destination> =
@@ -79,7 +79,13 @@ fn plain(worker: &Worker, snapshot: &Snapshot, admitted: Admitted) -> Result<Pla
     })
 }
 
-fn aware(worker: &Worker, client: &Client, snapshot: &Snapshot, admitted: Admitted) -> Result<Plan, Fault> {
+fn aware(
+    worker: &Worker,
+    client: &Client,
+    snapshot: &Snapshot,
+    admitted: Admitted,
+    now: Time,
+) -> Result<Plan, Fault> {
     let (world, profile) = (&worker.world, &worker.config.profile);
     let scratch = &mut *worker.scratch.borrow_mut();
     let model = client.api.map(|_| admitted.rewrite.as_deref().unwrap_or(&client.body.model));
@@ -87,7 +93,7 @@ fn aware(worker: &Worker, client: &Client, snapshot: &Snapshot, admitted: Admitt
     let adapter_hash = adapter.map_or(0, |name| world.hash(name.as_bytes()));
     world.ledger.read(snapshot, adapter_hash, &mut scratch.live);
     chain(worker, &client.body, model, adapter, scratch);
-    let group = world.groups.observe(&scratch.chain, world.now());
+    let group = world.groups.observe(&scratch.chain, now);
     let request = picker::Request {
         model: model
             .filter(|_| worker.config.unknown_model == UnknownModel::NotFound || serves(snapshot, model)),
@@ -95,11 +101,11 @@ fn aware(worker: &Worker, client: &Client, snapshot: &Snapshot, admitted: Admitt
         output_tokens: admitted.output_tokens,
         criticality: admitted.criticality,
         prefix: &scratch.matches,
-        session: session(worker, admitted.incoming.session),
+        session: session(worker, admitted.incoming.session, now),
         group: group.as_ref(),
         live: &scratch.live,
     };
-    let decision = picker::pick(profile, snapshot, &request, world.now(), &mut worker.rng.borrow_mut())
+    let decision = picker::pick(profile, snapshot, &request, now, &mut worker.rng.borrow_mut())
         .map_err(|none| fault(none, snapshot))?;
     worker.metrics.picked(profile.strategy, decision.matched_tokens, admitted.prompt_tokens);
     let order = std::iter::once(decision.endpoint).chain(decision.fallbacks.iter().copied());
@@ -114,7 +120,7 @@ fn aware(worker: &Worker, client: &Client, snapshot: &Snapshot, admitted: Admitt
     let Admitted { incoming, rewrite, .. } = admitted;
     let plan = Plan { incoming, rewrite, order, decision: Some(decision), group, load };
     if let (Some(_), Some(first)) = (client.api, plan.order.first()) {
-        remember(worker, &plan, first, scratch);
+        remember(worker, &plan, first, scratch, now);
     }
     Ok(plan)
 }
@@ -145,8 +151,8 @@ fn tokens_per_block(prompt: &Prompt) -> f32 {
     prompt.estimated_tokens() as f32 * prompt.block_bytes as f32 / prompt.bytes as f32
 }
 
-fn session(worker: &Worker, key: u64) -> Option<Slot> {
-    if key == 0 { None } else { worker.world.pins.get(key, worker.world.now()) }
+fn session(worker: &Worker, key: u64, now: Time) -> Option<Slot> {
+    if key == 0 { None } else { worker.world.pins.get(key, now) }
 }
 
 fn serves(snapshot: &Snapshot, model: Option<&str>) -> bool {
@@ -175,8 +181,8 @@ fn example(snapshot: &Snapshot) -> String {
 
 /// Remembers where the request goes: for its session, its group and its prefix. Called when it is sent, not
 /// when it ends, so that the next of a burst already follows.
-fn remember(worker: &Worker, plan: &Plan, to: &Destination, scratch: &Scratch) {
-    let (world, now) = (&worker.world, worker.world.now());
+fn remember(worker: &Worker, plan: &Plan, to: &Destination, scratch: &Scratch, now: Time) {
+    let world = &worker.world;
     if plan.incoming.session != 0 {
         world.pins.pin(plan.incoming.session, to.slot, now);
     }
@@ -196,5 +202,5 @@ pub(super) fn moved(worker: &Worker, client: &Client, plan: &Plan, to: &Destinat
     let snapshot = worker.world.snapshot.load();
     let adapter = Some(model).filter(|m| snapshot.serving(m).is_some_and(|s| s.adapter));
     chain(worker, &client.body, Some(model), adapter, scratch);
-    remember(worker, plan, to, scratch);
+    remember(worker, plan, to, scratch, worker.world.now());
 }

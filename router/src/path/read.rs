@@ -58,15 +58,19 @@ pub(super) async fn read(worker: &Worker, client: &mut Client, trace: &mut Trace
 }
 
 async fn read_head(worker: &Worker, client: &mut Client) -> Result<usize, Fault> {
+    // Mostly all of it came at once, and no clock is needed.
+    if let Some(end) = client.head.parse(&client.request, &worker.head_limits)? {
+        return Ok(end);
+    }
     let limit = worker.config.timeouts.client_head;
     let arrive = async {
         loop {
-            if let Some(end) = client.head.parse(&client.request, &worker.head_limits)? {
-                return Ok(end);
-            }
             match client.read_more(0).await {
                 Ok(n) if n > 0 => {}
                 _ => return Err(Fault::ClientGone),
+            }
+            if let Some(end) = client.head.parse(&client.request, &worker.head_limits)? {
+                return Ok(end);
             }
         }
     };
@@ -103,7 +107,8 @@ async fn read_body(
     if let Some(api) = api {
         client.reader.get_or_insert_with(|| BodyReader::new(api, limits)).reset(api);
     }
-    let deadline = Instant::now() + worker.config.timeouts.client_body;
+    // Looked at with the first read that is needed: small bodies come with their heads.
+    let mut deadline = None;
     let mut at = head_end;
     loop {
         at += take(&mut body, &client.request[at..], client.reader.as_mut().filter(|_| api.is_some()))?;
@@ -118,6 +123,7 @@ async fn read_body(
         if body.is_done() {
             break;
         }
+        let deadline = *deadline.get_or_insert_with(|| Instant::now() + worker.config.timeouts.client_body);
         more(worker, client, &body, head_end, deadline).await?;
     }
     // Bytes behind the request belong to the next one, whatever comes of this one.

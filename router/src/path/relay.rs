@@ -21,6 +21,7 @@ use crate::{
     },
     ledger::Outcome,
     session::{self, COOKIE},
+    stage::Stage,
     worker::Worker,
     world::writer::Update,
 };
@@ -63,16 +64,19 @@ pub(super) async fn relay(
     worker: &Worker,
     client: &mut Client,
     mut answered: Answered,
-    trace: &Trace,
+    trace: &mut Trace,
+    now: std::time::Instant,
 ) -> Result<Relayed, Fault> {
     let unchunk =
         client.head.version() == Version::Http10 && client.answer_head.framing() == Framing::Chunked;
     let keep_alive = write_head(worker, client, &answered, trace, unchunk);
-    let Copied { end, bytes, first_byte, surplus } = copy(worker, client, &mut answered, unchunk).await?;
+    let Copied { end, bytes, first_byte, surplus } =
+        copy(worker, client, &mut answered, unchunk, now.into()).await?;
+    let now = trace.enter(Stage::Done);
     judge(worker, &mut answered, client.answer_head.status(), end);
     let Answered { destination, stream, unsent, tried, .. } = answered;
     if end.is_whole() && !surplus && unsent.is_sent() && client.answer_head.keep_alive() {
-        worker.pool.borrow_mut().put(destination.slot, destination.socket, stream);
+        worker.pool.borrow_mut().put(destination.slot, destination.socket, stream, now.into());
     }
     // Where only closing marks the end, a proper close would pass a cut response for a whole one.
     let ends_by_close = unchunk || client.answer_head.framing() == Framing::UntilClose;
@@ -94,6 +98,7 @@ async fn copy(
     client: &mut Client,
     answered: &mut Answered,
     unchunk: bool,
+    now: Instant,
 ) -> Result<Copied, Fault> {
     let head_len = client.answer_head.head_len();
     let begins_session = begins_session(client.api, answered);
@@ -108,7 +113,7 @@ async fn copy(
         written: 0,
         unchunk,
         bytes: 0,
-        last_byte: Instant::now(),
+        last_byte: now,
         in_flight: &mut answered.in_flight,
         begins_session,
         first_byte: None,

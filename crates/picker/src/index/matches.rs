@@ -5,19 +5,20 @@
 //! upper half, the others in the lower. Nobody in a half: not a look. So each endpoint takes part in at most
 //! `log2(blocks)` steps, 64 of them at a time, and no link is looked at twice.
 //!
-//! Depths are exact for up to [`FINE`] blocks, and wherever few endpoints differ. Where more than [`FEW`] end
-//! within one grain (a [`FINE`]th of a longer prompt, at most [`COARSEST`] blocks), all get its lower end:
-//! telling them apart would cost a look per block, and is worth less than one percent of the prompt.
+//! Depths are told in blocks, as exact as links are (see [`marks`]) for up to [`FINE`] of them and wherever few
+//! endpoints differ. Where more than [`FEW`] end within one grain (a [`FINE`]th of a longer
+//! prompt's links, at most [`COARSEST`]), all get its lower end: telling them apart would cost a look per link, and is
+//! worth less than one percent of the prompt.
 
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::owners::{Owners, slots_of};
-use crate::Slot;
+use crate::{Slot, chain::marks};
 
-/// Prompts up to this many blocks are searched exactly, longer ones in about as many grains.
+/// Up to this many links are searched one by one, more of them in about as many grains.
 const FINE: usize = 128;
 
-/// Most blocks in a grain: 1 KB of text in blocks of 64 bytes.
+/// Most links in a grain.
 const COARSEST: usize = 16;
 
 /// So few endpoints are told apart within a grain too.
@@ -101,24 +102,24 @@ impl Matches {
         self.depths.resize(words * 64, 0);
     }
 
-    /// Searches a chain of `blocks` links, whose owners `at` tells; all of `first` hold the link `low`.
+    /// Searches a chain of so many links, whose owners `at` tells; all of `first` hold the link `low`.
     pub(super) fn search<'i>(
         &mut self,
         low: usize,
-        blocks: usize,
+        count: usize,
         first: Owners<'i>,
         at: &impl Fn(usize) -> Owners<'i>,
     ) {
         if let Owners::Bits(bits) = first {
             self.make_room(64);
-            return self.descend_word(low, blocks, bits, at);
+            return self.descend_word(low, count, bits, at);
         }
         self.sought.clear();
         self.sought.extend(first.words().map(|(word, bits)| Sought { word, bits }));
         if let Some(last) = self.sought.last() {
             self.make_room((last.word + 1) * 64);
-            self.grain = (blocks / FINE).clamp(1, COARSEST);
-            self.descend(low, blocks, 0, at);
+            self.grain = (count / FINE).clamp(1, COARSEST);
+            self.descend(low, count, 0, at);
         }
     }
 
@@ -139,7 +140,7 @@ impl Matches {
             sought &= !owners;
             high = middle;
         }
-        slots_of(0, sought).for_each(|slot| self.raise(slot, low as u32 + 1));
+        slots_of(0, sought).for_each(|slot| self.raise(slot, marks::depth(low + 1) as u32));
     }
 
     /// Those sought from `start` on hold the link `low` and not the link `high`. Leaves the stack at `start`.
@@ -183,7 +184,7 @@ impl Matches {
     fn settle(&mut self, low: usize, start: usize) {
         for at in start..self.sought.len() {
             let Sought { word, bits } = self.sought[at];
-            slots_of(word, bits).for_each(|slot| self.raise(slot, low as u32 + 1));
+            slots_of(word, bits).for_each(|slot| self.raise(slot, marks::depth(low + 1) as u32));
         }
         self.sought.truncate(start);
     }

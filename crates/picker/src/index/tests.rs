@@ -39,7 +39,7 @@ impl Naive {
 
     fn depth(&self, chain: &Chain, slot: u16) -> u32 {
         let holds = |link: &&u64| self.0.get(link).is_some_and(|owners| owners.contains(&slot));
-        chain.links().iter().take_while(holds).count() as u32
+        marks::depth(chain.links().iter().take_while(holds).count()) as u32
     }
 }
 
@@ -119,14 +119,14 @@ proptest! {
     }
 
     #[test]
-    fn long_prompts_are_exact_for_a_word_of_endpoints(steps in steps(60, 700)) {
+    fn long_prompts_are_told_to_the_link_for_a_word_of_endpoints(steps in steps(60, 700)) {
         agree(&PrefixIndex::new(40_000, 64), &steps, 60, 700, 0)?;
     }
 
     #[test]
-    fn long_prompts_of_many_endpoints_are_told_to_the_grain(steps in steps(200, 700)) {
-        // 700 blocks in grains of 700 / 128.
-        agree(&PrefixIndex::new(40_000, 200), &steps, 200, 700, 4)?;
+    fn long_prompts_of_many_endpoints_are_told_to_the_grain(steps in steps(200, 9_000)) {
+        // 9,000 blocks have 441 links, in grains of 441 / 128, of at most 32 blocks each.
+        agree(&PrefixIndex::new(80_000, 200), &steps, 200, 9_000, 3 * 32)?;
     }
 
     #[test]
@@ -205,8 +205,9 @@ fn a_prefix_in_use_outlives_others_though_only_its_end_grows() {
         for turn in 0..40_u64 {
             let now = Time::from_secs(turn * 20);
             let grown = prompt(0, 100 + 10 * turn as usize);
-            let said_before = if turn == 0 { 0 } else { 90 + 10 * turn as u32 };
-            assert_eq!(depths(&index, &grown, 8)[3], said_before, "turn {turn}");
+            let said_before = if turn == 0 { 0 } else { 90 + 10 * turn as usize };
+            let told = marks::depth(marks::count(said_before)) as u32;
+            assert_eq!(depths(&index, &grown, 8)[3], told, "turn {turn}");
             record(&index, &grown, 3, now);
             for other in 0..4 {
                 let blocks: Vec<u64> = (0..100).collect();
@@ -222,7 +223,7 @@ fn a_link_that_was_crowded_out_hides_neither_what_is_deeper_nor_other_owners() {
         let index = PrefixIndex::new(1_000, endpoints);
         let chain = prompt(0, 64);
         (0..4).for_each(|slot| index.record(&chain, Slot(slot), 0, Time::ZERO));
-        for lost in [0, 31, 32, 48] {
+        for lost in [0, 31, 32, 40] {
             index.table.find(chain.links()[lost]).expect("it was recorded").clear();
             assert_eq!(depths(&index, &chain, 4), [64; 4], "without link {lost}");
         }

@@ -24,7 +24,7 @@ fn storm(endpoints: u16) -> PrefixIndex {
                     let slot = Slot(rng.u16(..endpoints));
                     matches.reset(16.0);
                     index.lookup(&chain, &mut matches);
-                    assert!(matches.deepest() as usize <= chain.links().len());
+                    assert!(matches.deepest() as usize <= Chain::depth(chain.links().len()));
                     index.record(&chain, slot, matches.depth(slot), Time::from_secs(n));
                     if n % 500 == 499 {
                         index.forget(slot);

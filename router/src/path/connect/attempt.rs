@@ -32,22 +32,29 @@ pub(super) enum Attempt {
     Timeout,
 }
 
-/// Sends the request to one endpoint and reads the beginning of its answer. A `movable` request leaves an endpoint
-/// that turns out to be down while it waits.
+/// When an attempt begins, and when it must end.
+#[derive(Clone, Copy)]
+pub(super) struct Span {
+    pub(super) now: Instant,
+    pub(super) deadline: Instant,
+    /// The request may leave an endpoint that turns out to be down while it waits.
+    pub(super) movable: bool,
+}
+
+/// Sends the request to one endpoint and reads the beginning of its answer.
 pub(super) async fn attempt(
     worker: &Worker,
     client: &mut Client,
     destination: &Destination,
     name: Option<&[u8]>,
-    deadline: Instant,
-    movable: bool,
+    Span { now, deadline, movable }: Span,
 ) -> Result<(TcpStream, Unsent), Attempt> {
     let Client { stream: client_stream, request, ahead, head, body, answer, answer_head, out, .. } = client;
     let outgoing = Outgoing::new(out, &request[head.head_len()..], &body.model_span, name);
     let facts = RequestFacts::of(head);
     let (mut from_client, _) = client_stream.split();
     let exchange = async {
-        let kept = worker.pool.borrow_mut().take(destination.slot, destination.socket);
+        let kept = worker.pool.borrow_mut().take(destination.slot, destination.socket, now);
         if let Some(mut stream) = kept {
             match converse(&mut stream, &outgoing, answer, answer_head, &worker.head_limits, facts).await {
                 Err(UpstreamFault::Broken(_) | UpstreamFault::Closed) if answer.is_empty() => {}
@@ -61,7 +68,7 @@ pub(super) async fn attempt(
     };
     let mut exchange = pin!(exchange);
     let mut gone = pin!(client_gone(&mut from_client, ahead));
-    let mut glance = pin!(sleep_until(deadline.min(Instant::now() + GLANCE)));
+    let mut glance = pin!(sleep_until(deadline.min(now + GLANCE)));
     loop {
         tokio::select! {
             biased;

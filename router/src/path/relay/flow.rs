@@ -158,7 +158,7 @@ impl Flow<'_> {
 
     /// The first payload came: the prompt is computed.
     fn begin(&mut self, payload: &[u8]) {
-        self.first_byte = Some(Instant::now());
+        self.first_byte = Some(self.last_byte);
         self.in_flight.prefilled();
         if let Some(slot) = self.begins_session {
             remember_response(self.worker, payload, slot);

@@ -33,8 +33,8 @@ impl Upkeep {
     }
 
     /// Asks for an index that can hold this many tokens.
-    pub(super) fn hold(&mut self, tokens: Option<u64>) {
-        let blocks = tokens.unwrap_or(0).saturating_mul(BYTES_PER_TOKEN) / self.block_bytes;
+    pub(super) fn hold(&mut self, tokens: u64) {
+        let blocks = tokens.saturating_mul(BYTES_PER_TOKEN) / self.block_bytes;
         self.wanted = usize::try_from(blocks).unwrap_or(usize::MAX);
     }
 
@@ -129,7 +129,7 @@ mod tests {
     async fn the_index_grows_to_what_the_engines_can_hold() {
         let (world, mut upkeep) = world_and_upkeep(256 << 20);
         let before = world.index.load().capacity() as u64;
-        let tokens = |blocks: u64| Some(blocks * 64 / BYTES_PER_TOKEN);
+        let tokens = |blocks: u64| blocks * 64 / BYTES_PER_TOKEN;
         upkeep.hold(tokens(before));
         settle(&mut upkeep).await;
         assert_eq!(world.index.load().capacity() as u64, before, "that much fits already");
@@ -142,7 +142,7 @@ mod tests {
     async fn the_index_never_grows_over_its_limit() {
         let (world, mut upkeep) = world_and_upkeep(32 << 20);
         let before = world.index.load().bytes();
-        upkeep.hold(Some(u64::MAX));
+        upkeep.hold(u64::MAX);
         settle(&mut upkeep).await;
         let bytes = world.index.load().bytes();
         assert!(before < bytes && bytes <= 32 << 20, "{before} to {bytes}");
