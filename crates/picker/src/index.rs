@@ -79,6 +79,11 @@ impl PrefixIndex {
     /// Finds how deep each endpoint's match reaches. `matches` must be reset.
     pub fn lookup(&self, chain: &Chain, matches: &mut Matches) {
         let links = chain.links();
+        // Of a short prompt nearly all links are looked at, here or when it is recorded; one after the other they would be
+        // waited for one after the other.
+        if links.len() <= BATCH {
+            self.table.fetch(links.iter().copied());
+        }
         let owners = |at: usize| self.owners(links[at]);
         let head = (0..links.len().min(HEAD)).map(|at| (at, owners(at)));
         if let Some((low, first)) = head.into_iter().find(|(_, first)| !first.is_empty()) {

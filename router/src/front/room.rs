@@ -20,8 +20,9 @@ impl Room {
         if buffer.capacity() >= wanted {
             return;
         }
-        if let Some(at) = self.0.iter().position(|kept| kept.capacity() >= wanted) {
-            let mut kept = self.0.swap_remove(at);
+        // The one used last: some of it is still in the caches.
+        if let Some(at) = self.0.iter().rposition(|kept| kept.capacity() >= wanted) {
+            let mut kept = self.0.remove(at);
             kept.extend_from_slice(buffer);
             *buffer = kept;
         } else {

@@ -15,6 +15,9 @@ use crate::{
     worker::Worker,
 };
 
+/// A body up to this size is copied behind its head: cheaper than a write from two places.
+const SMALL: usize = 4 * 1024;
+
 /// Head and pieces of body.
 pub(super) struct Outgoing<'r> {
     pieces: [&'r [u8]; 4],
@@ -30,7 +33,8 @@ pub(in crate::path) struct Unsent {
     broken: bool,
 }
 
-/// Writes the head for endpoints into `client.out`; returns the model's new name as JSON, if it gets one.
+/// Writes the head for endpoints into `client.out`, and a small body behind it; returns the model's new name as JSON, if
+/// it gets one.
 pub(super) fn write_head(
     worker: &Worker,
     client: &mut Client,
@@ -64,6 +68,10 @@ pub(super) fn write_head(
     };
     client.out.clear();
     write_request(&mut client.out, &client.request, &client.head, &edits);
+    let body = &client.request[client.head.head_len()..];
+    if name.is_none() && body.len() <= SMALL {
+        client.out.extend_from_slice(body);
+    }
     name
 }
 
@@ -93,7 +101,7 @@ fn unchunk(client: &mut Client) {
 // === Outgoing ===
 
 impl<'r> Outgoing<'r> {
-    /// The head as written, and the body with the model's name replaced if it gets a new one.
+    /// What [`write_head`] wrote, and the rest of the body, with the model's name replaced if it gets a new one.
     pub(super) fn new(
         head: &'r [u8],
         body: &'r [u8],
@@ -101,6 +109,7 @@ impl<'r> Outgoing<'r> {
         name: Option<&'r [u8]>,
     ) -> Self {
         let pieces = match name {
+            None if body.len() <= SMALL => [head, &[], &[], &[]],
             None => [head, body, &[], &[]],
             Some(name) => [head, &body[..model.start as usize], name, &body[model.end as usize..]],
         };
@@ -108,6 +117,10 @@ impl<'r> Outgoing<'r> {
     }
 
     pub(super) async fn send(&self, writer: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
+        if let [head, [], [], []] = self.pieces {
+            self.taken.set(0);
+            return self.send_piece(writer, head).await;
+        }
         let mut slices = self.pieces.map(IoSlice::new);
         let mut left = &mut slices[..];
         self.taken.set(0);
@@ -119,6 +132,16 @@ impl<'r> Outgoing<'r> {
                     self.taken.set(self.taken.get() + written);
                     IoSlice::advance_slices(&mut left, written);
                 }
+            }
+        }
+        Ok(())
+    }
+
+    async fn send_piece(&self, writer: &mut (impl AsyncWrite + Unpin), piece: &[u8]) -> io::Result<()> {
+        while self.taken.get() < piece.len() {
+            match writer.write(&piece[self.taken.get()..]).await? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                written => self.taken.set(self.taken.get() + written),
             }
         }
         Ok(())
