@@ -147,4 +147,10 @@ pub enum Error {
     /// The engine was told to stop while the request was in it.
     #[error("EngineCore encountered an issue. See stack trace (above) for the root cause.")]
     Stopped,
+    /// The engine lets requests under way end and takes no new ones.
+    #[error("cannot schedule new futures after shutdown")]
+    Stopping,
+    /// The engine has no room.
+    #[error("The server is overloaded. Please try again later.")]
+    Busy,
 }

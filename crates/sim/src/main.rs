@@ -61,6 +61,14 @@ struct Flags {
     /// Seed of response ids and of the length of answers that may end by themselves.
     #[arg(long, env = "WARMLANE_SIM_SEED", default_value_t = 0)]
     seed: u64,
+    /// Misbehave on purpose: hang, hang-mid-stream, reset, reset-mid-stream, close-mid-body, wrong-length,
+    /// error-500-on-shutdown, error-503, error-event, error-mid-stream, slow, garbage-metrics, stale-metrics, no-metrics,
+    /// asleep, refuse. While it runs: POST /sim/fault with {"modes": ["hang"], "share": 0.1}
+    #[arg(long, env = "WARMLANE_SIM_FAULT", value_delimiter = ',', value_name = "MODE[,...]")]
+    fault: Vec<server::Mode>,
+    /// Share of the requests that a fault strikes.
+    #[arg(long, env = "WARMLANE_SIM_FAULT_SHARE", default_value_t = 1.0)]
+    fault_share: f64,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -105,6 +113,7 @@ impl Flags {
             time_scale: self.time_scale,
             seed: self.seed,
             keep_alive,
+            troubles: server::Troubles { modes: self.fault, share: self.fault_share },
         })
     }
 }

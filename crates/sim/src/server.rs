@@ -12,8 +12,10 @@ mod pooling;
 mod replica;
 mod reply;
 mod route;
+mod spoil;
 mod stream;
 mod text;
+mod trouble;
 
 use std::{
     future::Future,
@@ -23,7 +25,12 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::oneshot, task::LocalSet};
+pub use self::trouble::{Mode, Troubles};
+
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::LocalSet,
+};
 
 use self::replica::Replica;
 use crate::{
@@ -50,6 +57,8 @@ pub struct Options {
     pub seed: u64,
     /// How long (on the wall) an idle connection stays open; 5 s as uvicorn has it.
     pub keep_alive: Duration,
+    /// How it misbehaves.
+    pub troubles: Troubles,
 }
 
 /// How a server ends.
@@ -66,6 +75,7 @@ pub enum Stop {
 pub struct Running {
     address: SocketAddr,
     stop: Option<oneshot::Sender<Stop>>,
+    troubles: mpsc::UnboundedSender<Troubles>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -83,6 +93,7 @@ impl Options {
             time_scale: 1.0,
             seed: 0,
             keep_alive: Duration::from_secs(5),
+            troubles: Troubles::none(),
         }
     }
 
@@ -94,6 +105,9 @@ impl Options {
         }
         if engine.block_size == 0 || engine.max_num_seqs == 0 || engine.max_num_batched_tokens == 0 {
             return refuse("block-size, max-num-seqs, max-num-batched-tokens", "must be 1 or more");
+        }
+        if !(0.0..=1.0).contains(&self.troubles.share) {
+            return refuse("fault-share", "must be 0 to 1");
         }
         if !self.adapters.is_empty() && engine.max_loras == 0 {
             return refuse("max-loras", "must be 1 or more where there are adapters");
@@ -117,6 +131,12 @@ impl Running {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Makes it misbehave from now on, in these ways instead of others.
+    pub fn trouble(&self, troubles: Troubles) {
+        // A server that has ended misbehaves no more.
+        let _ = self.troubles.send(troubles);
     }
 
     /// Stops it and waits until its thread is gone.
@@ -149,15 +169,17 @@ pub fn start(options: Options) -> Result<Running, Error> {
     options.check()?;
     let (listener, address) = listen(options.listen)?;
     let (stop, stopped) = oneshot::channel();
+    let (troubles, orders) = mpsc::unbounded_channel();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Start)?;
     let run = move || {
-        let served = run(listener, options, async move { stopped.await.unwrap_or(Stop::Terminate) });
+        let stopped = async move { stopped.await.unwrap_or(Stop::Terminate) };
+        let served = run(listener, options, stopped, Some(orders));
         if let Err(error) = runtime.block_on(served) {
             eprintln!("warmlane-sim: {error}");
         }
     };
     let thread = thread::Builder::new().name("warmlane-sim".to_owned()).spawn(run).map_err(Error::Start)?;
-    Ok(Running { address, stop: Some(stop), thread: Some(thread) })
+    Ok(Running { address, stop: Some(stop), troubles, thread: Some(thread) })
 }
 
 /// Serves in the caller's runtime, which must be single-threaded, until `stop` resolves; `listening`
@@ -173,7 +195,7 @@ pub async fn serve(
     options.check()?;
     let (listener, address) = listen(options.listen)?;
     listening(address);
-    run(listener, options, stop).await
+    run(listener, options, stop, None).await
 }
 
 fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
@@ -186,9 +208,15 @@ fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
     bind().map_err(|source| Error::Listen { address, source })
 }
 
-async fn run(listener: TcpListener, options: Options, stop: impl Future<Output = Stop>) -> Result<(), Error> {
+async fn run(
+    listener: TcpListener,
+    options: Options,
+    stop: impl Future<Output = Stop>,
+    orders: Option<mpsc::UnboundedReceiver<Troubles>>,
+) -> Result<(), Error> {
     let listener = tokio::net::TcpListener::from_std(listener).map_err(Error::Start)?;
     let replica = Rc::new(Replica::new(options));
-    LocalSet::new().run_until(connection::accept(listener, replica, stop)).await;
+    replica.misbehave(replica.options().troubles.clone());
+    LocalSet::new().run_until(connection::accept(listener, replica, stop, orders)).await;
     Ok(())
 }

@@ -1,24 +1,30 @@
 //! Accepts connections and serves each until it ends or the server does.
 
-use std::{future::Future, rc::Rc, time::Duration};
+use std::{future::Future, net::SocketAddr, rc::Rc, time::Duration};
 
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
     pin, select,
-    sync::watch,
+    sync::{mpsc, watch},
     task::{JoinHandle, JoinSet, spawn_local},
     time::timeout,
 };
 
-use super::{Stop, replica::Replica, route};
+use super::{Mode, Stop, Troubles, replica::Replica, route, trouble::Line};
 
 /// How long ended streams may take to leave for clients that do not read.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// Runs the engine and serves connections until `stop` resolves.
-pub(super) async fn accept(listener: TcpListener, replica: Rc<Replica>, stop: impl Future<Output = Stop>) {
+pub(super) async fn accept(
+    listener: TcpListener,
+    replica: Rc<Replica>,
+    stop: impl Future<Output = Stop>,
+    mut orders: Option<mpsc::UnboundedReceiver<Troubles>>,
+) {
+    let mut door = Door { address: listener.local_addr().ok(), listener: Some(listener) };
     let _engine = Owned(spawn_local(Rc::clone(&replica).drive()));
     let (closing, closed) = watch::channel(false);
     let mut connections = JoinSet::new();
@@ -27,7 +33,9 @@ pub(super) async fn accept(listener: TcpListener, replica: Rc<Replica>, stop: im
         select! {
             biased;
             how = &mut stop => break how,
-            accepted = listener.accept() => match accepted {
+            Some(troubles) = next_order(&mut orders) => replica.misbehave(troubles),
+            () = replica.changed() => door.set(!replica.has(Mode::Refuse)).await,
+            accepted = door.accept() => match accepted {
                 Ok((stream, _)) => {
                     connections.spawn_local(serve(stream, Rc::clone(&replica), closed.clone()));
                 }
@@ -37,7 +45,7 @@ pub(super) async fn accept(listener: TcpListener, replica: Rc<Replica>, stop: im
             Some(_) = connections.join_next() => {}
         }
     };
-    drop(listener);
+    drop(door);
     if how == Stop::Terminate {
         replica.terminate();
         closing.send_replace(true);
@@ -51,7 +59,8 @@ async fn serve(stream: TcpStream, replica: Rc<Replica>, mut closed: watch::Recei
         return;
     }
     let keep_alive = replica.options().keep_alive;
-    let service = service_fn(move |request| route::answer(Rc::clone(&replica), request));
+    let line = Rc::new(Line::of(&stream));
+    let service = service_fn(move |request| route::answer(Rc::clone(&replica), request, Rc::clone(&line)));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(keep_alive)
@@ -65,6 +74,38 @@ async fn serve(stream: TcpStream, replica: Rc<Replica>, mut closed: watch::Recei
         _ = closed.wait_for(|&closed| closed) => connection.as_mut().graceful_shutdown(),
     }
     let _ = connection.await;
+}
+
+/// Where clients come in, unless it is shut.
+struct Door {
+    address: Option<SocketAddr>,
+    listener: Option<TcpListener>,
+}
+
+impl Door {
+    /// The next connection; none while it is shut.
+    async fn accept(&self) -> std::io::Result<(TcpStream, SocketAddr)> {
+        match &self.listener {
+            Some(listener) => listener.accept().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn set(&mut self, open: bool) {
+        if !open {
+            self.listener = None;
+        } else if let (None, Some(address)) = (&self.listener, self.address) {
+            // Taken by somebody else meanwhile: it stays shut until it is opened again.
+            self.listener = TcpListener::bind(address).await.ok();
+        }
+    }
+}
+
+async fn next_order(orders: &mut Option<mpsc::UnboundedReceiver<Troubles>>) -> Option<Troubles> {
+    match orders {
+        Some(orders) => orders.recv().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// A task that ends with its owner.

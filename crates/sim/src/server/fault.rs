@@ -74,7 +74,11 @@ fn told(error: &Error) -> Told<'_> {
         Error::UnknownModel { .. } => {
             Told { status: StatusCode::NOT_FOUND, kind: "NotFoundError", param: Some("model") }
         }
+        Error::Busy => {
+            Told { status: StatusCode::SERVICE_UNAVAILABLE, kind: "ServiceUnavailableError", param: None }
+        }
         Error::Stopped
+        | Error::Stopping
         | Error::BlockSize { .. }
         | Error::Duplicate { .. }
         | Error::Setting { .. }

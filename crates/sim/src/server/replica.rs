@@ -11,7 +11,7 @@ use std::{
 
 use tokio::sync::{Notify, oneshot};
 
-use super::{Options, clock::Clock, reply::Shape, stream::Live};
+use super::{Mode, Options, Troubles, clock::Clock, reply::Shape, stream::Live};
 use crate::{
     error::Error,
     metrics::{Metrics, Sample, unix_time},
@@ -29,6 +29,11 @@ pub(super) struct Replica {
     state: RefCell<State>,
     random: RefCell<fastrand::Rng>,
     stopped: Cell<bool>,
+    troubles: RefCell<Troubles>,
+    /// The metrics page as it was when it was to go stale.
+    stale: RefCell<Option<String>>,
+    /// Signals that other faults are switched on.
+    changed: Notify,
 }
 
 struct State {
@@ -68,8 +73,45 @@ impl Replica {
             state: RefCell::new(State { engine, sinks: HashMap::new(), next_id: 0, sleep_level: None }),
             random: RefCell::new(fastrand::Rng::with_seed(options.seed)),
             stopped: Cell::new(false),
+            troubles: RefCell::new(Troubles::none()),
+            stale: RefCell::new(None),
+            changed: Notify::new(),
             options,
         }
+    }
+
+    /// Misbehaves from now on as told.
+    pub(super) fn misbehave(&self, troubles: Troubles) {
+        let (was, is) = (self.has(Mode::Asleep), troubles.has(Mode::Asleep));
+        if is && !was {
+            self.sleep(1, true);
+        } else if was && !is {
+            self.wake();
+        }
+        let stale = troubles.has(Mode::StaleMetrics).then(|| self.metrics_page());
+        *self.stale.borrow_mut() = stale;
+        *self.troubles.borrow_mut() = troubles;
+        self.changed.notify_one();
+    }
+
+    /// Resolves when other faults were switched on.
+    pub(super) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// Whether a fault is switched on.
+    pub(super) fn has(&self, mode: Mode) -> bool {
+        self.troubles.borrow().has(mode)
+    }
+
+    /// What strikes the next request.
+    pub(super) fn strike(&self) -> Option<Mode> {
+        self.troubles.borrow().strike(&mut self.random.borrow_mut())
+    }
+
+    /// The metrics page that went stale.
+    pub(super) fn stale_page(&self) -> Option<String> {
+        self.stale.borrow().clone()
     }
 
     pub(super) fn options(&self) -> &Options {

@@ -1,6 +1,6 @@
 //! From a request to its answer: which route, what it reads, how errors are told.
 
-use std::{convert::Infallible, rc::Rc};
+use std::rc::Rc;
 
 use http_body_util::BodyExt;
 use hyper::{
@@ -16,8 +16,10 @@ use super::{
     pooling,
     replica::Replica,
     reply::{self, Names},
+    spoil::{self, BEFORE_CUT},
     stream::Reply,
     text,
+    trouble::{Cut, Line, Mode},
 };
 use crate::{
     error::Error,
@@ -38,6 +40,7 @@ enum Route {
     WakeUp,
     IsSleeping,
     ResetPrefixCache,
+    Fault,
 }
 
 /// Routes that read a JSON body.
@@ -51,7 +54,7 @@ enum Work {
     Detokenize,
 }
 
-const ROUTES: [(&str, Route); 21] = [
+const ROUTES: [(&str, Route); 22] = [
     ("/v1/completions", Route::Work(Work::Text(Api::Completions))),
     ("/v1/chat/completions", Route::Work(Work::Text(Api::Chat))),
     ("/v1/responses", Route::Work(Work::Text(Api::Responses))),
@@ -73,13 +76,15 @@ const ROUTES: [(&str, Route); 21] = [
     ("/wake_up", Route::WakeUp),
     ("/is_sleeping", Route::IsSleeping),
     ("/reset_prefix_cache", Route::ResetPrefixCache),
+    ("/sim/fault", Route::Fault),
 ];
 
 /// Answers one request.
 pub(super) async fn answer(
     replica: Rc<Replica>,
     request: Request<Incoming>,
-) -> Result<Response<Reply>, Infallible> {
+    line: Rc<Line>,
+) -> Result<Response<Reply>, Cut> {
     let route = ROUTES.into_iter().find(|(path, _)| *path == request.uri().path());
     let mut visit = visit(&replica, route, request.method());
     let received = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
@@ -89,7 +94,13 @@ pub(super) async fn answer(
             fault::detail(StatusCode::METHOD_NOT_ALLOWED, Some(route.methods()))
         }
         Some((_, route)) => {
-            serve(&replica, route, request).await.unwrap_or_else(|error| fault::response(route.api(), &error))
+            let struck = if route.api().is_some() { replica.strike() } else { None };
+            let answer = serve(&replica, route, request, struck).await;
+            let mut answer = answer.unwrap_or_else(|error| fault::response(route.api(), &error));
+            if let Some(mode) = struck {
+                spoil::spoil(&mut answer, mode, &line).await?;
+            }
+            answer
         }
     };
     let sent = hyper::body::Body::size_hint(response.body()).exact().unwrap_or(0);
@@ -124,7 +135,7 @@ impl Route {
         match self {
             Self::Models | Self::Health | Self::Version | Self::Metrics | Self::IsSleeping => "GET",
             Self::Ping => "GET, POST",
-            Self::Work(_) | Self::Sleep | Self::WakeUp | Self::ResetPrefixCache => "POST",
+            Self::Work(_) | Self::Sleep | Self::WakeUp | Self::ResetPrefixCache | Self::Fault => "POST",
         }
     }
 
@@ -145,17 +156,28 @@ async fn serve(
     replica: &Rc<Replica>,
     route: Route,
     request: Request<Incoming>,
+    struck: Option<Mode>,
 ) -> Result<Response<Reply>, Error> {
     let ok = |body: String| Ok(json_response(StatusCode::OK, body));
     match route {
         Route::Work(work) => {
             let (headers, fields) = read(request).await?;
-            perform(replica, work, &headers, &fields).await
+            match struck {
+                Some(Mode::Shutdown) => Err(Error::Stopping),
+                Some(Mode::Busy) => Err(Error::Busy),
+                struck => perform(replica, work, &headers, &fields, struck).await,
+            }
         }
         Route::Health | Route::Ping => Ok(Response::new(Reply::whole(""))),
         Route::Version => ok(r#"{"version":"0.32.0"}"#.to_owned()),
         Route::Models => ok(models(replica)),
+        Route::Metrics if replica.has(Mode::NoMetrics) => std::future::pending().await,
         Route::Metrics => Ok(metrics(replica)),
+        Route::Fault => {
+            let (_, fields) = read(request).await?;
+            replica.misbehave(spoil::troubles(&fields)?);
+            ok(r#"{"status":"ok"}"#.to_owned())
+        }
         Route::Sleep => sleep(replica, request.uri().query().unwrap_or_default()),
         Route::WakeUp => {
             replica.wake();
@@ -174,9 +196,10 @@ async fn perform(
     work: Work,
     headers: &HeaderMap,
     fields: &Fields,
+    struck: Option<Mode>,
 ) -> Result<Response<Reply>, Error> {
     match work {
-        Work::Text(api) => generate(replica, api, headers, fields).await,
+        Work::Text(api) => generate(replica, api, headers, fields, struck).await,
         Work::Embeddings => pooling::embeddings(replica, fields, names(replica, "embd-", headers)).await,
         Work::Score => pooling::score(replica, fields, names(replica, "score-", headers)).await,
         Work::Rerank => pooling::rerank(replica, fields, names(replica, "rerank-", headers)).await,
@@ -196,6 +219,7 @@ async fn generate(
     api: Api,
     headers: &HeaderMap,
     fields: &Fields,
+    struck: Option<Mode>,
 ) -> Result<Response<Reply>, Error> {
     let ask = Ask::read(api, fields, replica)?;
     let names = match api {
@@ -206,10 +230,18 @@ async fn generate(
     };
     if ask.stream {
         let (live, lease) = replica.live(ask.request.clone(), reply::streamed(api, &ask, names))?;
+        match struck {
+            Some(Mode::ErrorEvent) => live.borrow_mut().fail_at(0),
+            Some(Mode::ErrorMidStream) => live.borrow_mut().fail_at(BEFORE_CUT),
+            _ => {}
+        }
         let mut response = Response::new(Reply::live(live, lease));
         let events = HeaderValue::from_static("text/event-stream; charset=utf-8");
         response.headers_mut().insert(header::CONTENT_TYPE, events);
         return Ok(response);
+    }
+    if matches!(struck, Some(Mode::ErrorEvent | Mode::ErrorMidStream)) {
+        return Err(Error::Stopped);
     }
     let words = ask.request.prompt.output_stream();
     let outcome = replica.whole(ask.request.clone()).await?;
@@ -248,8 +280,16 @@ fn load_report(replica: &Replica, headers: &HeaderMap) -> Option<HeaderValue> {
     HeaderValue::from_str(&report).ok()
 }
 
+/// What a page that is none looks like.
+const GARBAGE: &str = "\u{0}<html>502 Bad Gateway</html>\nvllm num_requests_running{ NaN\n";
+
 fn metrics(replica: &Replica) -> Response<Reply> {
-    let mut response = Response::new(Reply::whole(replica.metrics_page()));
+    let page = match replica.stale_page() {
+        _ if replica.has(Mode::GarbageMetrics) => GARBAGE.to_owned(),
+        Some(stale) => stale,
+        None => replica.metrics_page(),
+    };
+    let mut response = Response::new(Reply::whole(page));
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     response

@@ -6,5 +6,6 @@ mod behaviour;
 mod binary;
 mod client;
 mod end;
+mod faults;
 mod page;
 mod shapes;
