@@ -17,7 +17,6 @@ use anyhow::Context;
 use tokio::{runtime::Builder, sync::watch, task::LocalSet};
 
 use crate::{
-    budget::Budget,
     config::{Config, Listen},
     control::{self, Control},
     front::{self, Sockets},
@@ -76,7 +75,6 @@ impl App {
         };
         let shared = Shared {
             metrics: metrics.proxy(),
-            budget: Budget::new(config.limits.body_budget),
             updates: control.updates(),
             draining: is_draining,
             world,

@@ -10,8 +10,8 @@ use tokio::sync::{mpsc, watch};
 use warmlane_picker::{Chain, Live, Matches, RetryBudget};
 
 use crate::{
-    budget::Budget, config::Config, front::Room, http1::HeadLimits, metrics::ProxyMetrics, upstream::Pool,
-    world::World, world::writer::Update,
+    config::Config, front::Room, http1::HeadLimits, metrics::ProxyMetrics, upstream::Pool, world::World,
+    world::writer::Update,
 };
 
 /// Bytes a worker reads from an endpoint at once. Bounds what one slow client can hold: see
@@ -26,8 +26,6 @@ pub struct Worker {
     pub config: Arc<Config>,
     /// Counters.
     pub metrics: Arc<ProxyMetrics>,
-    /// Allowance for bodies.
-    pub budget: Arc<Budget>,
     /// Tells the writer about endpoints that cannot be reached.
     pub updates: mpsc::Sender<Update>,
     /// True once the process drains.
@@ -73,8 +71,6 @@ pub struct Shared {
     pub config: Arc<Config>,
     /// See [`Worker::metrics`].
     pub metrics: Arc<ProxyMetrics>,
-    /// See [`Worker::budget`].
-    pub budget: Arc<Budget>,
     /// See [`Worker::updates`].
     pub updates: mpsc::Sender<Update>,
     /// See [`Worker::draining`].
@@ -89,7 +85,7 @@ pub const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
 impl Worker {
     /// A worker over what is shared.
     pub fn new(shared: Shared) -> Self {
-        let Shared { world, config, metrics, budget, updates, draining } = shared;
+        let Shared { world, config, metrics, updates, draining } = shared;
         let limits = config.limits;
         let head_limits = HeadLimits {
             head: limits.head,
@@ -108,7 +104,6 @@ impl Worker {
             world,
             config,
             metrics,
-            budget,
             updates,
             process_draining: draining,
             draining: watch::Sender::new(false),

@@ -67,6 +67,7 @@ impl Collector for Pool {
         let snapshot = world.snapshot.load();
         self.encode_endpoints(page, &snapshot, world.now())?;
         self.encode_sent(page, &snapshot)?;
+        page.gauge("body_bytes_held", "Bytes of request bodies held", world.budget.held() as f64)?;
         let index = world.index.load();
         page.gauge("prefix_index_bytes", "Memory of the prefix index", index.bytes() as f64)?;
         page.gauge(

@@ -88,7 +88,7 @@ async fn read_body(
     head_end: usize,
     api: Option<Api>,
 ) -> Result<Held, Fault> {
-    let (limit, mut held) = (worker.config.limits.body, worker.budget.share());
+    let (limit, mut held) = (worker.config.limits.body, worker.world.budget.share());
     let mut body = Body::new(client.head.framing());
     if let Framing::Length(length) = client.head.framing()
         && length > limit
