@@ -6,6 +6,7 @@
 mod bench;
 mod check;
 mod demo;
+mod fuzz;
 pub mod interrupt;
 pub mod progress;
 mod setup;
@@ -35,6 +36,7 @@ enum Command {
     Check(check::Args),
     Test(test::Args),
     Bench(bench::Args),
+    Fuzz(fuzz::Args),
     Vllm(vllm::Args),
 }
 
@@ -47,6 +49,7 @@ pub fn run() -> anyhow::Result<()> {
         Command::Check(args) => check::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Fuzz(args) => fuzz::run(&args),
         Command::Vllm(args) => vllm::run(&args),
     }
 }

@@ -4,12 +4,15 @@
 //! Invariant: running it again changes nothing and takes well under a second.
 
 mod deny;
+mod fuzz;
 mod sglang;
 mod system;
+mod tool;
 
 use anyhow::Context as _;
 
 pub(crate) use deny::ensure as cargo_deny;
+pub(crate) use fuzz::ensure as cargo_fuzz;
 pub(crate) use sglang::ensure as sglang_router;
 pub(crate) use system::{program, python};
 

@@ -1,5 +1,5 @@
 //! The chain that names a prompt prefix: `c[0] = mix(seed, p[0])`, `c[i] = mix(c[i-1], p[i])`, where `p` are
-//! independent hashes of the prompt's parts: one block each at its beginning, several further on (see [`marks`]).
+//! independent hashes of the prompt's parts: one block each at its beginning, several further on (see `marks`).
 //! Equal chain values mean equal prefixes (up to a 64-bit collision), so one table lookup per link answers "who holds
 //! everything up to here".
 //!

@@ -2,7 +2,7 @@
 //!
 //! A group is the longest prefix of at least `min_blocks` blocks that at least `min_requests` requests had
 //! within `window` (16 blocks, 8 requests and 60 s unless configured). Its id is the prefix's chain link.
-//! Lengths are `min_blocks` doubled again and again, and counting goes no more than [`AHEAD`] lengths beyond the longest
+//! Lengths are `min_blocks` doubled again and again, and counting goes no more than two lengths beyond the longest
 //! that is shared: a prompt that nobody shares costs that many probes, any other one per doubling. Counts use two adjoining windows, the older weighted by what of it still overlaps.
 //!
 //! A group is pinned to up to four endpoints: a second one joins only when the picker prefers it in spite of

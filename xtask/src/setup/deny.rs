@@ -8,7 +8,7 @@ use std::process::Command;
 
 use anyhow::Context as _;
 
-use crate::progress::Progress;
+use super::tool;
 use crate::{step, workspace};
 
 const VERSION: &str = "0.20.2";
@@ -23,7 +23,7 @@ pub(crate) fn ensure() -> anyhow::Result<PathBuf> {
             return Ok(candidate);
         }
     }
-    install().context("cannot install cargo-deny: is crates.io reachable?")?;
+    tool::install("cargo-deny", VERSION).context("cannot install cargo-deny: is crates.io reachable?")?;
     anyhow::ensure!(usable(&own), "{} was installed but does not answer as {VERSION}", own.display());
     Ok(own)
 }
@@ -31,22 +31,4 @@ pub(crate) fn ensure() -> anyhow::Result<PathBuf> {
 fn usable(program: &PathBuf) -> bool {
     let said = step::output(Command::new(program).arg("--version"));
     said.and_then(|said| super::version(&said).ok()).is_some_and(|found| found >= (0, OLDEST_MINOR))
-}
-
-fn install() -> anyhow::Result<()> {
-    let mut progress = Progress::start("install cargo-deny");
-    let root = workspace::tools();
-    let build = root.join("build");
-    let mut command =
-        workspace::cargo(["install", "--locked", "--force", "--version", VERSION, "cargo-deny"]);
-    command.arg("--root").arg(&root).arg("--target-dir").arg(&build);
-    // Its own release profile (fat LTO, one unit) builds for many minutes; a check of half a second needs none of it.
-    command
-        .env("CARGO_PROFILE_RELEASE_LTO", "off")
-        .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")
-        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
-    step::quiet(&mut progress, &step::log_file("install-cargo-deny"), &mut command)?;
-    std::fs::remove_dir_all(&build).with_context(|| format!("cannot remove {}", build.display()))?;
-    progress.finish("done");
-    Ok(())
 }

@@ -5,7 +5,7 @@
 //! upper half, the others in the lower. Nobody in a half: not a look. So each endpoint takes part in at most
 //! `log2(blocks)` steps, 64 of them at a time, and no link is looked at twice.
 //!
-//! Depths are told in blocks, as exact as links are (see [`marks`]) for up to [`FINE`] of them and wherever few
+//! Depths are told in blocks, as exact as links are (see `marks`) for up to [`FINE`] of them and wherever few
 //! endpoints differ. Where more than [`FEW`] end within one grain (a [`FINE`]th of a longer
 //! prompt's links, at most [`COARSEST`]), all get its lower end: telling them apart would cost a look per link, and is
 //! worth less than one percent of the prompt.
