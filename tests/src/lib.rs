@@ -9,6 +9,7 @@ pub mod demo;
 pub mod engine;
 pub mod proxy;
 pub mod router;
+pub mod soak;
 pub mod wire;
 
 pub use engine::{Behaviour, RawEngine, Seen};

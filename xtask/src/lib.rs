@@ -10,6 +10,7 @@ mod fuzz;
 pub mod interrupt;
 pub mod progress;
 mod setup;
+mod soak;
 pub mod step;
 mod test;
 pub mod vllm;
@@ -37,6 +38,7 @@ enum Command {
     Test(test::Args),
     Bench(bench::Args),
     Fuzz(fuzz::Args),
+    Soak(soak::Args),
     Vllm(vllm::Args),
 }
 
@@ -50,6 +52,7 @@ pub fn run() -> anyhow::Result<()> {
         Command::Test(args) => test::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
+        Command::Soak(args) => soak::run(&args),
         Command::Vllm(args) => vllm::run(&args),
     }
 }
