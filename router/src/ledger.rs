@@ -106,6 +106,11 @@ impl Account {
         self.in_flight.load(Relaxed)
     }
 
+    /// Prompt tokens of requests without a first byte, and of those that are not streamed.
+    pub fn prefill_under_way(&self) -> u64 {
+        self.pending_prefill.load(Relaxed).saturating_add(self.unstreamed_prefill.load(Relaxed))
+    }
+
     /// Running totals of what was sent.
     pub fn sent(&self) -> Work {
         Work {

@@ -107,7 +107,12 @@ impl Run {
         let (program, log) = (binaries.join(target), folder().join(format!("{target}.log")));
         let out = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         let mut command = Command::new(&program);
-        command.arg(format!("-max_total_time={seconds}")).arg("-max_len=4096").arg("-print_final_stats=1");
+        // The same dice each time: what CI finds, a person finds too.
+        command
+            .arg("-seed=1")
+            .arg(format!("-max_total_time={seconds}"))
+            .arg("-max_len=4096")
+            .arg("-print_final_stats=1");
         command.arg(format!("-artifact_prefix={}/", crashes.display()));
         command.arg(&corpus).arg(workspace::root().join("tests/fuzz/seeds").join(target));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(out);

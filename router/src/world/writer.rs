@@ -21,7 +21,7 @@ mod pool;
 mod presence;
 mod upkeep;
 
-use pool::{News, Pool};
+use pool::{Conduct, News, Pool};
 use upkeep::Upkeep;
 
 /// Shortest time between two snapshots.
@@ -175,7 +175,15 @@ impl Writer {
     /// Looks at how requests ended everywhere.
     fn look(&mut self) {
         let ledger = &self.world.ledger;
-        let news = self.pool.look(self.world.now(), |slot| ledger.account(slot).outcomes());
+        let conduct = |slot| {
+            let account = ledger.account(slot);
+            Conduct {
+                outcomes: account.outcomes(),
+                in_flight: account.in_flight(),
+                prefill_tokens: account.prefill_under_way(),
+            }
+        };
+        let news = self.pool.look(self.world.now(), conduct);
         news.into_iter().for_each(|news| self.tell(news));
     }
 
@@ -197,6 +205,9 @@ impl Writer {
             }
             News::Trying { address } => {
                 tracing::info!(endpoint = %address, "replica gets a few requests again, to see whether it works");
+            }
+            News::Stalled { address } => {
+                tracing::warn!(endpoint = %address, "replica holds requests and computes nothing: they go elsewhere");
             }
             News::Recovered { address } => tracing::info!(endpoint = %address, "replica works again"),
             News::Restarted { address, slot } => {

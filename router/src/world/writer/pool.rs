@@ -15,6 +15,10 @@ use super::{
 use crate::world::MAX_ENDPOINTS;
 
 mod conduct;
+mod stall;
+
+pub(super) use conduct::Conduct;
+use stall::Stall;
 
 /// A list of models older than this says nothing any more: six readings were missed.
 pub(super) const LIST_LIFETIME: Time = Time::from_secs(30);
@@ -52,7 +56,10 @@ struct Member {
     list: Option<ModelList>,
     /// When the list of models was asked for.
     listed: Time,
-    progress: f64,
+    /// Tokens it counted; `None` while it has not said.
+    progress: Option<f64>,
+    stall: Stall,
+    stalled: bool,
 }
 
 /// What an update changed.
@@ -76,6 +83,8 @@ pub(super) enum News {
     Trying { address: Arc<str> },
     /// These were answered.
     Recovered { address: Arc<str> },
+    /// It holds requests and computes nothing.
+    Stalled { address: Arc<str> },
 }
 
 // === Pool ===
@@ -158,16 +167,18 @@ impl Member {
             models: Models::Unknown,
             list: None,
             listed: Time::ZERO,
-            progress: 0.0,
+            progress: None,
+            stall: Stall::default(),
+            stalled: false,
         }
     }
 
     fn read(&mut self, load: Load) -> Option<News> {
-        let restarted = load.progress.is_some_and(|progress| progress < self.progress);
+        let restarted = load.progress.zip(self.progress).is_some_and(|(now, before)| now < before);
         if restarted {
             self.signals = Signals::default();
         }
-        self.progress = load.progress.unwrap_or(self.progress);
+        self.progress = load.progress.or(self.progress);
         let (old, new) = (std::mem::take(&mut self.signals), load.signals);
         self.signals = Signals {
             queue: new.queue.or(old.queue),
@@ -238,7 +249,7 @@ impl Member {
             slot: self.slot,
             address: self.address.clone(),
             socket: self.socket,
-            ready: self.presence.is_ready() && self.terminating.is_none(),
+            ready: self.presence.is_ready() && self.terminating.is_none() && !self.stalled,
             health: self.health(),
             local: self.local,
             joined: self.joined,

@@ -6,7 +6,18 @@
 
 use warmlane_picker::{Breaker, Health, Outcomes, Slot, Time, breaker::Turn};
 
-use super::{Member, News, Pool, TERMINATION};
+use super::{Member, News, Pool, TERMINATION, stall::Seen};
+
+/// What the router itself knows of an endpoint's requests.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::world::writer) struct Conduct {
+    /// How they ended.
+    pub(in crate::world::writer) outcomes: Outcomes,
+    /// Those under way.
+    pub(in crate::world::writer) in_flight: u32,
+    /// Prompt tokens of those without a first byte.
+    pub(in crate::world::writer) prefill_tokens: u64,
+}
 
 // === Pool ===
 
@@ -15,10 +26,11 @@ impl Pool {
     pub(in crate::world::writer) fn look(
         &mut self,
         now: Time,
-        outcomes: impl Fn(Slot) -> Outcomes,
+        conduct: impl Fn(Slot) -> Conduct,
     ) -> Vec<News> {
         self.suspicious = false;
-        let totals: Vec<Outcomes> = self.members.iter().map(|member| outcomes(member.slot)).collect();
+        let conducts: Vec<Conduct> = self.members.iter().map(|member| conduct(member.slot)).collect();
+        let totals: Vec<Outcomes> = conducts.iter().map(|conduct| conduct.outcomes).collect();
         let recent = |(member, totals): (&mut Member, &Outcomes)| {
             member.breaker.get_or_insert_with(|| Breaker::new(now, *totals)).recent(*totals)
         };
@@ -35,6 +47,7 @@ impl Pool {
                 resting += usize::from(matches!(turn, Turn::Opened { .. }));
                 news.push(member.take_turn(turn, totals, now));
             }
+            news.extend(member.note_stall(&conducts[position], now));
             news.extend(member.time_is_over(now, self.slow_start));
         }
         news
@@ -52,6 +65,9 @@ impl Member {
     pub(super) fn health(&self) -> Health {
         match (self.presence.trouble(), self.terminating, &self.resting) {
             (Some(why), _, _) => Health::Failed(why.into()),
+            (None, _, _) if self.stalled => {
+                Health::Failed("it holds requests and computes nothing: is it stuck?".into())
+            }
             (None, Some(_), _) => Health::Degraded("shutting down".into()),
             (None, None, Some(why)) => Health::Degraded(why.clone()),
             (None, None, None) => Health::Healthy,
@@ -75,6 +91,26 @@ impl Member {
                 News::Trying { address }
             }
             Turn::Closed => News::Recovered { address },
+        }
+    }
+
+    /// Requests leave an endpoint that stalls; once they have, it may be tried again.
+    fn note_stall(&mut self, conduct: &Conduct, now: Time) -> Option<News> {
+        let seen = Seen {
+            tokens: self.progress,
+            answered: conduct.outcomes.good,
+            in_flight: conduct.in_flight,
+            prefill_tokens: conduct.prefill_tokens,
+        };
+        let was = std::mem::replace(&mut self.stalled, self.stall.look(seen, now));
+        let address = self.address.clone();
+        match (was, self.stalled) {
+            (false, true) => Some(News::Stalled { address }),
+            (true, false) => {
+                self.joined = Some(now);
+                Some(News::Trying { address })
+            }
+            _ => None,
         }
     }
 

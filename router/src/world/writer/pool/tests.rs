@@ -125,14 +125,17 @@ fn all_up(count: u16) -> Pool {
     for slot in 0..count {
         pool.apply(Update::Alive { slot: Slot(slot) }, Time::from_secs(1));
     }
-    pool.look(Time::from_secs(1), |_| Outcomes::default());
+    pool.look(Time::from_secs(1), |_| Conduct::default());
     pool
 }
 
-fn failing(bad: &[u16]) -> impl Fn(Slot) -> Outcomes {
-    move |slot| match bad.contains(&slot.0) {
-        true => Outcomes { good: 0, bad: 5, in_a_row: 5 },
-        false => Outcomes { good: 100, bad: 0, in_a_row: 0 },
+fn failing(bad: &[u16]) -> impl Fn(Slot) -> Conduct {
+    move |slot| {
+        let outcomes = match bad.contains(&slot.0) {
+            true => Outcomes { good: 0, bad: 5, in_a_row: 5 },
+            false => Outcomes { good: 100, bad: 0, in_a_row: 0 },
+        };
+        Conduct { outcomes, ..Conduct::default() }
     }
 }
 
@@ -193,4 +196,19 @@ fn one_that_is_shutting_down_gets_nothing_until_it_was_restarted_or_time_has_sho
 #[test]
 fn who_is_there_from_the_start_has_no_slow_start() {
     assert_eq!(endpoint(&all_up(1), A).joined, None);
+}
+
+#[test]
+fn one_that_holds_requests_and_computes_nothing_is_out_until_they_have_left() {
+    let mut pool = all_up(2);
+    pool.apply(load(A, queue(0.0, 500), Some(1_000.0)), LATER);
+    let holding = |in_flight| move |_| Conduct { in_flight, ..Conduct::default() };
+    assert_eq!(pool.look(LATER, holding(3)), []);
+    let later = LATER + Time::from_secs(11);
+    assert!(matches!(pool.look(later, holding(3))[..], [News::Stalled { .. }]));
+    let stalled = endpoint(&pool, A);
+    assert!(!stalled.ready && matches!(stalled.health, Health::Failed(_)));
+    assert!(endpoint(&pool, Slot(1)).ready, "who counts no tokens is not judged");
+    assert!(matches!(pool.look(later, holding(0))[..], [News::Trying { .. }]));
+    assert_eq!((endpoint(&pool, A).ready, endpoint(&pool, A).joined), (true, Some(later)));
 }
