@@ -1,5 +1,8 @@
 //! Completion requests that keep a prefix index at work: shared prefixes of several lengths, and behind each a part that
-//! no other request has.
+//! no other request of this process has. A part that came twice would be known to an index the second time, and as the
+//! lowest of all rounds counts, only the easy rounds would.
+
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bytes of a request's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, clap::ValueEnum)]
@@ -21,10 +24,15 @@ const PREFIXES: usize = 64;
 /// Digits that make a request's own part its own.
 const OWN: usize = 16;
 
-/// Requests of one size, head and body.
+/// How many [`Prompts`] there were.
+static BATCHES: AtomicU64 = AtomicU64::new(0);
+
+/// Requests of one size, head and body. At most 2^32 of them.
 pub(super) struct Prompts {
     templates: Vec<Template>,
-    next: u64,
+    /// Number of the last request: the batch in the upper half.
+    last: u64,
+    turn: usize,
 }
 
 struct Template {
@@ -72,14 +80,17 @@ impl Prompts {
             let own = head.len() + body.len() - 2 - text.len() + own;
             Template { bytes: (head + &body).into_bytes(), own }
         };
-        Self { templates: (0..PREFIXES).map(template).collect(), next: 0 }
+        let batch = BATCHES.fetch_add(1, Ordering::Relaxed);
+        Self { templates: (0..PREFIXES).map(template).collect(), last: batch << 32, turn: 0 }
     }
 
     /// The next request; its bytes are valid until the one after it is asked for.
     pub(super) fn next(&mut self) -> &[u8] {
-        self.next += 1;
-        let template = &mut self.templates[(self.next as usize * 7) % PREFIXES];
-        let mut number = self.next;
+        self.last += 1;
+        // Odd steps through a power of two: every template has its turn.
+        self.turn = (self.turn + 7) % PREFIXES;
+        let template = &mut self.templates[self.turn];
+        let mut number = self.last;
         for digit in template.bytes[template.own..template.own + OWN].iter_mut().rev() {
             *digit = b"0123456789abcdef"[(number & 0xf) as usize];
             number >>= 4;
@@ -106,6 +117,15 @@ fn words(seed: u64, length: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_later_batch_repeats_a_request() {
+        let batch = || {
+            let mut prompts = Prompts::new(Size::Small, "/v1/completions");
+            (0..200).map(|_| prompts.next().to_vec()).collect::<std::collections::HashSet<_>>()
+        };
+        assert!(batch().is_disjoint(&batch()));
+    }
 
     #[test]
     fn bodies_have_their_size_and_no_two_are_alike() {
