@@ -12,6 +12,7 @@ mod engine;
 mod figures;
 mod load;
 mod measure;
+mod process;
 mod prompts;
 mod stream;
 

@@ -11,7 +11,10 @@ use std::{
 use anyhow::Context as _;
 use warmlane_xtask::{step, workspace};
 
-use super::{Args, cost};
+use super::{
+    Args, cost,
+    process::{Process, on_proxy_core},
+};
 
 /// Which proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, clap::ValueEnum)]
@@ -37,7 +40,7 @@ pub(super) enum Traffic {
 pub(super) struct Contender {
     pub(super) kind: Kind,
     pub(super) address: SocketAddr,
-    child: step::Owned,
+    process: Process,
 }
 
 /// A proxy that is not up after this is given up. sglang-router imports Python modules for many seconds.
@@ -79,7 +82,7 @@ impl Contender {
         let folder = workspace::target().join("bench-proxy").join(kind.name());
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
         let address = free_address()?;
-        let mut command = cost::on_proxy_core(program);
+        let mut command = on_proxy_core(program);
         match kind {
             Kind::Warmlane => warmlane(&mut command, address, engines),
             Kind::Nginx => nginx(&mut command, &folder, address, engines)?,
@@ -89,18 +92,18 @@ impl Contender {
         let log = folder.join("log");
         let out = std::fs::File::create(&log)?;
         command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
-        let child = command.spawn().with_context(|| format!("cannot start {}", kind.name()))?;
-        let mut contender = Self { kind, address, child: step::Owned(child) };
+        let process = Process::start(&mut command).with_context(|| kind.name())?;
+        let mut contender = Self { kind, address, process };
         contender.wait(&log).await?;
         Ok(contender)
     }
 
     pub(super) fn cpu_seconds(&self) -> f64 {
-        cost::cpu_seconds(self.child.0.id())
+        cost::cpu_seconds(self.process.id())
     }
 
     pub(super) fn resident_mb(&self) -> f64 {
-        cost::resident_mb(self.child.0.id())
+        cost::resident_mb(self.process.id())
     }
 
     /// Waits until a request goes through.
@@ -113,7 +116,7 @@ impl Contender {
             if probe(self.address, &request).await {
                 return Ok(());
             }
-            let ended = self.child.0.try_wait()?;
+            let ended = self.process.ended()?;
             anyhow::ensure!(
                 ended.is_none() && Instant::now() < deadline,
                 "{} does not answer; the end of its log:\n{}",

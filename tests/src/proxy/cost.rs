@@ -1,12 +1,9 @@
-//! CPU time and memory of a process and its children, and on which core they run.
+//! CPU time and memory of a process and its children, and the core of this one.
 
-use std::{collections::HashSet, fs, process::Command};
+use std::{collections::HashSet, fs};
 
 use anyhow::Context as _;
 use rustix::thread::{CpuSet, sched_setaffinity};
-
-/// The core for proxies.
-const PROXY_CORE: usize = 0;
 
 /// Moves this thread, and what it starts, to the last core.
 pub(super) fn pin_self() -> anyhow::Result<()> {
@@ -15,13 +12,6 @@ pub(super) fn pin_self() -> anyhow::Result<()> {
     let mut set = CpuSet::new();
     set.set(cores - 1);
     sched_setaffinity(None, &set).context("sched_setaffinity")
-}
-
-/// A command that runs on the core for proxies.
-pub(super) fn on_proxy_core(program: &std::path::Path) -> Command {
-    let mut command = Command::new("taskset");
-    command.arg("--cpu-list").arg(PROXY_CORE.to_string()).arg(program);
-    command
 }
 
 /// CPU seconds of all threads of the process and its descendants, since they started.
