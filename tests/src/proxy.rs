@@ -25,6 +25,7 @@ pub use prompts::Size;
 
 /// Measures proxies beside each other.
 #[derive(Debug, clap::Parser)]
+#[command(bin_name = "cargo xtask bench proxy --")]
 pub struct Args {
     /// The router, built with profile `dist`
     #[arg(long, value_name = "FILE")]
@@ -41,6 +42,12 @@ pub struct Args {
     /// Interleaved rounds
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=50))]
     rounds: u32,
+    /// Measure these only, this router in any case; the others' figures are then missing
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "PROXY,...")]
+    beside: Option<Vec<Kind>>,
+    /// Without the million prompts, which take the longest
+    #[arg(long)]
+    quick: bool,
     /// Where figures and bars go
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -59,6 +66,12 @@ pub struct Args {
     /// How long --only loads
     #[arg(long, default_value_t = 10)]
     seconds: u64,
+}
+
+impl Args {
+    fn takes_part(&self, kind: Kind) -> bool {
+        kind == Kind::Warmlane || self.beside.as_ref().is_none_or(|kinds| kinds.contains(&kind))
+    }
 }
 
 /// Measures, prints and saves.

@@ -109,8 +109,12 @@ impl Contender {
     /// Waits until a request goes through.
     async fn wait(&mut self, log: &Path) -> anyhow::Result<()> {
         let deadline = Instant::now() + PATIENCE;
-        let request = "POST /v1/completions HTTP/1.1\r\nHost: b\r\nContent-Length: 24\r\nConnection: close\r\n\r\n{\"model\":\"m\",\"prompt\":1}";
-        let request = request.replace(":1}", ":[]}").replace("Length: 24", "Length: 25");
+        // A real prompt: sglang-router refuses others before it asks an engine.
+        let body = r#"{"model":"m","max_tokens":1,"prompt":"hi"}"#;
+        let request = format!(
+            "POST /v1/completions HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        );
         loop {
             // Engines run on this very thread, so it must not block.
             if probe(self.address, &request).await {

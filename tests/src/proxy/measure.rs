@@ -37,7 +37,7 @@ pub(super) async fn all(args: &Args) -> anyhow::Result<Figures> {
         figures.add(What::Resident, contender.kind, contender.resident_mb());
     }
     running.retain(|contender| contender.kind == Kind::Warmlane);
-    for contender in &running {
+    for contender in running.iter().filter(|_| !args.quick) {
         a_million(contender, &mut figures).await?;
     }
     drop(running);
@@ -78,7 +78,19 @@ pub(super) async fn only(args: &Args, kind: Kind) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// All proxies that there are.
+/// What was measured of a proxy. One of the others that fails is named and left out, so that its bars do not hold; of
+/// this router, a failure ends the run.
+fn or_left_out<T>(kind: Kind, measured: anyhow::Result<T>) -> anyhow::Result<Option<T>> {
+    match measured {
+        Err(error) if kind != Kind::Warmlane => {
+            eprintln!("{} is left out here: {error:#}", kind.name());
+            Ok(None)
+        }
+        measured => measured.map(Some),
+    }
+}
+
+/// All proxies that take part.
 async fn start(args: &Args, traffic: Traffic, engines: &[SocketAddr]) -> anyhow::Result<Vec<Contender>> {
     let mut running = Vec::new();
     for kind in Kind::ALL {
@@ -86,8 +98,9 @@ async fn start(args: &Args, traffic: Traffic, engines: &[SocketAddr]) -> anyhow:
             // No figure of it is asked for.
             continue;
         }
-        if let Some(program) = kind.program(args) {
-            running.push(Contender::start(kind, program, traffic, engines).await?);
+        if let Some(program) = kind.program(args).filter(|_| args.takes_part(kind)) {
+            let started = Contender::start(kind, program, traffic, engines).await;
+            running.extend(or_left_out(kind, started)?);
         }
     }
     Ok(running)
@@ -122,20 +135,22 @@ async fn requests(
         for size in Size::ALL {
             for contender in running.iter() {
                 bar.set_message(format!("{}, {}", contender.kind.name(), size.name()));
-                let value = per_10k(contender, size, count(contender.kind, size), Some(engines)).await?;
-                figures.add(What::Request(size), contender.kind, value);
+                let value = per_10k(contender, size, count(contender.kind, size), engines).await;
+                if let Some(value) = or_left_out(contender.kind, value)? {
+                    figures.add(What::Request(size), contender.kind, value);
+                }
                 bar.inc(1);
             }
         }
         let direct = alone(engines.addresses[0]).await?;
         for contender in running.iter() {
             bar.set_message(format!("{}, one connection", contender.kind.name()));
-            let times = alone(contender.address).await?;
+            bar.inc(1);
+            let Some(times) = or_left_out(contender.kind, alone(contender.address).await)? else { continue };
             for (percent, direct) in [(50, direct[0]), (99, direct[1])] {
                 let value = times[usize::from(percent == 99)] - direct;
                 figures.add(What::Added(percent), contender.kind, value);
             }
-            bar.inc(1);
         }
     }
     bar.finish_and_clear();
@@ -150,22 +165,16 @@ async fn alone(address: SocketAddr) -> anyhow::Result<[f64; 2]> {
 }
 
 /// CPU seconds for 10,000 requests. Every one must have reached an engine.
-async fn per_10k(
-    contender: &Contender,
-    size: Size,
-    count: u64,
-    engines: Option<&Engines>,
-) -> anyhow::Result<f64> {
+async fn per_10k(contender: &Contender, size: Size, count: u64, engines: &Engines) -> anyhow::Result<f64> {
     let work: Work = Rc::new(RefCell::new(Prompts::new(size, PATH)));
     // Connections, buffers and caches are there when it counts.
     load::run(contender.address, size, CONNECTIONS, count / 10, &work).await?;
-    let served = || engines.map_or(0, |engines| engines.served.get());
-    let (before, served_before) = (contender.cpu_seconds(), served());
+    let (before, served_before) = (contender.cpu_seconds(), engines.served.get());
     load::run(contender.address, size, CONNECTIONS, count, &work).await?;
     let spent = contender.cpu_seconds() - before;
-    let reached = served() - served_before;
+    let reached = engines.served.get() - served_before;
     anyhow::ensure!(
-        engines.is_none() || reached >= count,
+        reached >= count,
         "{} answered {} requests by itself",
         contender.kind.name(),
         count - reached
@@ -179,15 +188,16 @@ async fn streams(args: &Args, engines: &Engines, figures: &mut Figures) -> anyho
     for _ in 0..args.rounds {
         for contender in &running {
             bar.set_message(contender.kind.name());
+            bar.inc(1);
             let before = contender.cpu_seconds();
-            let streamed = stream::run(contender.address).await?;
+            let streamed = or_left_out(contender.kind, stream::run(contender.address).await)?;
+            let Some(streamed) = streamed else { continue };
             let spent = contender.cpu_seconds() - before;
             figures.add(What::Chunk, contender.kind, spent / streamed.tokens as f64 * 1e6);
             for percent in [50, 99] {
                 let delay = percentile(&streamed.delays, percent);
                 figures.add(What::ChunkDelay(percent), contender.kind, delay);
             }
-            bar.inc(1);
         }
     }
     bar.finish_and_clear();
@@ -201,8 +211,11 @@ async fn growth(args: &Args, endpoints: usize, figures: &mut Figures) -> anyhow:
     for _ in 0..args.rounds {
         for contender in &running {
             bar.set_message(contender.kind.name());
-            let value = per_10k(contender, Size::Small, count(contender.kind, Size::Small), None).await?;
-            figures.add(What::Endpoints(endpoints), contender.kind, value);
+            let requests = count(contender.kind, Size::Small);
+            let value = per_10k(contender, Size::Small, requests, &engines).await;
+            if let Some(value) = or_left_out(contender.kind, value)? {
+                figures.add(What::Endpoints(endpoints), contender.kind, value);
+            }
             bar.inc(1);
         }
     }
