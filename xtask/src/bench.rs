@@ -7,7 +7,7 @@ mod pick;
 mod policies;
 mod proxy;
 
-use std::{borrow::Cow, path::PathBuf};
+use std::{borrow::Cow, ffi::OsString, path::PathBuf};
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
@@ -28,24 +28,27 @@ pub(crate) struct Args {
     /// Fail where a limit does not hold
     #[arg(long)]
     strict: bool,
+    /// For the measuring program of `proxy`, after `--`: `cargo xtask bench proxy -- --help` lists them
+    #[arg(last = true)]
+    options: Vec<OsString>,
 }
 
 struct Bench {
     name: &'static str,
     about: &'static str,
-    run: fn() -> anyhow::Result<Vec<Bar>>,
+    run: fn(&[OsString]) -> anyhow::Result<Vec<Bar>>,
 }
 
 const BENCHES: [Bench; 3] = [
     Bench {
         name: "pick",
-        about: "one choice among 8 and 1,000 endpoints; reading a 400 KB body",
-        run: pick::run,
+        about: "one choice among 8, 256 and 1,000 endpoints; reading a 400 KB body",
+        run: |_| pick::run(),
     },
     Bench {
         name: "policies",
         about: "aware routing beside random and least request on simulated clusters",
-        run: policies::run,
+        run: |_| policies::run(),
     },
     Bench {
         name: "proxy",
@@ -75,8 +78,16 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     };
     let bench = BENCHES.iter().find(|bench| bench.name == name);
     let bench = bench.with_context(|| format!("no benchmark is called {name:?}; there are:\n{}", list()))?;
+    anyhow::ensure!(
+        args.options.is_empty() || bench.name == "proxy",
+        "{} takes no options after `--`",
+        bench.name
+    );
     let busy = busy(&std::fs::read_to_string("/proc/loadavg").unwrap_or_default());
-    let report = Report { bars: (bench.run)()? };
+    let report = Report { bars: (bench.run)(&args.options)? };
+    if report.bars.is_empty() {
+        return Ok(());
+    }
     println!("{}", table(&report.bars));
     if let Some(load) = busy {
         println!("the machine was busy when this began (load {load}): an idle one shows better figures");
@@ -107,7 +118,8 @@ fn table(bars: &[Bar]) -> String {
     let mut lines = vec![format!("\n{:<60} {:>10} {:>10}  {}", "figure", "value", "limit", "holds")];
     for bar in bars {
         let holds = if bar.holds { "yes" } else { "NO" };
-        lines.push(format!("{:<60} {:>10.2} {:>10.2}  {holds}", bar.what, bar.value, bar.limit));
+        let value = if bar.value.is_nan() { "none".to_owned() } else { format!("{:.2}", bar.value) };
+        lines.push(format!("{:<60} {value:>10} {:>10.2}  {holds}", bar.what, bar.limit));
     }
     lines.join("\n")
 }
@@ -132,9 +144,22 @@ mod tests {
 
     #[test]
     fn an_unknown_name_is_answered_with_the_valid_ones() {
-        let args = Args { name: Some("pik".to_owned()), json: None, strict: false };
+        let args = Args { name: Some("pik".to_owned()), json: None, strict: false, options: Vec::new() };
         let said = run(&args).unwrap_err().to_string();
         assert!(said.contains("pik") && said.contains("pick"), "{said}");
+    }
+
+    #[test]
+    fn options_for_a_bench_that_has_none_are_refused() {
+        let options = vec!["--rounds".into()];
+        let args = Args { name: Some("pick".to_owned()), json: None, strict: false, options };
+        assert!(run(&args).unwrap_err().to_string().contains("no options"));
+    }
+
+    #[test]
+    fn what_was_not_measured_is_shown_without_a_number() {
+        let shown = table(&[Bar::under("us", f64::NAN, 5.0)]);
+        assert!(shown.contains("none") && shown.contains("NO"), "{shown}");
     }
 
     #[test]

@@ -27,6 +27,8 @@ const SENT: Time = Time::from_secs(60);
 const NOW: Time = Time::from_secs(61);
 /// 32 KB in blocks of 64 bytes, at four bytes a token.
 const BLOCKS: usize = 512;
+/// 1 KB in blocks, what `bench proxy` sends through 256 endpoints.
+const SHORT: usize = 16;
 const TOKENS_PER_BLOCK: f32 = 16.0;
 /// Blocks of other prompts in the index.
 const OTHERS: usize = 120_000;
@@ -156,6 +158,8 @@ fn decisions(c: &mut Bench) {
     let profile = Profile::of(Strategy::PrefixCache);
     let cases = [
         ("8_endpoints", World::new(8, 8, 64, BLOCKS)),
+        ("256_endpoints", World::new(256, 256, 32, BLOCKS)),
+        ("256_endpoints_1_kb", World::new(256, 256, 64, SHORT)),
         ("1000_endpoints", World::new(1_000, 1_000, 16, BLOCKS)),
         ("1000_endpoints_few_warm", World::new(1_000, 4, 64, BLOCKS)),
     ];

@@ -3,7 +3,7 @@
 //! Builds the router as it is shipped (profile `dist`) and installs the others. One that cannot be installed is named, and
 //! the figures against it do not hold.
 
-use std::process::Command;
+use std::{ffi::OsString, process::Command};
 
 use anyhow::Context as _;
 use serde::Deserialize;
@@ -25,10 +25,21 @@ struct Measured {
     holds: bool,
 }
 
-pub(super) fn run() -> anyhow::Result<Vec<Bar>> {
+pub(super) fn run(options: &[OsString]) -> anyhow::Result<Vec<Bar>> {
     let file = workspace::target().join("proxies.json");
+    // Figures of an earlier run must not be taken for new.
+    match std::fs::remove_file(&file) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(error).with_context(|| format!("cannot clear {}", file.display()));
+        }
+        _ => {}
+    }
     let mut command = program()?;
-    step::shown(command.arg("--json").arg(&file))?;
+    step::shown(command.arg("--json").arg(&file).args(options))?;
+    if !file.exists() {
+        // Help, or one proxy under load for a profiler: nothing was compared.
+        return Ok(Vec::new());
+    }
     let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
     let found: Found = serde_json::from_str(&text)
         .with_context(|| format!("{} has another shape than warmlane-proxies writes", file.display()))?;
