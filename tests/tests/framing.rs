@@ -1,7 +1,7 @@
 //! Framing without ambiguity, through the running router: what reaches an engine that records raw bytes, and what reaches
 //! a client.
 //!
-//! Every case is sent whole and byte by byte, with the same outcome.
+//! Every request is sent whole and byte by byte, with the same outcome; answers are sent in one piece.
 
 use warmlane_tests::{Behaviour, RawEngine, TestRouter, Wire, engine::answer, wire::find};
 

@@ -1,4 +1,4 @@
-//! Metrics pages: no page breaks the scanner, and shares and counts it tells are numbers.
+//! Metrics pages and lists of models: none breaks its reader.
 
 #![no_main]
 
