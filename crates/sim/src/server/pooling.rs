@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{
     ask::{Fields, room, token_ids},
-    fault,
+    refusal,
     replica::Replica,
     reply::Names,
     stream::Reply,
@@ -43,7 +43,7 @@ pub(super) async fn embeddings(
         "id": names.id, "object": "list", "created": names.created, "model": model(replica, fields)?,
         "data": data, "usage": usage(tokens),
     });
-    Ok(fault::json_response(StatusCode::OK, body.to_string()))
+    Ok(refusal::json_response(StatusCode::OK, body.to_string()))
 }
 
 pub(super) async fn score(
@@ -66,7 +66,7 @@ pub(super) async fn score(
         "id": names.id, "object": "list", "created": names.created, "model": model(replica, fields)?,
         "data": data, "usage": usage(tokens),
     });
-    Ok(fault::json_response(StatusCode::OK, body.to_string()))
+    Ok(refusal::json_response(StatusCode::OK, body.to_string()))
 }
 
 pub(super) async fn rerank(
@@ -93,7 +93,7 @@ pub(super) async fn rerank(
         "id": names.id, "model": model(replica, fields)?,
         "usage": {"prompt_tokens": tokens, "total_tokens": tokens}, "results": results,
     });
-    Ok(fault::json_response(StatusCode::OK, body.to_string()))
+    Ok(refusal::json_response(StatusCode::OK, body.to_string()))
 }
 
 async fn compare(

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{
     ask::{Api, Ask},
-    fault,
+    refusal,
     stream::Frames,
 };
 use crate::{
@@ -30,7 +30,7 @@ pub(super) trait Shape {
 
     /// An end in the middle: the stream says what happened, because its status is sent already.
     fn fail(&mut self, frames: &mut Frames, error: &Error) {
-        frames.push(&["data: ", &fault::object(error), "\n\n"]);
+        frames.push(&["data: ", &refusal::object(error), "\n\n"]);
         frames.push(&[DONE]);
     }
 }

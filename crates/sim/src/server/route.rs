@@ -12,8 +12,8 @@ use serde_json::json;
 
 use super::{
     ask::{Api, Ask, Fields},
-    fault::{self, json_response},
     pooling,
+    refusal::{self, json_response},
     replica::Replica,
     reply::{self, Names},
     spoil::{self, BEFORE_CUT},
@@ -89,14 +89,14 @@ pub(super) async fn answer(
     let mut visit = visit(&replica, route, request.method());
     let received = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
     let mut response = match route {
-        None => fault::detail(StatusCode::NOT_FOUND, None),
+        None => refusal::detail(StatusCode::NOT_FOUND, None),
         Some((_, route)) if !route.takes(request.method()) => {
-            fault::detail(StatusCode::METHOD_NOT_ALLOWED, Some(route.methods()))
+            refusal::detail(StatusCode::METHOD_NOT_ALLOWED, Some(route.methods()))
         }
         Some((_, route)) => {
             let struck = if route.api().is_some() { replica.strike() } else { None };
             let answer = serve(&replica, route, request, struck).await;
-            let mut answer = answer.unwrap_or_else(|error| fault::response(route.api(), &error));
+            let mut answer = answer.unwrap_or_else(|error| refusal::response(route.api(), &error));
             if let Some(mode) = struck {
                 spoil::spoil(&mut answer, mode, &line).await?;
             }

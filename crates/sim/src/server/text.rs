@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     ask::{Fields, token_ids},
-    conversation, fault,
+    conversation, refusal,
     replica::Replica,
     stream::Reply,
 };
@@ -24,7 +24,7 @@ pub(super) fn tokenize(replica: &Replica, fields: &Fields) -> Result<Response<Re
     let (count, limit) = (ids.len(), replica.options().engine.max_model_len);
     let (ids, words) = (Value::from(ids), Value::from(words));
     let body = format!(r#"{{"count":{count},"max_model_len":{limit},"tokens":{ids},"token_strs":{words}}}"#);
-    Ok(fault::json_response(StatusCode::OK, body))
+    Ok(refusal::json_response(StatusCode::OK, body))
 }
 
 pub(super) fn detokenize(replica: &Replica, fields: &Fields) -> Result<Response<Reply>, Error> {
@@ -36,7 +36,7 @@ pub(super) fn detokenize(replica: &Replica, fields: &Fields) -> Result<Response<
         input: "'tokens'".to_owned(),
     };
     let ids = token_ids(fields.list("tokens")?).ok_or_else(wrong)?;
-    Ok(fault::json_response(StatusCode::OK, json!({ "prompt": tokens::decode(&ids) }).to_string()))
+    Ok(refusal::json_response(StatusCode::OK, json!({ "prompt": tokens::decode(&ids) }).to_string()))
 }
 
 fn check_model(replica: &Replica, fields: &Fields) -> Result<(), Error> {

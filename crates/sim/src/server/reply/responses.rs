@@ -1,6 +1,6 @@
 //! /v1/responses.
 
-use super::{Ask, Frames, Names, Outcome, Shape, fault, quoted};
+use super::{Ask, Frames, Names, Outcome, Shape, quoted, refusal};
 use crate::{error::Error, model::Finish};
 
 /// A streamed response: numbered events around one delta per token.
@@ -92,7 +92,7 @@ impl Shape for Stream {
     }
 
     fn fail(&mut self, frames: &mut Frames, error: &Error) {
-        frames.push(&["event: error\ndata: ", &fault::object(error), "\n\n"]);
+        frames.push(&["event: error\ndata: ", &refusal::object(error), "\n\n"]);
     }
 }
 
