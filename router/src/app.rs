@@ -6,9 +6,8 @@
 
 use std::{
     io,
-    net::SocketAddr,
     rc::Rc,
-    sync::{Arc, atomic::AtomicUsize},
+    sync::Arc,
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -19,8 +18,9 @@ use tokio::{runtime::Builder, sync::watch, task::LocalSet};
 use crate::{
     config::{Config, Listen},
     control::{self, Control},
-    front::{self, Sockets},
-    metrics::Metrics,
+    front::{self, Door, Front, Seats, Sockets},
+    metrics::{Listener, Metrics},
+    tls::Tls,
     worker::{Shared, Worker},
     world::World,
 };
@@ -53,9 +53,12 @@ impl App {
             0 => thread::available_parallelism().map_or(1, usize::from),
             set => set,
         };
-        let (plain, aware) = (config.listen.plain, config.listen.aware);
-        let (plain, plain_address) = front::bind(plain, threads).with_context(|| taken("plain", plain))?;
-        let (aware, aware_address) = front::bind(aware, threads).with_context(|| taken("aware", aware))?;
+        let mut listening = config.listen;
+        let tls = match (listening.plain_tls, listening.aware_tls) {
+            (None, None) => None,
+            _ => Some(Arc::new(Tls::load(&config.tls)?)),
+        };
+        let sockets = bind(&mut listening, threads)?;
         let config = Arc::new(config);
         let world = Arc::new(World::new(&config, fastrand::u64(..)));
         let metrics = Arc::new(Metrics::new(&world));
@@ -66,13 +69,10 @@ impl App {
             config: config.clone(),
             metrics: metrics.clone(),
             draining: is_draining.clone(),
+            tls: tls.clone(),
         })?;
-        let listening = Listen {
-            plain: plain_address,
-            aware: aware_address,
-            metrics: control.metrics_address(),
-            admin: control.admin_address(),
-        };
+        listening.metrics = control.metrics_address();
+        listening.admin = control.admin_address();
         let shared = Shared {
             metrics: metrics.proxy(),
             updates: control.updates(),
@@ -80,10 +80,11 @@ impl App {
             world,
             config: config.clone(),
         };
-        let seats = Arc::new(AtomicUsize::new(0));
-        let workers = plain.into_iter().zip(aware).enumerate();
-        let workers = workers.map(|(number, (plain, aware))| {
-            spawn(number, shared.clone(), Sockets { plain, aware }, seats.clone(), is_cut.clone())
+        let seats = Arc::new(Seats::new(config.limits.connections));
+        let workers = sockets.into_iter().enumerate().map(|(number, sockets)| {
+            let (shared, seats, tls, cut) = (shared.clone(), seats.clone(), tls.clone(), is_cut.clone());
+            let front = move || Rc::new(Front { worker: Rc::new(Worker::new(shared)), seats, tls });
+            spawn(number, front, sockets, cut)
         });
         let workers = workers.collect::<io::Result<_>>().context("starting a data-plane thread failed")?;
         let drain_limit = config.timeouts.drain;
@@ -91,24 +92,39 @@ impl App {
     }
 }
 
-fn taken(listener: &str, address: SocketAddr) -> String {
-    format!("cannot listen on {address} (--{listener}): is another process using the port?")
+/// Opens the listeners of all workers, and says where.
+fn bind(listening: &mut Listen, workers: usize) -> anyhow::Result<Vec<Sockets>> {
+    let door = |listener, tls| Door { listener, tls };
+    let mut all: Vec<Sockets> = (0..workers).map(|_| Sockets::new()).collect();
+    let doors = [
+        ("plain", door(Listener::Plain, false), Some(&mut listening.plain)),
+        ("aware", door(Listener::Aware, false), Some(&mut listening.aware)),
+        ("plain-tls", door(Listener::Plain, true), listening.plain_tls.as_mut()),
+        ("aware-tls", door(Listener::Aware, true), listening.aware_tls.as_mut()),
+    ];
+    for (flag, door, address) in doors {
+        let Some(address) = address else { continue };
+        let (sockets, chosen) = front::bind(*address, workers).with_context(|| {
+            format!("cannot listen on {address} (--{flag}): is another process using the port?")
+        })?;
+        *address = chosen;
+        all.iter_mut().zip(sockets).for_each(|(worker, socket)| worker.push((door, socket)));
+    }
+    Ok(all)
 }
 
 fn spawn(
     number: usize,
-    shared: Shared,
+    front: impl FnOnce() -> Rc<Front> + Send + 'static,
     sockets: Sockets,
-    seats: Arc<AtomicUsize>,
     mut cut: watch::Receiver<bool>,
 ) -> io::Result<JoinHandle<io::Result<()>>> {
     thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        let worker = Rc::new(Worker::new(shared));
         let until_cut = async move {
             let _ = cut.wait_for(|cut| *cut).await;
         };
-        LocalSet::new().block_on(&runtime, front::serve(worker, sockets, seats, until_cut))
+        LocalSet::new().block_on(&runtime, front::serve(front(), sockets, until_cut))
     })
 }
 

@@ -11,6 +11,8 @@ use std::{fmt, net::SocketAddr, str::FromStr, time::Duration};
 
 use warmlane_picker::{BreakerRule, Criticality, PlainPolicy, Profile, RetryRule};
 
+use crate::tls::TlsFiles;
+
 mod check;
 mod default;
 mod error;
@@ -35,6 +37,8 @@ pub struct Config {
     pub endpoints: Vec<String>,
     /// Address of each listener.
     pub listen: Listen,
+    /// The certificate of those that speak TLS.
+    pub tls: TlsFiles,
     /// How the plain listener spreads requests.
     pub plain_policy: PlainPolicy,
     /// How the aware listener weighs: strategy, weights, thresholds.
@@ -72,6 +76,10 @@ pub struct Listen {
     pub plain: SocketAddr,
     /// Inference-aware HTTP. 127.0.0.1:8081.
     pub aware: SocketAddr,
+    /// The same as `plain` over TLS. None.
+    pub plain_tls: Option<SocketAddr>,
+    /// The same as `aware` over TLS. None.
+    pub aware_tls: Option<SocketAddr>,
     /// `/metrics`, `/healthz`, `/readyz`. 127.0.0.1:9090.
     pub metrics: SocketAddr,
     /// `/debug/*`. 127.0.0.1:9091.
@@ -119,8 +127,10 @@ pub struct Limits {
     pub head: usize,
     /// Most headers in a head. 128.
     pub headers: usize,
-    /// Most client connections at once. 16,384.
+    /// Most client connections and HTTP/2 streams at once. 16,384.
     pub connections: usize,
+    /// Most streams of one HTTP/2 connection at once. 128.
+    pub streams: u32,
 }
 
 /// Time limits.

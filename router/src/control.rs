@@ -21,6 +21,7 @@ use crate::{
     config::Config,
     metrics::Metrics,
     scrape::{self, Scraping},
+    tls::Tls,
     world::{
         World,
         writer::{Update, Writer},
@@ -37,6 +38,8 @@ pub struct Inputs {
     pub metrics: Arc<Metrics>,
     /// True once the process drains: `/readyz` then says 503.
     pub draining: watch::Receiver<bool>,
+    /// The certificate to keep up to date.
+    pub tls: Option<Arc<Tls>>,
 }
 
 /// The running control plane. Dropping it stops all of it and waits for its thread.
@@ -76,12 +79,13 @@ impl Control {
     /// # Errors
     /// When a port cannot be bound or the thread not started.
     pub fn start(inputs: Inputs) -> Result<Self, ControlError> {
-        let Inputs { world, config, metrics, draining } = inputs;
+        let Inputs { world, config, metrics, draining, tls } = inputs;
         let (metrics_port, metrics_address) = bind("metrics", config.listen.metrics)?;
         let (admin_port, admin_address) = bind("admin", config.listen.admin)?;
         let (writer, updates) = Writer::new(world.clone(), &config);
         let config_text = config.to_string().into();
         let sources = Sources { world: world.clone(), config_text, metrics: metrics.clone(), draining };
+        let reloading = tls.map(|tls| tls.follow(metrics.proxy()));
         let scraping = Scraping { world, config, metrics: metrics.scraping(), updates: updates.clone() };
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel::<()>();
@@ -90,6 +94,7 @@ impl Control {
             runtime.block_on(async {
                 tasks.spawn(writer.run());
                 scrape::spawn(&scraping, &mut tasks);
+                reloading.map(|reloading| tasks.spawn(reloading));
                 serve(&mut tasks, metrics_port, Port::Metrics, &sources);
                 serve(&mut tasks, admin_port, Port::Admin, &sources);
                 // Ends when the sender is dropped.

@@ -1,54 +1,66 @@
-//! The HTTP/1.1 fronts: listeners, one set per worker thread, and the life of a client connection.
+//! The fronts: listeners, one set per worker thread, and the connections they accept.
 //!
 //! Every worker listens on the same addresses (`SO_REUSEPORT`); the kernel spreads connections over them.
-//! Bounds: connections per process by setting; per connection one head and one body, see
+//! Bounds: connections and HTTP/2 streams per process by setting; per request one head and one body, see
 //! `path/read.rs`.
 
-use std::{
-    io,
-    net::SocketAddr,
-    pin::pin,
-    rc::Rc,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
-    time::Duration,
-};
+use std::{cell::Cell, future::poll_fn, io, net::SocketAddr, rc::Rc, sync::Arc, task::Poll, time::Duration};
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
     net::{TcpListener, TcpStream},
     task::{JoinError, JoinSet},
-    time::{interval, timeout},
+    time::interval,
 };
 
 pub use client::{Client, client_gone};
 pub use room::Room;
+pub use seats::{Seat, Seats};
+pub use transport::{ReadHalf, Transport, WriteHalf};
 
 use crate::{
     metrics::{Label, Listener},
-    path::{self, Next},
+    tls::Tls,
     worker::{SWEEP_INTERVAL, Worker},
 };
 
 mod client;
+mod connection;
+mod http2;
 mod room;
+mod seats;
+mod transport;
 
 /// Connections waiting to be accepted, per listener and worker.
 const BACKLOG: i32 = 1_024;
 
-/// The listening sockets of one worker.
-#[derive(Debug)]
-pub struct Sockets {
-    /// Plain.
-    pub plain: std::net::TcpListener,
-    /// Inference-aware.
-    pub aware: std::net::TcpListener,
+/// What one listening socket is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Door {
+    /// How requests that come through it are served.
+    pub listener: Listener,
+    /// Its connections begin with a TLS handshake.
+    pub tls: bool,
 }
 
-/// One client connection's place under the process-wide limit.
-struct Seat(Arc<AtomicUsize>);
+/// One worker's listening sockets.
+pub type Sockets = Vec<(Door, std::net::TcpListener)>;
+
+/// What the connections of one worker share.
+pub struct Front {
+    /// The worker.
+    pub worker: Rc<Worker>,
+    /// Places, shared by all workers.
+    pub seats: Arc<Seats>,
+    /// The certificate, where a listener needs one.
+    pub tls: Option<Arc<Tls>>,
+}
+
+/// The open connections of one worker.
+type Connections = JoinSet<()>;
+
+/// What a listener gave.
+type Accepted = io::Result<(TcpStream, SocketAddr)>;
 
 /// Opens one listening socket per worker, all on one address; port 0 is chosen once.
 ///
@@ -80,21 +92,16 @@ fn open(address: SocketAddr, shared: bool) -> io::Result<std::net::TcpListener> 
 ///
 /// # Errors
 /// When a socket cannot be handed to the runtime.
-pub async fn serve(
-    worker: Rc<Worker>,
-    sockets: Sockets,
-    seats: Arc<AtomicUsize>,
-    cut: impl Future<Output = ()>,
-) -> io::Result<()> {
-    let plain = TcpListener::from_std(sockets.plain)?;
-    let aware = TcpListener::from_std(sockets.aware)?;
+pub async fn serve(front: Rc<Front>, sockets: Sockets, cut: impl Future<Output = ()>) -> io::Result<()> {
+    let doors = sockets.into_iter().map(|(door, socket)| Ok((door, TcpListener::from_std(socket)?)));
+    let doors = doors.collect::<io::Result<Vec<_>>>()?;
+    let worker = &front.worker;
     let mut draining = worker.process_draining.clone();
     let mut sweep = interval(SWEEP_INTERVAL);
-    let mut connections = JoinSet::new();
+    let (mut connections, turn) = (JoinSet::new(), Cell::new(0));
     loop {
         tokio::select! {
-            accepted = plain.accept() => seat(&worker, &mut connections, &seats, Listener::Plain, accepted).await,
-            accepted = aware.accept() => seat(&worker, &mut connections, &seats, Listener::Aware, accepted).await,
+            (door, accepted) = next(&doors, &turn) => seat(&front, &mut connections, door, accepted).await,
             Some(ended) = connections.join_next() => note_panic(ended),
             _ = sweep.tick() => worker.pool.borrow_mut().sweep(),
             _ = draining.wait_for(|draining| *draining) => break,
@@ -102,15 +109,14 @@ pub async fn serve(
     }
     worker.draining.send_replace(true);
     // Connections that the kernel has accepted already are served, not reset.
-    for (listening, listener) in [(plain, Listener::Plain), (aware, Listener::Aware)] {
-        while let Ok(accepted) = timeout(Duration::ZERO, listening.accept()).await {
-            let failed = accepted.is_err();
-            seat(&worker, &mut connections, &seats, listener, accepted).await;
-            if failed {
-                break;
-            }
+    while let Some((door, accepted)) = waiting(&doors, &turn).await {
+        let failed = accepted.is_err();
+        seat(&front, &mut connections, door, accepted).await;
+        if failed {
+            break;
         }
     }
+    drop(doors);
     let all_done = async {
         while let Some(ended) = connections.join_next().await {
             note_panic(ended);
@@ -123,6 +129,27 @@ pub async fn serve(
     Ok(())
 }
 
+/// The next connection, from each door in turn.
+async fn next(doors: &[(Door, TcpListener)], turn: &Cell<usize>) -> (Door, Accepted) {
+    poll_fn(|cx| {
+        for step in 1..=doors.len() {
+            let at = (turn.get() + step) % doors.len();
+            let (door, socket) = &doors[at];
+            if let Poll::Ready(accepted) = socket.poll_accept(cx) {
+                turn.set(at);
+                return Poll::Ready((*door, accepted));
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+/// The same where a connection is waiting.
+async fn waiting(doors: &[(Door, TcpListener)], turn: &Cell<usize>) -> Option<(Door, Accepted)> {
+    tokio::time::timeout(Duration::ZERO, next(doors, turn)).await.ok()
+}
+
 /// A panic ends one connection and is a defect; it must not end in silence.
 fn note_panic(ended: Result<(), JoinError>) {
     if let Err(error) = ended
@@ -132,71 +159,18 @@ fn note_panic(ended: Result<(), JoinError>) {
     }
 }
 
-async fn seat(
-    worker: &Rc<Worker>,
-    connections: &mut JoinSet<()>,
-    seats: &Arc<AtomicUsize>,
-    listener: Listener,
-    accepted: io::Result<(TcpStream, SocketAddr)>,
-) {
+async fn seat(front: &Rc<Front>, connections: &mut Connections, door: Door, accepted: Accepted) {
     match accepted {
-        Ok((stream, _)) => match Seat::take(seats, worker.config.limits.connections) {
+        Ok((stream, _)) => match front.seats.take() {
             Some(seat) => {
-                connections.spawn_local(converse(worker.clone(), stream, listener, seat));
+                connections.spawn_local(connection::converse(front.clone(), stream, door, seat));
             }
-            None => {
-                tracing::warn!(listener = listener.name(), "connection refused: limits.connections reached");
-            }
+            None => front.worker.metrics.connection_refused(door.listener),
         },
         Err(error) => {
             // Out of descriptors, most likely: going on at once would spin.
-            tracing::warn!(listener = listener.name(), %error, "accepting a connection failed");
+            tracing::warn!(listener = door.listener.name(), %error, "accepting a connection failed");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-    }
-}
-
-/// One client connection: requests in turn until either side ends it.
-async fn converse(worker: Rc<Worker>, stream: TcpStream, listener: Listener, _seat: Seat) {
-    // Chunks must go out as they come.
-    if stream.set_nodelay(true).is_err() {
-        return;
-    }
-    let _connected = worker.metrics.connected(listener);
-    let mut client = Client::new(stream);
-    let mut draining = worker.draining.subscribe();
-    // One for all requests: making and dropping it takes locks.
-    let mut drain = pin!(draining.wait_for(|draining| *draining));
-    let mut drains = false;
-    loop {
-        let next_request = timeout(worker.config.timeouts.client_idle, client.wait_for_bytes());
-        let begun = tokio::select! {
-            biased;
-            begun = next_request, if !drains => matches!(begun, Ok(Ok(true))),
-            _ = &mut drain, if !drains => {
-                drains = true;
-                client.has_bytes()
-            }
-            else => client.has_bytes(),
-        };
-        if !begun || path::serve(&worker, &mut client, listener).await == Next::Close {
-            break;
-        }
-    }
-    client.finish().await;
-}
-
-// === Seat ===
-
-impl Seat {
-    fn take(seats: &Arc<AtomicUsize>, limit: usize) -> Option<Self> {
-        let fits = |count: usize| (count < limit).then_some(count + 1);
-        seats.fetch_update(Relaxed, Relaxed, fits).ok().map(|_| Self(seats.clone()))
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
     }
 }

@@ -19,6 +19,7 @@ pub mod path;
 pub mod scrape;
 pub mod session;
 pub mod stage;
+pub mod tls;
 pub mod upstream;
 pub mod worker;
 pub mod world;

@@ -24,7 +24,7 @@ mod scraping;
 
 pub use cells::{Counts, Label};
 pub use durations::Durations;
-pub use labels::{ErrorReason, Listener, RetryReason, ScrapeOutcome};
+pub use labels::{ErrorReason, Listener, LoadOutcome, RetryReason, ScrapeOutcome};
 pub use proxy::{Connected, ProxyMetrics};
 pub use scraping::ScrapeMetrics;
 

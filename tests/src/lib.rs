@@ -7,9 +7,12 @@
 
 pub mod demo;
 pub mod engine;
+pub mod http2;
 pub mod proxy;
 pub mod router;
 pub mod soak;
+pub mod tls;
+pub mod torrent;
 pub mod wire;
 
 pub use engine::{Behaviour, RawEngine, Seen};

@@ -3,74 +3,35 @@
 
 use std::{
     io::Write,
-    net::{SocketAddr, TcpListener, TcpStream},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    net::{SocketAddr, TcpStream},
+    sync::{Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
 };
 
-use warmlane_tests::{Behaviour, RawEngine, TestRouter, engine::answer, eventually};
+use warmlane_tests::{
+    Behaviour, RawEngine, TestRouter,
+    engine::answer,
+    eventually,
+    tls::Certificate,
+    torrent::{resident, settled, torrent},
+};
 
 const CLIENTS: usize = 1_000;
 
 /// What the router may hold for a client that does not read: one read from an engine, and a connection's own buffers.
 const PER_CLIENT: usize = 64 * 1024 + 48 * 1024;
 
-/// An engine that answers without end, as fast as it is read; counts what it could send.
-fn torrent() -> (SocketAddr, Arc<AtomicU64>) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
-    let address = listener.local_addr().expect("address");
-    let sent = Arc::new(AtomicU64::new(0));
-    let count = sent.clone();
-    thread::spawn(move || {
-        for stream in listener.incoming().map_while(Result::ok) {
-            let count = count.clone();
-            let pour = move || pour(stream, &count);
-            thread::Builder::new().stack_size(64 * 1024).spawn(pour).expect("a thread");
-        }
-    });
-    (address, sent)
-}
+static TURN: Mutex<()> = Mutex::new(());
 
-fn pour(mut stream: TcpStream, count: &AtomicU64) {
-    use std::io::Read as _;
-    let mut request = [0; 2_048];
-    let Ok(length) = stream.read(&mut request) else { return };
-    if request[..length].starts_with(b"GET ") {
-        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-        return;
-    }
-    let chunk = ["1000\r\n".to_owned(), "x".repeat(4_096), "\r\n".to_owned()].concat();
-    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
-    let mut bytes = [head, &chunk].concat();
-    while stream.write_all(bytes.as_bytes()).is_ok() {
-        count.fetch_add(bytes.len() as u64, Relaxed);
-        bytes.clone_from(&chunk);
-    }
-}
-
-fn resident() -> usize {
-    let statm = std::fs::read_to_string("/proc/self/statm").expect("statm");
-    let pages: usize = statm.split_whitespace().nth(1).and_then(|word| word.parse().ok()).expect("pages");
-    pages * 4_096
-}
-
-/// Waits until a count stands still.
-fn settled(count: &AtomicU64) -> u64 {
-    let mut last = u64::MAX;
-    eventually("the engine is held back", || {
-        thread::sleep(Duration::from_millis(200));
-        let now = count.load(Relaxed);
-        std::mem::replace(&mut last, now) == now && now > 0
-    });
-    last
+/// Held by tests that measure the memory of the process that holds the router.
+fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[test]
 fn a_thousand_clients_that_do_not_read_hold_their_buffers_and_hold_their_engines_back() {
+    let _turn = turn();
     let (address, sent) = torrent();
     let good = RawEngine::start(Behaviour::Answer(answer("text/plain", b"ok")));
     let router = TestRouter::with(&[address], |config| config.limits.connections = CLIENTS + 10);
@@ -95,6 +56,39 @@ fn a_thousand_clients_that_do_not_read_hold_their_buffers_and_hold_their_engines
     let grown = resident().saturating_sub(before);
     assert!(grown < CLIENTS * (PER_CLIENT + 16 * 1024), "{} KiB for each", grown / CLIENTS / 1024);
     assert_eq!(other.aware().get("/x").text(), "ok", "others are served");
+    drop(clients);
+    eventually("everything is given back", || {
+        router.in_flight() == 0 && router.metric("warmlane_client_connections") == 0.0
+    });
+}
+
+#[test]
+fn over_tls_a_client_that_does_not_read_holds_little_more() {
+    const CLIENTS: usize = 100;
+    /// In the clear, and what has been encrypted and not been sent.
+    const PER_TLS_CLIENT: usize = PER_CLIENT + 64 * 1_024;
+    let _turn = turn();
+    let (address, sent) = torrent();
+    let certificate = Certificate::new();
+    let router = TestRouter::with(&[address], |config| {
+        config.tls = certificate.files();
+        config.listen.aware_tls = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+    });
+    let listener = router.listening().aware_tls.expect("a TLS listener");
+    let before = resident();
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|_| {
+            let mut client = certificate.connect(listener, &[]).expect("handshake");
+            let ask = b"POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n";
+            client.write_all(ask).expect("sent");
+            client
+        })
+        .collect();
+    eventually("all are under way", || router.in_flight() == CLIENTS as u64);
+    settled(&sent);
+    let grown = resident().saturating_sub(before);
+    // Clients and the engine's threads are in this process too.
+    assert!(grown < CLIENTS * (PER_TLS_CLIENT + 64 * 1_024), "{} KiB for each", grown / CLIENTS / 1_024);
     drop(clients);
     eventually("everything is given back", || {
         router.in_flight() == 0 && router.metric("warmlane_client_connections") == 0.0

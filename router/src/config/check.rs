@@ -20,8 +20,10 @@ type Fault = (&'static str, String);
 
 /// Checks the whole.
 pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
-    let rules =
-        [endpoints, listeners, models, profile, faults, limits, timeouts, headers, prefix, scrape, process];
+    let rules = [
+        endpoints, listeners, tls, models, profile, faults, limits, timeouts, headers, prefix, scrape,
+        process,
+    ];
     rules.into_iter().try_for_each(|rule| rule(config)).map_err(|(key, why)| {
         let value = keys::find(key).map(|key| (key.get)(config)).unwrap_or_default();
         ConfigError::Value { key, value, origin: config.origins.of(key), why }
@@ -67,11 +69,14 @@ fn is_host_and_port(text: &str) -> bool {
 fn listeners(config: &Config) -> Result<(), Fault> {
     let listen = &config.listen;
     let all = [
-        ("listen.plain", listen.plain),
-        ("listen.aware", listen.aware),
-        ("listen.metrics", listen.metrics),
-        ("listen.admin", listen.admin),
+        ("listen.plain", Some(listen.plain)),
+        ("listen.aware", Some(listen.aware)),
+        ("listen.plain_tls", listen.plain_tls),
+        ("listen.aware_tls", listen.aware_tls),
+        ("listen.metrics", Some(listen.metrics)),
+        ("listen.admin", Some(listen.admin)),
     ];
+    let all: Vec<_> = all.into_iter().filter_map(|(key, address)| Some((key, address?))).collect();
     for (at, (key, address)) in all.iter().enumerate() {
         let twin = all[..at].iter().find(|(_, other)| other == address && address.port() != 0);
         let why =
@@ -79,6 +84,21 @@ fn listeners(config: &Config) -> Result<(), Fault> {
         require(twin.is_none(), key, why.unwrap_or_default())?;
     }
     Ok(())
+}
+
+fn tls(config: &Config) -> Result<(), Fault> {
+    let (listen, tls) = (&config.listen, &config.tls);
+    let listens = listen.plain_tls.is_some() || listen.aware_tls.is_some();
+    for (key, file) in [("tls.certificate", &tls.certificate), ("tls.key", &tls.key)] {
+        let is_set = !file.as_os_str().is_empty();
+        let why = "name a PEM file: --plain-tls and --aware-tls need a certificate and its key";
+        require(is_set || !listens, key, why)?;
+        let why = "no listener uses it: give --aware-tls or --plain-tls an address, or leave it out";
+        require(listens || !is_set, key, why)?;
+    }
+    let why = "must be 100ms to 1d";
+    let range = Duration::from_millis(100)..=Duration::from_secs(86_400);
+    require(range.contains(&tls.reload_interval), "tls.reload_interval", why)
 }
 
 fn models(config: &Config) -> Result<(), Fault> {
@@ -132,7 +152,8 @@ fn limits(config: &Config) -> Result<(), Fault> {
     require(limits.body_budget >= limits.body, "limits.body_budget", why)?;
     require((1_024..=1 << 20).contains(&limits.head), "limits.head", "must be 1KiB to 1MiB")?;
     require((8..=4_096).contains(&limits.headers), "limits.headers", "must be 8 to 4096")?;
-    require(limits.connections > 0, "limits.connections", "must be at least 1")
+    require(limits.connections > 0, "limits.connections", "must be at least 1")?;
+    require((1..=10_000).contains(&limits.streams), "limits.streams", "must be 1 to 10000")
 }
 
 fn timeouts(config: &Config) -> Result<(), Fault> {

@@ -2,10 +2,12 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
     time::Duration,
 };
 
 use super::{Config, Headers, Limits, Listen, Log, Prefix, Scrape, Timeouts};
+use crate::tls::TlsFiles;
 
 const MIB: u64 = 1 << 20;
 const MINUTE: u64 = 60;
@@ -16,7 +18,13 @@ impl Config {
     /// Defaults for these replicas, with every listener on a free port of 127.0.0.1 and one data-plane thread:
     /// what a test starts from.
     pub fn for_endpoints(endpoints: Vec<String>) -> Self {
-        let listen = Listen { plain: local(0), aware: local(0), metrics: local(0), admin: local(0) };
+        let listen = Listen {
+            plain: local(0),
+            aware: local(0),
+            metrics: local(0),
+            admin: local(0),
+            ..Listen::default()
+        };
         Self { endpoints, listen, workers: 1, ..Self::default() }
     }
 }
@@ -29,13 +37,33 @@ const fn local(port: u16) -> SocketAddr {
 
 impl Default for Listen {
     fn default() -> Self {
-        Self { plain: local(8080), aware: local(8081), metrics: local(9090), admin: local(9091) }
+        Self {
+            plain: local(8080),
+            aware: local(8081),
+            plain_tls: None,
+            aware_tls: None,
+            metrics: local(9090),
+            admin: local(9091),
+        }
+    }
+}
+
+impl Default for TlsFiles {
+    fn default() -> Self {
+        Self { certificate: PathBuf::new(), key: PathBuf::new(), reload_interval: Duration::from_secs(10) }
     }
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { body: 64 * MIB, body_budget: 1_024 * MIB, head: 64 * 1_024, headers: 128, connections: 16_384 }
+        Self {
+            body: 64 * MIB,
+            body_budget: 1_024 * MIB,
+            head: 64 * 1_024,
+            headers: 128,
+            connections: 16_384,
+            streams: 128,
+        }
     }
 }
 

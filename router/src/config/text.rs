@@ -187,6 +187,40 @@ pub(super) mod address {
     }
 }
 
+/// An address to listen on, or nothing.
+pub(super) mod maybe_address {
+    use std::net::SocketAddr;
+
+    use super::{Form, Refusal, address};
+
+    pub(in super::super) const FORM: Form = Form::Quoted;
+
+    pub(in super::super) fn read(text: &str) -> Result<Option<SocketAddr>, Refusal> {
+        if text.trim().is_empty() { Ok(None) } else { address::read(text).map(Some) }
+    }
+
+    pub(in super::super) fn write(value: &Option<SocketAddr>) -> String {
+        value.as_ref().map(address::write).unwrap_or_default()
+    }
+}
+
+/// A file's path, or nothing.
+pub(super) mod file {
+    use std::path::{Path, PathBuf};
+
+    use super::{Form, Refusal};
+
+    pub(in super::super) const FORM: Form = Form::Quoted;
+
+    pub(in super::super) fn read(text: &str) -> Result<PathBuf, Refusal> {
+        Ok(PathBuf::from(text))
+    }
+
+    pub(in super::super) fn write(value: &Path) -> String {
+        value.to_string_lossy().into_owned()
+    }
+}
+
 /// Lists of words, separated by commas.
 pub(super) mod list {
     use super::{Form, Refusal};

@@ -2,14 +2,13 @@
 
 use std::{io, time::Duration};
 
-use socket2::SockRef;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, Interest},
-    net::{TcpStream, tcp::ReadHalf},
+    io::{AsyncReadExt, AsyncWriteExt},
     time::{sleep, timeout},
 };
 use warmlane_engine::body::{Api, BodyReader, RequestBody};
 
+use super::{ReadHalf, Transport, http2::PREFACE};
 use crate::{
     http1::{RequestHead, ResponseHead},
     worker::Worker,
@@ -29,7 +28,7 @@ const LINGER: Duration = Duration::from_secs(1);
 /// See the module's header.
 pub struct Client {
     /// The connection.
-    pub stream: TcpStream,
+    pub stream: Transport,
     /// The present request, as sent: head, then body with its framing.
     pub request: Vec<u8>,
     /// What came behind it.
@@ -58,7 +57,7 @@ pub struct Client {
 
 impl Client {
     /// A new connection.
-    pub fn new(stream: TcpStream) -> Self {
+    pub fn new(stream: Transport) -> Self {
         Self {
             stream,
             request: Vec::new(),
@@ -91,10 +90,28 @@ impl Client {
         Ok(true)
     }
 
+    /// Whether the connection begins with HTTP/2's preface. Of a preface that breaks off, the rest is waited for.
+    pub async fn begins_http2(&mut self, limit: Duration) -> bool {
+        let arrive = async {
+            while self.request.len() < PREFACE.len() && PREFACE.starts_with(&self.request) {
+                if !matches!(self.read_more(0).await, Ok(n) if n > 0) {
+                    break;
+                }
+            }
+        };
+        // Late or broken off, it is a bad request like any other.
+        let _ = timeout(limit, arrive).await;
+        self.request.starts_with(PREFACE)
+    }
+
     /// Sends what the router says itself, within a time limit: a client that reads nothing must not hold on to
     /// its place.
     pub async fn send_out(&mut self, limit: Duration) -> io::Result<()> {
-        let sent = timeout(limit, self.stream.write_all(&self.out)).await;
+        let send = async {
+            self.stream.write_all(&self.out).await?;
+            self.stream.flush().await
+        };
+        let sent = timeout(limit, send).await;
         sent.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 
@@ -133,13 +150,12 @@ impl Client {
     /// Closes the connection; after a refusal only when the client has had time to read it.
     pub async fn finish(mut self) {
         if self.reset {
-            // Closing with a linger time of zero sends a reset; where that fails the close alone must do.
-            let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+            self.stream.reset();
             return;
         }
-        // The peer may be gone already: there is nobody to tell.
-        let _ = self.stream.shutdown().await;
-        if self.linger {
+        // The peer may be gone already, or not be reading: there is nobody to tell.
+        let _ = timeout(LINGER, self.stream.shutdown()).await;
+        if self.linger && self.stream.lingers() {
             let mut unread = [0; 4_096];
             let drain = async { while matches!(self.stream.read(&mut unread).await, Ok(n) if n > 0) {} };
             let _ = timeout(LINGER, drain).await;
@@ -156,9 +172,8 @@ pub async fn client_gone(stream: &mut ReadHalf<'_>, ahead: &mut Vec<u8>) {
             _ => return,
         }
     }
-    // Unread bytes hide the end behind them, but not from the kernel's own events. Asked now and then, since
-    // bytes that stay unread would answer at once each time.
-    while matches!(stream.ready(Interest::READABLE).await, Ok(ready) if !ready.is_read_closed()) {
+    // Asked now and then: bytes that stay unread would answer at once each time.
+    while !stream.hides_end() {
         sleep(GLANCE).await;
     }
 }

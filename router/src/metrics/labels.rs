@@ -120,6 +120,16 @@ labels! {
     }
 }
 
+labels! {
+    /// How loading a changed TLS certificate ended.
+    LoadOutcome {
+        /// It is in use.
+        Ok = "ok",
+        /// It cannot be used; the last one stays.
+        Failed = "failed",
+    }
+}
+
 // === Label for enums defined elsewhere ===
 
 impl Label for Stage {
@@ -172,6 +182,7 @@ mod tests {
         agrees::<ErrorReason>();
         agrees::<RetryReason>();
         agrees::<ScrapeOutcome>();
+        agrees::<LoadOutcome>();
         agrees::<Stage>();
         agrees::<Strategy>();
         agrees::<PlainPolicy>();

@@ -12,7 +12,7 @@ use std::{
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
 use warmlane_picker::Strategy;
 
-use super::{Counts, Durations, ErrorReason, Label, Listener, RetryReason, page::Page};
+use super::{Counts, Durations, ErrorReason, Label, Listener, LoadOutcome, RetryReason, page::Page};
 use crate::stage::Stage;
 
 /// Statuses 100 to 599 have a counter each; what is outside counts as 599.
@@ -37,6 +37,10 @@ pub struct ProxyMetrics {
     matched_tokens: AtomicU64,
     /// By listener.
     connections: [AtomicU64; 2],
+    connections_refused: Counts<Listener>,
+    handshakes_failed: Counts<Listener>,
+    floods: Counts<Listener>,
+    certificate_loads: Counts<LoadOutcome>,
 }
 
 /// An open client connection. Dropping it takes it off the gauge.
@@ -63,6 +67,10 @@ impl ProxyMetrics {
             prompt_tokens: AtomicU64::new(0),
             matched_tokens: AtomicU64::new(0),
             connections: Default::default(),
+            connections_refused: Counts::new(),
+            handshakes_failed: Counts::new(),
+            floods: Counts::new(),
+            certificate_loads: Counts::new(),
         }
     }
 
@@ -121,6 +129,26 @@ impl ProxyMetrics {
         Connected { metrics: self.clone(), listener }
     }
 
+    /// A connection, or a stream of one, found no place.
+    pub fn connection_refused(&self, listener: Listener) {
+        self.connections_refused.add(listener);
+    }
+
+    /// A client's TLS handshake failed or took too long.
+    pub fn handshake_failed(&self, listener: Listener) {
+        self.handshakes_failed.add(listener);
+    }
+
+    /// An HTTP/2 connection was cut because its client gave up streams too fast.
+    pub fn flooded(&self, listener: Listener) {
+        self.floods.add(listener);
+    }
+
+    /// A changed TLS certificate was loaded, or could not be.
+    pub fn certificate_loaded(&self, outcome: LoadOutcome) {
+        self.certificate_loads.add(outcome);
+    }
+
     fn requests(&self) -> impl Iterator<Item = (Listener, u16, u64)> {
         Listener::ALL.iter().flat_map(|listener| {
             let cells = self.requests[listener.index()].iter().map(|cell| cell.load(Relaxed));
@@ -172,7 +200,23 @@ impl ProxyMetrics {
         page.counters("request_errors", "Requests the router refused, or responses it cut", errors)?;
         let open = |l: &Listener| self.connections[l.index()].load(Relaxed) as f64;
         let open = Listener::ALL.iter().map(|listener| ([("listener", listener.name())], open(listener)));
-        page.gauges("client_connections", "Open client connections", open)
+        page.gauges("client_connections", "Open client connections", open)?;
+        self.encode_connections(page)
+    }
+
+    fn encode_connections(&self, page: &mut Page<'_>) -> fmt::Result {
+        let by_listener = |counts: &Counts<Listener>| {
+            let rows = counts.rows().map(|(listener, n)| ([("listener", listener)], n));
+            rows.collect::<Vec<_>>()
+        };
+        let help = "Connections and HTTP/2 streams refused because limits.connections was reached";
+        page.counters("client_connections_refused", help, by_listener(&self.connections_refused))?;
+        let help = "TLS handshakes that failed or took too long";
+        page.counters("tls_handshake_failures", help, by_listener(&self.handshakes_failed))?;
+        let help = "HTTP/2 connections cut because their client reset streams too fast";
+        page.counters("http2_floods", help, by_listener(&self.floods))?;
+        let loads = self.certificate_loads.rows().map(|(outcome, n)| ([("outcome", outcome)], n));
+        page.counters("tls_certificate_loads", "Loads of a TLS certificate whose files have changed", loads)
     }
 
     fn encode_picks(&self, page: &mut Page<'_>) -> fmt::Result {

@@ -111,6 +111,7 @@ async fn copy(
         body: Body::new(client.answer_head.framing()),
         pending: &mut client.out,
         written: 0,
+        flushed: true,
         unchunk,
         bytes: 0,
         last_byte: now,

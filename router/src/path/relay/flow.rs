@@ -10,13 +10,14 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::{TcpStream, tcp::WriteHalf},
+    net::TcpStream,
     time::{Instant, Sleep, sleep_until},
 };
 use warmlane_engine::sse::payload::begins_with_failure;
 use warmlane_picker::Slot;
 
 use crate::{
+    front::WriteHalf,
     http1::{Body, FramingError},
     ledger::InFlight,
     path::connect::Unsent,
@@ -56,6 +57,8 @@ pub(super) struct Flow<'r> {
     /// Bytes the client has not taken yet, from `written` on.
     pub(super) pending: &'r mut Vec<u8>,
     pub(super) written: usize,
+    /// Nothing of what the client's transport has taken waits inside it.
+    pub(super) flushed: bool,
     /// An HTTP/1.0 client cannot read chunks.
     pub(super) unchunk: bool,
     pub(super) bytes: u64,
@@ -171,6 +174,7 @@ impl Flow<'_> {
         if bytes.is_empty() {
             return Ok(());
         }
+        self.flushed = false;
         let taken = match Pin::new(&mut self.client).poll_write(cx, bytes) {
             Poll::Pending => 0,
             Poll::Ready(written) => written?,
@@ -181,6 +185,7 @@ impl Flow<'_> {
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.written < self.pending.len() {
+            self.flushed = false;
             match ready!(Pin::new(&mut self.client).poll_write(cx, &self.pending[self.written..]))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 n => self.written += n,
@@ -188,6 +193,10 @@ impl Flow<'_> {
         }
         self.pending.clear();
         self.written = 0;
+        if !self.flushed {
+            ready!(Pin::new(&mut self.client).poll_flush(cx))?;
+            self.flushed = true;
+        }
         Poll::Ready(Ok(()))
     }
 
@@ -206,7 +215,7 @@ impl Flow<'_> {
                 return Poll::Ready(End::Timeout);
             }
             // Neither a client that does not read nor a prompt being computed is silence in a stream.
-            let waits_for_endpoint = self.pending.is_empty() && self.first_byte.is_some();
+            let waits_for_endpoint = self.pending.is_empty() && self.flushed && self.first_byte.is_some();
             let silent = if waits_for_endpoint { now - self.last_byte } else { Duration::ZERO };
             let stuck = || silent >= STUCK && self.worker.world.is_down(self.in_flight.slot());
             if waits_for_endpoint && (silent >= idle || stuck()) {

@@ -1,0 +1,67 @@
+//! The life of a client connection: its handshake, its protocol, and its requests until either side ends it.
+
+use std::{pin::pin, rc::Rc};
+
+use tokio::{net::TcpStream, time::timeout};
+
+use super::{Client, Door, Front, Seat, Transport, http2};
+use crate::{
+    metrics::Listener,
+    path::{self, Next},
+    tls,
+};
+
+/// Serves one connection to its end. Its seat is free afterwards.
+pub(super) async fn converse(front: Rc<Front>, stream: TcpStream, door: Door, _seat: Seat) {
+    // Chunks must go out as they come.
+    if stream.set_nodelay(true).is_err() {
+        return;
+    }
+    let _connected = front.worker.metrics.connected(door.listener);
+    if !door.tls {
+        return serve(&front, Transport::Tcp(stream), door.listener).await;
+    }
+    let Some(tls) = &front.tls else { return };
+    // What a slow head may take, a slow handshake may take too.
+    let handshake = timeout(front.worker.config.timeouts.client_head, tls.acceptor().accept(stream)).await;
+    let Ok(Ok(stream)) = handshake else {
+        front.worker.metrics.handshake_failed(door.listener);
+        tracing::debug!(outcome = ?handshake.map(|shaken| shaken.map(drop)), "TLS handshake failed");
+        return;
+    };
+    if stream.get_ref().1.alpn_protocol() == Some(tls::H2) {
+        http2::serve(&front, Transport::layered(stream), Vec::new(), door.listener).await;
+    } else {
+        serve(&front, Transport::layered(stream), door.listener).await;
+    }
+}
+
+/// Serves requests in turn, or hands over to HTTP/2 where the client begins with its preface.
+async fn serve(front: &Rc<Front>, transport: Transport, listener: Listener) {
+    let worker = &front.worker;
+    let mut client = Client::new(transport);
+    let mut draining = worker.draining.subscribe();
+    // One for all requests: making and dropping it takes locks.
+    let mut drain = pin!(draining.wait_for(|draining| *draining));
+    let (mut drains, mut is_first) = (false, true);
+    loop {
+        let next_request = timeout(worker.config.timeouts.client_idle, client.wait_for_bytes());
+        let begun = tokio::select! {
+            biased;
+            begun = next_request, if !drains => matches!(begun, Ok(Ok(true))),
+            _ = &mut drain, if !drains => {
+                drains = true;
+                client.has_bytes()
+            }
+            else => client.has_bytes(),
+        };
+        if begun && is_first && client.begins_http2(worker.config.timeouts.client_head).await {
+            return http2::serve(front, client.stream, client.request, listener).await;
+        }
+        is_first = false;
+        if !begun || path::serve(worker, &mut client, listener).await == Next::Close {
+            break;
+        }
+    }
+    client.finish().await;
+}

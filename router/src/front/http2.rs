@@ -1,0 +1,148 @@
+//! HTTP/2 connections: hyper speaks the protocol, each stream becomes one HTTP/1.1 request on the common path.
+//!
+//! So there is one parser that says what a request is, and one path that serves it; a stream costs a bridge more
+//! (`transport/bridge.rs`). Trailers are dropped in both directions, `Expect` is not answered.
+//!
+//! Bounds per connection: streams by setting, each with a place under the process-wide limit of connections; header
+//! lists by setting; [`CONNECTION_WINDOW`] bytes of requests that are not read yet; per stream [`SEND_BUFFER`] and
+//! what a request holds everywhere. Acknowledgements of pings and settings wait for the client to read the last one.
+
+use std::{cell::RefCell, io::Cursor, pin::pin, rc::Rc, time::Duration};
+
+use hyper::{rt::Executor, server::conn::http2, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    io::{AsyncReadExt, join, split},
+    task::JoinSet,
+    time::{Instant, sleep_until},
+};
+
+use super::{Front, Transport, note_panic};
+use crate::metrics::Listener;
+
+mod exchange;
+mod request;
+mod streams;
+
+use streams::Streams;
+
+/// What a client sends first when it knows that HTTP/2 is spoken (RFC 9113, 3.4).
+pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Bytes of one request's body that may come before they are read on.
+const STREAM_WINDOW: u32 = 256 * 1024;
+/// The same for all of a connection's requests together.
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// Bytes of one response that wait for the client's window.
+const SEND_BUFFER: usize = 64 * 1024;
+/// Streams that the client resets before they are looked at; one more ends the connection.
+const RESET_UNSEEN: usize = 20;
+/// Streams that break the protocol; one more ends the connection.
+const BROKEN: usize = 64;
+/// How often a silent client is asked whether it is there, and how long it may take to answer.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a client may take to close its side once it has been told to go and no stream is open.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// A connection's tasks: up to two for each open stream. They end with it.
+#[derive(Clone, Default)]
+struct Tasks(Rc<RefCell<JoinSet<()>>>);
+
+/// Serves one connection to its end. `read` is what has been read of it.
+pub(super) async fn serve(front: &Rc<Front>, transport: Transport, read: Vec<u8>, listener: Listener) {
+    let tasks = Tasks::default();
+    drive(front, &tasks, transport, read, listener).await;
+    // The connection is gone, and with it their clients: they only settle what was under way.
+    tasks.finish().await;
+}
+
+async fn drive(front: &Rc<Front>, tasks: &Tasks, transport: Transport, read: Vec<u8>, listener: Listener) {
+    let streams = Rc::new(Streams::new(Instant::now()));
+    let service = service_fn(|request| {
+        exchange::begin(front.clone(), tasks.clone(), streams.clone(), listener, request)
+    });
+    let (reader, writer) = split(transport);
+    let io = TokioIo::new(join(Cursor::new(read).chain(reader), writer));
+    let mut connection = pin!(builder(front, tasks).serve_connection(io, service));
+    let idle = front.worker.config.timeouts.client_idle;
+    let mut draining = front.worker.draining.subscribe();
+    let mut drain = pin!(draining.wait_for(|draining| *draining));
+    let mut look = pin!(sleep_until(Instant::now() + idle));
+    let mut told_to_go = None;
+    loop {
+        let leave = tokio::select! {
+            biased;
+            ended = connection.as_mut() => return note_end(ended),
+            () = streams.flooded() => return front.worker.metrics.flooded(listener),
+            _ = &mut drain, if told_to_go.is_none() => true,
+            () = &mut look => {
+                let now = Instant::now();
+                let until = match told_to_go {
+                    Some(told) => streams.quiet_since(now).max(told) + FAREWELL,
+                    None => streams.quiet_since(now) + idle,
+                };
+                look.as_mut().reset(until);
+                match told_to_go {
+                    _ if now < until => continue,
+                    Some(_) => return,
+                    None => true,
+                }
+            }
+        };
+        if leave {
+            told_to_go = Some(Instant::now());
+            connection.as_mut().graceful_shutdown();
+            look.as_mut().reset(Instant::now() + FAREWELL);
+        }
+    }
+}
+
+/// The protocol's limits: see the module's header.
+fn builder(front: &Front, tasks: &Tasks) -> http2::Builder<Tasks> {
+    let limits = &front.worker.config.limits;
+    let mut builder = http2::Builder::new(tasks.clone());
+    builder
+        .max_concurrent_streams(limits.streams)
+        .max_header_list_size(u32::try_from(limits.head).unwrap_or(u32::MAX))
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_send_buf_size(SEND_BUFFER)
+        .max_pending_accept_reset_streams(RESET_UNSEEN)
+        .max_local_error_reset_streams(BROKEN)
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT);
+    builder
+}
+
+fn note_end(ended: hyper::Result<()>) {
+    if let Err(error) = ended {
+        tracing::debug!(%error, "HTTP/2 connection ended by an error");
+    }
+}
+
+// === Tasks ===
+
+impl Tasks {
+    fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        let mut tasks = self.0.borrow_mut();
+        while let Some(ended) = tasks.try_join_next() {
+            note_panic(ended);
+        }
+        tasks.spawn_local(task);
+    }
+
+    async fn finish(&self) {
+        let mut tasks = self.0.take();
+        while let Some(ended) = tasks.join_next().await {
+            note_panic(ended);
+        }
+    }
+}
+
+impl<F: Future<Output = ()> + 'static> Executor<F> for Tasks {
+    fn execute(&self, task: F) {
+        self.spawn(task);
+    }
+}

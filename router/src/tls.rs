@@ -1,0 +1,176 @@
+//! TLS for clients: one certificate for all listeners, loaded from two PEM files and again whenever they change.
+//!
+//! A handshake uses what is loaded when it begins; open connections keep what they began with. Files that cannot be
+//! used change nothing: the last good certificate stays, one log line and a counter say why.
+
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use tokio::{task::spawn_blocking, time::sleep};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{
+        self, ServerConfig,
+        crypto::ring,
+        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    },
+};
+
+use crate::metrics::{LoadOutcome, ProxyMetrics};
+
+/// ALPN's name for HTTP/2.
+pub const H2: &[u8] = b"h2";
+const HTTP11: &[u8] = b"http/1.1";
+
+/// Where the certificate is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// PEM file of the chain, the server's own certificate first. Empty: none.
+    pub certificate: PathBuf,
+    /// PEM file of its private key. Empty: none.
+    pub key: PathBuf,
+    /// How often both are looked at for changes. 10 s.
+    pub reload_interval: Duration,
+}
+
+/// The certificate in use.
+#[derive(Debug)]
+pub struct Tls {
+    files: TlsFiles,
+    config: ArcSwap<ServerConfig>,
+    /// What was read last, or why it could not be.
+    seen: Mutex<Result<Pem, String>>,
+}
+
+/// The two files as they were read.
+#[derive(PartialEq, Eq)]
+struct Pem {
+    certificate: Vec<u8>,
+    key: Vec<u8>,
+}
+
+/// Why a certificate cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file cannot be read.
+    #[error("cannot read {path} ({key}): {source}")]
+    Read {
+        /// The setting that names it.
+        key: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// Not a PEM file, or one without what it must hold.
+    #[error("{path} ({key}) holds no {what} in PEM form: does it begin with -----BEGIN?")]
+    Empty {
+        /// The setting that names it.
+        key: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What it should hold.
+        what: &'static str,
+    },
+    /// The two do not make a server.
+    #[error("the certificate and its key cannot be used: {0}")]
+    Unusable(#[from] rustls::Error),
+}
+
+// === Tls ===
+
+impl Tls {
+    /// Loads the files for the first time.
+    ///
+    /// # Errors
+    /// When they cannot be read or do not fit together.
+    pub fn load(files: &TlsFiles) -> Result<Self, TlsError> {
+        let pem = Pem::read(files)?;
+        let config = ArcSwap::from_pointee(pem.config(files)?);
+        Ok(Self { files: files.clone(), config, seen: Mutex::new(Ok(pem)) })
+    }
+
+    /// Begins handshakes with the present certificate.
+    pub fn acceptor(&self) -> TlsAcceptor {
+        TlsAcceptor::from(self.config.load_full())
+    }
+
+    /// Looks at the files for ever. Contents are compared, not times: mounted secrets change by renamed links.
+    pub async fn follow(self: Arc<Self>, metrics: Arc<ProxyMetrics>) {
+        loop {
+            sleep(self.files.reload_interval).await;
+            let tls = self.clone();
+            // A file system that hangs must not hold up the control plane.
+            let Ok(reloaded) = spawn_blocking(move || tls.reload()).await else { return };
+            let certificate = self.files.certificate.display();
+            match reloaded {
+                None => {}
+                Some(Ok(())) => {
+                    metrics.certificate_loaded(LoadOutcome::Ok);
+                    tracing::info!(%certificate, "TLS certificate loaded anew");
+                }
+                Some(Err(error)) => {
+                    metrics.certificate_loaded(LoadOutcome::Failed);
+                    tracing::warn!(%error, "TLS certificate not loaded anew; the last good one stays in use");
+                }
+            }
+        }
+    }
+
+    /// Uses the files if they are not as they were; `None` when they are. The same failure is told once.
+    fn reload(&self) -> Option<Result<(), TlsError>> {
+        let read = Pem::read(&self.files);
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let (now, outcome) = match read {
+            Ok(pem) if seen.as_ref() == Ok(&pem) => return None,
+            Err(error) if seen.as_ref().err() == Some(&error.to_string()) => return None,
+            Ok(pem) => {
+                let config = pem.config(&self.files);
+                (Ok(pem), config.map(|config| self.config.store(Arc::new(config))))
+            }
+            Err(error) => (Err(error.to_string()), Err(error)),
+        };
+        *seen = now;
+        Some(outcome)
+    }
+}
+
+// === Pem ===
+
+impl Pem {
+    fn read(files: &TlsFiles) -> Result<Self, TlsError> {
+        let read = |key, path: &Path| {
+            std::fs::read(path).map_err(|source| TlsError::Read { key, path: path.to_owned(), source })
+        };
+        Ok(Self {
+            certificate: read("tls.certificate", &files.certificate)?,
+            key: read("tls.key", &files.key)?,
+        })
+    }
+
+    fn config(&self, files: &TlsFiles) -> Result<ServerConfig, TlsError> {
+        let empty = |key, path: &Path, what| TlsError::Empty { key, path: path.to_owned(), what };
+        let no_certificate = || empty("tls.certificate", &files.certificate, "certificate");
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&self.certificate).collect();
+        let chain = chain.ok().filter(|chain| !chain.is_empty()).ok_or_else(no_certificate)?;
+        let key = PrivateKeyDer::from_pem_slice(&self.key);
+        let key = key.map_err(|_| empty("tls.key", &files.key, "private key"))?;
+        let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
+        let builder = builder.with_safe_default_protocol_versions()?.with_no_client_auth();
+        let mut config = builder.with_single_cert(chain, key)?;
+        config.alpn_protocols = vec![H2.to_vec(), HTTP11.to_vec()];
+        Ok(config)
+    }
+}
+
+impl fmt::Debug for Pem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A key does not belong into any log.
+        f.write_str("Pem")
+    }
+}
