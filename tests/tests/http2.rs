@@ -163,6 +163,30 @@ fn a_stream_that_its_client_resets_leaves_its_engine() {
 }
 
 #[test]
+fn an_upload_that_breaks_off_is_no_request() {
+    let engine = ok();
+    let router = TestRouter::start(&[engine.address()]);
+    for with_length in [true, false] {
+        let mut request = Request::post("http://t/v1/completions");
+        if with_length {
+            request = request.header("content-length", 40);
+        }
+        let mut client = Multiplexed::connect(router.listening().aware);
+        let mut stream = client.open(request.body(()).expect("a request"), None);
+        stream.send(br#"{"model":"m","prompt":"x"}"#, false);
+        // What was sent is with the router before its end is.
+        assert_eq!(client.get("/x").answer().expect("an answer").1, b"{\"ok\":1}");
+        stream.reset();
+        eventually("it is counted", || {
+            router.metric("warmlane_client_aborts_total") > 0.0
+                || router.metric("warmlane_request_errors_total") > 0.0
+        });
+        drop(client);
+    }
+    assert!(engine.seen().iter().all(|seen| seen.head.starts_with("GET /x ")));
+}
+
+#[test]
 fn errors_are_told_in_full() {
     let engine = ok();
     let router = TestRouter::with(&[engine.address()], |config| config.limits.body = 1_024);

@@ -116,6 +116,26 @@ fn an_answer_that_is_cut_does_not_end_properly() {
 }
 
 #[test]
+fn a_client_that_reads_late_gets_all_of_it() {
+    // Of all these lengths, some end where the kernel's buffers are full and the session's own are not empty.
+    const STEP: usize = 48 * 1_024;
+    let engine = RawEngine::start(Behaviour::Decide(Arc::new(|seen| {
+        let length = seen.head.split(['/', ' ']).nth(2).and_then(|length| length.parse().ok());
+        Behaviour::Answer(answer("text/plain", &vec![b'x'; length.expect("a length")]))
+    })));
+    let certificate = Certificate::new();
+    let router = start(engine.address(), &certificate, |_| {});
+    for length in (STEP..6 << 20).step_by(STEP) {
+        let mut client = certificate.connect(aware(&router), &[]).expect("handshake");
+        client.write_all(format!("GET /{length} HTTP/1.1\r\nHost: t\r\n\r\n").as_bytes()).expect("sent");
+        std::thread::sleep(Duration::from_millis(10));
+        assert!(read_to(&mut client, "\r\n\r\n").starts_with("HTTP/1.1 200"));
+        let mut all = vec![0; length];
+        client.read_exact(&mut all).unwrap_or_else(|error| panic!("{length} bytes: {error}"));
+    }
+}
+
+#[test]
 fn a_renewed_certificate_is_used_and_open_connections_go_on() {
     let (engine, mut certificate) = (ok(), Certificate::new());
     let router = start(engine.address(), &certificate, |_| {});

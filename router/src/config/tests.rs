@@ -77,12 +77,20 @@ fn every_setting_can_be_set_by_file_environment_and_flag() {
         let text = match key.path {
             "endpoints" => "b:2".to_owned(),
             "models" => "[{name=\"m\"}]".to_owned(),
+            "listen.plain_tls" | "listen.aware_tls" => "127.0.0.1:2".to_owned(),
+            "tls.certificate" | "tls.key" => "/a/file.pem".to_owned(),
             _ => text,
         };
-        let endpoint = if key.path == "endpoints" { "" } else { "--endpoint=a:1 " };
-        let by_flag = load(&format!("{endpoint}--{}={text}", key.flag), &[]).expect(key.path).config;
+        let needed = match key.path {
+            "endpoints" => "",
+            "listen.plain_tls" | "listen.aware_tls" => "--endpoint=a:1 --tls-certificate=c --tls-key=k ",
+            "tls.certificate" => "--endpoint=a:1 --aware-tls=127.0.0.1:1 --tls-key=k ",
+            "tls.key" => "--endpoint=a:1 --aware-tls=127.0.0.1:1 --tls-certificate=c ",
+            _ => "--endpoint=a:1 ",
+        };
+        let by_flag = load(&format!("{needed}--{}={text}", key.flag), &[]).expect(key.path).config;
         let variable = key.variable();
-        let by_variable = load(endpoint, &[(&variable, &text)]).expect(key.path).config;
+        let by_variable = load(needed, &[(&variable, &text)]).expect(key.path).config;
         assert!(matches!(by_flag.origins.of(key.path), Origin::Flag(_)), "{}", key.path);
         assert!(matches!(by_variable.origins.of(key.path), Origin::Environment(_)), "{}", key.path);
         assert_eq!((key.get)(&by_flag), (key.get)(&by_variable), "{}", key.path);
