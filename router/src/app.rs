@@ -20,7 +20,7 @@ use crate::{
     control::{self, Control},
     front::{self, Door, Front, Seats, Sockets},
     metrics::{Listener, Metrics},
-    tls::Tls,
+    tls::{Tls, TlsError},
     worker::{Shared, Worker},
     world::World,
 };
@@ -44,6 +44,16 @@ pub struct Running {
 // === App ===
 
 impl App {
+    /// Reads the files that the settings name, as starting does.
+    ///
+    /// # Errors
+    /// When one cannot be used; the message names it.
+    pub fn check(config: &Config) -> Result<Option<Tls>, TlsError> {
+        let listen = &config.listen;
+        let needs_tls = listen.plain_tls.is_some() || listen.aware_tls.is_some();
+        needs_tls.then(|| Tls::load(&config.tls)).transpose()
+    }
+
     /// Binds the listeners and starts all threads.
     ///
     /// # Errors
@@ -54,10 +64,7 @@ impl App {
             set => set,
         };
         let mut listening = config.listen;
-        let tls = match (listening.plain_tls, listening.aware_tls) {
-            (None, None) => None,
-            _ => Some(Arc::new(Tls::load(&config.tls)?)),
-        };
+        let tls = Self::check(&config)?.map(Arc::new);
         let sockets = bind(&mut listening, threads)?;
         let config = Arc::new(config);
         let world = Arc::new(World::new(&config, fastrand::u64(..)));

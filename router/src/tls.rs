@@ -58,14 +58,14 @@ struct Pem {
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file cannot be read.
-    #[error("cannot read {path} ({key}): {source}")]
+    #[error("cannot read {path} ({key}): {why}")]
     Read {
         /// The setting that names it.
         key: &'static str,
         /// The file.
         path: PathBuf,
         /// What the operating system says.
-        source: io::Error,
+        why: io::Error,
     },
     /// Not a PEM file, or one without what it must hold.
     #[error("{path} ({key}) holds no {what} in PEM form: does it begin with -----BEGIN?")]
@@ -78,8 +78,15 @@ pub enum TlsError {
         what: &'static str,
     },
     /// The two do not make a server.
-    #[error("the certificate and its key cannot be used: {0}")]
-    Unusable(#[from] rustls::Error),
+    #[error("{certificate} and {key} cannot be used together: {why}")]
+    Unusable {
+        /// The certificate's file.
+        certificate: PathBuf,
+        /// Its key's.
+        key: PathBuf,
+        /// What is wrong.
+        why: rustls::Error,
+    },
 }
 
 // === Tls ===
@@ -145,7 +152,7 @@ impl Tls {
 impl Pem {
     fn read(files: &TlsFiles) -> Result<Self, TlsError> {
         let read = |key, path: &Path| {
-            std::fs::read(path).map_err(|source| TlsError::Read { key, path: path.to_owned(), source })
+            std::fs::read(path).map_err(|why| TlsError::Read { key, path: path.to_owned(), why })
         };
         Ok(Self {
             certificate: read("tls.certificate", &files.certificate)?,
@@ -161,8 +168,14 @@ impl Pem {
         let key = PrivateKeyDer::from_pem_slice(&self.key);
         let key = key.map_err(|_| empty("tls.key", &files.key, "private key"))?;
         let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
-        let builder = builder.with_safe_default_protocol_versions()?.with_no_client_auth();
-        let mut config = builder.with_single_cert(chain, key)?;
+        let config = builder
+            .with_safe_default_protocol_versions()
+            .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key));
+        let mut config = config.map_err(|why| TlsError::Unusable {
+            certificate: files.certificate.clone(),
+            key: files.key.clone(),
+            why,
+        })?;
         config.alpn_protocols = vec![H2.to_vec(), HTTP11.to_vec()];
         Ok(config)
     }

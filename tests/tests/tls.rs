@@ -208,5 +208,5 @@ fn a_router_with_a_certificate_that_cannot_be_used_says_so_and_does_not_start() 
     assert!(swapped.contains("holds no private key in PEM form"), "{swapped}");
     let other = Certificate::new();
     let unfit = why(&|config| config.tls.key = other.key());
-    assert!(unfit.contains("cannot be used"), "{unfit}");
+    assert!(unfit.contains("cannot be used together"), "{unfit}");
 }
