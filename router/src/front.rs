@@ -16,7 +16,7 @@ use tokio::{
 pub use client::{Client, client_gone};
 pub use room::Room;
 pub use seats::{Seat, Seats};
-pub use transport::{ReadHalf, Transport, WriteHalf};
+pub use transport::{Layer, ReadHalf, Transport, WriteHalf};
 
 use crate::{
     metrics::{Label, Listener},
