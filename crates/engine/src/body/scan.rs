@@ -8,6 +8,9 @@ use std::array;
 
 const LANE: usize = 16;
 
+/// Bytes that are looked at together where runs are long.
+pub(super) const WIDE: usize = 64;
+
 /// Length of the run at the head of `input` without quote, backslash, control character or non-ASCII byte.
 #[inline]
 pub(super) fn plain_run(input: &[u8]) -> usize {
@@ -17,6 +20,13 @@ pub(super) fn plain_run(input: &[u8]) -> usize {
 /// Length of the run at the head of `input` without quote, backslash or control character.
 pub(super) fn text_run(input: &[u8]) -> usize {
     run(input, |byte| (byte == b'"') | (byte == b'\\') | (byte < 0x20))
+}
+
+/// The same as far as whole [`WIDE`] lanes of `input` are plain: a multiple of that.
+#[inline]
+pub(super) fn wide_plain_run(input: &[u8]) -> usize {
+    let (lanes, _) = input.as_chunks::<WIDE>();
+    lanes.iter().position(|lane| any(lane, is_not_plain)).unwrap_or(lanes.len()) * WIDE
 }
 
 /// Copies the plain run at the head of `input` to `room`, and says how long it was and whether that is all of
@@ -65,9 +75,8 @@ pub(super) fn listed_number(input: &[u8]) -> Option<([u8; 8], usize, usize)> {
 fn run(input: &[u8], stops: impl Fn(u8) -> bool + Copy) -> usize {
     let (lanes, rest) = input.as_chunks::<LANE>();
     for (index, lane) in lanes.iter().enumerate() {
-        let marks = marks(lane, stops);
-        if marks != 0 {
-            return index * LANE + first(marks);
+        if any(lane, stops) {
+            return index * LANE + first(marks(lane, stops));
         }
     }
     let end = rest.iter().position(|&byte| stops(byte)).unwrap_or(rest.len());
@@ -81,6 +90,13 @@ fn is_not_plain(byte: u8) -> bool {
     (byte == b'"') | (byte == b'\\') | (byte.cast_signed() < 0x20)
 }
 
+/// Whether a lane has such a byte. Whole lanes are compared: a vector compare or a few, and one test.
+#[inline]
+fn any<const N: usize>(lane: &[u8; N], stops: impl Fn(u8) -> bool) -> bool {
+    lane.iter().fold(false, |any, &byte| any | stops(byte))
+}
+
+/// Where a lane has such bytes. Costs several times as much as asking whether there is one.
 #[inline]
 fn marks(lane: &[u8; LANE], stops: impl Fn(u8) -> bool) -> u128 {
     u128::from_le_bytes(array::from_fn(|index| if stops(lane[index]) { 0xff } else { 0 }))

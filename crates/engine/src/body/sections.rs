@@ -1,7 +1,7 @@
 //! The prompt of one body: its sections, cut into blocks and hashed as the text comes in.
 //!
-//! Text is gathered in a small stage and hashed from there, a stage at a time: JSON escapes break the input
-//! into short runs, so blocks rarely lie whole in it. Memory is bounded by the stage plus [`SECTIONS`] times
+//! Where JSON escapes break the text into short runs, it is gathered in a small stage and hashed from there, a stage at
+//! a time; blocks that lie whole in the input are hashed where they are. Memory is bounded by the stage plus [`SECTIONS`] times
 //! the block cap; text beyond the cap is counted and neither copied nor hashed.
 
 use super::{
@@ -14,6 +14,9 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 /// Small enough to stay in the first-level cache beside the input.
 const STAGE_BYTES: usize = 2048;
+
+/// Text looked at before it is hashed: both passes find it in the first-level cache.
+const STRETCH: usize = 4096;
 
 /// Room kept free, so that single bytes need no check before they are written and a copy always moves on.
 const SLACK: usize = 64;
@@ -31,6 +34,15 @@ pub(super) struct Sections {
     current: usize,
     full: bool,
     sections: [Section; SECTIONS],
+}
+
+/// Where whole blocks stand.
+#[derive(Clone, Copy)]
+enum Source<'p> {
+    /// At the head of the stage, so many bytes.
+    Stage(usize),
+    /// In the input.
+    Piece(&'p [u8]),
 }
 
 #[derive(Debug, Default)]
@@ -98,7 +110,22 @@ impl Sections {
         self.make_room();
     }
 
-    pub(super) fn extend(&mut self, mut piece: &[u8]) {
+    /// Takes a piece of text. Blocks that lie whole in it are hashed where they are.
+    pub(super) fn extend(&mut self, piece: &[u8]) {
+        let begun = self.staged % self.block_bytes;
+        let missing = if begun == 0 { 0 } else { self.block_bytes - begun };
+        if piece.len() < missing + self.block_bytes {
+            return self.gather(piece);
+        }
+        let (head, piece) = piece.split_at(missing);
+        self.gather(head);
+        self.hash_stage();
+        let (blocks, rest) = piece.split_at(piece.len() - piece.len() % self.block_bytes);
+        self.hash(Source::Piece(blocks));
+        self.gather(rest);
+    }
+
+    fn gather(&mut self, mut piece: &[u8]) {
         while !piece.is_empty() {
             let room = &mut self.stage[self.staged..];
             let (head, rest) = piece.split_at(piece.len().min(room.len()));
@@ -119,12 +146,18 @@ impl Sections {
                 self.sections[self.current].bytes += rest as u64;
                 return at + rest;
             }
-            let (copied, all) = scan::copy_plain(&input[at..], &mut self.stage[self.staged..]);
+            // Most runs are shorter than that or much longer.
+            let head = &input[at..input.len().min(at + scan::WIDE)];
+            let (copied, all) = scan::copy_plain(head, &mut self.stage[self.staged..]);
             at += copied;
             self.staged += copied;
             self.make_room();
-            if all {
+            if all && copied < scan::WIDE {
                 return at;
+            }
+            while let wide @ 1.. = scan::wide_plain_run(&input[at..input.len().min(at + STRETCH)]) {
+                self.extend(&input[at..at + wide]);
+                at += wide;
             }
         }
     }
@@ -171,18 +204,27 @@ impl Sections {
 
     /// Hashes the full blocks of the stage and moves the rest to its head.
     fn hash_stage(&mut self) {
-        let section = &mut self.sections[self.current];
         let whole = self.staged - self.staged % self.block_bytes;
-        section.bytes += whole as u64;
-        if !self.full {
-            let count = (whole / self.block_bytes).min(self.max_blocks - section.blocks.len());
-            section.reserve(count, self.max_blocks);
-            let blocks = self.stage[..whole].chunks_exact(self.block_bytes);
-            section.blocks.extend(blocks.take(count).map(xxh3_64));
-            self.full = section.blocks.len() == self.max_blocks;
-        }
+        self.hash(Source::Stage(whole));
         self.stage.copy_within(whole..self.staged, 0);
         self.staged -= whole;
+    }
+
+    /// Hashes whole blocks.
+    fn hash(&mut self, source: Source<'_>) {
+        let Self { stage, sections, current, block_bytes, max_blocks, full, .. } = self;
+        let text = match source {
+            Source::Stage(whole) => &stage[..whole],
+            Source::Piece(piece) => piece,
+        };
+        let section = &mut sections[*current];
+        section.bytes += text.len() as u64;
+        if !*full {
+            let count = (text.len() / *block_bytes).min(*max_blocks - section.blocks.len());
+            section.reserve(count, *max_blocks);
+            section.blocks.extend(text.chunks_exact(*block_bytes).take(count).map(xxh3_64));
+            *full = section.blocks.len() == *max_blocks;
+        }
     }
 }
 
