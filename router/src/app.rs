@@ -81,7 +81,7 @@ impl App {
         listening.metrics = control.metrics_address();
         listening.admin = control.admin_address();
         let shared = Shared {
-            metrics: metrics.proxy(),
+            metrics,
             updates: control.updates(),
             draining: is_draining,
             world,

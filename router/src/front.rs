@@ -13,6 +13,7 @@ use tokio::{
     time::interval,
 };
 
+pub use alarm::Alarm;
 pub use client::{Client, client_gone};
 pub use room::Room;
 pub use seats::{Seat, Seats};
@@ -24,6 +25,7 @@ use crate::{
     worker::{SWEEP_INTERVAL, Worker},
 };
 
+mod alarm;
 mod client;
 mod connection;
 mod http2;

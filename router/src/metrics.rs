@@ -1,7 +1,7 @@
 //! What the router counts and shows on `/metrics`. One struct per subsystem; label values are enums.
 //!
-//! The data plane counts into plain atomics that are all made at start: counting takes no lock, looks nothing
-//! up and allocates nothing. Pages are OpenMetrics text, written by `prometheus-client` from those atomics.
+//! Each data-plane thread counts into a sheet of its own, made at start: counting takes no lock, looks nothing up, allocates
+//! nothing and writes to nobody else's memory. Pages are OpenMetrics text, written by `prometheus-client` from those atomics.
 
 use std::{
     fmt,
@@ -21,12 +21,14 @@ mod page;
 mod pool;
 mod proxy;
 mod scraping;
+mod sheets;
 
-pub use cells::{Counts, Label};
+pub use cells::{Counts, Label, Tally};
 pub use durations::Durations;
 pub use labels::{ErrorReason, Listener, LoadOutcome, RetryReason, ScrapeOutcome};
 pub use proxy::{Connected, ProxyMetrics};
 pub use scraping::ScrapeMetrics;
+use sheets::Sheets;
 
 /// Media type of a page.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -35,7 +37,7 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    proxy: Arc<ProxyMetrics>,
+    sheets: Arc<Sheets>,
     scraping: Arc<ScrapeMetrics>,
 }
 
@@ -44,19 +46,19 @@ pub struct Metrics {
 impl Metrics {
     /// Counters at zero, and gauges that look at `world` when a page is asked for.
     pub fn new(world: &Arc<World>) -> Self {
-        let proxy = Arc::new(ProxyMetrics::new());
+        let sheets = Arc::new(Sheets::default());
         let scraping = Arc::new(ScrapeMetrics::new());
         let mut registry = Registry::with_prefix("warmlane");
         registry.register_collector(Box::new(build::Build::new(Instant::now())));
-        registry.register_collector(Box::new(proxy.clone()));
+        registry.register_collector(Box::new(sheets.clone()));
         registry.register_collector(Box::new(scraping.clone()));
         registry.register_collector(Box::new(pool::Pool::new(world.clone())));
-        Self { registry, proxy, scraping }
+        Self { registry, sheets, scraping }
     }
 
-    /// What the data plane counts.
+    /// A sheet for what one more thread counts.
     pub fn proxy(&self) -> Arc<ProxyMetrics> {
-        self.proxy.clone()
+        self.sheets.add()
     }
 
     /// What the engine readers count.

@@ -10,7 +10,12 @@ use tokio::sync::{mpsc, watch};
 use warmlane_picker::{Chain, Live, Matches, RetryBudget};
 
 use crate::{
-    config::Config, front::Room, http1::HeadLimits, metrics::ProxyMetrics, upstream::Pool, world::World,
+    config::Config,
+    front::Room,
+    http1::HeadLimits,
+    metrics::{Metrics, ProxyMetrics},
+    upstream::Pool,
+    world::World,
     world::writer::Update,
 };
 
@@ -69,8 +74,8 @@ pub struct Shared {
     pub world: Arc<World>,
     /// See [`Worker::config`].
     pub config: Arc<Config>,
-    /// See [`Worker::metrics`].
-    pub metrics: Arc<ProxyMetrics>,
+    /// Where each worker gets a sheet from.
+    pub metrics: Arc<Metrics>,
     /// See [`Worker::updates`].
     pub updates: mpsc::Sender<Update>,
     /// See [`Worker::draining`].
@@ -103,7 +108,7 @@ impl Worker {
             landing: RefCell::new(vec![0; READ_SIZE].into_boxed_slice()),
             world,
             config,
-            metrics,
+            metrics: metrics.proxy(),
             updates,
             process_draining: draining,
             draining: watch::Sender::new(false),

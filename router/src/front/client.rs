@@ -4,11 +4,11 @@ use std::{io, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use warmlane_engine::body::{Api, BodyReader, RequestBody};
 
-use super::{ReadHalf, Transport, http2::PREFACE};
+use super::{Alarm, ReadHalf, Transport, http2::PREFACE};
 use crate::{
     http1::{RequestHead, ResponseHead},
     worker::Worker,
@@ -29,6 +29,8 @@ const LINGER: Duration = Duration::from_secs(1);
 pub struct Client {
     /// The connection.
     pub stream: Transport,
+    /// When it has waited for too long.
+    pub alarm: Alarm,
     /// The present request, as sent: head, then body with its framing.
     pub request: Vec<u8>,
     /// What came behind it.
@@ -60,6 +62,7 @@ impl Client {
     pub fn new(stream: Transport) -> Self {
         Self {
             stream,
+            alarm: Alarm::default(),
             request: Vec::new(),
             ahead: Vec::new(),
             head: RequestHead::default(),
@@ -80,14 +83,22 @@ impl Client {
         !matches!(self.request.as_slice(), b"" | b"\r" | b"\r\n")
     }
 
-    /// Waits for the next request's first bytes; false when the client closed.
-    pub async fn wait_for_bytes(&mut self) -> io::Result<bool> {
+    /// Waits for the next request's first bytes; false when the client closed or sent nothing for so long.
+    pub async fn wait_for_bytes(&mut self, limit: Duration) -> bool {
+        let until = Instant::now() + limit;
         while !self.has_bytes() {
-            if self.read_more(READ).await? == 0 {
-                return Ok(false);
+            self.request.reserve(READ);
+            let Self { stream, request, alarm, .. } = self;
+            let read = tokio::select! {
+                biased;
+                read = stream.read_buf(request) => read,
+                () = alarm.at(until) => return false,
+            };
+            if !matches!(read, Ok(n) if n > 0) {
+                return false;
             }
         }
-        Ok(true)
+        true
     }
 
     /// Whether the connection begins with HTTP/2's preface. Of a preface that breaks off, the rest is waited for.

@@ -45,10 +45,10 @@ async fn serve(front: &Rc<Front>, transport: Transport, listener: Listener) {
     let mut drain = pin!(draining.wait_for(|draining| *draining));
     let (mut drains, mut is_first) = (false, true);
     loop {
-        let next_request = timeout(worker.config.timeouts.client_idle, client.wait_for_bytes());
+        let next_request = client.wait_for_bytes(worker.config.timeouts.client_idle);
         let begun = tokio::select! {
             biased;
-            begun = next_request, if !drains => matches!(begun, Ok(Ok(true))),
+            begun = next_request, if !drains => begun,
             _ = &mut drain, if !drains => {
                 drains = true;
                 client.has_bytes()

@@ -1,12 +1,11 @@
-//! A histogram of durations without a lock: one atomic per bucket and one for the sum.
+//! A histogram of durations without a lock: one counter per bucket and one for the sum, written by one thread.
 //!
 //! Observing is two additions. A page that is written meanwhile may miss the newest observation in one of the
 //! two, never more.
 
-use std::{
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
-    time::Duration,
-};
+use std::time::Duration;
+
+use super::Tally;
 
 /// Upper bounds in microseconds: from a pick of a few to a stream of ten minutes.
 const BOUNDS: [u64; 24] = [
@@ -40,8 +39,8 @@ const BOUNDS: [u64; 24] = [
 #[derive(Debug, Default)]
 pub struct Durations {
     /// The last one is beyond every bound.
-    buckets: [AtomicU64; BOUNDS.len() + 1],
-    nanos: AtomicU64,
+    buckets: [Tally; BOUNDS.len() + 1],
+    nanos: Tally,
 }
 
 // === Durations ===
@@ -52,21 +51,27 @@ impl Durations {
     pub fn observe(&self, duration: Duration) {
         let micros = u64::try_from(duration.as_nanos().div_ceil(1_000)).unwrap_or(u64::MAX);
         let bucket = BOUNDS.partition_point(|bound| *bound < micros);
-        self.buckets[bucket].fetch_add(1, Relaxed);
-        self.nanos.fetch_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX), Relaxed);
+        self.buckets[bucket].add(1);
+        self.nanos.add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));
+    }
+
+    /// Adds another's observations.
+    pub(super) fn absorb(&self, other: &Self) {
+        self.buckets.iter().zip(&other.buckets).for_each(|(bucket, more)| bucket.add(more.get()));
+        self.nanos.add(other.nanos.get());
     }
 
     /// Number of observations.
     pub fn count(&self) -> u64 {
-        self.buckets.iter().map(|bucket| bucket.load(Relaxed)).sum()
+        self.buckets.iter().map(|bucket| bucket.get()).sum()
     }
 
     /// Sum in seconds, count, and the buckets as upper bound in seconds and number within.
     pub(super) fn read(&self) -> (f64, u64, Vec<(f64, u64)>) {
         let bounds = BOUNDS.iter().map(|micros| *micros as f64 / 1e6).chain([f64::INFINITY]);
-        let buckets: Vec<(f64, u64)> = bounds.zip(self.buckets.iter().map(|b| b.load(Relaxed))).collect();
+        let buckets: Vec<(f64, u64)> = bounds.zip(self.buckets.iter().map(|b| b.get())).collect();
         let count = buckets.iter().map(|(_, n)| n).sum();
-        (self.nanos.load(Relaxed) as f64 / 1e9, count, buckets)
+        (self.nanos.get() as f64 / 1e9, count, buckets)
     }
 }
 

@@ -1,42 +1,35 @@
-//! What the data plane counts.
+//! What the data plane counts: a sheet for each of its threads, summed up when a page is asked for.
 
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
-use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
+use prometheus_client::encoding::DescriptorEncoder;
 use warmlane_picker::Strategy;
 
-use super::{Counts, Durations, ErrorReason, Label, Listener, LoadOutcome, RetryReason, page::Page};
+use super::{Counts, Durations, ErrorReason, Label, Listener, LoadOutcome, RetryReason, Tally, page::Page};
 use crate::stage::Stage;
 
 /// Statuses 100 to 599 have a counter each; what is outside counts as 599.
 const FIRST_STATUS: u16 = 100;
 const STATUSES: usize = 500;
 
-/// See the module's header.
+/// One thread's sheet: only that thread may count on it.
 #[derive(Debug)]
 pub struct ProxyMetrics {
     /// By listener, then status.
-    requests: [Box<[AtomicU64]>; 2],
+    requests: [Box<[Tally]>; 2],
     /// By listener.
     errors: [Counts<ErrorReason>; 2],
     stages: [Durations; Stage::ALL.len()],
     retries: Counts<RetryReason>,
-    retries_refused: AtomicU64,
-    aborts: AtomicU64,
-    shed: AtomicU64,
+    retries_refused: Tally,
+    aborts: Tally,
+    shed: Tally,
     picks: Counts<Strategy>,
-    lookups: AtomicU64,
-    prompt_tokens: AtomicU64,
-    matched_tokens: AtomicU64,
+    lookups: Tally,
+    prompt_tokens: Tally,
+    matched_tokens: Tally,
     /// By listener.
-    connections: [AtomicU64; 2],
+    connections: [Tally; 2],
     connections_refused: Counts<Listener>,
     handshakes_failed: Counts<Listener>,
     floods: Counts<Listener>,
@@ -59,13 +52,13 @@ impl ProxyMetrics {
             errors: [Counts::new(), Counts::new()],
             stages: Default::default(),
             retries: Counts::new(),
-            retries_refused: AtomicU64::new(0),
-            aborts: AtomicU64::new(0),
-            shed: AtomicU64::new(0),
+            retries_refused: Tally::default(),
+            aborts: Tally::default(),
+            shed: Tally::default(),
             picks: Counts::new(),
-            lookups: AtomicU64::new(0),
-            prompt_tokens: AtomicU64::new(0),
-            matched_tokens: AtomicU64::new(0),
+            lookups: Tally::default(),
+            prompt_tokens: Tally::default(),
+            matched_tokens: Tally::default(),
             connections: Default::default(),
             connections_refused: Counts::new(),
             handshakes_failed: Counts::new(),
@@ -78,7 +71,7 @@ impl ProxyMetrics {
     #[inline]
     pub fn request_done(&self, listener: Listener, status: u16) {
         let at = usize::from(status.saturating_sub(FIRST_STATUS)).min(STATUSES - 1);
-        self.requests[listener.index()][at].fetch_add(1, Relaxed);
+        self.requests[listener.index()][at].add(1);
     }
 
     /// A stage took this long.
@@ -99,33 +92,33 @@ impl ProxyMetrics {
 
     /// A request was not sent once more because the retry budget was spent.
     pub fn retry_refused(&self) {
-        self.retries_refused.fetch_add(1, Relaxed);
+        self.retries_refused.add(1);
     }
 
     /// A client went away before its response ended.
     pub fn aborted(&self) {
-        self.aborts.fetch_add(1, Relaxed);
+        self.aborts.add(1);
     }
 
     /// A request was shed.
     pub fn shed(&self) {
-        self.shed.fetch_add(1, Relaxed);
+        self.shed.add(1);
     }
 
     /// The picker chose an endpoint that is believed to hold `matched` of the prompt's tokens.
     #[inline]
     pub fn picked(&self, strategy: Strategy, matched: u64, prompt: u64) {
         self.picks.add(strategy);
-        self.prompt_tokens.fetch_add(prompt, Relaxed);
+        self.prompt_tokens.add(prompt);
         if strategy.needs_prefix() {
-            self.lookups.fetch_add(1, Relaxed);
-            self.matched_tokens.fetch_add(matched, Relaxed);
+            self.lookups.add(1);
+            self.matched_tokens.add(matched);
         }
     }
 
     /// A client connected; counted until the guard is dropped.
     pub fn connected(self: &Arc<Self>, listener: Listener) -> Connected {
-        self.connections[listener.index()].fetch_add(1, Relaxed);
+        self.connections[listener.index()].add(1);
         Connected { metrics: self.clone(), listener }
     }
 
@@ -151,19 +144,60 @@ impl ProxyMetrics {
 
     fn requests(&self) -> impl Iterator<Item = (Listener, u16, u64)> {
         Listener::ALL.iter().flat_map(|listener| {
-            let cells = self.requests[listener.index()].iter().map(|cell| cell.load(Relaxed));
+            let cells = self.requests[listener.index()].iter().map(|cell| cell.get());
             let numbered = (FIRST_STATUS..).zip(cells).filter(|(_, count)| *count > 0);
             numbered.map(|(status, count)| (*listener, status, count))
         })
     }
 }
 
-fn zeros(count: usize) -> Box<[AtomicU64]> {
-    (0..count).map(|_| AtomicU64::new(0)).collect()
+fn zeros(count: usize) -> Box<[Tally]> {
+    (0..count).map(|_| Tally::default()).collect()
 }
 
-impl Collector for ProxyMetrics {
-    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+impl ProxyMetrics {
+    /// Adds another sheet's counts. Takes it apart by name, so that no field is left out.
+    pub(super) fn absorb(&self, other: &Self) {
+        let Self {
+            requests,
+            errors,
+            stages,
+            retries,
+            retries_refused,
+            aborts,
+            shed,
+            picks,
+            lookups,
+            prompt_tokens,
+            matched_tokens,
+            connections,
+            connections_refused,
+            handshakes_failed,
+            floods,
+            certificate_loads,
+        } = other;
+        let add = |mine: &Tally, more: &Tally| mine.add(more.get());
+        let statuses = self.requests.iter().flatten().zip(requests.iter().flatten());
+        statuses.for_each(|(mine, more)| add(mine, more));
+        self.errors.iter().zip(errors).for_each(|(mine, more)| mine.absorb(more));
+        self.stages.iter().zip(stages).for_each(|(mine, more)| mine.absorb(more));
+        self.connections.iter().zip(connections).for_each(|(mine, more)| add(mine, more));
+        add(&self.retries_refused, retries_refused);
+        add(&self.aborts, aborts);
+        add(&self.shed, shed);
+        add(&self.lookups, lookups);
+        add(&self.prompt_tokens, prompt_tokens);
+        add(&self.matched_tokens, matched_tokens);
+        self.retries.absorb(retries);
+        self.picks.absorb(picks);
+        self.connections_refused.absorb(connections_refused);
+        self.handshakes_failed.absorb(handshakes_failed);
+        self.floods.absorb(floods);
+        self.certificate_loads.absorb(certificate_loads);
+    }
+
+    /// Writes it to a page.
+    pub(super) fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let page = &mut Page(encoder);
         self.encode_requests(page)?;
         let stages = Stage::ALL.iter().map(|stage| ([("stage", stage.name())], &self.stages[stage.index()]));
@@ -174,15 +208,15 @@ impl Collector for ProxyMetrics {
         )?;
         let retries = self.retries.rows().map(|(reason, n)| ([("reason", reason)], n));
         page.counters("retries", "Requests sent once more before a response byte was passed on", retries)?;
-        let refused = self.retries_refused.load(Relaxed);
+        let refused = self.retries_refused.get();
         page.counter(
             "retries_refused",
             "Failed requests not sent once more: the retry budget was spent",
             refused,
         )?;
-        let aborts = self.aborts.load(Relaxed);
+        let aborts = self.aborts.get();
         page.counter("client_aborts", "Clients that went away before their response ended", aborts)?;
-        page.counter("shed", "Sheddable requests refused with 429", self.shed.load(Relaxed))?;
+        page.counter("shed", "Sheddable requests refused with 429", self.shed.get())?;
         self.encode_picks(page)
     }
 }
@@ -198,7 +232,7 @@ impl ProxyMetrics {
             rows.map(|(reason, n)| ([("listener", listener.name()), ("reason", reason)], n))
         });
         page.counters("request_errors", "Requests the router refused, or responses it cut", errors)?;
-        let open = |l: &Listener| self.connections[l.index()].load(Relaxed) as f64;
+        let open = |l: &Listener| self.connections[l.index()].get() as f64;
         let open = Listener::ALL.iter().map(|listener| ([("listener", listener.name())], open(listener)));
         page.gauges("client_connections", "Open client connections", open)?;
         self.encode_connections(page)
@@ -225,11 +259,11 @@ impl ProxyMetrics {
         page.counter(
             "prompt_tokens",
             "Prompt tokens of those requests, estimated",
-            self.prompt_tokens.load(Relaxed),
+            self.prompt_tokens.get(),
         )?;
-        page.counter("prefix_lookups", "Prompts looked up in the prefix index", self.lookups.load(Relaxed))?;
+        page.counter("prefix_lookups", "Prompts looked up in the prefix index", self.lookups.get())?;
         let help = "Prompt tokens that the chosen endpoint was believed to hold";
-        page.counter("prefix_matched_tokens", help, self.matched_tokens.load(Relaxed))
+        page.counter("prefix_matched_tokens", help, self.matched_tokens.get())
     }
 }
 
@@ -237,6 +271,6 @@ impl ProxyMetrics {
 
 impl Drop for Connected {
     fn drop(&mut self) {
-        self.metrics.connections[self.listener.index()].fetch_sub(1, Relaxed);
+        self.metrics.connections[self.listener.index()].sub(1);
     }
 }

@@ -8,7 +8,6 @@
 
 use tokio::{net::TcpStream, time::Instant};
 use warmlane_engine::body::Api;
-use warmlane_picker::NoEndpoint;
 
 use super::{
     Trace,
@@ -63,33 +62,32 @@ pub(super) async fn connect(
     let deadline = now + limit;
     let repeatable = is_repeatable(client);
     let name = outgoing::write_head(worker, client, &plan, trace);
-    for tried in 1..=plan.order.len() {
-        let destination = plan.order[tried - 1].clone();
-        if tried > 1 {
-            now = Instant::now();
-            client.answer.clear();
-            pick::moved(worker, client, &plan, &destination);
-        }
-        let others = tried < plan.order.len();
+    let mut destination = plan.first.clone();
+    let mut fallbacks = std::mem::take(&mut plan.fallbacks).into_iter();
+    let mut tried = 1;
+    loop {
         let mut in_flight = worker.world.ledger.open(destination.slot, share(&plan.load, &destination));
-        let movable = repeatable && others;
-        let reached =
-            match attempt(worker, client, &destination, name.as_deref(), Span { now, deadline, movable })
-                .await
-            {
-                Ok(reached) => Ok(reached),
-                Err(Attempt::Failed(cause)) => Err(cause),
-                Err(Attempt::ClientGone) => return Err(Fault::ClientGone),
-                Err(Attempt::Timeout) => {
-                    in_flight.end(Outcome::Bad);
-                    return Err(Fault::Timeout(limit));
-                }
-            };
+        let movable = repeatable && fallbacks.len() > 0;
+        let span = Span { now, deadline, movable };
+        let reached = match attempt(worker, client, &destination, name.as_deref(), span).await {
+            Ok(reached) => Ok(reached),
+            Err(Attempt::Failed(cause)) => Err(cause),
+            Err(Attempt::ClientGone) => return Err(Fault::ClientGone),
+            Err(Attempt::Timeout) => {
+                in_flight.end(Outcome::Bad);
+                return Err(Fault::Timeout(limit));
+            }
+        };
         let trouble = reached.is_ok().then(|| answer::trouble(&client.answer, &client.answer_head)).flatten();
         if let Some(cause) = reached.as_ref().err().or(trouble.as_ref()) {
             note(worker, &destination, &mut in_flight, cause);
-            if let Some(reason) = others.then(|| may_repeat(worker, repeatable, cause)).flatten() {
+            let has_other = fallbacks.len() > 0;
+            if let Some(reason) = has_other.then(|| may_repeat(worker, repeatable, cause)).flatten()
+                && let Some(next) = fallbacks.find_map(|slot| pick::moved(worker, client, &plan, slot))
+            {
                 worker.metrics.retry(reason);
+                (destination, now, tried) = (next, Instant::now(), tried + 1);
+                client.answer.clear();
                 continue;
             }
         }
@@ -100,7 +98,6 @@ pub(super) async fn connect(
         }
         return Ok(Answered { destination, stream, in_flight, unsent, deadline, plan, tried });
     }
-    Err(Fault::NoEndpoint { cause: NoEndpoint::EmptyPool, example: String::new() })
 }
 
 /// Whether sending the request to a second engine, after a first one may have worked on it, can do no harm:

@@ -21,8 +21,10 @@ pub(super) struct Plan {
     pub incoming: Incoming,
     /// Another model name to send instead.
     pub rewrite: Option<String>,
-    /// Endpoints to try, best first.
-    pub order: Vec<Destination>,
+    /// The endpoint to try first.
+    pub first: Destination,
+    /// Where to go if it fails, best first.
+    pub fallbacks: Vec<Slot>,
     /// How the first was chosen; `None` on the plain listener.
     pub decision: Option<Decision>,
     /// The prefix group it belongs to.
@@ -61,18 +63,17 @@ fn plain(worker: &Worker, snapshot: &Snapshot, admitted: Admitted, now: Time) ->
     let policy = worker.config.plain_policy;
     let slow_start = worker.config.profile.slow_start;
     let rng = &mut worker.rng.borrow_mut();
-    let order = picker::plain(policy, snapshot, &scratch.live, slow_start, now, turn, rng);
-    let order: Vec<Destination> =
-        order.into_iter().take(4).filter_map(|slot| destination(snapshot, slot, 0)).collect();
-    if order.is_empty() {
+    let mut order = picker::plain(policy, snapshot, &scratch.live, slow_start, now, turn, rng).into_iter();
+    let Some(first) = order.next().and_then(|slot| destination(snapshot, slot, 0)) else {
         let endpoints = snapshot.endpoints().len();
         let none = NoEndpoint::AllDown { down: endpoints, asleep: 0, failed: 0 };
         return Err(fault(if endpoints == 0 { NoEndpoint::EmptyPool } else { none }, snapshot));
-    }
+    };
     Ok(Plan {
         incoming: admitted.incoming,
         rewrite: None,
-        order,
+        first,
+        fallbacks: order.take(worker.config.profile.fallbacks).collect(),
         decision: None,
         group: None,
         load: Load::default(),
@@ -108,9 +109,9 @@ fn aware(
     let decision = picker::pick(profile, snapshot, &request, now, &mut worker.rng.borrow_mut())
         .map_err(|none| fault(none, snapshot))?;
     worker.metrics.picked(profile.strategy, decision.matched_tokens, admitted.prompt_tokens);
-    let order = std::iter::once(decision.endpoint).chain(decision.fallbacks.iter().copied());
-    let order: Vec<Destination> =
-        order.filter_map(|slot| destination(snapshot, slot, scratch.matches.tokens(slot))).collect();
+    let first = destination(snapshot, decision.endpoint, scratch.matches.tokens(decision.endpoint));
+    let first = first.ok_or_else(|| fault(NoEndpoint::EmptyPool, snapshot))?;
+    let fallbacks = decision.fallbacks.clone();
     let load = Load {
         prefill_tokens: admitted.prompt_tokens,
         kv_tokens: admitted.prompt_tokens + admitted.output_tokens,
@@ -118,9 +119,9 @@ fn aware(
         adapter: adapter_hash,
     };
     let Admitted { incoming, rewrite, .. } = admitted;
-    let plan = Plan { incoming, rewrite, order, decision: Some(decision), group, load };
-    if let (Some(_), Some(first)) = (client.api, plan.order.first()) {
-        remember(worker, &plan, first, scratch, now);
+    let plan = Plan { incoming, rewrite, first, fallbacks, decision: Some(decision), group, load };
+    if client.api.is_some() {
+        remember(worker, &plan, plan.first.slot, scratch, now);
     }
     Ok(plan)
 }
@@ -181,26 +182,28 @@ fn example(snapshot: &Snapshot) -> String {
 
 /// Remembers where the request goes: for its session, its group and its prefix. Called when it is sent, not
 /// when it ends, so that the next of a burst already follows.
-fn remember(worker: &Worker, plan: &Plan, to: &Destination, scratch: &Scratch, now: Time) {
+fn remember(worker: &Worker, plan: &Plan, to: Slot, scratch: &Scratch, now: Time) {
     let world = &worker.world;
     if plan.incoming.session != 0 {
-        world.pins.pin(plan.incoming.session, to.slot, now);
+        world.pins.pin(plan.incoming.session, to, now);
     }
     if let Some(group) = &plan.group {
-        world.groups.pin(group, to.slot, now);
+        world.groups.pin(group, to, now);
     }
-    world.index.load().record(&scratch.chain, to.slot, scratch.matches.depth(to.slot), now);
+    world.index.load().record(&scratch.chain, to, scratch.matches.depth(to), now);
 }
 
-/// The request goes to a fallback instead: remembers that.
-pub(super) fn moved(worker: &Worker, client: &Client, plan: &Plan, to: &Destination) {
+/// The request goes to a fallback instead: finds that out and remembers it. `None` if the endpoint is gone.
+pub(super) fn moved(worker: &Worker, client: &Client, plan: &Plan, to: Slot) -> Option<Destination> {
+    let snapshot = worker.world.snapshot.load();
     if plan.decision.is_none() || client.api.is_none() {
-        return;
+        return destination(&snapshot, to, 0);
     }
     let scratch = &mut *worker.scratch.borrow_mut();
     let model = plan.rewrite.as_deref().unwrap_or(&client.body.model);
-    let snapshot = worker.world.snapshot.load();
     let adapter = Some(model).filter(|m| snapshot.serving(m).is_some_and(|s| s.adapter));
     chain(worker, &client.body, Some(model), adapter, scratch);
+    let moved = destination(&snapshot, to, scratch.matches.tokens(to))?;
     remember(worker, plan, to, scratch, worker.world.now());
+    Some(moved)
 }

@@ -132,7 +132,8 @@ async fn copy(
     };
     // Head and first bytes leave in one write.
     flow.pending.extend_from_slice(first);
-    let end = flow.run(client_gone(&mut from_client, &mut client.ahead), answered.deadline).await;
+    let client_gone = client_gone(&mut from_client, &mut client.ahead);
+    let end = flow.run(client_gone, &mut client.alarm, answered.deadline).await;
     let end = if end == End::Complete && flow.gave_up { End::GaveUp } else { end };
     Ok(Copied { end, bytes: flow.bytes, first_byte: flow.first_byte, surplus: flow.surplus })
 }

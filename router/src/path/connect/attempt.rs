@@ -3,10 +3,7 @@
 
 use std::{pin::pin, time::Duration};
 
-use tokio::{
-    net::TcpStream,
-    time::{Instant, sleep_until},
-};
+use tokio::{net::TcpStream, time::Instant};
 
 use super::{
     answer::receive,
@@ -49,7 +46,8 @@ pub(super) async fn attempt(
     name: Option<&[u8]>,
     Span { now, deadline, movable }: Span,
 ) -> Result<(TcpStream, Unsent), Attempt> {
-    let Client { stream: client_stream, request, ahead, head, body, answer, answer_head, out, .. } = client;
+    let Client { stream: client_stream, alarm, request, ahead, head, body, answer, answer_head, out, .. } =
+        client;
     let outgoing = Outgoing::new(out, &request[head.head_len()..], &body.model_span, name);
     let facts = RequestFacts::of(head);
     let (mut from_client, _) = client_stream.split();
@@ -68,13 +66,13 @@ pub(super) async fn attempt(
     };
     let mut exchange = pin!(exchange);
     let mut gone = pin!(client_gone(&mut from_client, ahead));
-    let mut glance = pin!(sleep_until(deadline.min(now + GLANCE)));
+    let mut glance = deadline.min(now + GLANCE);
     loop {
         tokio::select! {
             biased;
             outcome = &mut exchange => return outcome.map_err(Attempt::Failed),
             () = &mut gone => return Err(Attempt::ClientGone),
-            () = &mut glance => {
+            () = alarm.at(glance) => {
                 let now = Instant::now();
                 if now >= deadline {
                     return Err(Attempt::Timeout);
@@ -82,7 +80,7 @@ pub(super) async fn attempt(
                 if movable && worker.world.is_down(destination.slot) && worker.can_retry() {
                     return Err(Attempt::Failed(UpstreamFault::Abandoned));
                 }
-                glance.as_mut().reset(deadline.min(now + GLANCE));
+                glance = deadline.min(now + GLANCE);
             }
         }
     }

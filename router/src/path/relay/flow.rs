@@ -11,13 +11,13 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
-    time::{Instant, Sleep, sleep_until},
+    time::Instant,
 };
 use warmlane_engine::sse::payload::begins_with_failure;
 use warmlane_picker::Slot;
 
 use crate::{
-    front::WriteHalf,
+    front::{Alarm, WriteHalf},
     http1::{Body, FramingError},
     ledger::InFlight,
     path::connect::Unsent,
@@ -76,6 +76,15 @@ pub(super) struct Flow<'r> {
     pub(super) surplus: bool,
 }
 
+/// When a response has waited for too long.
+struct Timer<'a> {
+    alarm: &'a mut Alarm,
+    /// When to look next.
+    at: Instant,
+    deadline: Instant,
+    idle: Duration,
+}
+
 // === End ===
 
 impl End {
@@ -89,9 +98,14 @@ impl End {
 
 impl Flow<'_> {
     /// Copies to the end. Wakes for bytes, for room at the client, for its going away, and for the timer.
-    pub(super) async fn run(&mut self, client_gone: impl Future<Output = ()>, deadline: Instant) -> End {
+    pub(super) async fn run(
+        &mut self,
+        client_gone: impl Future<Output = ()>,
+        alarm: &mut Alarm,
+        deadline: Instant,
+    ) -> End {
         let idle = self.worker.config.timeouts.stream_idle;
-        let mut timer = pin!(sleep_until(deadline.min(self.last_byte + idle.min(STUCK))));
+        let mut timer = Timer { alarm, at: deadline.min(self.last_byte + idle.min(STUCK)), deadline, idle };
         let mut client_gone = pin!(client_gone);
         poll_fn(|cx| {
             if let Poll::Ready(end) = self.pump(cx) {
@@ -100,7 +114,7 @@ impl Flow<'_> {
             if client_gone.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(End::ClientGone);
             }
-            self.poll_timer(cx, timer.as_mut(), deadline, idle)
+            self.poll_timer(cx, &mut timer)
         })
         .await
     }
@@ -201,27 +215,22 @@ impl Flow<'_> {
     }
 
     /// The timer is moved when it fires, not with each byte: moving it costs more than a byte does.
-    fn poll_timer(
-        &mut self,
-        cx: &mut Context<'_>,
-        mut timer: Pin<&mut Sleep>,
-        deadline: Instant,
-        idle: Duration,
-    ) -> Poll<End> {
+    fn poll_timer(&mut self, cx: &mut Context<'_>, timer: &mut Timer<'_>) -> Poll<End> {
+        let Timer { alarm, at, deadline, idle } = timer;
         loop {
-            ready!(timer.as_mut().poll(cx));
+            ready!(alarm.poll_at(cx, *at));
             let now = Instant::now();
-            if now >= deadline {
+            if now >= *deadline {
                 return Poll::Ready(End::Timeout);
             }
             // Neither a client that does not read nor a prompt being computed is silence in a stream.
             let waits_for_endpoint = self.pending.is_empty() && self.flushed && self.first_byte.is_some();
             let silent = if waits_for_endpoint { now - self.last_byte } else { Duration::ZERO };
             let stuck = || silent >= STUCK && self.worker.world.is_down(self.in_flight.slot());
-            if waits_for_endpoint && (silent >= idle || stuck()) {
+            if waits_for_endpoint && (silent >= *idle || stuck()) {
                 return Poll::Ready(End::Silent);
             }
-            timer.as_mut().reset(deadline.min(now + idle.saturating_sub(silent).min(STUCK)));
+            *at = (*deadline).min(now + idle.saturating_sub(silent).min(STUCK));
         }
     }
 }

@@ -1,0 +1,60 @@
+//! What the data plane's threads count on: a sheet each, summed up when a page is asked for.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
+
+use super::ProxyMetrics;
+
+/// See the module's header.
+#[derive(Debug, Default)]
+pub(super) struct Sheets(Mutex<Vec<Arc<ProxyMetrics>>>);
+
+// === Sheets ===
+
+impl Sheets {
+    /// A sheet for one more thread.
+    pub(super) fn add(&self) -> Arc<ProxyMetrics> {
+        let sheet = Arc::new(ProxyMetrics::new());
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(sheet.clone());
+        sheet
+    }
+}
+
+impl Collector for Sheets {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let sum = ProxyMetrics::new();
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(|sheet| sum.absorb(sheet));
+        sum.encode(encoder)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Listener;
+
+    #[test]
+    fn a_page_has_the_sum_of_all_sheets() {
+        let sheets = Sheets::default();
+        let (one, other) = (sheets.add(), sheets.add());
+        one.request_done(Listener::Aware, 200);
+        other.request_done(Listener::Aware, 200);
+        let open = [one.connected(Listener::Plain), other.connected(Listener::Plain)];
+        let page = || {
+            let mut registry = prometheus_client::registry::Registry::default();
+            registry
+                .register_collector(Box::new(Arc::new(Sheets(Mutex::new(vec![one.clone(), other.clone()])))));
+            let mut page = String::new();
+            prometheus_client::encoding::text::encode(&mut page, &registry).expect("a page");
+            page
+        };
+        assert!(page().contains("requests_total{listener=\"aware\",code=\"200\"} 2\n"), "{}", page());
+        assert!(page().contains("client_connections{listener=\"plain\"} 2.0\n"), "{}", page());
+        drop(open);
+        assert!(page().contains("client_connections{listener=\"plain\"} 0.0\n"), "{}", page());
+    }
+}
