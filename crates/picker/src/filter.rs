@@ -123,6 +123,22 @@ impl Failed {
         self.0 |= u8::from(fails) * filter.bit();
     }
 
+    /// Collects what anybody fails.
+    #[inline]
+    pub(crate) fn join(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+
+    pub(crate) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Passes every filter that applies.
+    #[inline]
+    pub(crate) fn passes(self, applied: Applied) -> bool {
+        self.0 & applied.0 == 0
+    }
+
     /// Passes every hard filter.
     pub(crate) fn may_serve(self) -> bool {
         self.0 & Filter::HARD_BITS == 0
@@ -131,7 +147,7 @@ impl Failed {
     /// The first filter that drops it when `applied` apply.
     #[inline]
     pub(crate) fn verdict(self, applied: Applied) -> Verdict {
-        if self.0 & applied.0 == 0 {
+        if self.passes(applied) {
             return Verdict::Candidate;
         }
         let first = (self.0 & applied.0).trailing_zeros() as usize;
@@ -142,6 +158,9 @@ impl Failed {
 // === Applied ===
 
 impl Applied {
+    /// Nobody fails any.
+    pub(crate) const ALL: Self = Self(u8::MAX);
+
     /// The hard filters, and each soft one that leaves somebody; with the soft ones that were set aside.
     pub(crate) fn to<I: Iterator<Item = Failed>>(failed: impl Fn() -> I) -> (Self, Vec<Filter>) {
         let mut applied = Filter::HARD_BITS;

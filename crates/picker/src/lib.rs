@@ -32,7 +32,7 @@ pub use chain::Chain;
 pub use filter::{Filter, Verdict};
 pub use group::{Group, GroupTable};
 pub use index::{Matches, PrefixIndex};
-pub use pick::{Decision, NoEndpoint, Weighed, pick};
+pub use pick::{Decision, NoEndpoint, Weighed, explain, pick};
 pub use pin::PinTable;
 pub use plain::{PlainPolicy, plain};
 pub use profile::{Profile, Strategy, Weights};

@@ -2,11 +2,11 @@
 
 use proptest::{collection::vec, option, prelude::*};
 use warmlane_picker::{
-    Chain, Criticality, Decision, Endpoint, Filter, Health, Live, Lora, Matches, Models, NoEndpoint, Profile,
-    Reading, Request, Signals, Slot, Snapshot, Strategy as Routing, Time, Verdict, Work, pick, pick::TIE,
+    Chain, Criticality, Endpoint, Filter, Health, Live, Lora, Matches, Models, NoEndpoint, Profile, Reading,
+    Request, Signals, Slot, Snapshot, Strategy as Routing, Time, Verdict, Work, pick, pick::TIE,
 };
 
-use crate::pool::{MODEL, NOW, load, pool, replica, replicas, request, serves, shares};
+use crate::pool::{Explained, MODEL, NOW, explained, load, pool, replica, replicas, request, serves, shares};
 
 /// Values as a page may state them, garbage included.
 fn stated() -> impl Strategy<Value = f32> {
@@ -103,7 +103,7 @@ fn case() -> impl Strategy<Value = Case> {
 }
 
 impl Case {
-    fn pick(&self) -> Result<Decision, NoEndpoint> {
+    fn pick(&self) -> Result<Explained, NoEndpoint> {
         let mut matches = Matches::default();
         matches.reset(16.0);
         (0..).zip(&self.depths).for_each(|(slot, depth)| matches.raise(Slot(slot), *depth));
@@ -113,8 +113,7 @@ impl Case {
             session: self.session,
             ..request(&matches, &self.live)
         };
-        let mut rng = fastrand::Rng::with_seed(self.seed);
-        pick(&Profile::of(self.routing), &self.snapshot, &request, NOW, &mut rng)
+        explained(&Profile::of(self.routing), &self.snapshot, &request, self.seed)
     }
 
     /// Stated anew, apart from the code under test: may this endpoint serve the request at all?
@@ -133,7 +132,7 @@ impl Case {
     }
 }
 
-fn at(decision: &Decision, slot: Slot) -> usize {
+fn at(decision: &Explained, slot: Slot) -> usize {
     decision.weighed.iter().position(|w| w.slot == slot).expect("every slot named is in the pool")
 }
 
@@ -301,7 +300,7 @@ fn soft_filters_pass_over_the_worse_but_never_close_a_pool() {
     assert_eq!(decision.fallbacks, [Slot(0)], "it still stands by");
     two[1].health = degraded;
     let decision = choice(&two);
-    assert_eq!((decision.endpoint, decision.relaxed), (Slot(0), vec![Filter::Healthy]));
+    assert_eq!((decision.endpoint, decision.relaxed.clone()), (Slot(0), vec![Filter::Healthy]));
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use warmlane_picker::{
-    Criticality, Decision, Endpoint, Health, Live, Matches, Models, Profile, Reading, Request, Signals, Slot,
-    Snapshot, Time, Work, pick,
+    Criticality, Decision, Endpoint, Health, Live, Matches, Models, NoEndpoint, Profile, Reading, Request,
+    Signals, Slot, Snapshot, Time, Weighed, Work, explain, pick,
 };
 
 pub(crate) const MODEL: &str = "/model/qwen";
@@ -83,8 +83,36 @@ pub(crate) fn request<'a>(prefix: &'a Matches, live: &'a [Live]) -> Request<'a> 
     }
 }
 
-pub(crate) fn choose(profile: &Profile, pool: &Snapshot, request: &Request<'_>, seed: u64) -> Decision {
-    pick(profile, pool, request, NOW, &mut fastrand::Rng::with_seed(seed)).expect("somebody can serve")
+/// A decision and what led to it.
+#[derive(Debug)]
+pub(crate) struct Explained {
+    pub(crate) decision: Decision,
+    pub(crate) weighed: Vec<Weighed>,
+}
+
+impl std::ops::Deref for Explained {
+    type Target = Decision;
+
+    fn deref(&self) -> &Decision {
+        &self.decision
+    }
+}
+
+/// Picks twice, for the decision alone and for what led to it: both must say the same.
+pub(crate) fn explained(
+    profile: &Profile,
+    pool: &Snapshot,
+    request: &Request<'_>,
+    seed: u64,
+) -> Result<Explained, NoEndpoint> {
+    let alone = pick(profile, pool, request, NOW, &mut fastrand::Rng::with_seed(seed));
+    let both = explain(profile, pool, request, NOW, &mut fastrand::Rng::with_seed(seed));
+    assert_eq!(alone.as_ref(), both.as_ref().map(|(decision, _)| decision));
+    both.map(|(decision, weighed)| Explained { decision, weighed })
+}
+
+pub(crate) fn choose(profile: &Profile, pool: &Snapshot, request: &Request<'_>, seed: u64) -> Explained {
+    explained(profile, pool, request, seed).expect("somebody can serve")
 }
 
 /// How often each replica is chosen over `picks` seeds; slots are positions.
