@@ -4,7 +4,7 @@
 //! *Soft* filters drop only while something passes them: degraded hardware or failing requests, silence, no
 //! headroom, a slow start. So a soft filter can never turn a working pool into "no endpoint".
 
-use crate::{Endpoint, Health, Profile, Snapshot, estimate::Estimate, snapshot::Serving};
+use crate::{Endpoint, Health, Profile, Snapshot, estimate::Estimate};
 
 /// Why an endpoint is not a candidate, in the order in which filters apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,22 +96,18 @@ impl Failed {
         failed
     }
 
-    /// With those, the ones it fails for a request.
+    /// With those, the ones it fails for a request by what is reckoned of it.
     #[inline]
     pub(crate) fn of(
         profile: &Profile,
         snapshot: &Snapshot,
-        serving: Option<&Serving>,
         position: usize,
         always: Self,
         estimate: &Estimate,
     ) -> Self {
-        let served =
-            serving.is_none_or(|s| s.endpoints.contains(position)) || snapshot.unlisted().contains(position);
         let silent = !estimate.known && snapshot.endpoints()[position].signals.last_heard().is_some();
         let full = estimate.queue > profile.headroom_queue || estimate.kv > profile.headroom_kv;
         let mut failed = always;
-        failed.add(Filter::ServesModel, !served);
         failed.add(Filter::Awake, estimate.asleep);
         failed.add(Filter::Fresh, silent);
         failed.add(Filter::Headroom, full);
@@ -121,16 +117,6 @@ impl Failed {
     #[inline]
     pub(crate) fn add(&mut self, filter: Filter, fails: bool) {
         self.0 |= u8::from(fails) * filter.bit();
-    }
-
-    /// Collects what anybody fails.
-    #[inline]
-    pub(crate) fn join(&mut self, other: Self) {
-        self.0 |= other.0;
-    }
-
-    pub(crate) fn is_empty(self) -> bool {
-        self.0 == 0
     }
 
     /// Passes every filter that applies.
@@ -158,15 +144,12 @@ impl Failed {
 // === Applied ===
 
 impl Applied {
-    /// Nobody fails any.
-    pub(crate) const ALL: Self = Self(u8::MAX);
-
     /// The hard filters, and each soft one that leaves somebody; with the soft ones that were set aside.
-    pub(crate) fn to<I: Iterator<Item = Failed>>(failed: impl Fn() -> I) -> (Self, Vec<Filter>) {
+    pub(crate) fn to(failed: &[Failed]) -> (Self, Vec<Filter>) {
         let mut applied = Filter::HARD_BITS;
         let mut relaxed = Vec::new();
         for filter in Filter::SOFT {
-            if failed().any(|f| f.0 & (applied | filter.bit()) == 0) {
+            if failed.iter().any(|f| f.0 & (applied | filter.bit()) == 0) {
                 applied |= filter.bit();
             } else {
                 relaxed.push(filter);

@@ -5,7 +5,9 @@
 //! lookup happens before ([`crate::PrefixIndex::lookup`]).
 
 use crate::{
-    Profile, Request, Scorer, Slot, Snapshot, Strategy, Time, Verdict, estimate::Estimate, filter::Filter,
+    Profile, Request, Scorer, Slot, Snapshot, Strategy, Time, Verdict,
+    estimate::Estimate,
+    filter::{Applied, Failed, Filter},
     snapshot::Serving,
 };
 
@@ -142,11 +144,14 @@ fn resolve<'s>(
 // === Totals ===
 
 impl Totals {
-    #[inline]
-    fn put(&mut self, position: usize, total: f32) {
-        let total = if total > WORST { total } else { WORST };
-        self.each[position] = total;
-        self.top = if total > self.top { total } else { self.top };
+    /// Takes those out that do not compete.
+    fn of(mut each: Vec<f32>, failed: &[Failed], applied: Applied) -> Self {
+        for (total, failed) in each.iter_mut().zip(failed) {
+            let valid = if *total > WORST { *total } else { WORST };
+            *total = if failed.passes(applied) { valid } else { OUT };
+        }
+        let top = each.iter().fold(OUT, |top, total| if *total > top { *total } else { top });
+        Self { each, top }
     }
 
     /// Position of the best total, one of the tied at random so that equals share the load; and how many tied.

