@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{
     contender::Kind::{self, Haproxy, Nginx, Sglang, Warmlane},
-    figures::{Figures, What},
+    figures::{Figures, Ratio, What},
     prompts::Size,
 };
 
@@ -13,6 +13,9 @@ use super::{
 pub(super) struct Bar {
     what: String,
     value: Option<f64>,
+    /// Least and most of all rounds, where the value is one of several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rounds: Option<(f64, f64)>,
     limit: f64,
     holds: bool,
 }
@@ -24,7 +27,7 @@ pub(super) fn of(figures: &Figures) -> Vec<Bar> {
     let mut bars = Vec::new();
     let mut ratio = |what: What, name: &str, to: Kind, limit: f64| {
         let what_told = format!("{name} / {}", to.name());
-        bars.push(Bar::at_most(what_told, figures.ratio(what, Warmlane, to), limit));
+        bars.push(Bar::ratio(what_told, figures.ratio(what, Warmlane, to), limit));
     };
     for (size, haproxy, nginx) in
         [(Size::Small, 1.0, 0.85), (Size::Middle, 1.0, 0.85), (Size::Large, 1.1, 1.3)]
@@ -37,10 +40,9 @@ pub(super) fn of(figures: &Figures) -> Vec<Bar> {
     ratio(What::Chunk, "CPU per chunk", Haproxy, 1.0);
     ratio(What::Chunk, "CPU per chunk", Nginx, 0.9);
     bars.push(added(figures));
-    let growth =
-        |kind| Some(figures.lowest(What::Endpoints(256), kind)? / figures.lowest(What::Endpoints(64), kind)?);
-    let limit = growth(Nginx).unwrap_or(0.0);
-    bars.push(Bar::at_most("CPU at 256 endpoints / at 64".to_owned(), growth(Warmlane), limit));
+    let growth = |kind| figures.growth(What::Endpoints(64), What::Endpoints(256), kind);
+    let limit = growth(Nginx).map_or(0.0, |growth| growth.median);
+    bars.push(Bar::ratio("CPU at 256 endpoints / at 64".to_owned(), growth(Warmlane), limit));
     let resident = figures.lowest(What::ResidentAfterMillion, Warmlane);
     bars.push(Bar::at_most("RSS after a million prompts, MB".to_owned(), resident, RESIDENT_LIMIT));
     bars
@@ -59,7 +61,12 @@ fn added(figures: &Figures) -> Bar {
 
 impl Bar {
     fn at_most(what: String, value: Option<f64>, limit: f64) -> Self {
-        Self { what, value, limit, holds: value.is_some_and(|value| value <= limit) }
+        Self { what, value, rounds: None, limit, holds: value.is_some_and(|value| value <= limit) }
+    }
+
+    fn ratio(what: String, ratio: Option<Ratio>, limit: f64) -> Self {
+        let rounds = ratio.map(|ratio| (ratio.low, ratio.high));
+        Self { rounds, ..Self::at_most(what, ratio.map(|ratio| ratio.median), limit) }
     }
 }
 
@@ -80,5 +87,18 @@ mod tests {
         let bars = of(&figures);
         let bar = bars.iter().find(|bar| bar.what == "CPU per chunk / nginx").unwrap();
         assert!(bar.holds, "{bar:?}");
+    }
+
+    #[test]
+    fn a_value_above_its_limit_does_not_hold() {
+        let mut figures = Figures::default();
+        figures.add(What::Chunk, Warmlane, 9.1);
+        figures.add(What::Chunk, Nginx, 10.0);
+        figures.add(What::ResidentAfterMillion, Warmlane, 100.5);
+        for what in ["CPU per chunk / nginx", "RSS after a million prompts, MB"] {
+            let bars = of(&figures);
+            let bar = bars.iter().find(|bar| bar.what == what).unwrap();
+            assert!(!bar.holds && bar.value.is_some(), "{bar:?}");
+        }
     }
 }

@@ -79,7 +79,9 @@ impl Contender {
         traffic: Traffic,
         engines: &[SocketAddr],
     ) -> anyhow::Result<Self> {
-        let folder = workspace::target().join("bench-proxy").join(kind.name());
+        // Two of a kind may run at once, with pools of different sizes.
+        let folder =
+            workspace::target().join("bench-proxy").join(format!("{}-{}", kind.name(), engines.len()));
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
         let address = free_address()?;
         let mut command = on_proxy_core(program);

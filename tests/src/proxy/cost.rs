@@ -58,15 +58,32 @@ fn family(pid: u32) -> HashSet<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::process::{Process, on_proxy_core},
+        *,
+    };
+    use crate::eventually;
 
     #[test]
     fn work_is_counted_in_this_process() {
         let (pid, before) = (std::process::id(), cpu_seconds(std::process::id()));
         let mut sum = 0_u64;
-        while cpu_seconds(pid) - before < 0.02 {
-            sum = std::hint::black_box(sum.wrapping_mul(31).wrapping_add(7));
-        }
+        eventually("work is counted", || {
+            sum = (0..1_000_000)
+                .fold(sum, |sum: u64, n| std::hint::black_box(sum.wrapping_mul(31).wrapping_add(n)));
+            cpu_seconds(pid) - before > 0.02
+        });
         assert!(resident_mb(pid) > 1.0, "{sum}");
+    }
+
+    #[test]
+    fn the_work_of_its_children_is_counted_with_it() {
+        let script = "(while :; do :; done) & echo $!; wait";
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let mut command = on_proxy_core(std::path::Path::new("sh"));
+        command.args(["-c", script]).stdout(file.reopen().expect("the file"));
+        let shell = Process::start(&mut command).expect("a shell");
+        // The shell itself only waits.
+        eventually("its child's work is counted", || cpu_seconds(shell.id()) > 0.1);
     }
 }

@@ -25,6 +25,14 @@ pub(super) enum What {
     ResidentAfterMillion,
 }
 
+/// How two figures relate, round by round.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Ratio {
+    pub(super) median: f64,
+    pub(super) low: f64,
+    pub(super) high: f64,
+}
+
 /// All values of all rounds.
 #[derive(Default)]
 pub(super) struct Figures(BTreeMap<(What, Kind), Vec<f64>>);
@@ -63,9 +71,29 @@ impl Figures {
         Some(highest - self.lowest(what, kind)?)
     }
 
-    /// One figure as a share of another.
-    pub(super) fn ratio(&self, what: What, kind: Kind, to: Kind) -> Option<f64> {
-        Some(self.lowest(what, kind)? / self.lowest(what, to)?)
+    /// One figure as a share of another: each round's by itself, since a machine that is slow for a while is slow for
+    /// both, and the median of those.
+    pub(super) fn ratio(&self, what: What, kind: Kind, to: Kind) -> Option<Ratio> {
+        self.ratio_of(self.rounds(what, kind)?, self.rounds(what, to)?)
+    }
+
+    /// The same of growth between two figures of one proxy: each round's own.
+    pub(super) fn growth(&self, from: What, to: What, kind: Kind) -> Option<Ratio> {
+        self.ratio_of(self.rounds(to, kind)?, self.rounds(from, kind)?)
+    }
+
+    fn rounds(&self, what: What, kind: Kind) -> Option<&[f64]> {
+        self.0.get(&(what, kind)).map(Vec::as_slice)
+    }
+
+    fn ratio_of(&self, values: &[f64], to: &[f64]) -> Option<Ratio> {
+        let mut ratios: Vec<f64> = values.iter().zip(to).map(|(value, to)| value / to).collect();
+        ratios.sort_unstable_by(f64::total_cmp);
+        let (low, high) = (*ratios.first()?, *ratios.last()?);
+        let middle = ratios.len() / 2;
+        let median =
+            if ratios.len() % 2 == 1 { ratios[middle] } else { (ratios[middle - 1] + ratios[middle]) / 2.0 };
+        Some(Ratio { median, low, high })
     }
 
     /// A Markdown table, as it stands in the docs.
@@ -122,9 +150,12 @@ mod tests {
         for value in [3.0, 2.0, 4.0] {
             figures.add(what, Kind::Warmlane, value);
         }
-        figures.add(what, Kind::Nginx, 4.0);
+        for value in [6.0, 8.0, 4.0] {
+            figures.add(what, Kind::Nginx, value);
+        }
         assert_eq!(figures.lowest(what, Kind::Warmlane), Some(2.0));
-        assert_eq!(figures.ratio(what, Kind::Warmlane, Kind::Nginx), Some(0.5));
+        let ratio = Ratio { median: 0.5, low: 0.25, high: 1.0 };
+        assert_eq!(figures.ratio(what, Kind::Warmlane, Kind::Nginx), Some(ratio), "round by round");
         assert_eq!(figures.ratio(what, Kind::Warmlane, Kind::Sglang), None);
         assert!(figures.table().contains("| CPU s per 10k requests, 1 KB | 2.000 | 4.000 | - | - |"));
     }

@@ -21,11 +21,18 @@ struct Found {
 struct Measured {
     what: String,
     value: Option<f64>,
+    /// Least and most of all rounds.
+    rounds: Option<(f64, f64)>,
     limit: f64,
     holds: bool,
 }
 
 pub(super) fn run(options: &[OsString]) -> anyhow::Result<Vec<Bar>> {
+    let is_json = |option: &OsString| option.to_string_lossy().starts_with("--json");
+    anyhow::ensure!(
+        !options.iter().any(is_json),
+        "write --json FILE before the `--`: cargo xtask bench proxy --json FILE -- ..."
+    );
     let file = workspace::target().join("proxies.json");
     // Figures of an earlier run must not be taken for new.
     match std::fs::remove_file(&file) {
@@ -44,7 +51,10 @@ pub(super) fn run(options: &[OsString]) -> anyhow::Result<Vec<Bar>> {
     let found: Found = serde_json::from_str(&text)
         .with_context(|| format!("{} has another shape than warmlane-proxies writes", file.display()))?;
     let bar = |measured: Measured| Bar {
-        what: measured.what.into(),
+        what: match measured.rounds {
+            Some((low, high)) => format!("{} ({low:.2} to {high:.2})", measured.what).into(),
+            None => measured.what.into(),
+        },
         value: measured.value.unwrap_or(f64::NAN),
         limit: measured.limit,
         holds: measured.holds,
