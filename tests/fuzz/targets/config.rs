@@ -22,10 +22,13 @@ impl Environment for Nothing {
 }
 
 fn load(text: &[u8]) -> Option<Config> {
-    let file: PathBuf = std::env::temp_dir().join(format!("warmlane-fuzz-{}.toml", std::process::id()));
-    std::fs::write(&file, text).expect("a file in the temporary folder");
-    let args = ["warmlane-router".into(), "--endpoint".into(), "h:1".into(), "--config".into(), file.into()];
-    match Config::load(args, &Nothing) {
+    let path: PathBuf = std::env::temp_dir().join(format!("warmlane-fuzz-{}.toml", std::process::id()));
+    std::fs::write(&path, text).expect("a file in the temporary folder");
+    let file = path.clone().into();
+    let args = ["warmlane-router".into(), "--endpoint".into(), "h:1".into(), "--config".into(), file];
+    let loaded = Config::load(args, &Nothing);
+    std::fs::remove_file(&path).expect("it was written");
+    match loaded {
         Ok(loaded) => Some(loaded.config),
         Err(error) => {
             assert!(!error.to_string().is_empty());

@@ -89,7 +89,7 @@ impl Contender {
             Kind::Warmlane => warmlane(&mut command, address, engines),
             Kind::Nginx => nginx(&mut command, &folder, address, engines)?,
             Kind::Haproxy => haproxy(&mut command, &folder, traffic, address, engines)?,
-            Kind::Sglang => sglang(&mut command, address, engines),
+            Kind::Sglang => sglang(&mut command, address, free_address()?, engines),
         }
         let log = folder.join("log");
         let out = std::fs::File::create(&log)?;
@@ -209,8 +209,10 @@ fn haproxy(
     Ok(())
 }
 
-fn sglang(command: &mut Command, address: SocketAddr, engines: &[SocketAddr]) {
+fn sglang(command: &mut Command, address: SocketAddr, prometheus: SocketAddr, engines: &[SocketAddr]) {
     command.args(["-m", "sglang_router.launch_router", "--policy", "cache_aware", "--host", "127.0.0.1"]);
+    // Its own metrics port has a default that only one of them can have.
+    command.args(["--prometheus-port", &prometheus.port().to_string()]);
     command.args(["--port", &address.port().to_string(), "--log-level", "warn", "--worker-urls"]);
     command.args(engines.iter().map(|engine| format!("http://{engine}")));
 }
