@@ -5,6 +5,8 @@ use proptest::sample::{Index, select};
 
 use super::*;
 
+mod hyper;
+
 const LIMITS: HeadLimits = HeadLimits { head: 600, request_line: 100, headers: 12, body: u64::MAX };
 
 /// Pieces that heads are made of, good and bad.
