@@ -26,6 +26,10 @@ pub enum Behaviour {
     AnswerAndReset(Vec<u8>),
     /// Sends these bytes and nothing more, and keeps the connection.
     AnswerAndHang(Vec<u8>),
+    /// Sends these bytes one by one.
+    OneByOne(Vec<u8>),
+    /// Sends these bytes one by one and closes.
+    OneByOneAndClose(Vec<u8>),
     /// Sends the first part, then each further part when the test says so.
     Parts(Arc<Mutex<mpsc::Receiver<Vec<u8>>>>),
     /// Reads the request and never answers.
@@ -231,6 +235,11 @@ fn perform(stream: &mut TcpStream, behaviour: Behaviour) -> bool {
         Behaviour::Answer(bytes) => stream.write_all(&bytes).is_ok(),
         Behaviour::AnswerAndClose(bytes) => {
             let _ = stream.write_all(&bytes);
+            false
+        }
+        Behaviour::OneByOne(bytes) => bytes.iter().all(|byte| stream.write_all(&[*byte]).is_ok()),
+        Behaviour::OneByOneAndClose(bytes) => {
+            let _ = bytes.iter().all(|byte| stream.write_all(&[*byte]).is_ok());
             false
         }
         Behaviour::AnswerAndReset(bytes) => {

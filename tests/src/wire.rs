@@ -150,8 +150,15 @@ impl Wire {
             let size = usize::from_str_radix(size, 16).expect("chunk size");
             at = line + 2;
             if size == 0 {
-                let complete = self.fill(at + 2);
-                return (payload, at + 2, complete);
+                // Trailers, and the empty line behind them.
+                while let Some(line) = self.line_end(at) {
+                    let is_empty = line == at;
+                    at = line + 2;
+                    if is_empty {
+                        return (payload, at, true);
+                    }
+                }
+                return (payload, self.buffer.len(), false);
             }
             if !self.fill(at + size + 2) {
                 return (payload, self.buffer.len(), false);

@@ -1,7 +1,7 @@
 //! Framing without ambiguity, through the running router: what reaches an engine that records raw bytes, and what reaches
 //! a client.
 //!
-//! Every request is sent whole and byte by byte, with the same outcome; answers are sent in one piece.
+//! Every request and every answer is sent whole and byte by byte, with the same outcome.
 
 use warmlane_tests::{Behaviour, RawEngine, TestRouter, Wire, engine::answer, wire::find};
 
@@ -14,6 +14,9 @@ mod refused;
 
 /// A name, the bytes sent, and the status of the refusal.
 type Case = (&'static str, Vec<u8>, u16);
+
+/// What must not be taken for a request of its own.
+const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n";
 
 /// Longer ones are cut at a few places only.
 const BYTE_BY_BYTE: usize = 2_000;
@@ -45,9 +48,10 @@ fn nothing_of_an_ambiguous_request_reaches_an_engine() {
     let engine = ok();
     let router = TestRouter::start(&[engine.address()]);
     for (name, bytes, status) in refused::cases() {
-        for split in [false, true] {
+        let followed = [&bytes, SMUGGLED.as_bytes()].concat();
+        for (bytes, split) in [(&bytes, false), (&bytes, true), (&followed, false)] {
             let mut client = router.aware();
-            send(&mut client, &bytes, split);
+            send(&mut client, bytes, split);
             let response = client.response();
             assert_eq!(response.status, status, "{name}, split: {split}: {}", response.text());
             assert!(response.json()["error"]["message"].is_string(), "{name}");
@@ -94,7 +98,7 @@ fn pipelined_requests_are_answered_in_order_and_bodies_open_none() {
         Behaviour::Answer(answer("text/plain", target.as_bytes()))
     })));
     let router = TestRouter::start(&[engine.address()]);
-    let smuggled = "GET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n";
+    let smuggled = SMUGGLED;
     let requests = [
         "GET /1 HTTP/1.1\r\nHost: h\r\n\r\n".to_owned(),
         format!("POST /2 HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n{smuggled}", smuggled.len()),
@@ -159,19 +163,45 @@ fn an_ambiguous_answer_gets_502_with_the_reason_and_poisons_nothing() {
     }
 }
 
+/// What has gone out before its end can only be cut.
 #[test]
-fn a_good_answer_reaches_the_client() {
+fn an_ambiguous_answer_that_trickles_in_never_looks_whole() {
+    let engine = ok();
+    let router = TestRouter::with(&[engine.address()], |config| config.breaker.in_a_row = 0);
+    for (name, bytes, status) in answers::refused() {
+        engine.behave(Behaviour::OneByOneAndClose(bytes));
+        let response = router.aware().get("/x");
+        let cut = response.status == 200 && !response.complete;
+        assert!(response.status == status || cut, "{name}: {} {}", response.status, response.text());
+        engine.behave(Behaviour::Answer(answer("text/plain", b"ok")));
+        assert_eq!(router.aware().get("/x").text(), "ok", "{name}: the next answer");
+    }
+}
+
+#[test]
+fn a_good_answer_reaches_the_client_and_so_does_the_next() {
     let engine = ok();
     let router = TestRouter::with(&[engine.address()], |config| config.breaker.in_a_row = 0);
     for case in answers::accepted() {
-        engine.behave(match case.closes {
-            true => Behaviour::AnswerAndClose(case.answer.clone()),
-            false => Behaviour::Answer(case.answer.clone()),
-        });
-        let mut client = router.aware();
-        let response = client.get("/x");
-        let got = (response.status, response.text(), response.complete);
-        assert_eq!(got, (case.status, case.body.to_owned(), true), "{}", case.name);
+        for split in [false, true] {
+            let answer_as_sent = case.answer.clone();
+            engine.behave(match (case.closes, split) {
+                (true, false) => Behaviour::AnswerAndClose(answer_as_sent),
+                (true, true) => Behaviour::OneByOneAndClose(answer_as_sent),
+                (false, false) => Behaviour::Answer(answer_as_sent),
+                (false, true) => Behaviour::OneByOne(answer_as_sent),
+            });
+            let mut client = router.aware();
+            let response = client.get("/x");
+            let got = (response.status, response.text(), response.complete);
+            assert_eq!(got, (case.status, case.body.to_owned(), true), "{}, split: {split}", case.name);
+            if response.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close")) {
+                assert_eq!(client.rest(), b"", "{}: closed as it says", case.name);
+            } else {
+                engine.behave(Behaviour::Answer(answer("text/plain", b"next")));
+                assert_eq!(client.get("/x").text(), "next", "{}, split: {split}", case.name);
+            }
+        }
     }
 }
 

@@ -89,7 +89,7 @@ fn compare(bytes: &[u8]) -> Result<(), TestCaseError> {
     for (at, request) in ours.iter().enumerate() {
         match theirs.get(at) {
             Some(other) => {
-                prop_assert_eq!(request, other, "request {} of {:?}", at, String::from_utf8_lossy(bytes))
+                prop_assert_eq!(request, other, "request {} of {:?}", at, String::from_utf8_lossy(bytes));
             }
             None => {
                 prop_assert!(
