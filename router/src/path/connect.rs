@@ -8,6 +8,7 @@
 
 use tokio::{net::TcpStream, time::Instant};
 use warmlane_engine::body::Api;
+use warmlane_picker::Slot;
 
 use super::{
     Trace,
@@ -81,11 +82,7 @@ pub(super) async fn connect(
         let trouble = reached.is_ok().then(|| answer::trouble(&client.answer, &client.answer_head)).flatten();
         if let Some(cause) = reached.as_ref().err().or(trouble.as_ref()) {
             note(worker, &destination, &mut in_flight, cause);
-            let has_other = fallbacks.len() > 0;
-            if let Some(reason) = has_other.then(|| may_repeat(worker, repeatable, cause)).flatten()
-                && let Some(next) = fallbacks.find_map(|slot| pick::moved(worker, client, &plan, slot))
-            {
-                worker.metrics.retry(reason);
+            if let Some(next) = elsewhere(worker, client, &plan, &mut fallbacks, repeatable, cause) {
                 (destination, now, tried) = (next, Instant::now(), tried + 1);
                 client.answer.clear();
                 continue;
@@ -98,6 +95,23 @@ pub(super) async fn connect(
         }
         return Ok(Answered { destination, stream, in_flight, unsent, deadline, plan, tried });
     }
+}
+
+/// Where the request goes instead, if it may: to the next fallback that is still there.
+fn elsewhere(
+    worker: &Worker,
+    client: &Client,
+    plan: &Plan,
+    fallbacks: &mut std::vec::IntoIter<Slot>,
+    repeatable: bool,
+    cause: &UpstreamFault,
+) -> Option<Destination> {
+    // Looked at before the budget is: nothing is spent on a request that has nowhere to go.
+    let slot = fallbacks.find(|slot| worker.world.snapshot.load().position(*slot).is_some())?;
+    let reason = may_repeat(worker, repeatable, cause)?;
+    let next = pick::moved(worker, client, plan, slot)?;
+    worker.metrics.retry(reason);
+    Some(next)
 }
 
 /// Whether sending the request to a second engine, after a first one may have worked on it, can do no harm:
