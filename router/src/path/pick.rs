@@ -106,12 +106,12 @@ fn aware(
         group: group.as_ref(),
         live: &scratch.live,
     };
-    let decision = picker::pick(profile, snapshot, &request, now, &mut worker.rng.borrow_mut())
+    let mut decision = picker::pick(profile, snapshot, &request, now, &mut worker.rng.borrow_mut())
         .map_err(|none| fault(none, snapshot))?;
     worker.metrics.picked(profile.strategy, decision.matched_tokens, admitted.prompt_tokens);
     let first = destination(snapshot, decision.endpoint, scratch.matches.tokens(decision.endpoint));
     let first = first.ok_or_else(|| fault(NoEndpoint::EmptyPool, snapshot))?;
-    let fallbacks = decision.fallbacks.clone();
+    let fallbacks = std::mem::take(&mut decision.fallbacks);
     let load = Load {
         prefill_tokens: admitted.prompt_tokens,
         kv_tokens: admitted.prompt_tokens + admitted.output_tokens,

@@ -24,12 +24,8 @@ pub(super) struct Contest<'a> {
     best: Best,
 }
 
-/// What the load scores read.
-struct Loads {
-    queue: Vec<f32>,
-    pressure: Vec<f32>,
-    work: Vec<f32>,
-}
+/// What the load scores read: three columns, one after the other, since each allocation costs as much as an endpoint.
+struct Loads(Vec<f32>);
 
 // === Contest ===
 
@@ -119,9 +115,9 @@ impl<'a> Contest<'a> {
     fn scores(&self, position: usize) -> [f32; Scorer::COUNT] {
         let (loads, glance) = (&self.loads, &self.snapshot.glances()[position]);
         [
-            score::queue(loads.queue[position], &self.best),
-            score::kv(loads.pressure[position], &self.best),
-            score::work(loads.work[position], &self.best),
+            score::queue(loads.columns()[0][position], &self.best),
+            score::kv(loads.columns()[1][position], &self.best),
+            score::work(loads.columns()[2][position], &self.best),
             self.lora(position),
             score::prefix(matched(self.profile, self.request, glance.slot)),
             score::session(self.request, glance.slot),
@@ -225,35 +221,42 @@ fn matched(profile: &Profile, request: &Request<'_>, slot: Slot) -> u64 {
 
 impl Loads {
     fn of(estimates: &[Estimate]) -> Self {
-        Self {
-            queue: estimates.iter().map(|estimate| estimate.queue).collect(),
-            pressure: estimates.iter().map(|estimate| score::pressure(estimate.committed)).collect(),
-            work: estimates.iter().map(|estimate| estimate.work).collect(),
-        }
+        let mut columns = Vec::with_capacity(3 * estimates.len());
+        columns.extend(estimates.iter().map(|estimate| estimate.queue));
+        columns.extend(estimates.iter().map(|estimate| score::pressure(estimate.committed)));
+        columns.extend(estimates.iter().map(|estimate| estimate.work));
+        Self(columns)
+    }
+
+    /// Queue, pressure and work.
+    fn columns(&self) -> [&[f32]; 3] {
+        let (queue, rest) = self.0.split_at(self.0.len() / 3);
+        let (pressure, work) = rest.split_at(queue.len());
+        [queue, pressure, work]
     }
 
     /// The least of each among those that compete; `None` when nobody does.
     fn best(&self, competes: impl Fn(usize) -> bool) -> Option<Best> {
-        let any = (0..self.queue.len()).any(&competes);
+        let [queue, pressure, work] = self.columns();
         let least = |column: &[f32]| {
             // Chosen by arithmetic rather than by a branch, so that several are compared at once.
             let value = |(at, value): (usize, &f32)| if competes(at) { *value } else { f32::INFINITY };
             column.iter().enumerate().map(value).fold(f32::INFINITY, score::lower)
         };
-        any.then(|| Best {
-            queue: least(&self.queue),
-            pressure: least(&self.pressure),
-            work: least(&self.work),
+        (0..queue.len()).any(&competes).then(|| Best {
+            queue: least(queue),
+            pressure: least(pressure),
+            work: least(work),
         })
     }
 
     fn weigh(&self, weights: &Weights, best: &Best) -> Vec<f32> {
-        let columns = self.queue.iter().zip(&self.pressure).zip(&self.work);
+        let [queue, pressure, work] = self.columns();
         let weigh = |((queue, pressure), work): ((&f32, &f32), &f32)| {
             weights.queue * score::queue(*queue, best)
                 + weights.kv * score::kv(*pressure, best)
                 + weights.work * score::work(*work, best)
         };
-        columns.map(weigh).collect()
+        queue.iter().zip(pressure).zip(work).map(weigh).collect()
     }
 }
