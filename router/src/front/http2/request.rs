@@ -102,8 +102,10 @@ async fn put(writer: &mut (impl AsyncWrite + Unpin), data: &[u8], chunked: bool)
 #[cfg(test)]
 mod tests {
     use hyper::Request;
+    use proptest::{collection::vec, prelude::*, sample::select};
 
     use super::*;
+    use crate::http1::{Framing, HeadLimits, RequestHead};
 
     fn head(request: hyper::http::request::Builder, is_bodyless: bool) -> String {
         let (parts, ()) = request.body(()).expect("a request").into_parts();
@@ -134,6 +136,48 @@ mod tests {
         assert_eq!(head(request, true), "GET / HTTP/1.1\r\nhost: a\r\ncookie: a=1; b=2\r\n\r\n");
         let request = Request::get("http://a/").header("host", "b").header("expect", "100-continue");
         assert_eq!(head(request, true), "GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n");
+    }
+
+    proptest! {
+        /// Whatever HTTP/2 lets pass: one request of the same method, target and headers, or a refusal.
+        #[test]
+        fn what_is_written_is_one_request_or_none(
+            method in "[A-Za-z!#$%&'*+.^_`|~-]{1,8}",
+            path in "/[ -~]{0,20}",
+            headers in vec(("[a-z0-9!#$%&'*+.^_`|~-]{1,12}", vec(any::<u8>(), 0..20)), 0..8),
+            framing in select(vec![None, Some("5"), Some("+5"), Some("5, 5"), Some("")]),
+            is_bodyless in any::<bool>(),
+        ) {
+            let mut request = Request::builder().method(method.as_str()).uri(format!("http://a{path}"));
+            for (name, value) in &headers {
+                request = request.header(name, &value[..]);
+            }
+            if let Some(length) = framing {
+                request = request.header("content-length", length);
+            }
+            let Ok(request) = request.body(()) else { return Ok(()) };
+            let (parts, ()) = request.into_parts();
+            let written = Head::of(&parts, is_bodyless).bytes;
+            let mut head = RequestHead::default();
+            match head.parse(&written, &HeadLimits::default()) {
+                Ok(None) => prop_assert!(false, "a head without an end: {:?}", String::from_utf8_lossy(&written)),
+                Ok(Some(len)) => {
+                    prop_assert_eq!(len, written.len(), "something follows the head");
+                    prop_assert_eq!(head.method_bytes(&written), parts.method.as_str().as_bytes());
+                    let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
+                    prop_assert_eq!(head.target(&written), target.as_bytes());
+                    let added = ["host", "cookie", "expect", "content-length", "transfer-encoding"];
+                    let kept = |name: &str| !added.contains(&name);
+                    let sent = parts.headers.iter().filter(|(name, _)| kept(name.as_str()));
+                    let sent: Vec<_> = sent.map(|(n, v)| (n.as_str().as_bytes(), v.as_bytes().trim_ascii())).collect();
+                    let read = head.headers(&written).filter(|(name, _)| kept(&String::from_utf8_lossy(name)));
+                    prop_assert_eq!(read.map(|(n, v)| (n, v.trim_ascii())).collect::<Vec<_>>(), sent);
+                    let has_body = head.framing() != Framing::None && head.framing() != Framing::Length(0);
+                    prop_assert!(has_body != is_bodyless || framing.is_some(), "{:?}", head.framing());
+                }
+                Err(_) => {}
+            }
+        }
     }
 
     #[test]
