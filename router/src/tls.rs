@@ -4,7 +4,8 @@
 //! used change nothing: the last good certificate stays, one log line and a counter say why.
 
 use std::{
-    fmt, io,
+    hash::{DefaultHasher, Hash, Hasher},
+    io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -43,12 +44,21 @@ pub struct TlsFiles {
 pub struct Tls {
     files: TlsFiles,
     config: ArcSwap<ServerConfig>,
-    /// What was read last, or why it could not be.
-    seen: Mutex<Result<Pem, String>>,
+    seen: Mutex<Seen>,
+}
+
+/// What the files were like at some moment: a hash of what they held, or of why they could not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Look(u64);
+
+#[derive(Debug)]
+struct Seen {
+    /// What is in use, or has been complained about.
+    told: Look,
+    last: Look,
 }
 
 /// The two files as they were read.
-#[derive(PartialEq, Eq)]
 struct Pem {
     certificate: Vec<u8>,
     key: Vec<u8>,
@@ -97,9 +107,10 @@ impl Tls {
     /// # Errors
     /// When they cannot be read or do not fit together.
     pub fn load(files: &TlsFiles) -> Result<Self, TlsError> {
-        let pem = Pem::read(files)?;
-        let config = ArcSwap::from_pointee(pem.config(files)?);
-        Ok(Self { files: files.clone(), config, seen: Mutex::new(Ok(pem)) })
+        let read = Pem::read(files);
+        let told = Look::of(&read);
+        let config = ArcSwap::from_pointee(read?.config(files)?);
+        Ok(Self { files: files.clone(), config, seen: Mutex::new(Seen { told, last: told }) })
     }
 
     /// Begins handshakes with the present certificate.
@@ -129,21 +140,35 @@ impl Tls {
         }
     }
 
-    /// Uses the files if they are not as they were; `None` when they are. The same failure is told once.
+    /// Uses the files if they are not as they were; `None` when they are, or when a failure has been seen only once: the two
+    /// files change one after the other.
     fn reload(&self) -> Option<Result<(), TlsError>> {
         let read = Pem::read(&self.files);
+        let look = Look::of(&read);
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let (now, outcome) = match read {
-            Ok(pem) if seen.as_ref() == Ok(&pem) => return None,
-            Err(error) if seen.as_ref().err() == Some(&error.to_string()) => return None,
-            Ok(pem) => {
-                let config = pem.config(&self.files);
-                (Ok(pem), config.map(|config| self.config.store(Arc::new(config))))
-            }
-            Err(error) => (Err(error.to_string()), Err(error)),
-        };
-        *seen = now;
-        Some(outcome)
+        if look == seen.told {
+            return None;
+        }
+        let outcome = read.and_then(|pem| pem.config(&self.files));
+        let before = std::mem::replace(&mut seen.last, look);
+        if outcome.is_err() && before != look {
+            return None;
+        }
+        seen.told = look;
+        Some(outcome.map(|config| self.config.store(Arc::new(config))))
+    }
+}
+
+// === Look ===
+
+impl Look {
+    fn of(read: &Result<Pem, TlsError>) -> Self {
+        let mut hasher = DefaultHasher::new();
+        match read {
+            Ok(pem) => (&pem.certificate, &pem.key).hash(&mut hasher),
+            Err(error) => error.to_string().hash(&mut hasher),
+        }
+        Self(hasher.finish())
     }
 }
 
@@ -178,12 +203,5 @@ impl Pem {
         })?;
         config.alpn_protocols = vec![H2.to_vec(), HTTP11.to_vec()];
         Ok(config)
-    }
-}
-
-impl fmt::Debug for Pem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A key does not belong into any log.
-        f.write_str("Pem")
     }
 }
