@@ -49,10 +49,10 @@ async fn exchange(worker: &Worker, client: &mut Client, trace: &mut Trace) -> Re
         return Ok(relayed);
     }
     let now = trace.enter(Stage::Admit);
-    let admitted = admit::admit(worker, client, request, trace.listener)?;
+    let admitted = admit::admit(worker, client.asked(), request, trace.listener)?;
     // Admission takes less time than looking at a clock: it is not timed by itself.
     trace.enter_at(Stage::Pick, now);
-    let plan = pick::pick(worker, client, admitted, worker.world.time(now))?;
+    let plan = pick::pick(worker, client.asked(), admitted, worker.world.time(now))?;
     let now = trace.enter(Stage::Connect);
     let answered = connect::connect(worker, client, plan, trace, now).await?;
     let now = trace.enter(Stage::Relay);

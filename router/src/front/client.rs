@@ -77,6 +77,11 @@ impl Client {
         }
     }
 
+    /// What the present request asks of an engine; `None` where it is no inference call, or is not looked at.
+    pub fn asked(&self) -> Option<&RequestBody> {
+        self.api.map(|_| &self.body)
+    }
+
     /// Whether bytes of the next request are here. The empty line that some clients send behind a body is
     /// not its beginning.
     pub fn has_bytes(&self) -> bool {

@@ -1,12 +1,12 @@
 //! Admit: how important the request is, which model it really goes to, and whether it may go on.
 
+use warmlane_engine::body::RequestBody;
 use warmlane_picker::{self as picker, Admission, Criticality};
 
 use super::read::Incoming;
 use crate::{
     config::{ModelRule, Target},
     error::Fault,
-    front::Client,
     metrics::Listener,
     worker::Worker,
 };
@@ -36,15 +36,15 @@ pub(super) struct Admitted {
 /// Lets a request pass, or sheds it.
 pub(super) fn admit(
     worker: &Worker,
-    client: &Client,
+    asked: Option<&RequestBody>,
     incoming: Incoming,
     listener: Listener,
 ) -> Result<Admitted, Fault> {
-    let rule = client.api.and_then(|_| rule(&worker.config.models, &client.body.model));
-    let (prompt_tokens, output_tokens) = match client.api {
-        Some(_) => (
-            client.body.prompt.estimated_tokens(),
-            client.body.max_tokens.unwrap_or(ASSUMED_OUTPUT_TOKENS).min(MOST_OUTPUT_TOKENS),
+    let rule = asked.and_then(|body| rule(&worker.config.models, &body.model));
+    let (prompt_tokens, output_tokens) = match asked {
+        Some(body) => (
+            body.prompt.estimated_tokens(),
+            body.max_tokens.unwrap_or(ASSUMED_OUTPUT_TOKENS).min(MOST_OUTPUT_TOKENS),
         ),
         None => (0, 0),
     };
@@ -57,17 +57,17 @@ pub(super) fn admit(
         output_tokens,
     };
     if admitted.criticality == Criticality::Sheddable {
-        shed_if_saturated(worker, client, &admitted)?;
+        shed_if_saturated(worker, asked, &admitted)?;
     }
     Ok(admitted)
 }
 
-fn shed_if_saturated(worker: &Worker, client: &Client, admitted: &Admitted) -> Result<(), Fault> {
+fn shed_if_saturated(worker: &Worker, asked: Option<&RequestBody>, admitted: &Admitted) -> Result<(), Fault> {
     let snapshot = worker.world.snapshot.load();
     let scratch = &mut *worker.scratch.borrow_mut();
     worker.world.ledger.read(&snapshot, 0, &mut scratch.live);
     let request = picker::Request {
-        model: Some(admitted.rewrite.as_deref().unwrap_or(&client.body.model)),
+        model: asked.map(|body| admitted.rewrite.as_deref().unwrap_or(&body.model)),
         prompt_tokens: admitted.prompt_tokens,
         output_tokens: admitted.output_tokens,
         criticality: admitted.criticality,

@@ -109,7 +109,7 @@ fn elsewhere(
     // Looked at before the budget is: nothing is spent on a request that has nowhere to go.
     let slot = fallbacks.find(|slot| worker.world.snapshot.load().position(*slot).is_some())?;
     let reason = may_repeat(worker, repeatable, cause)?;
-    let next = pick::moved(worker, client, plan, slot)?;
+    let next = pick::moved(worker, client.asked(), plan, slot)?;
     worker.metrics.retry(reason);
     Some(next)
 }

@@ -9,7 +9,6 @@ use super::{admit::Admitted, read::Incoming};
 use crate::{
     config::UnknownModel,
     error::Fault,
-    front::Client,
     ledger::Load,
     metrics::Listener,
     worker::{Scratch, Worker},
@@ -47,11 +46,16 @@ pub(super) struct Destination {
 }
 
 /// Chooses as the listener does.
-pub(super) fn pick(worker: &Worker, client: &Client, admitted: Admitted, now: Time) -> Result<Plan, Fault> {
+pub(super) fn pick(
+    worker: &Worker,
+    asked: Option<&RequestBody>,
+    admitted: Admitted,
+    now: Time,
+) -> Result<Plan, Fault> {
     let snapshot = worker.world.snapshot.load();
     match admitted.listener {
         Listener::Plain => plain(worker, &snapshot, admitted, now),
-        Listener::Aware => aware(worker, client, &snapshot, admitted, now),
+        Listener::Aware => aware(worker, asked, &snapshot, admitted, now),
     }
 }
 
@@ -82,18 +86,18 @@ fn plain(worker: &Worker, snapshot: &Snapshot, admitted: Admitted, now: Time) ->
 
 fn aware(
     worker: &Worker,
-    client: &Client,
+    asked: Option<&RequestBody>,
     snapshot: &Snapshot,
     admitted: Admitted,
     now: Time,
 ) -> Result<Plan, Fault> {
     let (world, profile) = (&worker.world, &worker.config.profile);
     let scratch = &mut *worker.scratch.borrow_mut();
-    let model = client.api.map(|_| admitted.rewrite.as_deref().unwrap_or(&client.body.model));
+    let model = asked.map(|body| admitted.rewrite.as_deref().unwrap_or(&body.model));
     let adapter = model.filter(|m| snapshot.serving(m).is_some_and(|s| s.adapter));
     let adapter_hash = adapter.map_or(0, |name| world.hash(name.as_bytes()));
     world.ledger.read(snapshot, adapter_hash, &mut scratch.live);
-    chain(worker, &client.body, model, adapter, scratch);
+    chain(worker, asked.zip(model), adapter, scratch);
     let group = world.groups.observe(&scratch.chain, now);
     let request = picker::Request {
         model: model
@@ -115,33 +119,27 @@ fn aware(
     let load = Load {
         prefill_tokens: admitted.prompt_tokens,
         kv_tokens: admitted.prompt_tokens + admitted.output_tokens,
-        streamed: client.body.stream && client.api.is_some(),
+        streamed: asked.is_some_and(|body| body.stream),
         adapter: adapter_hash,
     };
     let Admitted { incoming, rewrite, .. } = admitted;
     let plan = Plan { incoming, rewrite, first, fallbacks, decision: Some(decision), group, load };
-    if client.api.is_some() {
+    if asked.is_some() {
         remember(worker, &plan, plan.first.slot, scratch, now);
     }
     Ok(plan)
 }
 
 /// Chains the prompt's blocks and looks them up; leaves chain and matches in `scratch`.
-fn chain(
-    worker: &Worker,
-    body: &RequestBody,
-    model: Option<&str>,
-    adapter: Option<&str>,
-    scratch: &mut Scratch,
-) {
-    let (world, prompt) = (&worker.world, &body.prompt);
-    scratch.matches.reset(tokens_per_block(prompt));
-    let Some(model) = model.filter(|_| worker.config.profile.strategy.needs_prefix()) else {
+fn chain(worker: &Worker, asked: Option<(&RequestBody, &str)>, adapter: Option<&str>, scratch: &mut Scratch) {
+    let world = &worker.world;
+    scratch.matches.reset(asked.map_or(0.0, |(body, _)| tokens_per_block(&body.prompt)));
+    let Some((body, model)) = asked.filter(|_| worker.config.profile.strategy.needs_prefix()) else {
         scratch.chain.set(0, &[]);
         return;
     };
     let seed = Chain::seed(world.key, model, adapter, body.cache_salt.as_deref());
-    scratch.chain.set(seed, &prompt.blocks);
+    scratch.chain.set(seed, &body.prompt.blocks);
     world.index.load().lookup(&scratch.chain, &mut scratch.matches);
 }
 
@@ -194,15 +192,20 @@ fn remember(worker: &Worker, plan: &Plan, to: Slot, scratch: &Scratch, now: Time
 }
 
 /// The request goes to a fallback instead: finds that out and remembers it. `None` if the endpoint is gone.
-pub(super) fn moved(worker: &Worker, client: &Client, plan: &Plan, to: Slot) -> Option<Destination> {
+pub(super) fn moved(
+    worker: &Worker,
+    asked: Option<&RequestBody>,
+    plan: &Plan,
+    to: Slot,
+) -> Option<Destination> {
     let snapshot = worker.world.snapshot.load();
-    if plan.decision.is_none() || client.api.is_none() {
+    let Some(body) = asked.filter(|_| plan.decision.is_some()) else {
         return destination(&snapshot, to, 0);
-    }
+    };
     let scratch = &mut *worker.scratch.borrow_mut();
-    let model = plan.rewrite.as_deref().unwrap_or(&client.body.model);
+    let model = plan.rewrite.as_deref().unwrap_or(&body.model);
     let adapter = Some(model).filter(|m| snapshot.serving(m).is_some_and(|s| s.adapter));
-    chain(worker, &client.body, Some(model), adapter, scratch);
+    chain(worker, Some((body, model)), adapter, scratch);
     let moved = destination(&snapshot, to, scratch.matches.tokens(to))?;
     remember(worker, plan, to, scratch, worker.world.now());
     Some(moved)
