@@ -1,5 +1,5 @@
-//! Ten thousand clients that vanish in random stages leave nothing behind: no request open, no count, no socket, no byte of
-//! the body budget.
+//! Ten thousand clients that vanish in random stages, and some thousands more over TLS and HTTP/2, leave nothing behind: no
+//! request open, no count, no socket, no byte of the body budget.
 
 use std::{
     io::{Read, Write},
@@ -10,7 +10,11 @@ use std::{
 
 use socket2::SockRef;
 use warmlane_sim::server::{Options, Running, start};
-use warmlane_tests::{TestRouter, eventually};
+use warmlane_tests::{
+    TestRouter, eventually,
+    http2::{Frames, kind},
+    tls::Certificate,
+};
 
 const CLIENTS: usize = 10_000;
 const THREADS: usize = 8;
@@ -69,6 +73,64 @@ fn request(tokens: u32, words: usize) -> String {
 fn live(address: SocketAddr, rng: &mut fastrand::Rng) -> std::io::Result<()> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    converse(&mut stream, rng)?;
+    vanish(&stream, rng)
+}
+
+/// The same over TLS; some do not get through their handshake.
+fn live_securely(
+    address: SocketAddr,
+    certificate: &Certificate,
+    rng: &mut fastrand::Rng,
+) -> std::io::Result<()> {
+    if rng.u8(..4) == 0 {
+        let mut stream = TcpStream::connect(address)?;
+        // The head of a record that would hold a ClientHello, and a part of it.
+        let hello = [&[22, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3][..], &[7; 200]].concat();
+        stream.write_all(&hello[..rng.usize(..hello.len())])?;
+        return vanish(&stream, rng);
+    }
+    let mut stream = certificate.connect(address, &[])?;
+    converse(&mut stream, rng)?;
+    vanish(&stream.sock, rng)
+}
+
+/// The same with a few streams of one HTTP/2 connection, each at a stage of its own.
+fn live_many_times(address: SocketAddr, rng: &mut fastrand::Rng) -> std::io::Result<()> {
+    let mut client = Frames::connect(address);
+    let streams = rng.u32(0..6);
+    for stream in (0..streams).map(|number| 2 * number + 1) {
+        let whole = request(rng.u32(1..300), rng.usize(1..2_000));
+        let body = whole.split_once("\r\n\r\n").map_or("", |(_, body)| body).as_bytes();
+        let fields = [
+            (":method", "POST"),
+            (":scheme", "http"),
+            (":path", "/v1/completions"),
+            (":authority", "h"),
+            ("content-length", &body.len().to_string()),
+        ];
+        client.headers(stream, false, &fields);
+        let sent = if rng.bool() { body } else { &body[..rng.usize(..body.len())] };
+        for part in sent.chunks(8_192) {
+            client.send(kind::DATA, 0, stream, part);
+        }
+        if sent.len() == body.len() {
+            client.send(kind::DATA, 1, stream, &[]);
+        }
+        if rng.u8(..5) == 0 {
+            client.send(kind::RST_STREAM, 0, stream, &8_u32.to_be_bytes());
+        }
+    }
+    let mut stream = client.stream();
+    // Of a stream that is not complete nothing comes.
+    stream.set_read_timeout(Some(Duration::from_millis(20)))?;
+    for _ in 0..rng.usize(..5) {
+        let _ = stream.read(&mut [0; 512]);
+    }
+    vanish(stream, rng)
+}
+
+fn converse(stream: &mut (impl Read + Write), rng: &mut fastrand::Rng) -> std::io::Result<()> {
     let stage = STAGES[rng.usize(..STAGES.len())];
     let whole = request(rng.u32(1..300), rng.usize(1..2_000));
     let head_end = whole.find("\r\n\r\n").map_or(0, |at| at + 4);
@@ -94,8 +156,12 @@ fn live(address: SocketAddr, rng: &mut fastrand::Rng) -> std::io::Result<()> {
             break;
         }
     }
+    Ok(())
+}
+
+fn vanish(stream: &TcpStream, rng: &mut fastrand::Rng) -> std::io::Result<()> {
     match rng.u8(..3) {
-        0 => SockRef::from(&stream).set_linger(Some(Duration::ZERO))?,
+        0 => SockRef::from(stream).set_linger(Some(Duration::ZERO))?,
         1 => stream.shutdown(Shutdown::Write)?,
         _ => {}
     }
@@ -106,19 +172,17 @@ fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count)
 }
 
-fn crowd(router: &TestRouter, clients: usize, seed: u64) {
-    let listening = router.listening();
-    let threads = (0..THREADS).map(|number| {
-        thread::spawn(move || {
-            let mut rng = fastrand::Rng::with_seed(seed + number as u64);
-            for _ in 0..clients / THREADS {
-                let address = if rng.bool() { listening.aware } else { listening.plain };
-                let _ = live(address, &mut rng);
-            }
-        })
+/// So many clients, some at a time. What becomes of each is its own business.
+fn crowd(clients: usize, seed: u64, live: impl Fn(&mut fastrand::Rng) + Sync) {
+    thread::scope(|scope| {
+        for number in 0..THREADS {
+            let live = &live;
+            scope.spawn(move || {
+                let mut rng = fastrand::Rng::with_seed(seed + number as u64);
+                (0..clients / THREADS).for_each(|_| live(&mut rng));
+            });
+        }
     });
-    let threads: Vec<_> = threads.collect();
-    threads.into_iter().for_each(|thread| thread.join().expect("a client thread ends"));
 }
 
 fn nothing_is_left(router: &TestRouter) -> bool {
@@ -134,15 +198,49 @@ fn ten_thousand_clients_that_vanish_leave_nothing_behind() {
     println!("seed {SEED}");
     let engines = [engine(), engine(), engine()];
     let router = TestRouter::start(&engines.each_ref().map(Running::address));
+    let listening = router.listening();
+    let client = |rng: &mut fastrand::Rng| {
+        let address = if rng.bool() { listening.aware } else { listening.plain };
+        let _ = live(address, rng);
+    };
     // Threads, pools and tables have their sizes after some of them.
-    crowd(&router, 400, SEED);
+    crowd(400, SEED, client);
     eventually("nothing is left of the first", || nothing_is_left(&router));
     let before = descriptors();
-    crowd(&router, CLIENTS, SEED + 100);
+    crowd(CLIENTS, SEED + 100, client);
     eventually("nothing is left of them", || nothing_is_left(&router));
     eventually("no socket is left", || descriptors() <= before);
     let aborts = router.metric("warmlane_client_aborts_total");
     assert!(aborts > CLIENTS as f64 / 4.0, "{aborts} of them were noticed");
     let answer = router.aware().post("/v1/completions", r#"{"model":"m","prompt":"x","max_tokens":2}"#);
     assert_eq!(answer.status, 200, "{}", answer.text());
+}
+
+#[test]
+fn clients_of_tls_and_http2_that_vanish_leave_nothing_behind() {
+    println!("seed {SEED}");
+    let engines = [engine(), engine()];
+    let certificate = Certificate::new();
+    let router = TestRouter::with(&engines.each_ref().map(Running::address), |config| {
+        config.tls = certificate.files();
+        config.listen.aware_tls = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+        // A handshake that stops half way is given up before the test is.
+        config.timeouts.client_head = Duration::from_secs(1);
+    });
+    let listening = router.listening();
+    let secure = listening.aware_tls.expect("a TLS listener");
+    let client = |rng: &mut fastrand::Rng| {
+        let _ = match rng.bool() {
+            true => live_securely(secure, &certificate, rng),
+            false => live_many_times(listening.aware, rng),
+        };
+    };
+    crowd(400, SEED, client);
+    eventually("nothing is left of the first", || nothing_is_left(&router));
+    let before = descriptors();
+    crowd(3_000, SEED + 100, client);
+    eventually("nothing is left of them", || nothing_is_left(&router));
+    eventually("no socket is left", || descriptors() <= before);
+    assert!(router.metric("warmlane_client_aborts_total") > 1_000.0);
+    assert!(router.metric("warmlane_tls_handshake_failures_total") > 100.0);
 }
