@@ -1,5 +1,4 @@
-//! The two small HTTP servers for people and monitoring: metrics port and admin port. No request of a user
-//! passes here.
+//! The small servers for people and monitoring: metrics port, admin port and gRPC health. No request of a user passes here.
 //!
 //! Bounds: connections per port, time for a request's head, time for an answer, no request body read.
 
@@ -19,6 +18,7 @@ use tokio::{
 use crate::{metrics::Metrics, world::World};
 
 mod endpoints;
+mod health;
 mod pages;
 
 /// Connections per port; further ones wait to be accepted.
@@ -52,6 +52,8 @@ pub enum Port {
     Metrics,
     /// `/debug/*`, `/healthz`, `/readyz`: for people on the machine.
     Admin,
+    /// gRPC health: for gateways.
+    Health,
 }
 
 /// A bound port.
@@ -93,6 +95,10 @@ impl Server {
 }
 
 async fn serve(stream: TcpStream, port: Port, sources: Sources) {
+    if port == Port::Health {
+        // A watcher stays; pings tell whether it is there.
+        return health::serve(stream, sources).await;
+    }
     let service = service_fn(move |request: Request<Incoming>| {
         let response = pages::answer(port, &request, &sources);
         async { Ok::<Response<Full<Bytes>>, Infallible>(response) }

@@ -80,6 +80,7 @@ impl App {
         })?;
         listening.metrics = control.metrics_address();
         listening.admin = control.admin_address();
+        listening.grpc_health = control.health_address();
         let shared = Shared {
             metrics,
             updates: control.updates(),

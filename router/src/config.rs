@@ -84,6 +84,8 @@ pub struct Listen {
     pub metrics: SocketAddr,
     /// `/debug/*`. 127.0.0.1:9091.
     pub admin: SocketAddr,
+    /// gRPC health. None.
+    pub grpc_health: Option<SocketAddr>,
 }
 
 /// What to do with a model name that no replica lists.

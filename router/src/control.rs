@@ -47,6 +47,7 @@ pub struct Inputs {
 pub struct Control {
     metrics: SocketAddr,
     admin: SocketAddr,
+    health: Option<SocketAddr>,
     updates: mpsc::Sender<Update>,
     /// Dropped to stop the thread.
     stop: Option<oneshot::Sender<()>>,
@@ -82,6 +83,8 @@ impl Control {
         let Inputs { world, config, metrics, draining, tls } = inputs;
         let (metrics_port, metrics_address) = bind("metrics", config.listen.metrics)?;
         let (admin_port, admin_address) = bind("admin", config.listen.admin)?;
+        let health = config.listen.grpc_health.map(|address| bind("grpc-health", address)).transpose()?;
+        let (health_port, health_address) = health.unzip();
         let (writer, updates) = Writer::new(world.clone(), &config);
         let config_text = config.to_string().into();
         let sources = Sources { world: world.clone(), config_text, metrics: metrics.clone(), draining };
@@ -97,6 +100,9 @@ impl Control {
                 reloading.map(|reloading| tasks.spawn(reloading));
                 serve(&mut tasks, metrics_port, Port::Metrics, &sources);
                 serve(&mut tasks, admin_port, Port::Admin, &sources);
+                if let Some(health_port) = health_port {
+                    serve(&mut tasks, health_port, Port::Health, &sources);
+                }
                 // Ends when the sender is dropped.
                 let _ = stopped.await;
             });
@@ -107,6 +113,7 @@ impl Control {
         Ok(Self {
             metrics: metrics_address,
             admin: admin_address,
+            health: health_address,
             updates,
             stop: Some(stop),
             thread: Some(thread),
@@ -121,6 +128,11 @@ impl Control {
     /// Where the admin port is bound.
     pub fn admin_address(&self) -> SocketAddr {
         self.admin
+    }
+
+    /// Where gRPC health is bound.
+    pub fn health_address(&self) -> Option<SocketAddr> {
+        self.health
     }
 
     /// For what the data plane learns about endpoints.

@@ -65,11 +65,11 @@ fn run(config: Config) -> anyhow::Result<()> {
     tracing::info!("settings:\n{config}");
     let mut signals = Signals::new().context("cannot listen for signals")?;
     let running = App::start(config)?;
-    let Listen { plain, aware, plain_tls, aware_tls, metrics, admin } = running.listening;
-    let with_tls = [("plain-tls", plain_tls), ("aware-tls", aware_tls)];
-    let with_tls = with_tls.into_iter().filter_map(|(name, at)| at.map(|at| format!(" {name}={at}")));
-    let with_tls: String = with_tls.collect();
-    say(&format!("listening plain={plain} aware={aware} metrics={metrics} admin={admin}{with_tls}\n"));
+    let Listen { plain, aware, plain_tls, aware_tls, metrics, admin, grpc_health } = running.listening;
+    let more = [("plain-tls", plain_tls), ("aware-tls", aware_tls), ("grpc-health", grpc_health)];
+    let more = more.into_iter().filter_map(|(name, at)| at.map(|at| format!(" {name}={at}")));
+    let more: String = more.collect();
+    say(&format!("listening plain={plain} aware={aware} metrics={metrics} admin={admin}{more}\n"));
     let name = signals.next();
     tracing::info!("{name}: finishing open requests; a second signal cuts them");
     stop(running, signals)

@@ -38,16 +38,23 @@ pub(super) fn answer<B>(port: Port, request: &Request<B>, sources: &Sources) -> 
 
 /// 200 while new requests can be served, else 503 with the reason.
 fn readiness(sources: &Sources) -> Answer {
-    let refused = |reason: String| page(StatusCode::SERVICE_UNAVAILABLE, TEXT, reason + "\n");
-    if *sources.draining.borrow() {
-        return refused("draining: the router is stopping".to_owned());
+    if let Some(reason) = unready(sources) {
+        return page(StatusCode::SERVICE_UNAVAILABLE, TEXT, reason + "\n");
     }
     let snapshot = sources.world.snapshot.load();
     let all = snapshot.endpoints();
-    match all.iter().filter(|endpoint| endpoint.ready).count() {
-        0 => refused(endpoints::why_none_is_ready(all)),
-        ready => page(StatusCode::OK, TEXT, format!("ok: {ready} of {} replicas ready\n", all.len())),
+    let ready = all.iter().filter(|endpoint| endpoint.ready).count();
+    page(StatusCode::OK, TEXT, format!("ok: {ready} of {} replicas ready\n", all.len()))
+}
+
+/// Why new requests cannot be served, if they cannot.
+pub(super) fn unready(sources: &Sources) -> Option<String> {
+    if *sources.draining.borrow() {
+        return Some("draining: the router is stopping".to_owned());
     }
+    let snapshot = sources.world.snapshot.load();
+    let all = snapshot.endpoints();
+    (!all.iter().any(|endpoint| endpoint.ready)).then(|| endpoints::why_none_is_ready(all))
 }
 
 fn metrics(sources: &Sources) -> Answer {
@@ -63,6 +70,8 @@ fn unknown(port: Port, path: &str) -> Answer {
     let paths = match port {
         Port::Metrics => METRICS_PATHS,
         Port::Admin => ADMIN_PATHS,
+        // It speaks gRPC, and never comes here.
+        Port::Health => &[],
     };
     let error = json!({ "error": { "message": format!("nothing at {path}"), "paths": paths } });
     page(StatusCode::NOT_FOUND, JSON, format!("{error}\n"))

@@ -75,6 +75,7 @@ fn listeners(config: &Config) -> Result<(), Fault> {
         ("listen.aware_tls", listen.aware_tls),
         ("listen.metrics", Some(listen.metrics)),
         ("listen.admin", Some(listen.admin)),
+        ("listen.grpc_health", listen.grpc_health),
     ];
     let all: Vec<_> = all.into_iter().filter_map(|(key, address)| Some((key, address?))).collect();
     for (at, (key, address)) in all.iter().enumerate() {

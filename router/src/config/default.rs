@@ -44,6 +44,7 @@ impl Default for Listen {
             aware_tls: None,
             metrics: local(9090),
             admin: local(9091),
+            grpc_health: None,
         }
     }
 }

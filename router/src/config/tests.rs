@@ -77,7 +77,7 @@ fn every_setting_can_be_set_by_file_environment_and_flag() {
         let text = match key.path {
             "endpoints" => "b:2".to_owned(),
             "models" => "[{name=\"m\"}]".to_owned(),
-            "listen.plain_tls" | "listen.aware_tls" => "127.0.0.1:2".to_owned(),
+            "listen.plain_tls" | "listen.aware_tls" | "listen.grpc_health" => "127.0.0.1:2".to_owned(),
             "tls.certificate" | "tls.key" => "/a/file.pem".to_owned(),
             _ => text,
         };

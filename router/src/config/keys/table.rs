@@ -54,6 +54,7 @@ pub(in super::super) const KEYS: &[Key] = &[
     key!(LISTEN, "listen.aware_tls", "aware-tls", "ADDR", maybe_address, listen.aware_tls, "The aware listener's twin for TLS, HTTP/2 by ALPN; empty: none"),
     key!(LISTEN, "listen.metrics", "metrics", "ADDR", address, listen.metrics, "/metrics, /healthz and /readyz"),
     key!(LISTEN, "listen.admin", "admin", "ADDR", address, listen.admin, "/debug/endpoints and /debug/config; keep it on loopback"),
+    key!(LISTEN, "listen.grpc_health", "grpc-health", "ADDR", maybe_address, listen.grpc_health, "gRPC health for gateways and probes, usually port 9003: services \"\", liveness, readiness; empty: none"),
     key!(LISTEN, "tls.certificate", "tls-certificate", "FILE", file, tls.certificate, "PEM file of the certificate chain for both, the server's own first"),
     key!(LISTEN, "tls.key", "tls-key", "FILE", file, tls.key, "PEM file of its private key"),
     key!(LISTEN, "tls.reload_interval", "tls-reload-interval", "TIME", span, tls.reload_interval, "How often both files are looked at; when they change, new connections use them and open ones go on"),

@@ -1,0 +1,119 @@
+//! gRPC health (grpc.health.v1) for gateways and for Kubernetes' own gRPC probes.
+//!
+//! `liveness` serves as long as the process answers. The empty name, `readiness` and the name of Envoy's external processor
+//! serve while `/readyz` says 200. Any other name is unknown: `Check` fails with NOT_FOUND, `Watch` says so and goes on.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use hyper::server::conn::http2;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::TcpStream,
+    time::{Interval, interval},
+};
+use tonic::{Request, Response, Status, async_trait, codegen::tokio_stream::Stream};
+use tonic_health::pb::{
+    HealthCheckRequest, HealthCheckResponse,
+    health_check_response::ServingStatus,
+    health_server::{Health, HealthServer},
+};
+
+use super::{Sources, pages::unready};
+
+/// How soon a watcher hears of a change.
+const WATCH_INTERVAL: Duration = Duration::from_millis(500);
+/// Calls of one connection at once: a probe has one, a watcher a few.
+const MAX_STREAMS: u32 = 16;
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+
+const LIVENESS: &str = "liveness";
+/// Names that are served while requests can be.
+const READINESS: [&str; 3] = ["", "readiness", "envoy.service.ext_proc.v3.ExternalProcessor"];
+
+/// What is asked.
+#[derive(Clone)]
+struct Checks(Sources);
+
+/// The changes of one service's status.
+struct Changes {
+    checks: Checks,
+    service: String,
+    beat: Interval,
+    told: Option<ServingStatus>,
+}
+
+/// Serves one connection to its end.
+pub(super) async fn serve(stream: TcpStream, sources: Sources) {
+    let service = TowerToHyperService::new(HealthServer::new(Checks(sources)));
+    let connection = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING_INTERVAL)
+        .max_concurrent_streams(MAX_STREAMS)
+        .serve_connection(TokioIo::new(stream), service);
+    // A client that breaks off is no event.
+    let _ = connection.await;
+}
+
+// === Checks ===
+
+impl Checks {
+    /// `None` of a name that means nothing here.
+    fn status(&self, service: &str) -> Option<ServingStatus> {
+        let serving = |serves| if serves { ServingStatus::Serving } else { ServingStatus::NotServing };
+        if service == LIVENESS {
+            return Some(ServingStatus::Serving);
+        }
+        READINESS.contains(&service).then(|| serving(unready(&self.0).is_none()))
+    }
+}
+
+#[async_trait]
+impl Health for Checks {
+    type WatchStream = Changes;
+
+    async fn check(
+        &self,
+        request: Request<HealthCheckRequest>,
+    ) -> Result<Response<HealthCheckResponse>, Status> {
+        let service = request.into_inner().service;
+        let status = self.status(&service).ok_or_else(|| {
+            let known = READINESS[1..].join(", ");
+            Status::not_found(format!("no service {service:?} here; known are \"\", {LIVENESS}, {known}"))
+        })?;
+        Ok(Response::new(HealthCheckResponse { status: status.into() }))
+    }
+
+    async fn watch(&self, request: Request<HealthCheckRequest>) -> Result<Response<Changes>, Status> {
+        let service = request.into_inner().service;
+        Ok(Response::new(Changes {
+            checks: self.clone(),
+            service,
+            beat: interval(WATCH_INTERVAL),
+            told: None,
+        }))
+    }
+}
+
+// === Changes ===
+
+impl Stream for Changes {
+    type Item = Result<HealthCheckResponse, Status>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let changes = self.get_mut();
+        loop {
+            ready!(changes.beat.poll_tick(cx));
+            let status = changes.checks.status(&changes.service).unwrap_or(ServingStatus::ServiceUnknown);
+            if changes.told.replace(status) != Some(status) {
+                return Poll::Ready(Some(Ok(HealthCheckResponse { status: status.into() })));
+            }
+        }
+    }
+}
