@@ -18,6 +18,10 @@ use crate::{
     model::{AdapterId, Engine, Outcome, Output, Request, Step, Token},
 };
 
+mod sink;
+
+use sink::{Reader, Sink};
+
 /// One replica: engine, clock, names and those who wait.
 pub(super) struct Replica {
     options: Options,
@@ -41,17 +45,6 @@ struct State {
     sinks: HashMap<u64, Sink>,
     next_id: u64,
     sleep_level: Option<u8>,
-}
-
-struct Sink {
-    max_tokens: u32,
-    reader: Reader,
-}
-
-/// Who waits for a request.
-enum Reader {
-    Whole(oneshot::Sender<Result<Outcome, Error>>),
-    Live(Rc<RefCell<Live>>),
 }
 
 /// A request in the engine; it is aborted when nobody holds this any more.
@@ -294,25 +287,6 @@ impl State {
         if let Some(sink) = self.sinks.remove(&token.id) {
             metrics.finished(outcome, sink.max_tokens);
             sink.reader.end(Some(token.index), outcome);
-        }
-    }
-}
-
-// === Reader ===
-
-impl Reader {
-    fn end(self, last: Option<u32>, outcome: &Outcome) {
-        match self {
-            // Nobody to tell: the client went away in the same moment.
-            Self::Whole(done) => drop(done.send(Ok(*outcome))),
-            Self::Live(live) => live.borrow_mut().end(last, outcome),
-        }
-    }
-
-    fn fail(self) {
-        match self {
-            Self::Whole(done) => drop(done.send(Err(Error::Stopped))),
-            Self::Live(live) => live.borrow_mut().fail(&Error::Stopped),
         }
     }
 }
