@@ -6,7 +6,7 @@
 
 use warmlane_engine::body::RequestBody;
 
-use crate::{config::Headers, http1::RequestHead, world::World};
+use crate::{config::Headers, world::World};
 
 /// Name of the session cookie.
 pub const COOKIE: &str = "warmlane-session";
@@ -17,16 +17,16 @@ const RESPONSE_ID: &[u8] = b"\"id\":\"resp_";
 /// Longest response id that is remembered.
 const MAX_RESPONSE_ID: usize = 128;
 
-/// The key of the session that a request belongs to; 0 when it declares none.
+/// The key of the session that a request belongs to; 0 when it declares none. `header` gives the value of a request header
+/// by its name in lower case.
 pub fn key<'a>(
     world: &World,
     headers: &Headers,
-    head: &RequestHead,
-    bytes: &'a [u8],
+    header: impl Fn(&str) -> Option<&'a [u8]>,
     body: &'a RequestBody,
 ) -> u64 {
     let text = |key: &'a Option<String>| key.as_deref().map(str::as_bytes);
-    let named = from_head(headers, head, bytes);
+    let named = from_head(headers, header);
     let declared_here = named.or_else(|| text(&body.session_id)).or_else(|| text(&body.prompt_cache_key));
     match (declared_here, text(&body.previous_response_id)) {
         (Some(value), _) => declared(world, value),
@@ -53,9 +53,9 @@ pub fn response(world: &World, id: &[u8]) -> u64 {
     hash(world, b"response", id)
 }
 
-fn from_head<'b>(headers: &Headers, head: &RequestHead, bytes: &'b [u8]) -> Option<&'b [u8]> {
-    let named = headers.session.iter().find_map(|name| head.header(bytes, name));
-    named.or_else(|| head.header(bytes, "cookie").and_then(cookie)).filter(|value| !value.is_empty())
+fn from_head<'a>(headers: &Headers, header: impl Fn(&str) -> Option<&'a [u8]>) -> Option<&'a [u8]> {
+    let named = headers.session.iter().find_map(|name| header(name));
+    named.or_else(|| header("cookie").and_then(cookie)).filter(|value| !value.is_empty())
 }
 
 /// The session cookie's value in a `Cookie` header.

@@ -50,7 +50,8 @@ pub(super) async fn read(worker: &Worker, client: &mut Client, trace: &mut Trace
     let held = read_body(worker, client, head_end, api).await?;
     let session = match api {
         Some(_) => {
-            session::key(&worker.world, &worker.config.headers, &client.head, &client.request, &client.body)
+            let header = |name: &str| client.head.header(&client.request, name);
+            session::key(&worker.world, &worker.config.headers, header, &client.body)
         }
         None => 0,
     };
