@@ -134,9 +134,12 @@ impl Tasks {
     }
 
     async fn finish(&self) {
-        let mut tasks = self.0.take();
-        while let Some(ended) = tasks.join_next().await {
-            note_panic(ended);
+        // One that has not run yet may begin another.
+        while !self.0.borrow().is_empty() {
+            let mut tasks = self.0.take();
+            while let Some(ended) = tasks.join_next().await {
+                note_panic(ended);
+            }
         }
     }
 }
