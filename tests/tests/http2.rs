@@ -227,6 +227,30 @@ fn a_drain_lets_open_streams_end_and_takes_no_more() {
 }
 
 #[test]
+fn a_drain_waits_for_what_is_answered_and_not_yet_written() {
+    const STREAMS: u32 = 120;
+    let engine = RawEngine::start(Behaviour::Answer(answer("text/plain", &[b'x'; 60_000])));
+    let router = TestRouter::start(&[engine.address()]);
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("socket");
+    socket.set_recv_buffer_size(4_096).expect("buffer size");
+    socket.connect(&router.listening().aware.into()).expect("connect");
+    let mut client = Frames::over(socket.into());
+    // Windows as large as they may be: what is not read fills the router's own buffers.
+    client.send(kind::SETTINGS, 0, 0, &[0, 4, 0x7f, 0xff, 0xff, 0xff]);
+    client.send(8, 0, 0, &0x7000_0000_u32.to_be_bytes());
+    let fields = [(":method", "GET"), (":scheme", "http"), (":path", "/x"), (":authority", "t")];
+    assert!((0..STREAMS).all(|number| client.headers(2 * number + 1, true, &fields)));
+    eventually("all are served", || engine.seen().len() == STREAMS as usize && router.in_flight() == 0);
+    let draining = thread::spawn(move || router.drain());
+    // Longer than a client without a stream is waited for.
+    thread::sleep(Duration::from_millis(1_500));
+    let ends =
+        std::iter::from_fn(|| client.read()).filter(|frame| frame.kind == kind::DATA && frame.flags & 1 == 1);
+    assert_eq!(ends.count(), STREAMS as usize);
+    draining.join().expect("drained");
+}
+
+#[test]
 fn an_idle_connection_is_told_to_go_and_one_with_a_stream_is_not() {
     let (engine, send) = in_parts();
     let router = TestRouter::with(&[engine.address()], |config| {

@@ -55,6 +55,7 @@ fn streams_opened_and_reset_at_once_end_the_connection() {
         sent += 1;
     }
     assert!(client.until(|_| false).is_none(), "closed");
+    assert_eq!(router.metric("warmlane_http2_floods_total"), 1.0);
     assert!(engine.seen().len() < 2_000, "{} requests reached the engine", engine.seen().len());
     others_are_served(&router);
     eventually("nothing is left", || {
@@ -217,6 +218,27 @@ fn windows_that_never_open_hold_back_the_engine_and_little_memory() {
     eventually("everything is given back", || {
         router.in_flight() == 0 && router.metric("warmlane_client_connections") == 0.0
     });
+}
+
+#[test]
+fn answers_that_are_not_read_keep_their_places_and_not_for_ever() {
+    let _turn = turn();
+    let engine = RawEngine::start(Behaviour::Answer(answer("text/plain", &[b'x'; 30_000])));
+    let router = TestRouter::with(&[engine.address()], |config| {
+        config.limits.connections = 4;
+        config.timeouts.client_idle = Duration::from_millis(300);
+    });
+    let mut client = Frames::connect(router.listening().aware);
+    client.send(kind::SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]);
+    let mut answered = 0;
+    for stream in (0..20).map(|number| 2 * number + 1) {
+        client.headers(stream, true, &GET);
+        let Some(frame) = client.until(|frame| frame.stream == stream) else { break };
+        answered += usize::from(frame.kind == kind::HEADERS);
+    }
+    assert_eq!(answered, 3, "the connection has the fourth place");
+    assert!(client.until(|_| false).is_none(), "closed, since nothing is read");
+    eventually("places are free", || router.aware().get("/x").status == 200);
 }
 
 #[test]

@@ -7,8 +7,9 @@
 //! lists by setting; [`CONNECTION_WINDOW`] bytes of requests that are not read yet; per stream [`SEND_BUFFER`] and
 //! what a request holds everywhere. Acknowledgements of pings and settings wait for the client to read the last one.
 
-use std::{cell::RefCell, io::Cursor, pin::pin, rc::Rc, time::Duration};
+use std::{cell::RefCell, error::Error as _, io::Cursor, pin::pin, rc::Rc, time::Duration};
 
+use h2::Reason;
 use hyper::{rt::Executor, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
@@ -44,6 +45,8 @@ const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a client may take to close its side once it has been told to go and no stream is open.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// How often a connection is looked at, at most.
+const SHORTEST_LOOK: Duration = Duration::from_millis(10);
 
 /// A connection's tasks: up to two for each open stream. They end with it.
 #[derive(Clone, Default)]
@@ -73,21 +76,28 @@ async fn drive(front: &Rc<Front>, tasks: &Tasks, transport: Transport, read: Vec
     loop {
         let leave = tokio::select! {
             biased;
-            ended = connection.as_mut() => return note_end(ended),
+            ended = connection.as_mut() => return note_end(front, listener, ended),
             () = streams.flooded() => return front.worker.metrics.flooded(listener),
             _ = &mut drain, if told_to_go.is_none() => true,
             () = &mut look => {
                 let now = Instant::now();
-                let until = match told_to_go {
-                    Some(told) => streams.quiet_since(now).max(told) + FAREWELL,
-                    None => streams.quiet_since(now) + idle,
+                let stalled = streams.stalled_since();
+                let until = match (stalled, told_to_go) {
+                    (Some(since), _) => since + idle,
+                    (None, Some(told)) => streams.quiet_since(now).max(told) + FAREWELL,
+                    (None, None) => streams.quiet_since(now) + idle,
                 };
-                look.as_mut().reset(until);
-                match told_to_go {
-                    _ if now < until => continue,
-                    Some(_) => return,
-                    None => true,
+                // While leaving, the last stream may end at any moment, and then the farewell begins.
+                let next = if told_to_go.is_some() { until.min(now + FAREWELL) } else { until };
+                look.as_mut().reset(next.max(now + SHORTEST_LOOK));
+                if now < until {
+                    continue;
                 }
+                // A client that has not read for so long is as silent as one that has not asked.
+                if stalled.is_some() || told_to_go.is_some() {
+                    return;
+                }
+                true
             }
         };
         if leave {
@@ -116,9 +126,12 @@ fn builder(front: &Front, tasks: &Tasks) -> http2::Builder<Tasks> {
     builder
 }
 
-fn note_end(ended: hyper::Result<()>) {
-    if let Err(error) = ended {
-        tracing::debug!(%error, "HTTP/2 connection ended by an error");
+fn note_end(front: &Front, listener: Listener, ended: hyper::Result<()>) {
+    let Err(error) = ended else { return };
+    tracing::debug!(%error, "HTTP/2 connection ended by an error");
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<h2::Error>());
+    if cause.is_some_and(|cause| cause.is_library() && cause.reason() == Some(Reason::ENHANCE_YOUR_CALM)) {
+        front.worker.metrics.flooded(listener);
     }
 }
 

@@ -50,7 +50,14 @@ impl Frames {
     /// # Panics
     /// When nobody listens.
     pub fn connect(address: SocketAddr) -> Self {
-        let mut stream = TcpStream::connect(address).expect("connect");
+        Self::over(TcpStream::connect(address).expect("connect"))
+    }
+
+    /// The same over a connection that is there.
+    ///
+    /// # Panics
+    /// When it is closed.
+    pub fn over(mut stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).expect("read timeout");
         stream.write_all(PREFACE).expect("preface");
         let mut frames = Self(stream);

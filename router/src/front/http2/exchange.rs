@@ -11,7 +11,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use h2::Reason;
 use hyper::{
     Method, Request, Response, StatusCode,
@@ -35,8 +35,8 @@ use crate::{
 
 /// Bytes of an answer read at once.
 const READ: usize = 16 * 1024;
-/// Room for what the router adds to a replica's head, which has passed the limit already.
-const HEAD_ROOM: usize = 4 * 1024;
+/// The head has passed the limits of the path: here it only must end.
+const HEAD_LIMIT: usize = 4 * 1024 * 1024;
 
 /// The far end of a bridge, which is also the answer's body.
 pub(super) struct Exchange {
@@ -49,7 +49,19 @@ pub(super) struct Exchange {
     body: Body,
     /// The answer broke off, not the client.
     broken: bool,
+    hold: Rc<Hold>,
+}
+
+/// A stream's place and count, until its last byte has been written to the connection.
+struct Hold {
     open: Open,
+    _seat: Seat,
+}
+
+/// A part of an answer.
+pub(super) struct Piece {
+    bytes: Bytes,
+    hold: Rc<Hold>,
 }
 
 /// Serves one stream's request.
@@ -70,7 +82,8 @@ pub(super) async fn begin(
     let (near, far) = Bridge::pair();
     let (parts, body) = request.into_parts();
     let head = Head::new(&parts, &body);
-    tasks.spawn(serve(front.worker.clone(), near, listener, seat));
+    let hold = Rc::new(Hold { open: streams.open(), _seat: seat });
+    tasks.spawn(serve(front.worker.clone(), near, listener, hold.clone()));
     let mut exchange = Exchange {
         sending: Some(Box::pin(request::send(far.writer, head, body))),
         reader: far.reader,
@@ -78,14 +91,10 @@ pub(super) async fn begin(
         received: Vec::new(),
         body: Body::UntilClose,
         broken: false,
-        open: streams.open(),
+        hold,
     };
     let facts = RequestFacts { head: parts.method == Method::HEAD, upgrade: false };
-    let limits = HeadLimits {
-        head: front.worker.head_limits.head + HEAD_ROOM,
-        headers: MAX_HEADERS,
-        ..HeadLimits::default()
-    };
+    let limits = HeadLimits { head: HEAD_LIMIT, headers: MAX_HEADERS, ..HeadLimits::default() };
     match exchange.head(&limits, facts).await {
         Some(head) => Ok(head.map(|()| exchange)),
         None => {
@@ -96,10 +105,11 @@ pub(super) async fn begin(
 }
 
 /// The near end: one request on the common path.
-async fn serve(worker: Rc<Worker>, near: Bridge, listener: Listener, _seat: Seat) {
+async fn serve(worker: Rc<Worker>, near: Bridge, listener: Listener, hold: Rc<Hold>) {
     let mut client = Client::new(Transport::layered(near));
     path::serve(&worker, &mut client, listener).await;
     client.finish().await;
+    hold.open.served();
 }
 
 // === Exchange ===
@@ -113,6 +123,8 @@ impl Exchange {
                 let response = translate(&head, &self.received)?;
                 self.received.drain(..end);
                 self.body = Body::new(head.framing());
+                // The path answers before it has read a request only to refuse it.
+                self.sending = None;
                 return Some(response);
             }
             let read = poll_fn(|cx| self.poll_fill(cx)).await;
@@ -156,18 +168,23 @@ impl Exchange {
 }
 
 impl HttpBody for Exchange {
-    type Data = Bytes;
+    type Data = Piece;
     type Error = io::Error;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+    ) -> Poll<Option<Result<Frame<Piece>, io::Error>>> {
         let exchange = self.get_mut();
         while !exchange.body.is_done() {
             let payload = exchange.payload();
             let failed = match payload {
-                Ok(payload) if !payload.is_empty() => return Poll::Ready(Some(Ok(Frame::data(payload)))),
+                Ok(payload) if !payload.is_empty() => {
+                    return Poll::Ready(Some(Ok(Frame::data(Piece {
+                        bytes: payload,
+                        hold: exchange.hold.clone(),
+                    }))));
+                }
                 Ok(_) if exchange.body.is_done() => break,
                 Ok(_) => match ready!(exchange.poll_fill(cx)) {
                     Ok(0) => exchange.closed(),
@@ -191,8 +208,25 @@ impl HttpBody for Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         if !self.broken && !self.body.is_done() {
-            self.open.was_reset();
+            self.hold.open.was_reset();
         }
+    }
+}
+
+// === Piece ===
+
+impl Buf for Piece {
+    fn remaining(&self) -> usize {
+        self.bytes.remaining()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.bytes.chunk()
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.hold.open.progressed();
+        self.bytes.advance(count);
     }
 }
 

@@ -17,14 +17,21 @@ const RESET_COUNTS_FOR: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub(super) struct Streams {
     open: Cell<usize>,
+    /// Of those, how many wait for nothing but the client.
+    served: Cell<usize>,
     quiet_since: Cell<Instant>,
+    /// When something was last written for a stream, or one began or was served.
+    progress: Cell<Instant>,
     resets: RefCell<Resets>,
     flooded: Notify,
 }
 
-/// One open stream.
+/// One stream, until its last byte has been written.
 #[derive(Debug)]
-pub(super) struct Open(Rc<Streams>);
+pub(super) struct Open {
+    streams: Rc<Streams>,
+    served: Cell<bool>,
+}
 
 /// Streams given up lately, as the time at which all of them are forgotten.
 #[derive(Debug)]
@@ -36,7 +43,9 @@ impl Streams {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             open: Cell::new(0),
+            served: Cell::new(0),
             quiet_since: Cell::new(now),
+            progress: Cell::new(now),
             resets: RefCell::new(Resets(now)),
             flooded: Notify::new(),
         }
@@ -45,7 +54,13 @@ impl Streams {
     /// Counts a stream until the guard is dropped.
     pub(super) fn open(self: &Rc<Self>) -> Open {
         self.open.set(self.open.get() + 1);
-        Open(self.clone())
+        self.progress.set(Instant::now());
+        Open { streams: self.clone(), served: Cell::new(false) }
+    }
+
+    /// Since when nothing has moved, where all that is open waits for its client to read.
+    pub(super) fn stalled_since(&self) -> Option<Instant> {
+        (self.open.get() > 0 && self.open.get() == self.served.get()).then(|| self.progress.get())
     }
 
     /// Since when no stream has been open; `now` while one is.
@@ -64,18 +79,33 @@ impl Streams {
 impl Open {
     /// The client gave the stream up before its answer was complete.
     pub(super) fn was_reset(&self) {
-        if !self.0.resets.borrow_mut().add(Instant::now()) {
-            self.0.flooded.notify_one();
+        if !self.streams.resets.borrow_mut().add(Instant::now()) {
+            self.streams.flooded.notify_one();
         }
+    }
+
+    /// The router has no more to do for it: what is left is to be read by the client.
+    pub(super) fn served(&self) {
+        if !self.served.replace(true) {
+            self.streams.served.set(self.streams.served.get() + 1);
+            self.progressed();
+        }
+    }
+
+    /// The client has taken something.
+    pub(super) fn progressed(&self) {
+        self.streams.progress.set(Instant::now());
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        let left = self.0.open.get() - 1;
-        self.0.open.set(left);
+        let left = self.streams.open.get() - 1;
+        self.streams.open.set(left);
+        self.streams.served.set(self.streams.served.get() - usize::from(self.served.get()));
+        self.progressed();
         if left == 0 {
-            self.0.quiet_since.set(Instant::now());
+            self.streams.quiet_since.set(Instant::now());
         }
     }
 }

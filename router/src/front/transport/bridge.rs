@@ -38,7 +38,8 @@ impl Bridge {
     pub(in super::super) fn pair() -> (Self, FarEnd) {
         let (near, far) = tokio_io::duplex(SIZE);
         let (reader, writer) = tokio_io::split(far);
-        let cut = Rc::new(Cell::new(false));
+        // Until it is shut down properly: what ends in any other way is not whole.
+        let cut = Rc::new(Cell::new(true));
         (Self { stream: near, cut: cut.clone() }, FarEnd { writer, reader, cut })
     }
 }
@@ -74,6 +75,7 @@ impl AsyncWrite for Bridge {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.cut.set(false);
         Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
     }
 }
