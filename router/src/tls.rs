@@ -78,7 +78,7 @@ pub enum TlsError {
         why: io::Error,
     },
     /// Not a PEM file, or one without what it must hold.
-    #[error("{path} ({key}) holds no {what} in PEM form: does it begin with -----BEGIN?")]
+    #[error("{path} ({key}) holds no {what} in PEM form: {hint}")]
     Empty {
         /// The setting that names it.
         key: &'static str,
@@ -86,6 +86,8 @@ pub enum TlsError {
         path: PathBuf,
         /// What it should hold.
         what: &'static str,
+        /// What may be the reason.
+        hint: &'static str,
     },
     /// The two do not make a server.
     #[error("{certificate} and {key} cannot be used together: {why}")]
@@ -186,12 +188,22 @@ impl Pem {
     }
 
     fn config(&self, files: &TlsFiles) -> Result<ServerConfig, TlsError> {
-        let empty = |key, path: &Path, what| TlsError::Empty { key, path: path.to_owned(), what };
-        let no_certificate = || empty("tls.certificate", &files.certificate, "certificate");
+        let has = |text: &[u8], word: &str| memchr::memmem::find(text, word.as_bytes()).is_some();
+        let hint = |text: &[u8]| match () {
+            () if has(text, "ENCRYPTED PRIVATE KEY") => "it is encrypted; decrypt it with openssl pkey",
+            () if has(text, "PRIVATE KEY") || has(text, "CERTIFICATE") => "are the two files swapped?",
+            () => "does it begin with -----BEGIN?",
+        };
+        let empty = |key, path: &Path, what, text: &[u8]| {
+            let hint = hint(text);
+            TlsError::Empty { key, path: path.to_owned(), what, hint }
+        };
+        let no_certificate =
+            || empty("tls.certificate", &files.certificate, "certificate", &self.certificate);
         let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&self.certificate).collect();
         let chain = chain.ok().filter(|chain| !chain.is_empty()).ok_or_else(no_certificate)?;
         let key = PrivateKeyDer::from_pem_slice(&self.key);
-        let key = key.map_err(|_| empty("tls.key", &files.key, "private key"))?;
+        let key = key.map_err(|_| empty("tls.key", &files.key, "private key", &self.key))?;
         let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
         let config = builder
             .with_safe_default_protocol_versions()

@@ -205,7 +205,7 @@ fn a_router_with_a_certificate_that_cannot_be_used_says_so_and_does_not_start() 
     let missing = why(&|config| config.tls.key = "/nowhere/tls.key".into());
     assert!(missing.contains("/nowhere/tls.key (tls.key)"), "{missing}");
     let swapped = why(&|config| config.tls.key = certificate.file());
-    assert!(swapped.contains("holds no private key in PEM form"), "{swapped}");
+    assert!(swapped.contains("holds no private key in PEM form: are the two files swapped?"), "{swapped}");
     let other = Certificate::new();
     let unfit = why(&|config| config.tls.key = other.key());
     assert!(unfit.contains("cannot be used together"), "{unfit}");

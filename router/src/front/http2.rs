@@ -52,6 +52,16 @@ const SHORTEST_LOOK: Duration = Duration::from_millis(10);
 #[derive(Clone, Default)]
 struct Tasks(Rc<RefCell<JoinSet<()>>>);
 
+/// What becomes of a connection that is looked at.
+enum Verdict {
+    /// Nothing until then.
+    Wait(Instant),
+    /// It is told to go; open streams end.
+    Leave,
+    /// It is closed.
+    Cut,
+}
+
 /// Serves one connection to its end. `read` is what has been read of it.
 pub(super) async fn serve(front: &Rc<Front>, transport: Transport, read: Vec<u8>, listener: Listener) {
     let tasks = Tasks::default();
@@ -80,24 +90,14 @@ async fn drive(front: &Rc<Front>, tasks: &Tasks, transport: Transport, read: Vec
             () = streams.flooded() => return front.worker.metrics.flooded(listener),
             _ = &mut drain, if told_to_go.is_none() => true,
             () = &mut look => {
-                let now = Instant::now();
-                let stalled = streams.stalled_since();
-                let until = match (stalled, told_to_go) {
-                    (Some(since), _) => since + idle,
-                    (None, Some(told)) => streams.quiet_since(now).max(told) + FAREWELL,
-                    (None, None) => streams.quiet_since(now) + idle,
-                };
-                // While leaving, the last stream may end at any moment, and then the farewell begins.
-                let next = if told_to_go.is_some() { until.min(now + FAREWELL) } else { until };
-                look.as_mut().reset(next.max(now + SHORTEST_LOOK));
-                if now < until {
-                    continue;
+                match judge(&streams, Instant::now(), idle, told_to_go) {
+                    Verdict::Cut => return,
+                    Verdict::Leave => true,
+                    Verdict::Wait(until) => {
+                        look.as_mut().reset(until);
+                        continue;
+                    }
                 }
-                // A client that has not read for so long is as silent as one that has not asked.
-                if stalled.is_some() || told_to_go.is_some() {
-                    return;
-                }
-                true
             }
         };
         if leave {
@@ -106,6 +106,23 @@ async fn drive(front: &Rc<Front>, tasks: &Tasks, transport: Transport, read: Vec
             look.as_mut().reset(Instant::now() + FAREWELL);
         }
     }
+}
+
+/// Whether the connection has been idle for too long, or unread, or told to go and done.
+fn judge(streams: &Streams, now: Instant, idle: Duration, told_to_go: Option<Instant>) -> Verdict {
+    let stalled = streams.stalled_since();
+    let until = match (stalled, told_to_go) {
+        (Some(since), _) => since + idle,
+        (None, Some(told)) => streams.quiet_since(now).max(told) + FAREWELL,
+        (None, None) => streams.quiet_since(now) + idle,
+    };
+    if now >= until {
+        // A client that has not read for so long is as silent as one that has not asked.
+        return if stalled.is_some() || told_to_go.is_some() { Verdict::Cut } else { Verdict::Leave };
+    }
+    // While leaving, the last stream may end at any moment, and then the farewell begins.
+    let next = if told_to_go.is_some() { until.min(now + FAREWELL) } else { until };
+    Verdict::Wait(next.max(now + SHORTEST_LOOK))
 }
 
 /// The protocol's limits: see the module's header.
