@@ -144,8 +144,12 @@ impl Running {
     pub fn drain(mut self) {
         self.draining.send_replace(true);
         let until = Instant::now() + self.drain_limit;
-        while Instant::now() < until && self.workers.iter().any(|worker| !worker.is_finished()) {
+        let under_way = |workers: &[JoinHandle<_>]| workers.iter().any(|worker| !worker.is_finished());
+        while Instant::now() < until && under_way(&self.workers) {
             thread::sleep(Duration::from_millis(10));
+        }
+        if under_way(&self.workers) {
+            tracing::warn!(limit = ?self.drain_limit, "timeouts.drain has passed: cutting what is still open");
         }
         self.stop();
     }

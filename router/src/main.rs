@@ -90,7 +90,11 @@ fn stop(running: Running, mut signals: Signals) -> anyhow::Result<()> {
 
 fn start_log(log: &Log) {
     // The level was checked with the other settings.
-    let filter = EnvFilter::try_new(&log.level).unwrap_or_default();
+    let mut filter = EnvFilter::try_new(&log.level).unwrap_or_default();
+    if !log.level.contains("h2") {
+        // It warns of each hostile connection, which would let anybody fill the log; a counter has them all.
+        filter = filter.add_directive("h2=error".parse().unwrap_or_default());
+    }
     let log_lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     if log.json {
         log_lines.json().init();

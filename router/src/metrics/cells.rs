@@ -7,7 +7,7 @@ use std::{
 };
 
 /// A counter that one thread writes and any thread reads. It takes no locked instruction, which would cost as much as a
-/// dozen others, and shares no cache line with another thread's.
+/// dozen others, and stands in that thread's own sheet.
 #[derive(Debug, Default)]
 pub struct Tally(AtomicU64);
 
