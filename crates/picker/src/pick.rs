@@ -101,8 +101,7 @@ pub fn pick(
 ) -> Result<Decision, NoEndpoint> {
     let nobody = Serving::default();
     let serving = resolve(snapshot, request, &nobody)?;
-    let (contest, relaxed) = Contest::new(profile, snapshot, request, serving, now)?;
-    Ok(contest.decide(relaxed, rng))
+    Ok(Contest::new(profile, snapshot, request, serving, now)?.decide(rng))
 }
 
 /// The same choice, with all that led to it.
@@ -118,9 +117,9 @@ pub fn explain(
 ) -> Result<(Decision, Vec<Weighed>), NoEndpoint> {
     let nobody = Serving::default();
     let serving = resolve(snapshot, request, &nobody)?;
-    let (contest, relaxed) = Contest::new(profile, snapshot, request, serving, now)?;
+    let contest = Contest::new(profile, snapshot, request, serving, now)?;
     let weighed = contest.weighed();
-    Ok((contest.decide(relaxed, rng), weighed))
+    Ok((contest.decide(rng), weighed))
 }
 
 /// Who serves the model; `None` when any endpoint will do.

@@ -146,8 +146,9 @@ impl SlotSet {
     }
 }
 
-/// The places of the bits that are set.
-fn bits_of(mut word: u64) -> impl Iterator<Item = usize> {
+/// The places of the bits that are set, in ascending order.
+#[inline]
+pub(crate) fn bits_of(mut word: u64) -> impl Iterator<Item = usize> {
     std::iter::from_fn(move || {
         let bit = (word != 0).then(|| word.trailing_zeros() as usize)?;
         word &= word - 1;

@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::Slot;
+use crate::{Slot, snapshot::bits_of};
 
 /// No slot inline: four empty places.
 pub(super) const EMPTY: u64 = u64::MAX;
@@ -83,12 +83,8 @@ fn pack(places: [u16; 4]) -> u64 {
 
 /// The slots of one word of a set.
 #[inline]
-pub(super) fn slots_of(at: usize, mut bits: u64) -> impl Iterator<Item = Slot> {
-    std::iter::from_fn(move || {
-        let slot = (bits != 0).then(|| Slot((at * 64) as u16 + bits.trailing_zeros() as u16));
-        bits &= bits.wrapping_sub(1);
-        slot
-    })
+pub(super) fn slots_of(at: usize, bits: u64) -> impl Iterator<Item = Slot> {
+    bits_of(bits).map(move |bit| Slot((at * 64 + bit) as u16))
 }
 
 // === Owners ===

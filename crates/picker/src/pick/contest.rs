@@ -21,6 +21,8 @@ pub(super) struct Contest<'a> {
     failed: Vec<Failed>,
     loads: Loads,
     applied: Applied,
+    /// Soft filters that were set aside.
+    relaxed: Vec<Filter>,
     best: Best,
 }
 
@@ -30,29 +32,37 @@ struct Loads(Vec<f32>);
 // === Contest ===
 
 impl<'a> Contest<'a> {
-    /// Estimates and filters; also says which soft filters were set aside.
+    /// Estimates and filters.
     pub(super) fn new(
         profile: &'a Profile,
         snapshot: &'a Snapshot,
         request: &'a Request<'a>,
         serving: Option<&'a Serving>,
         now: Time,
-    ) -> Result<(Self, Vec<Filter>), NoEndpoint> {
+    ) -> Result<Self, NoEndpoint> {
         let estimates = estimate_all(profile, snapshot, request, now);
         let failed = filter_all(profile, snapshot, request, serving, now, &estimates);
         let (applied, relaxed) = Applied::to(&failed);
         let loads = Loads::of(&estimates);
         let best = loads.best(|position| failed[position].passes(applied));
         match best {
-            Some(best) => Ok((
-                Self { profile, snapshot, request, serving, estimates, failed, loads, applied, best },
+            Some(best) => Ok(Self {
+                profile,
+                snapshot,
+                request,
+                serving,
+                estimates,
+                failed,
+                loads,
+                applied,
                 relaxed,
-            )),
+                best,
+            }),
             None => Err(all_down(&failed, applied)),
         }
     }
 
-    pub(super) fn decide(&self, relaxed: Vec<Filter>, rng: &mut fastrand::Rng) -> Decision {
+    pub(super) fn decide(self, rng: &mut fastrand::Rng) -> Decision {
         let totals = self.totals();
         let (position, tied) = totals.best(rng);
         let endpoint = self.slot(position);
@@ -62,7 +72,7 @@ impl<'a> Contest<'a> {
             fallbacks: self.fallbacks(&totals, position, first),
             matched_tokens: matched(self.profile, self.request, endpoint),
             tied,
-            relaxed,
+            relaxed: self.relaxed,
             strategy: self.profile.strategy,
         }
     }
