@@ -36,15 +36,6 @@ pub(super) struct Sections {
     sections: [Section; SECTIONS],
 }
 
-/// Where whole blocks stand.
-#[derive(Clone, Copy)]
-enum Source<'p> {
-    /// At the head of the stage, so many bytes.
-    Stage(usize),
-    /// In the input.
-    Piece(&'p [u8]),
-}
-
 #[derive(Debug, Default)]
 struct Section {
     blocks: Vec<u64>,
@@ -121,7 +112,7 @@ impl Sections {
         self.gather(head);
         self.hash_stage();
         let (blocks, rest) = piece.split_at(piece.len() - piece.len() % self.block_bytes);
-        self.hash(Source::Piece(blocks));
+        self.full = self.sections[self.current].hash(blocks, self.block_bytes, self.max_blocks);
         self.gather(rest);
     }
 
@@ -205,26 +196,10 @@ impl Sections {
     /// Hashes the full blocks of the stage and moves the rest to its head.
     fn hash_stage(&mut self) {
         let whole = self.staged - self.staged % self.block_bytes;
-        self.hash(Source::Stage(whole));
+        let blocks = &self.stage[..whole];
+        self.full = self.sections[self.current].hash(blocks, self.block_bytes, self.max_blocks);
         self.stage.copy_within(whole..self.staged, 0);
         self.staged -= whole;
-    }
-
-    /// Hashes whole blocks.
-    fn hash(&mut self, source: Source<'_>) {
-        let Self { stage, sections, current, block_bytes, max_blocks, full, .. } = self;
-        let text = match source {
-            Source::Stage(whole) => &stage[..whole],
-            Source::Piece(piece) => piece,
-        };
-        let section = &mut sections[*current];
-        section.bytes += text.len() as u64;
-        if !*full {
-            let count = (text.len() / *block_bytes).min(*max_blocks - section.blocks.len());
-            section.reserve(count, *max_blocks);
-            section.blocks.extend(text.chunks_exact(*block_bytes).take(count).map(xxh3_64));
-            *full = section.blocks.len() == *max_blocks;
-        }
     }
 }
 
@@ -235,6 +210,15 @@ impl Section {
         self.blocks.clear();
         self.bytes = 0;
         self.token_ids = 0;
+    }
+
+    /// Takes whole blocks, and hashes as many as there is room for; true when there is none left.
+    fn hash(&mut self, text: &[u8], block_bytes: usize, max_blocks: usize) -> bool {
+        self.bytes += text.len() as u64;
+        let count = (text.len() / block_bytes).min(max_blocks - self.blocks.len());
+        self.reserve(count, max_blocks);
+        self.blocks.extend(text.chunks_exact(block_bytes).take(count).map(xxh3_64));
+        self.blocks.len() == max_blocks
     }
 
     /// Makes room for `count` more blocks, doubling as a `Vec` does, yet never beyond `most`: the bound is a
