@@ -49,9 +49,7 @@ impl App {
     /// # Errors
     /// When one cannot be used; the message names it.
     pub fn check(config: &Config) -> Result<Option<Tls>, TlsError> {
-        let listen = &config.listen;
-        let needs_tls = listen.plain_tls.is_some() || listen.aware_tls.is_some();
-        needs_tls.then(|| Tls::load(&config.tls)).transpose()
+        config.listen.has_tls().then(|| Tls::load(&config.tls)).transpose()
     }
 
     /// Binds the listeners and starts all threads.

@@ -213,6 +213,15 @@ pub struct Log {
     pub access: bool,
 }
 
+// === Listen ===
+
+impl Listen {
+    /// Whether any listener needs a certificate.
+    pub fn has_tls(&self) -> bool {
+        self.plain_tls.is_some() || self.aware_tls.is_some()
+    }
+}
+
 // === UnknownModel ===
 
 impl fmt::Display for UnknownModel {

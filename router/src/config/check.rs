@@ -88,8 +88,7 @@ fn listeners(config: &Config) -> Result<(), Fault> {
 }
 
 fn tls(config: &Config) -> Result<(), Fault> {
-    let (listen, tls) = (&config.listen, &config.tls);
-    let listens = listen.plain_tls.is_some() || listen.aware_tls.is_some();
+    let (tls, listens) = (&config.tls, config.listen.has_tls());
     for (key, file) in [("tls.certificate", &tls.certificate), ("tls.key", &tls.key)] {
         let is_set = !file.as_os_str().is_empty();
         let why = "name a PEM file: --plain-tls and --aware-tls need a certificate and its key";

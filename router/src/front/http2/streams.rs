@@ -19,8 +19,7 @@ pub(super) struct Streams {
     open: Cell<usize>,
     /// Of those, how many wait for nothing but the client.
     served: Cell<usize>,
-    quiet_since: Cell<Instant>,
-    /// When something was last written for a stream, or one began or was served.
+    /// When something was last written for a stream, or one began, was served or ended.
     progress: Cell<Instant>,
     resets: RefCell<Resets>,
     flooded: Notify,
@@ -44,7 +43,6 @@ impl Streams {
         Self {
             open: Cell::new(0),
             served: Cell::new(0),
-            quiet_since: Cell::new(now),
             progress: Cell::new(now),
             resets: RefCell::new(Resets(now)),
             flooded: Notify::new(),
@@ -65,7 +63,7 @@ impl Streams {
 
     /// Since when no stream has been open; `now` while one is.
     pub(super) fn quiet_since(&self, now: Instant) -> Instant {
-        if self.open.get() == 0 { self.quiet_since.get() } else { now }
+        if self.open.get() == 0 { self.progress.get() } else { now }
     }
 
     /// Resolves when the client has given up more streams than it may.
@@ -100,13 +98,9 @@ impl Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        let left = self.streams.open.get() - 1;
-        self.streams.open.set(left);
+        self.streams.open.set(self.streams.open.get() - 1);
         self.streams.served.set(self.streams.served.get() - usize::from(self.served.get()));
         self.progressed();
-        if left == 0 {
-            self.streams.quiet_since.set(Instant::now());
-        }
     }
 }
 
