@@ -4,12 +4,14 @@ use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     thread,
     time::Duration,
 };
+
+use socket2::{Domain, Socket, Type};
 
 use crate::eventually;
 
@@ -57,6 +59,24 @@ pub fn settled(count: &AtomicU64) -> u64 {
         std::mem::replace(&mut last, now) == now && now > 0
     });
     last
+}
+
+static TURN: Mutex<()> = Mutex::new(());
+
+/// Held by tests that measure the memory of the process that holds the router: one at a time.
+pub fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A client connection that the kernel buffers little for: what is not read soon fills its peer's own buffers.
+///
+/// # Panics
+/// When nobody listens.
+pub fn narrow(address: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("socket");
+    socket.set_recv_buffer_size(4_096).expect("buffer size");
+    socket.connect(&address.into()).expect("connect");
+    socket.into()
 }
 
 /// Resident memory of this process, in bytes.

@@ -14,6 +14,7 @@ use warmlane_tests::{
     engine::answer,
     eventually,
     http2::{Frames, Multiplexed, PREFACE, frame, hpack, kind},
+    torrent::narrow,
 };
 
 #[path = "http2/translation.rs"]
@@ -231,10 +232,7 @@ fn a_drain_waits_for_what_is_answered_and_not_yet_written() {
     const STREAMS: u32 = 120;
     let engine = RawEngine::start(Behaviour::Answer(answer("text/plain", &[b'x'; 60_000])));
     let router = TestRouter::start(&[engine.address()]);
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("socket");
-    socket.set_recv_buffer_size(4_096).expect("buffer size");
-    socket.connect(&router.listening().aware.into()).expect("connect");
-    let mut client = Frames::over(socket.into());
+    let mut client = Frames::over(narrow(router.listening().aware));
     // Windows as large as they may be: what is not read fills the router's own buffers.
     client.send(kind::SETTINGS, 0, 0, &[0, 4, 0x7f, 0xff, 0xff, 0xff]);
     client.send(8, 0, 0, &0x7000_0000_u32.to_be_bytes());

@@ -2,12 +2,7 @@
 //!
 //! The tests of this suite wait for each other: some measure the memory of the process that holds the router.
 
-use std::{
-    io::Write,
-    sync::{Mutex, MutexGuard, PoisonError},
-    thread,
-    time::Duration,
-};
+use std::{io::Write, thread, time::Duration};
 
 use hyper::Request;
 use warmlane_tests::{
@@ -15,19 +10,13 @@ use warmlane_tests::{
     engine::answer,
     eventually,
     http2::{Frames, Multiplexed, frame, hpack, kind},
-    torrent::{resident, settled, torrent},
+    torrent::{resident, settled, torrent, turn},
 };
 
 const GET: [(&str, &str); 4] =
     [(":method", "GET"), (":scheme", "http"), (":path", "/x"), (":authority", "t")];
 const POST: [(&str, &str); 4] =
     [(":method", "POST"), (":scheme", "http"), (":path", "/x"), (":authority", "t")];
-
-static TURN: Mutex<()> = Mutex::new(());
-
-fn turn() -> MutexGuard<'static, ()> {
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 fn others_are_served(router: &TestRouter) {
     assert_eq!(router.aware().get("/x").text(), "ok");

@@ -4,7 +4,6 @@
 use std::{
     io::Write,
     net::{SocketAddr, TcpStream},
-    sync::{Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
 };
@@ -14,20 +13,13 @@ use warmlane_tests::{
     engine::answer,
     eventually,
     tls::Certificate,
-    torrent::{resident, settled, torrent},
+    torrent::{narrow, resident, settled, torrent, turn},
 };
 
 const CLIENTS: usize = 1_000;
 
 /// What the router may hold for a client that does not read: one read from an engine, and a connection's own buffers.
 const PER_CLIENT: usize = 64 * 1024 + 48 * 1024;
-
-static TURN: Mutex<()> = Mutex::new(());
-
-/// Held by tests that measure the memory of the process that holds the router.
-fn turn() -> MutexGuard<'static, ()> {
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 #[test]
 fn a_thousand_clients_that_do_not_read_hold_their_buffers_and_hold_their_engines_back() {
@@ -40,12 +32,8 @@ fn a_thousand_clients_that_do_not_read_hold_their_buffers_and_hold_their_engines
     let before = resident();
     let clients: Vec<TcpStream> = (0..CLIENTS)
         .map(|_| {
-            let socket =
-                socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("socket");
             // The kernel's own buffers are not what is measured here.
-            socket.set_recv_buffer_size(4_096).expect("buffer size");
-            socket.connect(&router.listening().aware.into()).expect("connect");
-            let mut stream = TcpStream::from(socket);
+            let mut stream = narrow(router.listening().aware);
             stream.write_all(ask).expect("sent");
             stream
         })

@@ -53,6 +53,20 @@ impl What {
     }
 }
 
+// === Ratio ===
+
+impl Ratio {
+    fn of(values: &[f64], to: &[f64]) -> Option<Self> {
+        let mut ratios: Vec<f64> = values.iter().zip(to).map(|(value, to)| value / to).collect();
+        ratios.sort_unstable_by(f64::total_cmp);
+        let (low, high) = (*ratios.first()?, *ratios.last()?);
+        let middle = ratios.len() / 2;
+        let median =
+            if ratios.len() % 2 == 1 { ratios[middle] } else { (ratios[middle - 1] + ratios[middle]) / 2.0 };
+        Some(Self { median, low, high })
+    }
+}
+
 // === Figures ===
 
 impl Figures {
@@ -74,26 +88,16 @@ impl Figures {
     /// One figure as a share of another: each round's by itself, since a machine that is slow for a while is slow for
     /// both, and the median of those.
     pub(super) fn ratio(&self, what: What, kind: Kind, to: Kind) -> Option<Ratio> {
-        self.ratio_of(self.rounds(what, kind)?, self.rounds(what, to)?)
+        Ratio::of(self.rounds(what, kind)?, self.rounds(what, to)?)
     }
 
     /// The same of growth between two figures of one proxy: each round's own.
     pub(super) fn growth(&self, from: What, to: What, kind: Kind) -> Option<Ratio> {
-        self.ratio_of(self.rounds(to, kind)?, self.rounds(from, kind)?)
+        Ratio::of(self.rounds(to, kind)?, self.rounds(from, kind)?)
     }
 
     fn rounds(&self, what: What, kind: Kind) -> Option<&[f64]> {
         self.0.get(&(what, kind)).map(Vec::as_slice)
-    }
-
-    fn ratio_of(&self, values: &[f64], to: &[f64]) -> Option<Ratio> {
-        let mut ratios: Vec<f64> = values.iter().zip(to).map(|(value, to)| value / to).collect();
-        ratios.sort_unstable_by(f64::total_cmp);
-        let (low, high) = (*ratios.first()?, *ratios.last()?);
-        let middle = ratios.len() / 2;
-        let median =
-            if ratios.len() % 2 == 1 { ratios[middle] } else { (ratios[middle - 1] + ratios[middle]) / 2.0 };
-        Some(Ratio { median, low, high })
     }
 
     /// A Markdown table, as it stands in the docs.
