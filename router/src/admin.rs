@@ -18,7 +18,7 @@ use tokio::{
 use crate::{metrics::Metrics, world::World};
 
 mod endpoints;
-mod health;
+pub mod health;
 mod pages;
 
 /// Connections per port; further ones wait to be accepted.
@@ -97,7 +97,8 @@ impl Server {
 async fn serve(stream: TcpStream, port: Port, sources: Sources) {
     if port == Port::Health {
         // A watcher stays; pings tell whether it is there.
-        return health::serve(stream, sources).await;
+        let Sources { world, draining, .. } = sources;
+        return health::serve(stream, health::Checks { world, draining }).await;
     }
     let service = service_fn(move |request: Request<Incoming>| {
         let response = pages::answer(port, &request, &sources);

@@ -41,6 +41,21 @@ pub struct Running {
     drain_limit: Duration,
 }
 
+/// The certificates that listeners show.
+#[derive(Debug)]
+pub struct Certificates {
+    clients: Option<Arc<Tls>>,
+    gateways: Option<Arc<Tls>>,
+}
+
+// === Certificates ===
+
+impl Certificates {
+    fn all(&self) -> impl Iterator<Item = &Arc<Tls>> {
+        self.clients.iter().chain(&self.gateways)
+    }
+}
+
 // === App ===
 
 impl App {
@@ -48,8 +63,10 @@ impl App {
     ///
     /// # Errors
     /// When one cannot be used; the message names it.
-    pub fn check(config: &Config) -> Result<Option<Tls>, TlsError> {
-        config.listen.has_tls().then(|| Tls::load(&config.tls)).transpose()
+    pub fn check(config: &Config) -> Result<Certificates, TlsError> {
+        let clients = config.listen.has_tls().then(|| Tls::load(&config.tls)).transpose()?;
+        let gateways = Tls::for_gateways(&config.ext_proc.tls, config.tls.reload_interval)?;
+        Ok(Certificates { clients: clients.map(Arc::new), gateways: gateways.map(Arc::new) })
     }
 
     /// Binds the listeners and starts all threads.
@@ -62,8 +79,8 @@ impl App {
             set => set,
         };
         let mut listening = config.listen;
-        let tls = Self::check(&config)?.map(Arc::new);
-        let sockets = bind(&mut listening, threads)?;
+        let certificates = Self::check(&config)?;
+        let sockets = bind(&mut listening, threads, &certificates)?;
         let config = Arc::new(config);
         let world = Arc::new(World::new(&config, fastrand::u64(..)));
         let metrics = Arc::new(Metrics::new(&world));
@@ -74,7 +91,7 @@ impl App {
             config: config.clone(),
             metrics: metrics.clone(),
             draining: is_draining.clone(),
-            tls: tls.clone(),
+            certificates: certificates.all().cloned().collect(),
         })?;
         listening.metrics = control.metrics_address();
         listening.admin = control.admin_address();
@@ -88,8 +105,8 @@ impl App {
         };
         let seats = Arc::new(Seats::new(config.limits.connections));
         let workers = sockets.into_iter().enumerate().map(|(number, sockets)| {
-            let (shared, seats, tls, cut) = (shared.clone(), seats.clone(), tls.clone(), is_cut.clone());
-            let front = move || Rc::new(Front { worker: Rc::new(Worker::new(shared)), seats, tls });
+            let (shared, seats, cut) = (shared.clone(), seats.clone(), is_cut.clone());
+            let front = move || Rc::new(Front { worker: Rc::new(Worker::new(shared)), seats });
             spawn(number, front, sockets, cut)
         });
         let workers = workers.collect::<io::Result<_>>().context("starting a data-plane thread failed")?;
@@ -99,14 +116,17 @@ impl App {
 }
 
 /// Opens the listeners of all workers, and says where.
-fn bind(listening: &mut Listen, workers: usize) -> anyhow::Result<Vec<Sockets>> {
-    let door = |listener, tls| Door { listener, tls };
+fn bind(listening: &mut Listen, workers: usize, certificates: &Certificates) -> anyhow::Result<Vec<Sockets>> {
+    let open = |listener| Door { listener, tls: None };
+    let clients = |listener| Door { listener, tls: certificates.clients.clone() };
+    let gateways = Door { listener: Listener::ExtProc, tls: certificates.gateways.clone() };
     let mut all: Vec<Sockets> = (0..workers).map(|_| Sockets::new()).collect();
     let doors = [
-        ("plain", door(Listener::Plain, false), Some(&mut listening.plain)),
-        ("aware", door(Listener::Aware, false), Some(&mut listening.aware)),
-        ("plain-tls", door(Listener::Plain, true), listening.plain_tls.as_mut()),
-        ("aware-tls", door(Listener::Aware, true), listening.aware_tls.as_mut()),
+        ("plain", open(Listener::Plain), Some(&mut listening.plain)),
+        ("aware", open(Listener::Aware), Some(&mut listening.aware)),
+        ("plain-tls", clients(Listener::Plain), listening.plain_tls.as_mut()),
+        ("aware-tls", clients(Listener::Aware), listening.aware_tls.as_mut()),
+        ("ext-proc", gateways, listening.ext_proc.as_mut()),
     ];
     for (flag, door, address) in doors {
         let Some(address) = address else { continue };
@@ -114,7 +134,7 @@ fn bind(listening: &mut Listen, workers: usize) -> anyhow::Result<Vec<Sockets>> 
             format!("cannot listen on {address} (--{flag}): is another process using the port?")
         })?;
         *address = chosen;
-        all.iter_mut().zip(sockets).for_each(|(worker, socket)| worker.push((door, socket)));
+        all.iter_mut().zip(sockets).for_each(|(worker, socket)| worker.push((door.clone(), socket)));
     }
     Ok(all)
 }

@@ -11,7 +11,7 @@ use std::{fmt, net::SocketAddr, str::FromStr, time::Duration};
 
 use warmlane_picker::{BreakerRule, Criticality, PlainPolicy, Profile, RetryRule};
 
-use crate::tls::TlsFiles;
+use crate::tls::{Identity, TlsFiles};
 
 mod check;
 mod default;
@@ -21,6 +21,7 @@ mod flags;
 mod keys;
 mod load;
 mod models;
+mod objectives;
 mod origin;
 pub mod reference;
 mod show;
@@ -57,6 +58,10 @@ pub struct Config {
     pub breaker: BreakerRule,
     /// Headers and cookies that carry meaning.
     pub headers: Headers,
+    /// How Envoy is answered.
+    pub ext_proc: ExtProc,
+    /// What gateways may name as a request's objective.
+    pub objectives: Vec<Objective>,
     /// Prefix reuse.
     pub prefix: Prefix,
     /// How often engines are read.
@@ -86,6 +91,26 @@ pub struct Listen {
     pub admin: SocketAddr,
     /// gRPC health. None.
     pub grpc_health: Option<SocketAddr>,
+    /// Envoy's external processing: the endpoint picker. None.
+    pub ext_proc: Option<SocketAddr>,
+}
+
+/// How Envoy is answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExtProc {
+    /// Whether it connects by TLS. Off.
+    pub tls: Identity,
+    /// Endpoints named after the first, for gateways that go through a list. 0.
+    pub fallbacks: usize,
+}
+
+/// An importance with a name, as the InferenceObjective resource has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Objective {
+    /// What gateways call it.
+    pub name: String,
+    /// Below 0: shed first; above 0: never shed.
+    pub priority: i32,
 }
 
 /// What to do with a model name that no replica lists.
@@ -219,6 +244,19 @@ impl Listen {
     /// Whether any listener needs a certificate.
     pub fn has_tls(&self) -> bool {
         self.plain_tls.is_some() || self.aware_tls.is_some()
+    }
+}
+
+// === Objective ===
+
+impl Objective {
+    /// Its importance in the picker's terms.
+    pub fn criticality(&self) -> Criticality {
+        match self.priority {
+            ..0 => Criticality::Sheddable,
+            0 => Criticality::Standard,
+            1.. => Criticality::Critical,
+        }
     }
 }
 

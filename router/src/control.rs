@@ -38,8 +38,8 @@ pub struct Inputs {
     pub metrics: Arc<Metrics>,
     /// True once the process drains: `/readyz` then says 503.
     pub draining: watch::Receiver<bool>,
-    /// The certificate to keep up to date.
-    pub tls: Option<Arc<Tls>>,
+    /// Those to keep up to date.
+    pub certificates: Vec<Arc<Tls>>,
 }
 
 /// The running control plane. Dropping it stops all of it and waits for its thread.
@@ -80,7 +80,7 @@ impl Control {
     /// # Errors
     /// When a port cannot be bound or the thread not started.
     pub fn start(inputs: Inputs) -> Result<Self, ControlError> {
-        let Inputs { world, config, metrics, draining, tls } = inputs;
+        let Inputs { world, config, metrics, draining, certificates } = inputs;
         let (metrics_port, metrics_address) = bind("metrics", config.listen.metrics)?;
         let (admin_port, admin_address) = bind("admin", config.listen.admin)?;
         let health = config.listen.grpc_health.map(|address| bind("grpc-health", address)).transpose()?;
@@ -88,7 +88,8 @@ impl Control {
         let (writer, updates) = Writer::new(world.clone(), &config);
         let config_text = config.to_string().into();
         let sources = Sources { world: world.clone(), config_text, metrics: metrics.clone(), draining };
-        let reloading = tls.map(|tls| tls.follow(metrics.proxy()));
+        let follow = |tls: Arc<Tls>| tls.follow(metrics.proxy());
+        let reloading: Vec<_> = certificates.into_iter().map(follow).collect();
         let scraping = Scraping { world, config, metrics: metrics.scraping(), updates: updates.clone() };
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel::<()>();
@@ -97,7 +98,9 @@ impl Control {
             runtime.block_on(async {
                 tasks.spawn(writer.run());
                 scrape::spawn(&scraping, &mut tasks);
-                reloading.map(|reloading| tasks.spawn(reloading));
+                reloading.into_iter().for_each(|reloading| {
+                    tasks.spawn(reloading);
+                });
                 serve(&mut tasks, metrics_port, Port::Metrics, &sources);
                 serve(&mut tasks, admin_port, Port::Admin, &sources);
                 if let Some(health_port) = health_port {

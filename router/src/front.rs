@@ -15,6 +15,7 @@ use tokio::{
 
 pub use alarm::Alarm;
 pub use client::{Client, client_gone};
+pub use http2::Tasks;
 pub use room::Room;
 pub use seats::{Seat, Seats};
 pub use transport::{Layer, ReadHalf, Transport, WriteHalf};
@@ -37,12 +38,12 @@ mod transport;
 const BACKLOG: i32 = 1_024;
 
 /// What one listening socket is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Door {
     /// How requests that come through it are served.
     pub listener: Listener,
     /// Its connections begin with a TLS handshake.
-    pub tls: bool,
+    pub tls: Option<Arc<Tls>>,
 }
 
 /// One worker's listening sockets.
@@ -54,8 +55,6 @@ pub struct Front {
     pub worker: Rc<Worker>,
     /// Places, shared by all workers.
     pub seats: Arc<Seats>,
-    /// The certificate, where a listener needs one.
-    pub tls: Option<Arc<Tls>>,
 }
 
 /// The open connections of one worker.
@@ -139,7 +138,7 @@ async fn next(doors: &[(Door, TcpListener)], turn: &Cell<usize>) -> (Door, Accep
             let (door, socket) = &doors[at];
             if let Poll::Ready(accepted) = socket.poll_accept(cx) {
                 turn.set(at);
-                return Poll::Ready((*door, accepted));
+                return Poll::Ready((door.clone(), accepted));
             }
         }
         Poll::Pending

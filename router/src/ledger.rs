@@ -8,6 +8,10 @@ use std::sync::{
 
 use warmlane_picker::{Live, Outcomes, Slot, Snapshot, Work};
 
+mod lingering;
+
+pub use lingering::Lingering;
+
 /// Adapters counted per endpoint; requests for further ones are not counted by adapter.
 const ADAPTERS: usize = 16;
 

@@ -11,6 +11,7 @@ pub mod budget;
 pub mod config;
 pub mod control;
 pub mod error;
+pub mod ext_proc;
 pub mod front;
 pub mod http1;
 pub mod ledger;

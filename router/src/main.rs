@@ -65,8 +65,14 @@ fn run(config: Config) -> anyhow::Result<()> {
     tracing::info!("settings:\n{config}");
     let mut signals = Signals::new().context("cannot listen for signals")?;
     let running = App::start(config)?;
-    let Listen { plain, aware, plain_tls, aware_tls, metrics, admin, grpc_health } = running.listening;
-    let more = [("plain-tls", plain_tls), ("aware-tls", aware_tls), ("grpc-health", grpc_health)];
+    let Listen { plain, aware, plain_tls, aware_tls, metrics, admin, grpc_health, ext_proc } =
+        running.listening;
+    let more = [
+        ("plain-tls", plain_tls),
+        ("aware-tls", aware_tls),
+        ("grpc-health", grpc_health),
+        ("ext-proc", ext_proc),
+    ];
     let more = more.into_iter().filter_map(|(name, at)| at.map(|at| format!(" {name}={at}")));
     let more: String = more.collect();
     say(&format!("listening plain={plain} aware={aware} metrics={metrics} admin={admin}{more}\n"));

@@ -2,17 +2,23 @@
 
 use std::time::{Duration, Instant};
 
+use warmlane_engine::body::RequestBody;
+
 use crate::{error::Fault, front::Client, metrics::Listener, stage::Stage, worker::Worker};
 
 mod admit;
 mod connect;
 mod done;
+mod hints;
 mod pick;
 mod read;
 mod relay;
 mod request_id;
 
 pub use done::Next;
+pub use hints::{Hints, Offered};
+pub use pick::{Destination, Plan, moved};
+pub use read::Incoming;
 pub use request_id::RequestId;
 
 /// Where a request is, since when, and what has been learnt about it: for the access line and the metrics.
@@ -59,10 +65,24 @@ async fn exchange(worker: &Worker, client: &mut Client, trace: &mut Trace) -> Re
     relay::relay(worker, client, answered, trace, now).await
 }
 
+/// Admits and picks for a front that has read the request by itself and leaves the connecting to others.
+pub fn decide(
+    worker: &Worker,
+    asked: Option<&RequestBody>,
+    request: Incoming,
+    trace: &mut Trace,
+) -> Result<Plan, Fault> {
+    let now = trace.enter(Stage::Admit);
+    let admitted = admit::admit(worker, asked, request, trace.listener)?;
+    trace.enter_at(Stage::Pick, now);
+    pick::pick(worker, asked, admitted, worker.world.time(now))
+}
+
 // === Trace ===
 
 impl Trace {
-    fn begin(listener: Listener) -> Self {
+    /// A request begins.
+    pub fn begin(listener: Listener) -> Self {
         let now = Instant::now();
         let spent = Default::default();
         Self {

@@ -1,12 +1,15 @@
-//! TLS for clients: one certificate for all listeners, loaded from two PEM files and again whenever they change.
+//! TLS: a certificate for the listeners of clients, and one for the listener of gateways. Loaded from two PEM files and
+//! again whenever they change, or made at start.
 //!
 //! A handshake uses what is loaded when it begins; open connections keep what they began with. Files that cannot be
 //! used change nothing: the last good certificate stays, one log line and a counter say why.
 
 use std::{
+    fmt,
     hash::{DefaultHasher, Hash, Hasher},
     io,
     path::{Path, PathBuf},
+    str::FromStr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -39,10 +42,38 @@ pub struct TlsFiles {
     pub reload_interval: Duration,
 }
 
+/// How a listener shows who it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Identity {
+    /// Not: it speaks without TLS.
+    #[default]
+    Off,
+    /// By a certificate made at start, which encrypts and proves nothing.
+    SelfSigned,
+    /// By a certificate from files.
+    Files {
+        /// PEM file of the chain.
+        certificate: PathBuf,
+        /// PEM file of its private key.
+        key: PathBuf,
+    },
+}
+
+/// The settings that name a certificate and its key, for messages.
+#[derive(Clone, Copy, Debug)]
+struct Named {
+    certificate: &'static str,
+    key: &'static str,
+}
+
+const CLIENTS: Named = Named { certificate: "tls.certificate", key: "tls.key" };
+const GATEWAYS: Named = Named { certificate: "ext_proc.tls", key: "ext_proc.tls" };
+
 /// The certificate in use.
 #[derive(Debug)]
 pub struct Tls {
-    files: TlsFiles,
+    /// `None`: it was made here.
+    files: Option<(TlsFiles, Named)>,
     config: ArcSwap<ServerConfig>,
     seen: Mutex<Seen>,
 }
@@ -99,20 +130,88 @@ pub enum TlsError {
         /// What is wrong.
         why: rustls::Error,
     },
+    /// None could be made.
+    #[error("cannot make a certificate (ext_proc.tls = \"self-signed\"): {0}")]
+    Made(rcgen::Error),
+}
+
+// === Identity ===
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off => f.write_str("off"),
+            Self::SelfSigned => f.write_str("self-signed"),
+            Self::Files { certificate, key } => write!(f, "{},{}", certificate.display(), key.display()),
+        }
+    }
+}
+
+impl FromStr for Identity {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "off" => return Ok(Self::Off),
+            "self-signed" => return Ok(Self::SelfSigned),
+            _ => {}
+        }
+        match text.split_once(',').map(|(certificate, key)| (certificate.trim(), key.trim())) {
+            Some((certificate, key)) if !certificate.is_empty() && !key.is_empty() => {
+                Ok(Self::Files { certificate: certificate.into(), key: key.into() })
+            }
+            _ => Err("write off, self-signed, or the PEM files of a certificate and its key: CERT,KEY"),
+        }
+    }
 }
 
 // === Tls ===
 
 impl Tls {
-    /// Loads the files for the first time.
+    /// Loads the clients' files for the first time.
     ///
     /// # Errors
     /// When they cannot be read or do not fit together.
     pub fn load(files: &TlsFiles) -> Result<Self, TlsError> {
-        let read = Pem::read(files);
+        Self::load_named(files.clone(), CLIENTS)
+    }
+
+    /// What gateways are shown; `None` where that is nothing. Files are looked at again as often as clients' are.
+    ///
+    /// # Errors
+    /// As of [`Tls::load`].
+    pub fn for_gateways(identity: &Identity, reload_interval: Duration) -> Result<Option<Self>, TlsError> {
+        match identity {
+            Identity::Off => Ok(None),
+            Identity::SelfSigned => Self::self_signed().map(Some),
+            Identity::Files { certificate, key } => {
+                let files = TlsFiles { certificate: certificate.clone(), key: key.clone(), reload_interval };
+                Self::load_named(files, GATEWAYS).map(Some)
+            }
+        }
+    }
+
+    fn load_named(files: TlsFiles, named: Named) -> Result<Self, TlsError> {
+        let read = Pem::read(&files, named);
         let told = Look::of(&read);
-        let config = ArcSwap::from_pointee(read?.config(files)?);
-        Ok(Self { files: files.clone(), config, seen: Mutex::new(Seen { told, last: told }) })
+        let config = ArcSwap::from_pointee(read?.config(&files, named)?);
+        Ok(Self { files: Some((files, named)), config, seen: Mutex::new(Seen { told, last: told }) })
+    }
+
+    fn self_signed() -> Result<Self, TlsError> {
+        let made =
+            rcgen::generate_simple_self_signed(["warmlane-router".to_owned()]).map_err(TlsError::Made)?;
+        let pem = Pem {
+            certificate: made.cert.pem().into_bytes(),
+            key: made.signing_key.serialize_pem().into_bytes(),
+        };
+        let config = pem.config(&TlsFiles::default(), GATEWAYS)?;
+        let told = Look(0);
+        Ok(Self {
+            files: None,
+            config: ArcSwap::from_pointee(config),
+            seen: Mutex::new(Seen { told, last: told }),
+        })
     }
 
     /// Begins handshakes with the present certificate.
@@ -122,12 +221,13 @@ impl Tls {
 
     /// Looks at the files for ever. Contents are compared, not times: mounted secrets change by renamed links.
     pub async fn follow(self: Arc<Self>, metrics: Arc<ProxyMetrics>) {
+        let Some((files, _)) = &self.files else { return };
         loop {
-            sleep(self.files.reload_interval).await;
+            sleep(files.reload_interval).await;
             let tls = self.clone();
             // A file system that hangs must not hold up the control plane.
             let Ok(reloaded) = spawn_blocking(move || tls.reload()).await else { return };
-            let certificate = self.files.certificate.display();
+            let certificate = files.certificate.display();
             match reloaded {
                 None => {}
                 Some(Ok(())) => {
@@ -145,13 +245,14 @@ impl Tls {
     /// Uses the files if they are not as they were; `None` when they are, or when a failure has been seen only once: the two
     /// files change one after the other.
     fn reload(&self) -> Option<Result<(), TlsError>> {
-        let read = Pem::read(&self.files);
+        let (files, named) = self.files.as_ref()?;
+        let read = Pem::read(files, *named);
         let look = Look::of(&read);
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if look == seen.told {
             return None;
         }
-        let outcome = read.and_then(|pem| pem.config(&self.files));
+        let outcome = read.and_then(|pem| pem.config(files, *named));
         let before = std::mem::replace(&mut seen.last, look);
         if outcome.is_err() && before != look {
             return None;
@@ -177,17 +278,17 @@ impl Look {
 // === Pem ===
 
 impl Pem {
-    fn read(files: &TlsFiles) -> Result<Self, TlsError> {
+    fn read(files: &TlsFiles, named: Named) -> Result<Self, TlsError> {
         let read = |key, path: &Path| {
             std::fs::read(path).map_err(|why| TlsError::Read { key, path: path.to_owned(), why })
         };
         Ok(Self {
-            certificate: read("tls.certificate", &files.certificate)?,
-            key: read("tls.key", &files.key)?,
+            certificate: read(named.certificate, &files.certificate)?,
+            key: read(named.key, &files.key)?,
         })
     }
 
-    fn config(&self, files: &TlsFiles) -> Result<ServerConfig, TlsError> {
+    fn config(&self, files: &TlsFiles, named: Named) -> Result<ServerConfig, TlsError> {
         let has = |text: &[u8], word: &str| memchr::memmem::find(text, word.as_bytes()).is_some();
         let hint = |text: &[u8]| match () {
             () if has(text, "ENCRYPTED PRIVATE KEY") => "it is encrypted; decrypt it with openssl pkey",
@@ -199,11 +300,11 @@ impl Pem {
             TlsError::Empty { key, path: path.to_owned(), what, hint }
         };
         let no_certificate =
-            || empty("tls.certificate", &files.certificate, "certificate", &self.certificate);
+            || empty(named.certificate, &files.certificate, "certificate", &self.certificate);
         let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&self.certificate).collect();
         let chain = chain.ok().filter(|chain| !chain.is_empty()).ok_or_else(no_certificate)?;
         let key = PrivateKeyDer::from_pem_slice(&self.key);
-        let key = key.map_err(|_| empty("tls.key", &files.key, "private key", &self.key))?;
+        let key = key.map_err(|_| empty(named.key, &files.key, "private key", &self.key))?;
         let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
         let config = builder
             .with_safe_default_protocol_versions()

@@ -7,6 +7,7 @@ use std::{
 };
 
 use tokio::sync::{mpsc, watch};
+use warmlane_engine::body::BodyReader;
 use warmlane_picker::{Chain, Live, Matches, RetryBudget};
 
 use crate::{
@@ -50,6 +51,8 @@ pub struct Worker {
     pub turn: Cell<usize>,
     /// Buffers of the pick stage.
     pub scratch: RefCell<Scratch>,
+    /// Readers of bodies, for those that come in streams.
+    pub readers: RefCell<Vec<BodyReader>>,
     /// Buffers for large bodies.
     pub room: RefCell<Room>,
     /// Where bytes from endpoints land before they go on at once.
@@ -104,6 +107,7 @@ impl Worker {
             rng: RefCell::new(fastrand::Rng::new()),
             turn: Cell::new(fastrand::usize(..)),
             scratch: RefCell::default(),
+            readers: RefCell::default(),
             room: RefCell::default(),
             landing: RefCell::new(vec![0; READ_SIZE].into_boxed_slice()),
             world,

@@ -9,7 +9,11 @@ use warmlane_picker::{
     GroupTable, Health, PinTable, PrefixIndex, Slot, Snapshot, Time, chain, group::GroupRule,
 };
 
-use crate::{budget::Budget, config::Config, ledger::Ledger};
+use crate::{
+    budget::Budget,
+    config::Config,
+    ledger::{Ledger, Lingering},
+};
 
 pub mod writer;
 
@@ -28,6 +32,8 @@ pub struct World {
     pub models: ArcSwapOption<String>,
     /// What this router has under way.
     pub ledger: Arc<Ledger>,
+    /// Those of it whose end nobody tells.
+    pub lingering: Lingering,
     /// Allowance for request bodies.
     pub budget: Arc<Budget>,
     /// Own history of prompt prefixes. Replaced by a larger one when engines state more capacity.
@@ -56,6 +62,7 @@ impl World {
             snapshot: ArcSwap::default(),
             models: ArcSwapOption::empty(),
             ledger: Arc::new(Ledger::new(MAX_ENDPOINTS)),
+            lingering: Lingering::default(),
             budget: Budget::new(config.limits.body_budget),
             index: ArcSwap::from_pointee(PrefixIndex::new(FIRST_INDEX_BLOCKS, config.endpoints.len())),
             pins: PinTable::new(prefix.sessions, prefix.session_lifetime),

@@ -148,6 +148,7 @@ fn request<'w>(world: &'w World, prefix: &'w Matches) -> Request<'w> {
         prefix,
         session: None,
         group: None,
+        offered: None,
         live: &world.live,
     }
 }

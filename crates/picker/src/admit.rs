@@ -47,7 +47,8 @@ pub fn admit(profile: &Profile, snapshot: &Snapshot, request: &Request<'_>, now:
     for (position, endpoint) in snapshot.endpoints().iter().enumerate() {
         let serves =
             serving.is_none_or(|s| s.endpoints.contains(position) || snapshot.unlisted().contains(position));
-        if !serves || !in_service(endpoint) {
+        let offered = request.offered.is_none_or(|offered| offered.contains(position));
+        if !serves || !offered || !in_service(endpoint) {
             continue;
         }
         any = true;

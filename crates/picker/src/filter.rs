@@ -1,6 +1,6 @@
 //! Filters: which endpoints may serve a request at all.
 //!
-//! *Hard* filters always drop: another name is served there, it is not ready, it sleeps, its hardware failed.
+//! *Hard* filters always drop: the request may not go there, another name is served there, it is not ready, it sleeps, its hardware failed.
 //! *Soft* filters drop only while something passes them: degraded hardware or failing requests, silence, no
 //! headroom, a slow start. So a soft filter can never turn a working pool into "no endpoint".
 
@@ -10,22 +10,24 @@ use crate::{Endpoint, Health, Profile, Snapshot, estimate::Estimate};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Filter {
+    /// It is not among those that the request may go to.
+    Offered = 0,
     /// It does not list the model or adapter.
-    ServesModel = 0,
+    ServesModel = 1,
     /// It does not answer or is drained.
-    Ready = 1,
+    Ready = 2,
     /// It sleeps.
-    Awake = 2,
+    Awake = 3,
     /// Its hardware or process failed.
-    Working = 3,
+    Working = 4,
     /// Soft: its hardware is degraded, or its requests keep failing.
-    Healthy = 4,
+    Healthy = 5,
     /// Soft: its readings are too old, while others' are not.
-    Fresh = 5,
+    Fresh = 6,
     /// Soft: its queue is long or its KV cache spoken for.
-    Headroom = 6,
+    Headroom = 7,
     /// Soft: it has just joined and has as many requests as it may have yet.
-    SlowStart = 7,
+    SlowStart = 8,
 }
 
 /// What the filters said of one endpoint.
@@ -39,17 +41,18 @@ pub enum Verdict {
 
 /// One bit per filter that an endpoint fails.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Failed(u8);
+pub(crate) struct Failed(u16);
 
 /// One bit per filter that applies to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Applied(u8);
+pub(crate) struct Applied(u16);
 
 // === Filter ===
 
 impl Filter {
     /// All filters in order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
+        Self::Offered,
         Self::ServesModel,
         Self::Ready,
         Self::Awake,
@@ -63,11 +66,12 @@ impl Filter {
     /// The soft ones, in order.
     pub const SOFT: [Self; 4] = [Self::Healthy, Self::Fresh, Self::Headroom, Self::SlowStart];
 
-    const HARD_BITS: u8 = 0b1111;
+    const HARD_BITS: u16 = 0b1_1111;
 
     /// Name in explanations and metrics.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Offered => "offered",
             Self::ServesModel => "serves_model",
             Self::Ready => "ready",
             Self::Awake => "awake",
@@ -79,7 +83,7 @@ impl Filter {
         }
     }
 
-    const fn bit(self) -> u8 {
+    const fn bit(self) -> u16 {
         1 << self as u8
     }
 }
@@ -116,7 +120,7 @@ impl Failed {
 
     #[inline]
     pub(crate) fn add(&mut self, filter: Filter, fails: bool) {
-        self.0 |= u8::from(fails) * filter.bit();
+        self.0 |= u16::from(fails) * filter.bit();
     }
 
     /// Passes every filter that applies.

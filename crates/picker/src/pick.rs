@@ -69,6 +69,9 @@ pub enum NoEndpoint {
         /// The name asked for.
         model: String,
     },
+    /// None of those that the request may go to is in the pool.
+    #[error("none of the endpoints that this request may go to is in the pool")]
+    NoneOffered,
     /// Endpoints exist but all are down, asleep or failed.
     #[error("no replica can serve now: {down} not ready, {asleep} asleep, {failed} failed")]
     AllDown {

@@ -1,6 +1,6 @@
 //! What a request asks for, and what the router itself knows of each endpoint at this instant.
 
-use crate::{Criticality, Group, Matches, Slot};
+use crate::{Criticality, Group, Matches, Slot, snapshot::SlotSet};
 
 /// Work sent to an endpoint, as running totals that never fall: the difference of two readings is what was
 /// sent between them.
@@ -50,6 +50,8 @@ pub struct Request<'a> {
     pub session: Option<Slot>,
     /// The prefix group it belongs to, with the endpoints it is pinned to.
     pub group: Option<&'a Group>,
+    /// Positions it may go to. `None`: everywhere.
+    pub offered: Option<&'a SlotSet>,
     /// One per endpoint of the snapshot, in the same order. Shorter slices read as idle.
     pub live: &'a [Live],
 }

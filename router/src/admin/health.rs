@@ -5,6 +5,7 @@
 
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -16,6 +17,7 @@ use hyper_util::{
 };
 use tokio::{
     net::TcpStream,
+    sync::watch,
     time::{Interval, interval},
 };
 use tonic::{Request, Response, Status, async_trait, codegen::tokio_stream::Stream};
@@ -25,7 +27,8 @@ use tonic_health::pb::{
     health_server::{Health, HealthServer},
 };
 
-use super::{Sources, pages::unready};
+use super::pages::unready;
+use crate::world::World;
 
 /// How soon a watcher hears of a change.
 const WATCH_INTERVAL: Duration = Duration::from_millis(500);
@@ -37,12 +40,17 @@ const LIVENESS: &str = "liveness";
 /// Names that are served while requests can be.
 const READINESS: [&str; 3] = ["", "readiness", "envoy.service.ext_proc.v3.ExternalProcessor"];
 
-/// What is asked.
+/// Whether requests can be served, for whoever asks.
 #[derive(Clone)]
-struct Checks(Sources);
+pub struct Checks {
+    /// The pool's state.
+    pub world: Arc<World>,
+    /// True once the process drains.
+    pub draining: watch::Receiver<bool>,
+}
 
 /// The changes of one service's status.
-struct Changes {
+pub struct Changes {
     checks: Checks,
     service: String,
     beat: Interval,
@@ -50,8 +58,8 @@ struct Changes {
 }
 
 /// Serves one connection to its end.
-pub(super) async fn serve(stream: TcpStream, sources: Sources) {
-    let service = TowerToHyperService::new(HealthServer::new(Checks(sources)));
+pub(super) async fn serve(stream: TcpStream, checks: Checks) {
+    let service = TowerToHyperService::new(HealthServer::new(checks));
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .keep_alive_interval(PING_INTERVAL)
@@ -70,7 +78,7 @@ impl Checks {
         if service == LIVENESS {
             return Some(ServingStatus::Serving);
         }
-        READINESS.contains(&service).then(|| serving(unready(&self.0).is_none()))
+        READINESS.contains(&service).then(|| serving(unready(&self.world, &self.draining).is_none()))
     }
 }
 

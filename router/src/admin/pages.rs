@@ -7,9 +7,10 @@ use hyper::{
     header::{ALLOW, CONTENT_TYPE, HeaderValue},
 };
 use serde_json::json;
+use tokio::sync::watch;
 
 use super::{Port, Sources, endpoints};
-use crate::metrics;
+use crate::{metrics, world::World};
 
 type Answer = Response<Full<Bytes>>;
 
@@ -38,7 +39,7 @@ pub(super) fn answer<B>(port: Port, request: &Request<B>, sources: &Sources) -> 
 
 /// 200 while new requests can be served, else 503 with the reason.
 fn readiness(sources: &Sources) -> Answer {
-    if let Some(reason) = unready(sources) {
+    if let Some(reason) = unready(&sources.world, &sources.draining) {
         return page(StatusCode::SERVICE_UNAVAILABLE, TEXT, reason + "\n");
     }
     let snapshot = sources.world.snapshot.load();
@@ -48,11 +49,11 @@ fn readiness(sources: &Sources) -> Answer {
 }
 
 /// Why new requests cannot be served, if they cannot.
-pub(super) fn unready(sources: &Sources) -> Option<String> {
-    if *sources.draining.borrow() {
+pub(super) fn unready(world: &World, draining: &watch::Receiver<bool>) -> Option<String> {
+    if *draining.borrow() {
         return Some("draining: the router is stopping".to_owned());
     }
-    let snapshot = sources.world.snapshot.load();
+    let snapshot = world.snapshot.load();
     let all = snapshot.endpoints();
     (!all.iter().any(|endpoint| endpoint.ready)).then(|| endpoints::why_none_is_ready(all))
 }

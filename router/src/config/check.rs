@@ -76,6 +76,7 @@ fn listeners(config: &Config) -> Result<(), Fault> {
         ("listen.metrics", Some(listen.metrics)),
         ("listen.admin", Some(listen.admin)),
         ("listen.grpc_health", listen.grpc_health),
+        ("listen.ext_proc", listen.ext_proc),
     ];
     let all: Vec<_> = all.into_iter().filter_map(|(key, address)| Some((key, address?))).collect();
     for (at, (key, address)) in all.iter().enumerate() {

@@ -45,6 +45,7 @@ impl Default for Listen {
             metrics: local(9090),
             admin: local(9091),
             grpc_health: None,
+            ext_proc: None,
         }
     }
 }

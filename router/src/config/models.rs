@@ -63,7 +63,7 @@ fn target(value: &Value, place: &str) -> Result<Target, Refusal> {
     Ok(Target { name: name(table, place)?, weight })
 }
 
-fn table<'v>(value: &'v Value, place: &str, keys: &[&str]) -> Result<&'v Table, Refusal> {
+pub(super) fn table<'v>(value: &'v Value, place: &str, keys: &[&str]) -> Result<&'v Table, Refusal> {
     let table = value.as_table().ok_or_else(|| format!("{place}: write a table, {{ name = \"...\" }}"))?;
     match table.keys().find(|key| !keys.contains(&key.as_str())) {
         None => Ok(table),
@@ -79,17 +79,16 @@ fn nearest<'k>(text: &str, keys: &[&'k str]) -> &'k str {
     keys.iter().max_by(|a, b| like(a).total_cmp(&like(b))).copied().unwrap_or_default()
 }
 
-fn list<'v>(value: Option<&'v Value>, place: &str) -> Result<&'v [Value], Refusal> {
+pub(super) fn list<'v>(value: Option<&'v Value>, place: &str) -> Result<&'v [Value], Refusal> {
     value
         .and_then(Value::as_array)
         .map(Vec::as_slice)
         .ok_or_else(|| format!("{place}: write a list of tables"))
 }
 
-fn name(table: &Table, place: &str) -> Result<String, Refusal> {
+pub(super) fn name(table: &Table, place: &str) -> Result<String, Refusal> {
     let name = table.get("name").and_then(Value::as_str).filter(|name| !name.is_empty());
-    name.map(str::to_owned)
-        .ok_or_else(|| format!("{place}.name: write the model's name, it is missing or empty"))
+    name.map(str::to_owned).ok_or_else(|| format!("{place}.name: write its name, it is missing or empty"))
 }
 
 fn criticality(table: &Table, place: &str) -> Result<Criticality, Refusal> {

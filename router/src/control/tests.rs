@@ -11,7 +11,10 @@ fn inputs(change: impl FnOnce(&mut Config)) -> (Inputs, watch::Sender<bool>) {
     let world = Arc::new(World::new(&config, 1));
     let metrics = Arc::new(Metrics::new(&world));
     let (draining, is_draining) = watch::channel(false);
-    (Inputs { world, config: Arc::new(config), metrics, draining: is_draining, tls: None }, draining)
+    (
+        Inputs { world, config: Arc::new(config), metrics, draining: is_draining, certificates: Vec::new() },
+        draining,
+    )
 }
 
 fn get(address: SocketAddr, path: &str) -> String {

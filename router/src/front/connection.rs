@@ -6,6 +6,7 @@ use tokio::{net::TcpStream, time::timeout};
 
 use super::{Client, Door, Front, Seat, Transport, http2};
 use crate::{
+    ext_proc,
     metrics::Listener,
     path::{self, Next},
     tls,
@@ -18,10 +19,7 @@ pub(super) async fn converse(front: Rc<Front>, stream: TcpStream, door: Door, _s
         return;
     }
     let _connected = front.worker.metrics.connected(door.listener);
-    if !door.tls {
-        return serve(&front, Transport::Tcp(stream), door.listener).await;
-    }
-    let Some(tls) = &front.tls else { return };
+    let Some(tls) = &door.tls else { return serve(&front, Transport::Tcp(stream), door.listener).await };
     // What a slow head may take, a slow handshake may take too.
     let handshake = timeout(front.worker.config.timeouts.client_head, tls.acceptor().accept(stream)).await;
     let Ok(Ok(stream)) = handshake else {
@@ -29,7 +27,9 @@ pub(super) async fn converse(front: Rc<Front>, stream: TcpStream, door: Door, _s
         tracing::debug!(outcome = ?handshake.map(|shaken| shaken.map(drop)), "TLS handshake failed");
         return;
     };
-    if stream.get_ref().1.alpn_protocol() == Some(tls::H2) {
+    if door.listener == Listener::ExtProc {
+        ext_proc::serve(&front, Transport::layered(stream)).await;
+    } else if stream.get_ref().1.alpn_protocol() == Some(tls::H2) {
         http2::serve(&front, Transport::layered(stream), Vec::new(), door.listener).await;
     } else {
         serve(&front, Transport::layered(stream), door.listener).await;
@@ -38,6 +38,9 @@ pub(super) async fn converse(front: Rc<Front>, stream: TcpStream, door: Door, _s
 
 /// Serves requests in turn, or hands over to HTTP/2 where the client begins with its preface.
 async fn serve(front: &Rc<Front>, transport: Transport, listener: Listener) {
+    if listener == Listener::ExtProc {
+        return ext_proc::serve(front, transport).await;
+    }
     let worker = &front.worker;
     let mut client = Client::new(transport);
     let mut draining = worker.draining.subscribe();

@@ -50,7 +50,7 @@ const SHORTEST_LOOK: Duration = Duration::from_millis(10);
 
 /// A connection's tasks: up to two for each open stream. They end with it.
 #[derive(Clone, Default)]
-struct Tasks(Rc<RefCell<JoinSet<()>>>);
+pub struct Tasks(Rc<RefCell<JoinSet<()>>>);
 
 /// What becomes of a connection that is looked at.
 enum Verdict {
@@ -163,7 +163,8 @@ impl Tasks {
         tasks.spawn_local(task);
     }
 
-    async fn finish(&self) {
+    /// Lets them end.
+    pub(crate) async fn finish(&self) {
         // One that has not run yet may begin another.
         while !self.0.borrow().is_empty() {
             let mut tasks = self.0.take();

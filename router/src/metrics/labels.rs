@@ -37,6 +37,8 @@ labels! {
         Plain = "plain",
         /// The picker decides.
         Aware = "aware",
+        /// Envoy asks the picker.
+        ExtProc = "ext_proc",
     }
 }
 
@@ -97,6 +99,38 @@ labels! {
         ErrorEvent = "error_event",
         /// The replica stopped responding while the request waited there.
         Abandoned = "abandoned",
+    }
+}
+
+labels! {
+    /// How an exchange with Envoy ended.
+    StreamEnd {
+        /// The response was seen to its end.
+        Complete = "complete",
+        /// The request was routed, and Envoy told no more of it.
+        Routed = "routed",
+        /// The router answered itself.
+        Refused = "refused",
+        /// Envoy gave it up before its end: its client left, mostly.
+        Abandoned = "abandoned",
+        /// Envoy said nothing for too long.
+        Silent = "silent",
+        /// Messages came in an order in which they make no sense.
+        WrongOrder = "wrong_order",
+        /// A message held nothing that is known, or could not be read.
+        Unreadable = "unreadable",
+        /// The filter is configured so that nothing can be picked.
+        Misconfigured = "misconfigured",
+    }
+}
+
+labels! {
+    /// What a client may ask of a response's pace.
+    Goal {
+        /// Time to the first token.
+        Ttft = "ttft",
+        /// Time per token after it.
+        Tpot = "tpot",
     }
 }
 
@@ -181,6 +215,8 @@ mod tests {
         agrees::<Listener>();
         agrees::<ErrorReason>();
         agrees::<RetryReason>();
+        agrees::<StreamEnd>();
+        agrees::<Goal>();
         agrees::<ScrapeOutcome>();
         agrees::<LoadOutcome>();
         agrees::<Stage>();

@@ -3,22 +3,27 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use prometheus_client::encoding::DescriptorEncoder;
+use warmlane_engine::sse::payload::Usage;
 use warmlane_picker::Strategy;
 
-use super::{Counts, Durations, ErrorReason, Label, Listener, LoadOutcome, RetryReason, Tally, page::Page};
+use super::{
+    Counts, Durations, ErrorReason, Goal, Label, Listener, LoadOutcome, RetryReason, StreamEnd, Tally,
+    page::Page,
+};
 use crate::stage::Stage;
 
 /// Statuses 100 to 599 have a counter each; what is outside counts as 599.
 const FIRST_STATUS: u16 = 100;
 const STATUSES: usize = 500;
+const LISTENERS: usize = Listener::ALL.len();
 
 /// One thread's sheet: only that thread may count on it.
 #[derive(Debug)]
 pub struct ProxyMetrics {
     /// By listener, then status.
-    requests: [Box<[Tally]>; 2],
+    requests: [Box<[Tally]>; LISTENERS],
     /// By listener.
-    errors: [Counts<ErrorReason>; 2],
+    errors: [Counts<ErrorReason>; LISTENERS],
     stages: [Durations; Stage::ALL.len()],
     retries: Counts<RetryReason>,
     retries_refused: Tally,
@@ -29,11 +34,17 @@ pub struct ProxyMetrics {
     prompt_tokens: Tally,
     matched_tokens: Tally,
     /// By listener.
-    connections: [Tally; 2],
+    connections: [Tally; LISTENERS],
     connections_refused: Counts<Listener>,
     handshakes_failed: Counts<Listener>,
     floods: Counts<Listener>,
     certificate_loads: Counts<LoadOutcome>,
+    streams: Counts<StreamEnd>,
+    /// Responses that a goal was set for, and those that missed it.
+    aims: Counts<Goal>,
+    misses: Counts<Goal>,
+    /// Tokens that engines counted: of prompts, of those found in caches, of answers.
+    used: [Tally; 3],
 }
 
 /// An open client connection. Dropping it takes it off the gauge.
@@ -48,8 +59,8 @@ pub struct Connected {
 impl ProxyMetrics {
     pub(super) fn new() -> Self {
         Self {
-            requests: [zeros(STATUSES), zeros(STATUSES)],
-            errors: [Counts::new(), Counts::new()],
+            requests: std::array::from_fn(|_| zeros(STATUSES)),
+            errors: std::array::from_fn(|_| Counts::new()),
             stages: Default::default(),
             retries: Counts::new(),
             retries_refused: Tally::default(),
@@ -64,6 +75,10 @@ impl ProxyMetrics {
             handshakes_failed: Counts::new(),
             floods: Counts::new(),
             certificate_loads: Counts::new(),
+            streams: Counts::new(),
+            aims: Counts::new(),
+            misses: Counts::new(),
+            used: Default::default(),
         }
     }
 
@@ -127,6 +142,27 @@ impl ProxyMetrics {
         self.connections_refused.add(listener);
     }
 
+    /// An exchange with Envoy ended.
+    pub fn stream_ended(&self, end: StreamEnd) {
+        self.streams.add(end);
+    }
+
+    /// A response took so many milliseconds, where a goal was set.
+    pub fn aimed(&self, goal: Goal, aim: Option<u64>, took: u128) {
+        if let Some(aim) = aim {
+            self.aims.add(goal);
+            if took > u128::from(aim) {
+                self.misses.add(goal);
+            }
+        }
+    }
+
+    /// An engine said what an answer took.
+    pub fn used(&self, usage: Usage) {
+        let tokens = [usage.prompt_tokens, usage.cached_tokens.unwrap_or(0), usage.completion_tokens];
+        self.used.iter().zip(tokens).for_each(|(tally, tokens)| tally.add(tokens));
+    }
+
     /// A client's TLS handshake failed or took too long.
     pub fn handshake_failed(&self, listener: Listener) {
         self.handshakes_failed.add(listener);
@@ -175,6 +211,10 @@ impl ProxyMetrics {
             handshakes_failed,
             floods,
             certificate_loads,
+            streams,
+            aims,
+            misses,
+            used,
         } = other;
         let add = |mine: &Tally, more: &Tally| mine.add(more.get());
         let statuses = self.requests.iter().flatten().zip(requests.iter().flatten());
@@ -194,6 +234,10 @@ impl ProxyMetrics {
         self.handshakes_failed.absorb(handshakes_failed);
         self.floods.absorb(floods);
         self.certificate_loads.absorb(certificate_loads);
+        self.streams.absorb(streams);
+        self.aims.absorb(aims);
+        self.misses.absorb(misses);
+        self.used.iter().zip(used).for_each(|(mine, more)| add(mine, more));
     }
 
     /// Writes it to a page.
@@ -250,7 +294,27 @@ impl ProxyMetrics {
         let help = "HTTP/2 connections cut because their client reset streams too fast";
         page.counters("http2_floods", help, by_listener(&self.floods))?;
         let loads = self.certificate_loads.rows().map(|(outcome, n)| ([("outcome", outcome)], n));
-        page.counters("tls_certificate_loads", "Loads of a TLS certificate whose files have changed", loads)
+        page.counters("tls_certificate_loads", "Loads of a TLS certificate whose files have changed", loads)?;
+        let ends = self.streams.rows().map(|(end, n)| ([("end", end)], n));
+        self.encode_answers(page)?;
+        page.counters(
+            "ext_proc_streams",
+            "Exchanges with Envoy, one for each request, by how they ended",
+            ends,
+        )
+    }
+
+    fn encode_answers(&self, page: &mut Page<'_>) -> fmt::Result {
+        let by_goal = |counts: &Counts<Goal>| {
+            let rows = counts.rows().map(|(goal, n)| ([("goal", goal)], n));
+            rows.collect::<Vec<_>>()
+        };
+        let help = "Responses seen through Envoy whose request set a goal (x-slo-ttft-ms, x-slo-tpot-ms)";
+        page.counters("slo_requests", help, by_goal(&self.aims))?;
+        page.counters("slo_misses", "Those that missed it", by_goal(&self.misses))?;
+        let kinds = ["prompt", "cached", "completion"].into_iter().zip(&self.used);
+        let rows = kinds.map(|(kind, tokens)| ([("kind", kind)], tokens.get()));
+        page.counters("used_tokens", "Tokens as engines counted them in responses seen through Envoy", rows)
     }
 
     fn encode_picks(&self, page: &mut Page<'_>) -> fmt::Result {

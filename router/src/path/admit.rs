@@ -37,7 +37,7 @@ pub(super) struct Admitted {
 pub(super) fn admit(
     worker: &Worker,
     asked: Option<&RequestBody>,
-    incoming: Incoming,
+    mut incoming: Incoming,
     listener: Listener,
 ) -> Result<Admitted, Fault> {
     let rule = asked.and_then(|body| rule(&worker.config.models, &body.model));
@@ -48,11 +48,12 @@ pub(super) fn admit(
         ),
         None => (0, 0),
     };
+    let (hinted, model) = (incoming.hints.criticality, incoming.hints.model.take());
     let admitted = Admitted {
         incoming,
         listener,
-        criticality: rule.map_or(Criticality::Standard, |rule| rule.criticality),
-        rewrite: rule.and_then(|rule| draw(&rule.targets, &mut worker.rng.borrow_mut())),
+        criticality: hinted.or(rule.map(|rule| rule.criticality)).unwrap_or_default(),
+        rewrite: model.or_else(|| draw(&rule?.targets, &mut worker.rng.borrow_mut())),
         prompt_tokens,
         output_tokens,
     };
@@ -66,6 +67,7 @@ fn shed_if_saturated(worker: &Worker, asked: Option<&RequestBody>, admitted: &Ad
     let snapshot = worker.world.snapshot.load();
     let scratch = &mut *worker.scratch.borrow_mut();
     worker.world.ledger.read(&snapshot, 0, &mut scratch.live);
+    let offered = admitted.incoming.hints.offered.as_ref().map(|offered| offered.positions(&snapshot));
     let request = picker::Request {
         model: asked.map(|body| admitted.rewrite.as_deref().unwrap_or(&body.model)),
         prompt_tokens: admitted.prompt_tokens,
@@ -74,6 +76,7 @@ fn shed_if_saturated(worker: &Worker, asked: Option<&RequestBody>, admitted: &Ad
         prefix: &scratch.matches,
         session: None,
         group: None,
+        offered: offered.as_ref(),
         live: &scratch.live,
     };
     match picker::admit(&worker.config.profile, &snapshot, &request, worker.world.now()) {

@@ -18,7 +18,7 @@ use crate::{
     error::{Fault, UpstreamFault},
     front::Client,
     http1::Method,
-    ledger::{InFlight, Load, Outcome},
+    ledger::{InFlight, Outcome},
     metrics::RetryReason,
     worker::Worker,
     world::writer::{Failure, Update},
@@ -67,7 +67,7 @@ pub(super) async fn connect(
     let mut fallbacks = std::mem::take(&mut plan.fallbacks).into_iter();
     let mut tried = 1;
     loop {
-        let mut in_flight = worker.world.ledger.open(destination.slot, share(&plan.load, &destination));
+        let mut in_flight = worker.world.ledger.open(destination.slot, plan.share(&destination));
         let movable = repeatable && fallbacks.len() > 0;
         let span = Span { now, deadline, movable };
         let reached = match attempt(worker, client, &destination, name.as_deref(), span).await {
@@ -139,11 +139,6 @@ fn may_repeat(worker: &Worker, repeatable: bool, cause: &UpstreamFault) -> Optio
         worker.metrics.retry_refused();
     }
     granted.then_some(reason)
-}
-
-/// What the request costs this endpoint, which may hold a part of its prompt.
-fn share(load: &Load, destination: &Destination) -> Load {
-    Load { prefill_tokens: load.prefill_tokens.saturating_sub(destination.matched_tokens), ..*load }
 }
 
 fn given_up(destination: &Destination, tried: usize, cause: UpstreamFault) -> Fault {

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Where a request goes.
-pub(super) struct Plan {
+pub struct Plan {
     /// As it was read.
     pub incoming: Incoming,
     /// Another model name to send instead.
@@ -34,7 +34,7 @@ pub(super) struct Plan {
 
 /// One endpoint to try.
 #[derive(Clone, Debug)]
-pub(super) struct Destination {
+pub struct Destination {
     /// Its slot.
     pub slot: Slot,
     /// Its name.
@@ -55,7 +55,7 @@ pub(super) fn pick(
     let snapshot = worker.world.snapshot.load();
     match admitted.listener {
         Listener::Plain => plain(worker, &snapshot, admitted, now),
-        Listener::Aware => aware(worker, asked, &snapshot, admitted, now),
+        Listener::Aware | Listener::ExtProc => aware(worker, asked, &snapshot, admitted, now),
     }
 }
 
@@ -99,6 +99,7 @@ fn aware(
     world.ledger.read(snapshot, adapter_hash, &mut scratch.live);
     chain(worker, asked.zip(model), adapter, scratch);
     let group = world.groups.observe(&scratch.chain, now);
+    let offered = admitted.incoming.hints.offered.as_ref().map(|offered| offered.positions(snapshot));
     let request = picker::Request {
         model: model
             .filter(|_| worker.config.unknown_model == UnknownModel::NotFound || serves(snapshot, model)),
@@ -108,6 +109,7 @@ fn aware(
         prefix: &scratch.matches,
         session: session(worker, admitted.incoming.session, now),
         group: group.as_ref(),
+        offered: offered.as_ref(),
         live: &scratch.live,
     };
     let mut decision = picker::pick(profile, snapshot, &request, now, &mut worker.rng.borrow_mut())
@@ -158,6 +160,16 @@ fn serves(snapshot: &Snapshot, model: Option<&str>) -> bool {
     model.is_some_and(|model| snapshot.serving(model).is_some())
 }
 
+// === Plan ===
+
+impl Plan {
+    /// What the request costs an endpoint, which may hold a part of its prompt.
+    pub fn share(&self, destination: &Destination) -> Load {
+        let prefill_tokens = self.load.prefill_tokens.saturating_sub(destination.matched_tokens);
+        Load { prefill_tokens, ..self.load }
+    }
+}
+
 fn destination(snapshot: &Snapshot, slot: Slot, matched_tokens: u64) -> Option<Destination> {
     let endpoint = snapshot.endpoint(slot)?;
     Some(Destination { slot, address: endpoint.address.clone(), socket: endpoint.socket, matched_tokens })
@@ -192,12 +204,7 @@ fn remember(worker: &Worker, plan: &Plan, to: Slot, scratch: &Scratch, now: Time
 }
 
 /// The request goes to a fallback instead: finds that out and remembers it. `None` if the endpoint is gone.
-pub(super) fn moved(
-    worker: &Worker,
-    asked: Option<&RequestBody>,
-    plan: &Plan,
-    to: Slot,
-) -> Option<Destination> {
+pub fn moved(worker: &Worker, asked: Option<&RequestBody>, plan: &Plan, to: Slot) -> Option<Destination> {
     let snapshot = worker.world.snapshot.load();
     let Some(body) = asked.filter(|_| plan.decision.is_some()) else {
         return destination(&snapshot, to, 0);

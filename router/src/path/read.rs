@@ -6,7 +6,7 @@
 
 use warmlane_engine::body::{Api, BodyReader, Limits as BodyLimits};
 
-use super::{RequestId, Trace};
+use super::{Hints, RequestId, Trace};
 use crate::{
     budget::Held,
     error::Fault,
@@ -23,11 +23,13 @@ const BODY_READ: usize = 256 * 1024;
 const FIRST_READ: usize = 16 * 1024;
 
 /// A request that is completely here: the client's buffer holds it and nothing behind it.
-pub(super) struct Incoming {
+pub struct Incoming {
     /// It asks for the list of models, which the router answers itself.
     pub lists_models: bool,
     /// The session it belongs to; 0 is none.
     pub session: u64,
+    /// What a gateway says of it.
+    pub hints: Hints,
     /// The body's share of the budget.
     pub held: Held,
 }
@@ -55,7 +57,7 @@ pub(super) async fn read(worker: &Worker, client: &mut Client, trace: &mut Trace
         }
         None => 0,
     };
-    Ok(Incoming { lists_models, session, held })
+    Ok(Incoming { lists_models, session, hints: Hints::default(), held })
 }
 
 async fn read_head(worker: &Worker, client: &mut Client) -> Result<usize, Fault> {

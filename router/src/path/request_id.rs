@@ -14,13 +14,13 @@ pub struct RequestId {
 
 impl RequestId {
     /// An id of these random bits.
-    pub(super) fn made(random: u128) -> Self {
+    pub fn made(random: u128) -> Self {
         let digit = |at: usize| DIGITS[(random >> (124 - 4 * at)) as usize & 0xf];
         Self { made: std::array::from_fn(digit), given: Vec::new() }
     }
 
     /// The client's own takes its place.
-    pub(super) fn give(&mut self, id: &[u8]) {
+    pub fn give(&mut self, id: &[u8]) {
         self.given = id.to_vec();
     }
 }

@@ -13,7 +13,7 @@ use tokio::{
     time::{self, Instant},
 };
 use warmlane_engine::models::ModelList;
-use warmlane_picker::{Signals, Slot, Time};
+use warmlane_picker::{Signals, Slot, Time, estimate::MOST};
 
 use crate::{config::Config, world::World};
 
@@ -155,6 +155,7 @@ impl Writer {
                 () = time::sleep_until(self.not_before), if self.dirty => self.publish(),
                 () = self.upkeep.finished(), if self.upkeep.is_busy() => {}
                 _ = expiry.tick() => {
+                    self.world.lingering.expire(self.world.now());
                     self.look();
                     if self.pool.expire(self.world.now()) {
                         self.dirty = true;
@@ -167,8 +168,22 @@ impl Writer {
     }
 
     fn take(&mut self, update: Update) {
+        if let Update::Load(load) = &update {
+            self.settle(load);
+        }
         if let Some(news) = self.pool.apply(update, self.world.now()) {
             self.tell(news);
+        }
+    }
+
+    /// A page that counts fewer requests than were sent says that the others have ended.
+    fn settle(&self, load: &Load) {
+        if let Some((waiting, running)) = load.signals.queue.zip(load.signals.running) {
+            let counted = waiting.value + running.value;
+            // What no engine can mean is no reading.
+            if (0.0..=MOST).contains(&counted) {
+                self.world.lingering.settle(load.slot, waiting.at.min(running.at), counted as usize);
+            }
         }
     }
 

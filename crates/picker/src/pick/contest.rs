@@ -58,6 +58,7 @@ impl<'a> Contest<'a> {
                 relaxed,
                 best,
             }),
+            None if nobody_offered(request, failed.len()) => Err(NoEndpoint::NoneOffered),
             None => Err(all_down(&failed, applied)),
         }
     }
@@ -207,10 +208,20 @@ fn filter_all(
             failed[at].add(Filter::ServesModel, true);
         }
     }
+    if let Some(offered) = request.offered {
+        for (at, failed) in failed.iter_mut().enumerate() {
+            failed.add(Filter::Offered, !offered.contains(at));
+        }
+    }
     for at in ramp::at_limit(snapshot, request.live, profile.slow_start, now).positions() {
         failed[at].add(Filter::SlowStart, true);
     }
     failed
+}
+
+/// Whether the request may go to endpoints only that the pool does not have.
+fn nobody_offered(request: &Request<'_>, endpoints: usize) -> bool {
+    request.offered.is_some_and(|offered| !(0..endpoints).any(|at| offered.contains(at)))
 }
 
 fn all_down(failed: &[Failed], applied: Applied) -> NoEndpoint {

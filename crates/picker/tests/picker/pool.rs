@@ -79,6 +79,7 @@ pub(crate) fn request<'a>(prefix: &'a Matches, live: &'a [Live]) -> Request<'a> 
         prefix,
         session: None,
         group: None,
+        offered: None,
         live,
     }
 }

@@ -178,6 +178,7 @@ impl Router {
             prefix: matches,
             session: ask.session.and_then(|session| self.pins.get(pin_key(session), now)),
             group: group.as_ref(),
+            offered: None,
             live,
         };
         let decision = pick(&profile, snapshot, &request, now, rng).ok()?;

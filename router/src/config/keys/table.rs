@@ -5,7 +5,7 @@
 use warmlane_picker::Profile;
 
 use super::{
-    super::{models, text},
+    super::{models, objectives, text},
     Key,
 };
 
@@ -48,6 +48,7 @@ pub(in super::super) const KEYS: &[Key] = &[
     key!(ROUTING, "plain_policy", "plain-policy", "POLICY", word, plain_policy, "How the plain listener spreads requests: random (as a Service does), round-robin, least-request"),
     key!(ROUTING, "unknown_model", "unknown-model", "404|pass", word, unknown_model, "What to do with a model name that no replica lists: 404 once every ready replica's list is known, or pass it on"),
     MODELS,
+    OBJECTIVES,
     key!(LISTEN, "listen.plain", "plain", "ADDR", address, listen.plain, "Plain HTTP: no inference awareness, the baseline"),
     key!(LISTEN, "listen.aware", "aware", "ADDR", address, listen.aware, "Inference-aware HTTP"),
     key!(LISTEN, "listen.plain_tls", "plain-tls", "ADDR", maybe_address, listen.plain_tls, "The plain listener's twin for TLS, HTTP/2 by ALPN; empty: none"),
@@ -55,6 +56,9 @@ pub(in super::super) const KEYS: &[Key] = &[
     key!(LISTEN, "listen.metrics", "metrics", "ADDR", address, listen.metrics, "/metrics, /healthz and /readyz"),
     key!(LISTEN, "listen.admin", "admin", "ADDR", address, listen.admin, "/debug/endpoints and /debug/config; keep it on loopback"),
     key!(LISTEN, "listen.grpc_health", "grpc-health", "ADDR", maybe_address, listen.grpc_health, "gRPC health for gateways and probes, usually port 9003: services \"\", liveness, readiness; empty: none"),
+    key!(LISTEN, "listen.ext_proc", "ext-proc", "ADDR", maybe_address, listen.ext_proc, "Endpoint picker for Envoy gateways (ext_proc), usually port 9002; gRPC health is there too; empty: none"),
+    key!(LISTEN, "ext_proc.tls", "ext-proc-tls", "off|self-signed|CERT,KEY", word, ext_proc.tls, "How Envoy connects to it: without TLS, with a certificate made at start, or with these two PEM files"),
+    key!(LISTEN, "ext_proc.fallbacks", "ext-proc-fallbacks", "COUNT", count, ext_proc.fallbacks, "Replicas named after the first; only clusters of type override_host read more than one"),
     key!(LISTEN, "tls.certificate", "tls-certificate", "FILE", file, tls.certificate, "PEM file of the certificate chain for both, the server's own first"),
     key!(LISTEN, "tls.key", "tls-key", "FILE", file, tls.key, "PEM file of its private key"),
     key!(LISTEN, "tls.reload_interval", "tls-reload-interval", "TIME", span, tls.reload_interval, "How often both files are looked at; when they change, new connections use them and open ones go on"),
@@ -125,6 +129,21 @@ const STRATEGY: Key = Key {
     get: |config| config.profile.strategy.to_string(),
     set: |config, text| {
         config.profile = Profile::of(text::word::read(text)?);
+        Ok(())
+    },
+};
+
+const OBJECTIVES: Key = Key {
+    path: "objectives",
+    flag: "objectives",
+    value: "TOML",
+    group: ROUTING,
+    help: "Importances that gateways name in x-gateway-inference-objective; [[objectives]] in the file, else a TOML list: \
+           [{ name = \"batch\", priority = -1 }]. Below 0 is shed first, above 0 never",
+    form: text::Form::Toml,
+    get: |config| objectives::write(&config.objectives),
+    set: |config, text| {
+        config.objectives = objectives::read(text)?;
         Ok(())
     },
 };

@@ -79,7 +79,8 @@ fn own_address(worker: &Worker, listener: Listener) -> String {
     let listen = &worker.config.listen;
     match listener {
         Listener::Plain => listen.plain.to_string(),
-        Listener::Aware => listen.aware.to_string(),
+        // Envoy speaks for clients of the last.
+        Listener::Aware | Listener::ExtProc => listen.aware.to_string(),
     }
 }
 

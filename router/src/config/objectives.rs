@@ -1,0 +1,56 @@
+//! The list of objectives: TOML tables, in the file or as one text.
+
+use toml::{Table, Value};
+
+use super::{Objective, models, text::Refusal};
+
+const KEYS: [&str; 2] = ["name", "priority"];
+
+/// Reads a TOML list of tables.
+pub(super) fn read(text: &str) -> Result<Vec<Objective>, Refusal> {
+    let table: Table = toml::from_str(&format!("objectives = {text}")).map_err(|error| {
+        format!(
+            "not a TOML list of tables ({}); write [{{ name = \"batch\", priority = -1 }}]",
+            error.message()
+        )
+    })?;
+    let all = models::list(table.get("objectives"), "objectives")?;
+    all.iter().enumerate().map(|(at, value)| objective(value, &format!("objectives[{at}]"))).collect()
+}
+
+/// Writes what [`read`] reads.
+pub(super) fn write(objectives: &[Objective]) -> String {
+    let table = |objective: &Objective| {
+        Value::Table(Table::from_iter([
+            ("name".to_owned(), Value::String(objective.name.clone())),
+            ("priority".to_owned(), Value::Integer(objective.priority.into())),
+        ]))
+    };
+    Value::Array(objectives.iter().map(table).collect()).to_string()
+}
+
+fn objective(value: &Value, place: &str) -> Result<Objective, Refusal> {
+    let table = models::table(value, place, &KEYS)?;
+    let priority = match table.get("priority") {
+        None => Some(0),
+        Some(value) => value.as_integer().and_then(|n| i32::try_from(n).ok()),
+    };
+    let priority = priority.ok_or_else(|| format!("{place}.priority: write a whole number, such as -1"))?;
+    Ok(Objective { name: models::name(table, place)?, priority })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_reads_back_and_what_is_wrong_is_named() {
+        let all = read(r#"[{ name = "batch", priority = -1 }, { name = "usual" }]"#).expect("objectives");
+        assert_eq!((all[0].priority, all[1].priority), (-1, 0));
+        assert_eq!(read(&write(&all)), Ok(all));
+        let refusal = |text| read(text).expect_err(text);
+        assert!(refusal("[{ priority = 1 }]").contains("objectives[0].name"));
+        assert!(refusal("[{ name = \"a\", priority = \"high\" }]").contains("objectives[0].priority"));
+        assert!(refusal("[{ name = \"a\", prio = 1 }]").contains("nearest valid one is `priority`"));
+    }
+}

@@ -1,0 +1,262 @@
+//! A request as Envoy brings it: its head, and its body in pieces that are kept as they came.
+//!
+//! Bound: the body limit, under the process-wide budget; nothing is copied, so a body takes its own size.
+
+use bytes::{Bytes, BytesMut};
+use prost::Message;
+use warmlane_engine::body::{Api, BodyReader, Limits as BodyLimits, RequestBody};
+
+use super::{
+    messages::{HeaderMap, Kind, Metadata, Value},
+    phase::Violation,
+    reply::NAMESPACE,
+};
+use crate::{
+    budget::Held,
+    error::Fault,
+    path::{Hints, Incoming, Offered, RequestId},
+    session,
+    worker::Worker,
+};
+
+/// Where gateways say which endpoints a request may go to.
+const SUBSET_NAMESPACE: &str = "envoy.lb.subset_hint";
+const SUBSET: &str = "x-gateway-destination-endpoint-subset";
+
+/// Where they say which one answered, in [`NAMESPACE`].
+const SERVED: &str = "x-gateway-destination-endpoint-served";
+
+/// What steers a request: the newer name of each header first.
+const OBJECTIVE: [&str; 2] = ["x-llm-d-inference-objective", "x-gateway-inference-objective"];
+const FAIRNESS: [&str; 2] = ["x-llm-d-inference-fairness-id", "x-gateway-inference-fairness-id"];
+const REWRITE: [&str; 2] = ["x-llm-d-model-name-rewrite", "x-gateway-model-name-rewrite"];
+const TTFT: [&str; 2] = ["x-llm-d-slo-ttft-ms", "x-slo-ttft-ms"];
+const TPOT: [&str; 2] = ["x-llm-d-slo-tpot-ms", "x-slo-tpot-ms"];
+
+/// Most readers kept for streams to come.
+const READERS: usize = 32;
+
+/// See the module's header.
+pub(super) struct Inbound {
+    pub(super) headers: HeaderMap,
+    pub(super) api: Option<Api>,
+    metadata: Option<Bytes>,
+    reader: Option<BodyReader>,
+    pieces: Vec<Bytes>,
+    bytes: u64,
+    held: Held,
+}
+
+/// A request that is complete.
+pub(super) struct Whole {
+    pub(super) incoming: Incoming,
+    /// What it asks of an engine, where it does.
+    pub(super) asked: Option<RequestBody>,
+    pub(super) pieces: Vec<Bytes>,
+    pub(super) aims: Aims,
+}
+
+/// What its client hopes for, in milliseconds, and whom it is for.
+#[derive(Debug, Default)]
+pub(super) struct Aims {
+    /// To the first token.
+    pub(super) ttft: Option<u64>,
+    /// Per token after it.
+    pub(super) tpot: Option<u64>,
+    pub(super) fairness: String,
+}
+
+// === Inbound ===
+
+impl Inbound {
+    /// A request with this head.
+    pub(super) fn new(
+        worker: &Worker,
+        headers: HeaderMap,
+        metadata: Option<Bytes>,
+    ) -> Result<Self, Violation> {
+        let method = headers.get(":method").ok_or(Violation::NoPseudoHeader(":method"))?;
+        let path = headers.get(":path").ok_or(Violation::NoPseudoHeader(":path"))?;
+        let path = path.split(|byte| *byte == b'?').next().unwrap_or_default();
+        let path = std::str::from_utf8(path).unwrap_or_default();
+        let api = if method == b"POST" { Api::of_path(path) } else { None };
+        let held = worker.world.budget.share();
+        Ok(Self { headers, api, metadata, reader: None, pieces: Vec::new(), bytes: 0, held })
+    }
+
+    /// The id that it came with.
+    pub(super) fn id(&self) -> Option<&[u8]> {
+        self.headers.get("x-request-id").filter(|id| !id.is_empty())
+    }
+
+    /// Takes the next piece of its body.
+    pub(super) fn push(&mut self, worker: &Worker, piece: Bytes) -> Result<(), Fault> {
+        let limit = worker.config.limits.body;
+        self.bytes += piece.len() as u64;
+        if self.bytes > limit {
+            return Err(Fault::TooLarge { limit });
+        }
+        if !self.held.grow_to(self.bytes) {
+            return Err(Fault::OverBudget);
+        }
+        if let Some(api) = self.api {
+            // It keeps its first error for the end: until then the client goes on sending.
+            let _ = self.reader.get_or_insert_with(|| reader(worker, api)).push(&piece);
+        }
+        if !piece.is_empty() {
+            self.pieces.push(piece);
+        }
+        Ok(())
+    }
+
+    /// All of it is here.
+    pub(super) fn finish(mut self, worker: &Worker, by_head: bool) -> Result<Whole, Fault> {
+        let asked = match self.api.filter(|_| !by_head) {
+            Some(api) => Some(self.read(worker, api)?),
+            None => None,
+        };
+        let hints = self.hints(worker);
+        let header = |name: &str| self.headers.get(name);
+        let nothing = RequestBody::default();
+        let body = asked.as_ref().unwrap_or(&nothing);
+        let session = match self.api {
+            Some(_) => session::key(&worker.world, &worker.config.headers, header, body),
+            None => 0,
+        };
+        let aims = self.aims();
+        let incoming = Incoming { lists_models: false, session, hints, held: self.held };
+        Ok(Whole { incoming, asked, pieces: self.pieces, aims })
+    }
+
+    fn read(&mut self, worker: &Worker, api: Api) -> Result<RequestBody, Fault> {
+        let mut reader = self.reader.take().unwrap_or_else(|| reader(worker, api));
+        let mut body = RequestBody::default();
+        let read = reader.finish_into(&mut body);
+        let mut readers = worker.readers.borrow_mut();
+        if readers.len() < READERS {
+            readers.push(reader);
+        }
+        read?;
+        Ok(body)
+    }
+
+    fn header(&self, names: [&str; 2]) -> Option<&str> {
+        let value = names.into_iter().find_map(|name| self.headers.get(name))?;
+        std::str::from_utf8(value).ok().map(str::trim).filter(|value| !value.is_empty())
+    }
+
+    fn hints(&self, worker: &Worker) -> Hints {
+        let objectives = &worker.config.objectives;
+        let objective = self.header(OBJECTIVE);
+        let found = objective.and_then(|name| objectives.iter().find(|objective| objective.name == name));
+        let metadata = self.metadata.as_ref().and_then(|bytes| Metadata::decode(bytes.clone()).ok());
+        let subset = metadata.as_ref().and_then(|metadata| metadata.get(SUBSET_NAMESPACE, SUBSET));
+        Hints {
+            criticality: found.map(crate::config::Objective::criticality),
+            model: self.header(REWRITE).map(str::to_owned),
+            offered: subset.map(offered),
+        }
+    }
+
+    fn aims(&self) -> Aims {
+        let millis = |names| self.header(names).and_then(|text| text.parse().ok());
+        let fairness = self.header(FAIRNESS).unwrap_or_default().to_owned();
+        Aims { ttft: millis(TTFT), tpot: millis(TPOT), fairness }
+    }
+}
+
+fn reader(worker: &Worker, api: Api) -> BodyReader {
+    if let Some(mut reader) = worker.readers.borrow_mut().pop() {
+        reader.reset(api);
+        return reader;
+    }
+    let limits = BodyLimits { block_bytes: worker.config.prefix.block_bytes, ..BodyLimits::default() };
+    BodyReader::new(api, limits)
+}
+
+/// A list of texts, or one; anything else offers nobody: a hint that cannot be read must not open the pool.
+fn offered(hint: &Value) -> Offered {
+    let text = |value: &Value| match &value.kind {
+        Some(Kind::Text(text)) => Some(text.clone()),
+        Some(Kind::List(_) | Kind::Struct(_)) | None => None,
+    };
+    let texts: Vec<String> = match &hint.kind {
+        Some(Kind::List(list)) => list.values.iter().filter_map(text).collect(),
+        _ => text(hint).into_iter().collect(),
+    };
+    Offered::of(texts.iter().map(String::as_str))
+}
+
+/// The endpoint that answered, where the gateway says.
+pub(super) fn served(metadata: Option<&Bytes>) -> Option<std::net::SocketAddr> {
+    let metadata = Metadata::decode(metadata?.clone()).ok()?;
+    match &metadata.get(NAMESPACE, SERVED)?.kind {
+        Some(Kind::Text(text)) => text.parse().ok(),
+        _ => None,
+    }
+}
+
+/// Another value for `model`, in the pieces of a body that has it at `span`. The pieces stay what they are around it.
+pub(super) fn renamed(pieces: Vec<Bytes>, span: &std::ops::Range<u64>, name: &str) -> Vec<Bytes> {
+    let value = Bytes::from(serde_json::Value::String(name.to_owned()).to_string());
+    let mut all = Vec::with_capacity(pieces.len() + 2);
+    let (mut at, mut value) = (0_u64, Some(value));
+    for piece in pieces {
+        let end = at + piece.len() as u64;
+        let within = |place: u64| place.clamp(at, end) - at;
+        let (from, to) = (within(span.start) as usize, within(span.end) as usize);
+        if from == to {
+            all.push(piece);
+        } else {
+            all.push(piece.slice(..from));
+            all.extend(value.take());
+            all.push(piece.slice(to..));
+        }
+        at = end;
+    }
+    all.retain(|piece| !piece.is_empty());
+    all
+}
+
+/// The pieces as one, copied only where there are several.
+pub(super) fn joined(pieces: Vec<Bytes>) -> Bytes {
+    if pieces.len() < 2 {
+        return pieces.into_iter().next().unwrap_or_default();
+    }
+    let mut all = BytesMut::with_capacity(pieces.iter().map(Bytes::len).sum());
+    pieces.iter().for_each(|piece| all.extend_from_slice(piece));
+    all.freeze()
+}
+
+/// Gives a request its id: its own, or one that is made.
+pub(super) fn identify(worker: &Worker, inbound: &Inbound) -> RequestId {
+    let mut id = RequestId::made(worker.rng.borrow_mut().u128(..));
+    if let Some(own) = inbound.id() {
+        id.give(own);
+    }
+    id
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_model_is_renamed_wherever_the_pieces_were_cut(cuts in proptest::collection::vec(0_usize..30, 0..5)) {
+            let text = br#"{"model":"chat","prompt":"hi"}"#;
+            let mut cuts = cuts;
+            cuts.sort_unstable();
+            let (mut pieces, mut from) = (Vec::new(), 0);
+            for cut in cuts {
+                pieces.push(Bytes::copy_from_slice(&text[from..cut]));
+                from = cut;
+            }
+            pieces.push(Bytes::copy_from_slice(&text[from..]));
+            let renamed = joined(renamed(pieces, &(9..15), "chat-\"2\""));
+            prop_assert_eq!(&renamed[..], &br#"{"model":"chat-\"2\"","prompt":"hi"}"#[..]);
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! A request that has an endpoint, until its response ends or Envoy tells no more of it.
+
+use std::{net::SocketAddr, time::Instant};
+
+use bytes::Bytes;
+use warmlane_engine::{body::RequestBody, sse::payload::Report};
+
+use super::{
+    inbound::Aims,
+    messages::{BodyMode, HeaderMap},
+    phase::Modes,
+    reply::{DESTINATION, Headers},
+    restore::Restore,
+    tail::Tail,
+};
+use crate::{
+    ledger::{InFlight, Load, Outcome},
+    metrics::Goal,
+    path::{self, Destination, Plan},
+    worker::Worker,
+    world::writer::Update,
+};
+
+/// For routes that choose by model.
+const MODEL: &str = "x-gateway-model-name";
+
+/// See the module's header.
+pub(super) struct Routed {
+    pub(super) plan: Plan,
+    pub(super) asked: Option<RequestBody>,
+    /// Where it is, as far as is known.
+    pub(super) at: Destination,
+    pub(super) aims: Aims,
+    /// When it was answered to Envoy.
+    pub(super) sent: Instant,
+    /// Of the response; 0 before it.
+    pub(super) status: u16,
+    pub(super) report: Report,
+    /// On the endpoint's account; `None` once that is over.
+    in_flight: Option<InFlight>,
+    modes: Modes,
+    restore: Option<Restore>,
+    tail: Tail,
+    is_events: bool,
+    first_byte: Option<Instant>,
+}
+
+// === Routed ===
+
+impl Routed {
+    /// Puts the request on its endpoint's account.
+    pub(super) fn new(
+        worker: &Worker,
+        plan: Plan,
+        asked: Option<RequestBody>,
+        aims: Aims,
+        modes: Modes,
+    ) -> Self {
+        let renamed = asked.as_ref().zip(plan.rewrite.as_ref()).filter(|(body, name)| body.model != **name);
+        let restore = renamed.map(|(body, name)| Restore::new(name, &body.model));
+        let at = plan.first.clone();
+        let in_flight = Some(worker.world.ledger.open(at.slot, share(&plan, &at, modes)));
+        Self {
+            plan,
+            asked,
+            at,
+            aims,
+            sent: Instant::now(),
+            status: 0,
+            report: Report::default(),
+            in_flight,
+            modes,
+            restore,
+            tail: Tail::default(),
+            is_events: false,
+            first_byte: None,
+        }
+    }
+
+    /// The model's new name, where it gets one.
+    pub(super) fn renamed(&self) -> Option<&str> {
+        self.restore.as_ref()?;
+        self.plan.rewrite.as_deref()
+    }
+
+    /// Endpoints in order, as gateways read them.
+    pub(super) fn endpoints(&self, worker: &Worker) -> String {
+        let mut text = self.at.socket.to_string();
+        let snapshot = worker.world.snapshot.load();
+        let others = self.plan.fallbacks.iter().filter_map(|slot| snapshot.endpoint(*slot));
+        for other in others.take(worker.config.ext_proc.fallbacks) {
+            text.push(',');
+            text += &other.socket.to_string();
+        }
+        text
+    }
+
+    /// What is set on the request.
+    pub(super) fn headers(&self, endpoints: &str, id: Option<&[u8]>) -> Headers {
+        let mut headers: Headers = vec![(DESTINATION, Bytes::copy_from_slice(endpoints.as_bytes()))];
+        if let Some(id) = id {
+            headers.push(("x-request-id", Bytes::copy_from_slice(id)));
+        }
+        let model = self.asked.as_ref().map(|body| body.model.as_bytes());
+        // A name may be any text; not every text may stand in a header.
+        if let Some(model) = model.filter(|model| model.iter().all(|byte| (0x20..0x7f).contains(byte))) {
+            headers.push((MODEL, Bytes::copy_from_slice(model)));
+        }
+        headers
+    }
+
+    /// The response begins. `served`: who gives it, where the gateway says.
+    pub(super) fn response_begins(
+        &mut self,
+        worker: &Worker,
+        head: &HeaderMap,
+        served: Option<SocketAddr>,
+        end: bool,
+    ) -> Headers {
+        let status = head.get(":status").and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
+        self.status = status.unwrap_or_default();
+        self.is_events = head.get("content-type").is_some_and(|kind| kind.starts_with(b"text/event-stream"));
+        if let Some(served) = served.filter(|served| *served != self.at.socket) {
+            self.moved(worker, served);
+        }
+        // Engines say how long a body is only when they have made it.
+        let is_made = end || self.status >= 400 || head.get("content-length").is_some();
+        if is_made && self.modes.response == BodyMode::None {
+            self.judge(worker, true);
+        }
+        let names = worker.config.headers.endpoint;
+        let endpoint = || ("x-warmlane-endpoint", Bytes::copy_from_slice(self.at.address.as_bytes()));
+        names.then(endpoint).into_iter().collect()
+    }
+
+    /// The gateway went to another endpoint than the first one named.
+    fn moved(&mut self, worker: &Worker, to: SocketAddr) {
+        let snapshot = worker.world.snapshot.load();
+        let Some(slot) = snapshot.endpoints().iter().find(|e| e.socket == to).map(|e| e.slot) else {
+            tracing::debug!(endpoint = %to, "the gateway served a request from outside the pool");
+            return;
+        };
+        if let Some(at) = path::moved(worker, self.asked.as_ref(), &self.plan, slot) {
+            self.in_flight = Some(worker.world.ledger.open(slot, share(&self.plan, &at, self.modes)));
+            self.at = at;
+        }
+    }
+
+    /// A piece of the response's body, as it goes on.
+    pub(super) fn response_piece(&mut self, worker: &Worker, piece: Bytes, end: bool) -> Bytes {
+        if self.first_byte.is_none() && !piece.is_empty() {
+            let now = Instant::now();
+            self.first_byte = Some(now);
+            if let Some(in_flight) = &mut self.in_flight {
+                in_flight.prefilled();
+            }
+            let took = now.duration_since(self.sent).as_millis();
+            worker.metrics.aimed(Goal::Ttft, self.aims.ttft, took);
+        }
+        self.tail.push(&piece);
+        if end {
+            self.response_ends(worker);
+        }
+        match &mut self.restore {
+            Some(restore) => restore.push(piece, end),
+            None => piece,
+        }
+    }
+
+    /// Trailers end the response: what was held back of its body.
+    pub(super) fn rest(&mut self, worker: &Worker) -> Bytes {
+        self.response_ends(worker);
+        self.restore.as_mut().map_or_else(Bytes::new, |restore| restore.push(Bytes::new(), true))
+    }
+
+    fn response_ends(&mut self, worker: &Worker) {
+        let (report, gave_up) = self.tail.read(self.is_events);
+        self.report = report;
+        self.judge(worker, !gave_up);
+        let tokens = report.usage.map_or(0, |usage| usage.completion_tokens);
+        if let (Some(first), 2..) = (self.first_byte, tokens) {
+            let each = first.elapsed().as_millis() / u128::from(tokens - 1);
+            worker.metrics.aimed(Goal::Tpot, self.aims.tpot, each);
+        }
+        if let Some(usage) = report.usage {
+            worker.metrics.used(usage);
+        }
+    }
+
+    /// The response is over: takes the request off the account. Neither a refusal for the client's own fault nor
+    /// "busy" says that the endpoint is ill.
+    fn judge(&mut self, worker: &Worker, is_sound: bool) {
+        let Some(mut in_flight) = self.in_flight.take() else { return };
+        let outcome = match self.status {
+            500 | 502 | 504 => Outcome::Bad,
+            429 | 503 => return,
+            _ if is_sound => Outcome::Good,
+            _ => Outcome::Bad,
+        };
+        self.end(worker, &mut in_flight, outcome);
+    }
+
+    /// The endpoint says nothing any more.
+    pub(super) fn fell_silent(&mut self, worker: &Worker) {
+        if let Some(mut in_flight) = self.in_flight.take() {
+            self.end(worker, &mut in_flight, Outcome::Bad);
+        }
+    }
+
+    fn end(&self, worker: &Worker, in_flight: &mut InFlight, outcome: Outcome) {
+        in_flight.end(outcome);
+        if outcome == Outcome::Bad {
+            // A full channel means that the writer hears of it from others.
+            let _ = worker.updates.try_send(Update::Failed { slot: in_flight.slot() });
+        }
+    }
+
+    /// Whether the response was seen to its end.
+    pub(super) fn is_over(&self) -> bool {
+        self.in_flight.is_none()
+    }
+
+    /// Envoy tells no more. Where it would have told the end, its client left; else the request goes on unseen.
+    /// True when it does.
+    pub(super) fn lingers(&mut self, worker: &Worker) -> bool {
+        if self.modes.response != BodyMode::None {
+            self.in_flight = None;
+            return false;
+        }
+        if let Some(in_flight) = self.in_flight.take() {
+            worker.world.lingering.keep(in_flight, worker.world.time(self.sent));
+        }
+        true
+    }
+}
+
+/// What the request costs an endpoint. Where its body is not seen, nothing tells when its prompt is computed.
+fn share(plan: &Plan, at: &Destination, modes: Modes) -> Load {
+    let share = plan.share(at);
+    Load { streamed: share.streamed && modes.response != BodyMode::None, ..share }
+}
