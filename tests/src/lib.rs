@@ -7,7 +7,9 @@
 
 pub mod demo;
 pub mod engine;
+pub mod gateway;
 pub mod http2;
+pub mod pickers;
 pub mod proxy;
 pub mod router;
 pub mod soak;

@@ -21,6 +21,10 @@ use warmlane_router::tls::TlsFiles;
 
 use crate::PATIENCE;
 
+mod trusting;
+
+pub use trusting::trusting;
+
 /// A certificate for `localhost` and its key, in files.
 pub struct Certificate {
     folder: TempDir,

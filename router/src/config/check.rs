@@ -7,7 +7,7 @@ use tracing::Level;
 use tracing_subscriber::EnvFilter;
 
 use super::{Config, ConfigError, keys, text::span};
-use crate::world::MAX_ENDPOINTS;
+use crate::{tls::Identity, world::MAX_ENDPOINTS};
 
 /// The smallest prefix index there is: 100,000 blocks and the sets of their owners.
 const MIN_INDEX_BYTES: u64 = 8 << 20;
@@ -97,6 +97,9 @@ fn tls(config: &Config) -> Result<(), Fault> {
         let why = "no listener uses it: give --aware-tls or --plain-tls an address, or leave it out";
         require(listens || !is_set, key, why)?;
     }
+    let why = "no listener uses it: give --ext-proc an address, or leave it out";
+    let is_used = config.listen.ext_proc.is_some() || config.ext_proc.tls == Identity::Off;
+    require(is_used, "ext_proc.tls", why)?;
     let why = "must be 100ms to 1d";
     let range = Duration::from_millis(100)..=Duration::from_secs(86_400);
     require(range.contains(&tls.reload_interval), "tls.reload_interval", why)

@@ -77,13 +77,18 @@ fn every_setting_can_be_set_by_file_environment_and_flag() {
         let text = match key.path {
             "endpoints" => "b:2".to_owned(),
             "models" => "[{name=\"m\"}]".to_owned(),
-            "listen.plain_tls" | "listen.aware_tls" | "listen.grpc_health" => "127.0.0.1:2".to_owned(),
+            "listen.plain_tls" | "listen.aware_tls" | "listen.grpc_health" | "listen.ext_proc" => {
+                "127.0.0.1:2".to_owned()
+            }
+            "ext_proc.tls" => "self-signed".to_owned(),
+            "objectives" => "[{name=\"batch\",priority=-1}]".to_owned(),
             "tls.certificate" | "tls.key" => "/a/file.pem".to_owned(),
             _ => text,
         };
         let needed = match key.path {
             "endpoints" => "",
             "listen.plain_tls" | "listen.aware_tls" => "--endpoint=a:1 --tls-certificate=c --tls-key=k ",
+            "ext_proc.tls" => "--endpoint=a:1 --ext-proc=127.0.0.1:1 ",
             "tls.certificate" => "--endpoint=a:1 --aware-tls=127.0.0.1:1 --tls-key=k ",
             "tls.key" => "--endpoint=a:1 --aware-tls=127.0.0.1:1 --tls-certificate=c ",
             _ => "--endpoint=a:1 ",

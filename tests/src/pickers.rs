@@ -1,0 +1,3 @@
+//! Endpoint pickers beside the router's own.
+
+pub mod noop;
