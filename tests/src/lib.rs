@@ -9,6 +9,7 @@ pub mod demo;
 pub mod engine;
 pub mod gateway;
 pub mod http2;
+pub mod picker;
 pub mod pickers;
 pub mod proxy;
 pub mod router;

@@ -423,7 +423,8 @@ impl Stream for Session {
                 // Nobody is there to be told, or nothing more will come.
                 Poll::Ready(None) => return Poll::Ready(None),
                 Poll::Ready(Some(Err(status))) => {
-                    if status.code() != Code::Cancelled && status.code() != Code::Unknown {
+                    // Too long, or no message; other codes say that Envoy is gone.
+                    if matches!(status.code(), Code::OutOfRange | Code::Internal) {
                         session.end.get_or_insert(StreamEnd::Unreadable);
                     }
                     return Poll::Ready(Some(Err(status)));
