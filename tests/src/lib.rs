@@ -7,6 +7,7 @@
 
 pub mod demo;
 pub mod engine;
+pub mod envoy;
 pub mod gateway;
 pub mod http2;
 pub mod picker;
