@@ -89,6 +89,12 @@ impl Bootstrap {
         Self(self.0.replace(text, by))
     }
 
+    /// Without this text, where it is.
+    #[must_use]
+    pub fn without(self, text: &str) -> Self {
+        Self(self.0.replace(text, ""))
+    }
+
     /// With one more filter before the one that asks the picker.
     #[must_use]
     pub fn filter(self, name: &str, config: &str) -> Self {

@@ -155,6 +155,17 @@ impl Stream {
         self.handle.block_on(async { timeout(PATIENCE, send).await }).expect("room for the body");
     }
 
+    /// Ends the request with trailers.
+    ///
+    /// # Panics
+    /// When the stream is over already.
+    pub fn trailers(&mut self, trailers: &[(&'static str, &'static str)]) {
+        let pairs = trailers.iter().map(|(name, value)| {
+            (hyper::header::HeaderName::from_static(name), hyper::header::HeaderValue::from_static(value))
+        });
+        self.request.send_trailers(pairs.collect()).expect("an open stream");
+    }
+
     /// Waits for the answer's head.
     ///
     /// # Errors
