@@ -102,7 +102,7 @@ pub(crate) async fn serve(front: &Rc<Front>, transport: Transport) {
 
 async fn answer(front: Rc<Front>, request: Request<Incoming>) -> Result<Answer, Infallible> {
     match request.uri().path() {
-        PROCESS => Ok(process(front, request)),
+        PROCESS => Ok(process(&front, request)),
         path if path.starts_with("/grpc.health.v1.Health/") => {
             let worker = &front.worker;
             let (world, draining) = (worker.world.clone(), worker.process_draining.clone());
@@ -115,7 +115,7 @@ async fn answer(front: Rc<Front>, request: Request<Incoming>) -> Result<Answer, 
     }
 }
 
-fn process(front: Rc<Front>, request: Request<Incoming>) -> Answer {
+fn process(front: &Front, request: Request<Incoming>) -> Answer {
     let Some(seat) = front.seats.take() else {
         front.worker.metrics.connection_refused(Listener::ExtProc);
         return refuse(Status::resource_exhausted("limits.connections of the router is reached"));

@@ -13,8 +13,8 @@ use prost::{Enumeration, Message, Oneof};
 /// Envoy to picker.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct ProcessingRequest {
-    #[prost(oneof = "Request", tags = "2, 3, 4, 5, 6, 7")]
-    pub(super) request: Option<Request>,
+    #[prost(oneof = "Part", tags = "2, 3, 4, 5, 6, 7")]
+    pub(super) request: Option<Part>,
     /// A [`Metadata`].
     #[prost(bytes = "bytes", optional, tag = "8")]
     pub(super) metadata_context: Option<Bytes>,
@@ -24,7 +24,7 @@ pub(super) struct ProcessingRequest {
 }
 
 #[derive(Clone, PartialEq, Oneof)]
-pub(super) enum Request {
+pub(super) enum Part {
     #[prost(message, tag = "2")]
     RequestHeaders(HttpHeaders),
     #[prost(message, tag = "3")]
@@ -142,14 +142,14 @@ pub(super) struct ListValue {
 /// Picker to Envoy.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct ProcessingResponse {
-    #[prost(oneof = "Response", tags = "1, 2, 3, 4, 5, 6, 7")]
-    pub(super) response: Option<Response>,
+    #[prost(oneof = "Reply", tags = "1, 2, 3, 4, 5, 6, 7")]
+    pub(super) response: Option<Reply>,
     #[prost(message, optional, tag = "8")]
     pub(super) dynamic_metadata: Option<Struct>,
 }
 
 #[derive(Clone, PartialEq, Oneof)]
-pub(super) enum Response {
+pub(super) enum Reply {
     #[prost(message, tag = "1")]
     RequestHeaders(Answer),
     #[prost(message, tag = "2")]

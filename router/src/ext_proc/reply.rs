@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::messages::{
     Answer, AppendAction, BodyMutation, CommonResponse, HeaderMutation, HeaderValue, HeaderValueOption,
-    HttpBody, HttpStatus, ImmediateResponse, Kind, Mutation, ProcessingResponse, Response, Struct,
+    HttpBody, HttpStatus, ImmediateResponse, Kind, Mutation, ProcessingResponse, Reply, Struct,
     TrailersAnswer, Value,
 };
 
@@ -22,7 +22,7 @@ pub(super) type Headers = Vec<(&'static str, Bytes)>;
 /// The answer to a request's head: where it goes.
 pub(super) fn routed(headers: Headers, endpoints: String) -> ProcessingResponse {
     ProcessingResponse {
-        response: Some(Response::RequestHeaders(routing(headers, None))),
+        response: Some(Reply::RequestHeaders(routing(headers, None))),
         dynamic_metadata: Some(metadata(endpoints)),
     }
 }
@@ -31,7 +31,7 @@ pub(super) fn routed(headers: Headers, endpoints: String) -> ProcessingResponse 
 pub(super) fn routed_by_body(headers: Headers, endpoints: String, body: Option<Bytes>) -> ProcessingResponse {
     let body = body.map(Mutation::Body);
     ProcessingResponse {
-        response: Some(Response::RequestBody(routing(headers, body))),
+        response: Some(Reply::RequestBody(routing(headers, body))),
         dynamic_metadata: Some(metadata(endpoints)),
     }
 }
@@ -69,7 +69,7 @@ fn set(headers: Headers) -> Vec<HeaderValueOption> {
 
 /// The head of a request stays as it is.
 pub(super) fn go_on() -> ProcessingResponse {
-    plain(Response::RequestHeaders(Answer::default()))
+    plain(Reply::RequestHeaders(Answer::default()))
 }
 
 /// The answer to a response's head.
@@ -80,22 +80,22 @@ pub(super) fn response_headers(headers: Headers) -> ProcessingResponse {
         body_mutation: None,
         clear_route_cache: false,
     });
-    plain(Response::ResponseHeaders(Answer { response: common }))
+    plain(Reply::ResponseHeaders(Answer { response: common }))
 }
 
 /// A body, or a piece of one, goes on unchanged, where Envoy waits for the word.
-pub(super) fn unchanged(wrap: fn(Answer) -> Response) -> ProcessingResponse {
+pub(super) fn unchanged(wrap: fn(Answer) -> Reply) -> ProcessingResponse {
     plain(wrap(Answer::default()))
 }
 
 /// Another body instead of the one that came, where Envoy waits for the word.
-pub(super) fn replaced(wrap: fn(Answer) -> Response, body: Bytes) -> ProcessingResponse {
+pub(super) fn replaced(wrap: fn(Answer) -> Reply, body: Bytes) -> ProcessingResponse {
     plain(wrap(with_body(Mutation::Body(body))))
 }
 
 /// A body streamed back in pieces of bounded size; nothing is copied. An empty one at the end says that it is the end.
 pub(super) fn streamed(
-    wrap: fn(Answer) -> Response,
+    wrap: fn(Answer) -> Reply,
     mut body: Bytes,
     end: bool,
 ) -> impl Iterator<Item = ProcessingResponse> {
@@ -118,13 +118,13 @@ fn with_body(mutation: Mutation) -> Answer {
 }
 
 /// Trailers go on unchanged.
-pub(super) fn trailers(wrap: fn(TrailersAnswer) -> Response) -> ProcessingResponse {
+pub(super) fn trailers(wrap: fn(TrailersAnswer) -> Reply) -> ProcessingResponse {
     plain(wrap(TrailersAnswer {}))
 }
 
 /// The client gets this instead of an endpoint's answer.
 pub(super) fn immediate(status: u16, headers: Headers, body: String, details: &str) -> ProcessingResponse {
-    plain(Response::Immediate(ImmediateResponse {
+    plain(Reply::Immediate(ImmediateResponse {
         status: Some(HttpStatus { code: status.into() }),
         headers: Some(HeaderMutation { set_headers: set(headers) }),
         body: body.into(),
@@ -132,7 +132,7 @@ pub(super) fn immediate(status: u16, headers: Headers, body: String, details: &s
     }))
 }
 
-fn plain(response: Response) -> ProcessingResponse {
+fn plain(response: Reply) -> ProcessingResponse {
     ProcessingResponse { response: Some(response), dynamic_metadata: None }
 }
 
@@ -142,7 +142,7 @@ mod tests {
 
     fn pieces(body: &'static [u8], end: bool) -> Vec<(usize, bool)> {
         let piece = |reply: ProcessingResponse| match reply.response {
-            Some(Response::RequestBody(Answer {
+            Some(Reply::RequestBody(Answer {
                 response:
                     Some(CommonResponse {
                         body_mutation: Some(BodyMutation { mutation: Some(Mutation::Streamed(piece)) }),
@@ -151,7 +151,7 @@ mod tests {
             })) => (piece.body.len(), piece.end_of_stream),
             other => panic!("{other:?}"),
         };
-        streamed(Response::RequestBody, Bytes::from_static(body), end).map(piece).collect()
+        streamed(Reply::RequestBody, Bytes::from_static(body), end).map(piece).collect()
     }
 
     #[test]
