@@ -136,3 +136,6 @@ fn process(front: &Front, request: Request<Incoming>) -> Answer {
 fn refuse(status: Status) -> Answer {
     status.into_http::<tonic::body::Body>().map(|body| Box::pin(body) as _)
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,6 +19,8 @@ pub use done::Next;
 pub use hints::{Hints, Offered};
 pub use pick::{Destination, Plan, moved};
 pub use read::Incoming;
+#[cfg(test)]
+pub(crate) use read::read as read_http;
 pub use request_id::RequestId;
 
 /// Where a request is, since when, and what has been learnt about it: for the access line and the metrics.

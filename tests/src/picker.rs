@@ -8,6 +8,9 @@ use crate::{Behaviour, RawEngine, TestRouter, engine::answer, eventually, gatewa
 
 const IDLE: &str = include_str!("../fixtures/metrics/vllm-0.32-metrics-idle.txt");
 
+/// What the page says of its KV cache.
+const SIZE: &str = "kv_cache_size_tokens=\"2097152\"";
+
 /// See the module's header.
 pub struct TestPicker {
     /// The router.
@@ -37,12 +40,14 @@ pub fn page(said: Said<'_>) -> String {
             "vllm:num_requests_waiting" => said.queue.to_string(),
             "vllm:num_requests_running" => said.running.to_string(),
             "vllm:kv_cache_usage_perc" => said.kv.to_string(),
+            // As many tokens as an A10 has room for beside a 7B model; the page is of a machine with twenty times that.
+            "vllm:cache_config_info" => return line.replace(SIZE, "kv_cache_size_tokens=\"95000\""),
             _ => return line.to_owned(),
         };
         format!("{} {value}", line.rsplit_once(' ').map_or(line, |(series, _)| series))
     };
     let lora = format!(
-        "vllm:lora_requests_info{{max_lora=\"4\",running_lora_adapters=\"{}\",waiting_lora_adapters=\"\"}} 1.7e+09",
+        "vllm:lora_requests_info{{max_lora=\"2\",running_lora_adapters=\"{}\",waiting_lora_adapters=\"\"}} 1.7e+09",
         said.active
     );
     IDLE.lines().map(line).chain([lora]).map(|line| line + "\n").collect()

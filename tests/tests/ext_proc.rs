@@ -262,7 +262,7 @@ fn with_request_bodies_only_a_burst_spreads_and_nothing_stays_counted() {
         given[(0..4).find(|at| picker.endpoint(*at) == to).expect("ours")] += 1;
         answer.exchange.reset();
     }
-    assert!(given.iter().all(|count| (8..=12).contains(count)), "no herd: {given:?}");
+    assert!(given.iter().all(|count| (5..=15).contains(count)), "no herd: {given:?}");
     eventually("readings of idle engines take them off", || (0..4).all(|at| picker.in_flight(at) == 0));
     assert_eq!(picker.ended("routed"), 40.0);
 }

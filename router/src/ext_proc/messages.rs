@@ -261,3 +261,6 @@ impl Metadata {
         self.filter_metadata.get(namespace)?.fields.get(key)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,7 +35,7 @@ pub struct Incoming {
 }
 
 /// Reads one request.
-pub(super) async fn read(worker: &Worker, client: &mut Client, trace: &mut Trace) -> Result<Incoming, Fault> {
+pub(crate) async fn read(worker: &Worker, client: &mut Client, trace: &mut Trace) -> Result<Incoming, Fault> {
     client.api = None;
     client.body.model.clear();
     // Before the head is read, so that an answer to a bad one can be found in the logs too.
