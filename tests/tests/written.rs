@@ -62,7 +62,16 @@ fn the_page_of_settings_is_the_table_of_settings() {
 
 #[test]
 fn every_link_between_documents_leads_somewhere() {
-    for page in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/errors.md", "docs/BENCHMARKS.md"] {
+    let pages = [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "docs/errors.md",
+        "docs/BENCHMARKS.md",
+        "docs/ENVOY.md",
+        "deploy/envoy/README.md",
+    ];
+    for page in pages {
         let folder = PathBuf::from(page);
         let folder = folder.parent().map_or_else(String::new, |f| format!("{}/", f.display()));
         for link in root(page).split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
