@@ -5,7 +5,7 @@
 //! for as everywhere ([`crate::path`]). A stream is answered from the task that reads it: no queue, no second task.
 //! gRPC health is served on the same port, since gateways check the cluster that they ask.
 //!
-//! Bounds: streams by `limits.connections`, with a place each; a message by [`OVERHEAD`] over the body limit; bodies by the
+//! Bounds: streams by `limits.connections`, with a place each; a message by 1 MiB over the body limit; bodies by the
 //! process-wide budget.
 
 use std::{convert::Infallible, pin::Pin, pin::pin, rc::Rc, time::Duration};
