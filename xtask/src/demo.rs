@@ -4,7 +4,7 @@ use std::{ffi::OsString, os::unix::process::CommandExt as _, process::Command};
 
 use anyhow::Context as _;
 
-use crate::{progress::Progress, step, workspace};
+use crate::{progress::Progress, setup, step, workspace};
 
 /// Compare plain and inference-aware routing on simulated or real replicas
 #[derive(Debug, clap::Args)]
@@ -33,7 +33,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     step::quiet(&mut progress, &step::log_file("demo build"), &mut workspace::cargo(BUILD))?;
     progress.finish("done");
     let demo = workspace::target().join("release/warmlane-demo");
+    let mut command = Command::new(&demo);
+    if args.options.iter().any(|option| option == "--envoy") {
+        command.env("WARMLANE_ENVOY", setup::envoy()?);
+    }
     // Only returns when it fails; from here on the terminal and its signals are the demo's own.
-    let error = Command::new(&demo).args(&args.options).exec();
+    let error = command.args(&args.options).exec();
     Err(error).with_context(|| format!("cannot start {}", demo.display()))
 }

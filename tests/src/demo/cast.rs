@@ -21,6 +21,7 @@ use super::{
     replicas::Replicas,
     route::Route,
 };
+use crate::envoy::{Bootstrap, Envoy};
 use warmlane_xtask::interrupt;
 
 /// How often a run is looked at.
@@ -32,6 +33,8 @@ const READY_LIMIT: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub(super) struct Cast {
     route: Route,
+    /// In front of the router, and so gone before it.
+    envoy: Option<Envoy>,
     router: Process,
     pub(super) plain: SocketAddr,
     pub(super) aware: SocketAddr,
@@ -69,16 +72,39 @@ impl Cast {
         for listener in ["--plain", "--aware", "--metrics", "--admin"] {
             command.args([listener, "127.0.0.1:0"]);
         }
+        if plan.envoy {
+            command.args(["--ext-proc", "127.0.0.1:0"]);
+        }
         command.args(["--strategy", &plan.strategy, "--plain-policy", route.plain_policy()]);
         let mut router = Process::start("router", &mut command)?;
         router.wait()?;
         let address = |name| router.address(Some(name));
         let (plain, aware) = (address("plain")?, address("aware")?);
         let (metrics, admin) = (address("metrics")?, address("admin")?);
-        let mut cast = Self { route, router, plain, aware, metrics, admin, replicas };
+        let mut cast = Self { route, envoy: None, router, plain, aware, metrics, admin, replicas };
         cast.wait_until_ready().await?;
+        if plan.envoy {
+            cast.put_envoy_before().await?;
+        }
         cast.probe().await?;
         Ok(cast)
+    }
+
+    /// From here on clients speak to Envoy.
+    async fn put_envoy_before(&mut self) -> anyhow::Result<()> {
+        let policy = format!("lb_policy: {}", self.route.envoy_policy());
+        let bootstrap =
+            Bootstrap::of("override-host.yaml", self.router.address(Some("ext-proc"))?, &self.replicas)
+                .change("lb_policy: ROUND_ROBIN", &policy);
+        let start = move || {
+            let envoy = bootstrap.start();
+            envoy.wait_for_picker(true);
+            envoy
+        };
+        let envoy = tokio::task::spawn_blocking(start).await.context("Envoy did not start")?;
+        (self.plain, self.aware) = (envoy.plain(), envoy.aware());
+        self.envoy = Some(envoy);
+        Ok(())
     }
 
     async fn wait_until_ready(&mut self) -> anyhow::Result<()> {

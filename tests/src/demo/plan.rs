@@ -44,6 +44,8 @@ pub(super) enum Card {
 pub(super) struct Plan {
     pub(super) workload: Workload,
     pub(super) engines: Engines,
+    /// Envoy carries the traffic.
+    pub(super) envoy: bool,
     pub(super) shape: Shape,
     pub(super) prompts: usize,
     pub(super) concurrency: usize,
@@ -75,6 +77,7 @@ impl Plan {
         Self {
             workload: args.workload,
             engines: args.engines,
+            envoy: args.envoy,
             shape: if real { shape.scaled(REAL_LENGTHS) } else { shape },
             prompts: args.prompts.map_or(prompts, |prompts| prompts as usize),
             concurrency: args.concurrency.map_or(concurrency, |concurrency| concurrency as usize),
@@ -123,7 +126,11 @@ impl Plan {
             ("replicas", self.replicas()),
             (
                 "routes",
-                format!("plain (random, then least request) and aware with strategy {}", self.strategy),
+                format!(
+                    "{}plain (random, then least request) and aware with strategy {}",
+                    self.carrier(),
+                    self.strategy
+                ),
             ),
             ("scaled", self.scaled()),
         ];
@@ -132,6 +139,10 @@ impl Plan {
             let _ = writeln!(text, "  {name:<9} {line}");
         }
         text + "\n"
+    }
+
+    fn carrier(&self) -> &'static str {
+        if self.envoy { "through Envoy, which asks the router on the last: " } else { "" }
     }
 
     fn traffic(&self) -> String {

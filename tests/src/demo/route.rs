@@ -33,6 +33,14 @@ impl Route {
         }
     }
 
+    /// The same in Envoy's words.
+    pub(super) fn envoy_policy(self) -> &'static str {
+        match self {
+            Self::Plain | Self::Aware => "RANDOM",
+            Self::PlainLeastRequest => "LEAST_REQUEST",
+        }
+    }
+
     /// What the plain listener is told to do; on the aware route it is only there to be tried by hand.
     pub(super) fn plain_policy(self) -> &'static str {
         match self {
