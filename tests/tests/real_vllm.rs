@@ -9,10 +9,11 @@ mod clients;
 mod router;
 
 use std::collections::BTreeSet;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 
 use clients::{Engines, Seen, models, repeats, streamed, told};
 use router::Router;
+use warmlane_tests::envoy::Bootstrap;
 
 const MODEL: &str = "/model/qwen";
 const ADAPTERS: [&str; 2] = ["travel-helper-v1", "travel-helper-v2"];
@@ -121,4 +122,28 @@ fn the_engines_own_load_test_ends_without_a_failed_request() {
     assert_eq!(result.failed, 0);
     assert_eq!(result.completed, 60);
     assert!(result.total_output_tokens >= 60 * 51, "requests ended early: {}", result.total_output_tokens);
+}
+
+#[test]
+fn the_engines_own_load_test_ends_without_a_failed_request_through_envoy_too() {
+    let engines = Engines::given();
+    let router = Router::start("envoy-load", &engines.addresses);
+    let replicas: Vec<SocketAddr> =
+        engines.addresses.iter().map(|address| address.parse().expect("an address")).collect();
+    for (number, bootstrap) in
+        ["override-host.yaml", "full-duplex.yaml", "original-dst.yaml"].iter().enumerate()
+    {
+        let picker = router.picker.parse().expect("an address");
+        let envoy = Bootstrap::of(bootstrap, picker, &replicas).start();
+        envoy.wait_for_picker(true);
+        let result = clients::load_test(&engines, &envoy.aware().to_string(), 60);
+        assert_eq!((result.failed, result.completed), (0, 60), "{bootstrap}");
+        assert!(
+            result.total_output_tokens >= 60 * 51,
+            "requests ended early: {}",
+            result.total_output_tokens
+        );
+        let seen = streamed(&engines, &envoy.aware().to_string(), ADAPTERS[number % 2]);
+        assert_eq!((seen.chunks, seen.ids), (25, 1), "{bootstrap}");
+    }
 }

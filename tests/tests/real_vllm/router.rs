@@ -21,6 +21,8 @@ pub(crate) struct Router {
     pub(crate) aware: String,
     /// `HOST:PORT` of the listener that does not.
     pub(crate) plain: String,
+    /// `HOST:PORT` where Envoy asks.
+    pub(crate) picker: String,
 }
 
 impl Router {
@@ -30,7 +32,7 @@ impl Router {
         let program = binaries().join("warmlane-router");
         let mut command = Command::new(&program);
         command.arg("--endpoint").arg(endpoints.join(",")).args(["--strategy", "PREFIX_CACHE"]);
-        for listener in ["--plain", "--aware", "--metrics", "--admin"] {
+        for listener in ["--plain", "--aware", "--metrics", "--admin", "--ext-proc"] {
             command.args([listener, "127.0.0.1:0"]);
         }
         command
@@ -39,13 +41,14 @@ impl Router {
             .stderr(File::create(&log).expect("a log beside the binaries"));
         let child =
             command.spawn().unwrap_or_else(|error| panic!("cannot start {}: {error}", program.display()));
-        let mut router = Self { child, aware: String::new(), plain: String::new() };
+        let mut router = Self { child, aware: String::new(), plain: String::new(), picker: String::new() };
         let listening = router.listening(&log);
         let address = |name: &str| {
             let word = listening.split_whitespace().find_map(|word| word.strip_prefix(name));
             word.unwrap_or_else(|| panic!("no {name} in {listening:?}")).to_owned()
         };
         (router.aware, router.plain) = (address("aware="), address("plain="));
+        router.picker = address("ext-proc=");
         let alive = endpoints.iter().filter(|endpoint| TcpStream::connect(endpoint).is_ok()).count();
         wait_for(&address("admin="), alive, &log);
         router
