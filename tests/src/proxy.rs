@@ -5,15 +5,15 @@
 //! that what is measured is the proxy. Runs are interleaved, and of each figure the lowest of all rounds counts: what
 //! disturbs a run only adds to it. CPU is read from the scheduler's own nanosecond counters.
 
-mod bars;
-mod contender;
-mod cost;
-mod engine;
-mod figures;
+pub(crate) mod bars;
+pub(crate) mod contender;
+pub(crate) mod cost;
+pub(crate) mod engine;
+pub(crate) mod figures;
 mod load;
-mod measure;
-mod process;
-mod prompts;
+pub(crate) mod measure;
+pub(crate) mod process;
+pub(crate) mod prompts;
 mod stream;
 
 use std::path::PathBuf;
@@ -88,7 +88,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             return measure::only(args, kind).await;
         }
         let figures = measure::all(args).await?;
-        print!("{}", figures.table());
+        print!("{}", figures.table(&Kind::ALL));
         if let Some(file) = &args.json {
             let report = serde_json::json!({ "bars": bars::of(&figures), "figures": figures });
             std::fs::write(file, serde_json::to_string_pretty(&report)? + "\n")

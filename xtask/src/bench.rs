@@ -3,6 +3,8 @@
 //! Not a place for measuring: benches and simulations in the crates measure; this reads what they found.
 
 mod criterion;
+mod ext_proc;
+mod measured;
 mod pick;
 mod policies;
 mod proxy;
@@ -28,7 +30,7 @@ pub(crate) struct Args {
     /// Fail where a limit does not hold
     #[arg(long)]
     strict: bool,
-    /// For the measuring program of `proxy`, after `--`: `cargo xtask bench proxy -- --help` lists them
+    /// For the measuring program of `proxy` and `ext-proc`, after `--`: `cargo xtask bench proxy -- --help` lists them
     #[arg(last = true)]
     options: Vec<OsString>,
 }
@@ -39,7 +41,12 @@ struct Bench {
     run: fn(&[OsString]) -> anyhow::Result<Vec<Bar>>,
 }
 
-const BENCHES: [Bench; 3] = [
+const BENCHES: [Bench; 4] = [
+    Bench {
+        name: "ext-proc",
+        about: "what Envoy's question costs, beside a picker that picks nothing",
+        run: ext_proc::run,
+    },
     Bench {
         name: "pick",
         about: "one choice among 8, 256 and 1,000 endpoints; reading a 400 KB body",
@@ -79,7 +86,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let bench = BENCHES.iter().find(|bench| bench.name == name);
     let bench = bench.with_context(|| format!("no benchmark is called {name:?}; there are:\n{}", list()))?;
     anyhow::ensure!(
-        args.options.is_empty() || bench.name == "proxy",
+        args.options.is_empty() || ["proxy", "ext-proc"].contains(&bench.name),
         "{} takes no options after `--`",
         bench.name
     );

@@ -111,12 +111,12 @@ impl Said {
     }
 
     /// Whether nothing can follow.
-    pub(super) fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.immediate.is_some() || self.status.is_some()
     }
 
     /// Takes one of the answers to a request.
-    pub(super) fn take_request(&mut self, answer: ProcessingResponse) {
+    pub(crate) fn take_request(&mut self, answer: ProcessingResponse) {
         match answer.response.expect("an answer has a kind") {
             Response::RequestHeaders(headers) => self.headers(headers, answer.dynamic_metadata),
             Response::RequestBody(body) => self.body(body),

@@ -26,9 +26,9 @@ use tonic::{Status, Streaming, transport::server::TcpIncoming};
 use crate::gateway::{DESTINATION as HEADER, NAMESPACE};
 
 /// Where it sends every request.
-pub const DESTINATION: &str = "127.0.0.1:8000";
+pub(crate) const DESTINATION: &str = "127.0.0.1:8000";
 /// Bytes of a body's answer at most; Envoy refuses more than 64 KB in one.
-pub const CHUNK: usize = 62_000;
+pub(crate) const CHUNK: usize = 62_000;
 
 /// Answers that wait until they are written.
 const QUEUE: usize = 16;
@@ -49,7 +49,7 @@ struct Gone;
 ///
 /// # Panics
 /// When the listener cannot be used.
-pub fn serve(listener: TcpListener) {
+pub(crate) fn serve(listener: TcpListener) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         listener.set_nonblocking(true).expect("a listener");

@@ -10,7 +10,7 @@ use super::{
 
 /// A figure and its limit. A figure that could not be measured has none and does not hold.
 #[derive(Debug, Serialize)]
-pub(super) struct Bar {
+pub(crate) struct Bar {
     what: String,
     value: Option<f64>,
     /// Least and most of all rounds, where the value is one of several.
@@ -60,11 +60,11 @@ fn added(figures: &Figures) -> Bar {
 // === Bar ===
 
 impl Bar {
-    fn at_most(what: String, value: Option<f64>, limit: f64) -> Self {
+    pub(crate) fn at_most(what: String, value: Option<f64>, limit: f64) -> Self {
         Self { what, value, rounds: None, limit, holds: value.is_some_and(|value| value <= limit) }
     }
 
-    fn ratio(what: String, ratio: Option<Ratio>, limit: f64) -> Self {
+    pub(crate) fn ratio(what: String, ratio: Option<Ratio>, limit: f64) -> Self {
         let rounds = ratio.map(|ratio| (ratio.low, ratio.high));
         Self { rounds, ..Self::at_most(what, ratio.map(|ratio| ratio.median), limit) }
     }

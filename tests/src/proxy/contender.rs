@@ -1,7 +1,7 @@
 //! The proxies: how each is started, with which settings, and what it costs.
 
 use std::{
-    fmt::Write as _,
+    fmt::{self, Display, Formatter, Write as _},
     net::{SocketAddr, TcpListener},
     path::Path,
     process::{Command, Stdio},
@@ -67,6 +67,12 @@ impl Kind {
             Self::Haproxy => args.haproxy.as_deref(),
             Self::Sglang => args.sglang.as_deref(),
         }
+    }
+}
+
+impl Display for Kind {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 
@@ -147,7 +153,7 @@ async fn probe(address: SocketAddr, request: &str) -> bool {
 }
 
 /// A port that nobody has now. Another process could take it until the proxy does; then the proxy says so.
-fn free_address() -> anyhow::Result<SocketAddr> {
+pub(crate) fn free_address() -> anyhow::Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 /// Moves this thread, and what it starts, to the last core.
-pub(super) fn pin_self() -> anyhow::Result<()> {
+pub(crate) fn pin_self() -> anyhow::Result<()> {
     let cores = std::thread::available_parallelism()?.get();
     anyhow::ensure!(cores >= 2, "one core for the proxy and one for the load are needed; here is only one");
     let mut set = CpuSet::new();
@@ -15,16 +15,25 @@ pub(super) fn pin_self() -> anyhow::Result<()> {
 }
 
 /// CPU seconds of all threads of the process and its descendants, since they started.
-pub(super) fn cpu_seconds(pid: u32) -> f64 {
+pub(crate) fn cpu_seconds(pid: u32) -> f64 {
     let nanos: u64 = family(pid).into_iter().flat_map(threads).filter_map(|path| first_number(&path)).sum();
     nanos as f64 / 1e9
 }
 
 /// Resident memory of the process and its descendants, in MB.
-pub(super) fn resident_mb(pid: u32) -> f64 {
+pub(crate) fn resident_mb(pid: u32) -> f64 {
+    memory_mb(pid, "VmRSS:")
+}
+
+/// The most that it was so far.
+pub(crate) fn peak_mb(pid: u32) -> f64 {
+    memory_mb(pid, "VmHWM:")
+}
+
+fn memory_mb(pid: u32, field: &str) -> f64 {
     let kilobytes = |pid: u32| {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix(field))?;
         line.split_whitespace().next()?.parse::<f64>().ok()
     };
     family(pid).into_iter().filter_map(kilobytes).sum::<f64>() / 1024.0

@@ -21,15 +21,15 @@ const ANSWER: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconte
 const KV_TOKENS: u32 = 95_008;
 
 /// Running engines; they end when this is dropped.
-pub(super) struct Engines {
-    pub(super) addresses: Vec<SocketAddr>,
+pub(crate) struct Engines {
+    pub(crate) addresses: Vec<SocketAddr>,
     /// Completions answered.
     pub(super) served: Rc<Cell<u64>>,
     _tasks: JoinSet<()>,
 }
 
 impl Engines {
-    pub(super) async fn start(count: usize) -> anyhow::Result<Self> {
+    pub(crate) async fn start(count: usize) -> anyhow::Result<Self> {
         let mut tasks = JoinSet::new();
         let served = Rc::new(Cell::new(0));
         let mut addresses = Vec::new();

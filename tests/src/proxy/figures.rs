@@ -1,6 +1,10 @@
 //! What was measured, round by round, and the table of it.
 
-use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Display, Formatter, Write as _},
+    time::Duration,
+};
 
 use serde::Serialize;
 
@@ -8,7 +12,7 @@ use super::{contender::Kind, prompts::Size};
 
 /// One thing that is measured of each proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum What {
+pub(crate) enum What {
     /// CPU seconds per 10,000 requests of a size, 8 endpoints.
     Request(Size),
     /// The same of 1 KB, by the number of endpoints.
@@ -27,28 +31,27 @@ pub(super) enum What {
 
 /// How two figures relate, round by round.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Ratio {
-    pub(super) median: f64,
-    pub(super) low: f64,
-    pub(super) high: f64,
+pub(crate) struct Ratio {
+    pub(crate) median: f64,
+    pub(crate) low: f64,
+    pub(crate) high: f64,
 }
 
-/// All values of all rounds.
-#[derive(Default)]
-pub(super) struct Figures(BTreeMap<(What, Kind), Vec<f64>>);
+/// All values of all rounds, by what was measured of whom.
+pub(crate) struct Figures<W = What, K = Kind>(BTreeMap<(W, K), Vec<f64>>);
 
 // === What ===
 
-impl What {
-    fn name(self) -> String {
+impl Display for What {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Request(size) => format!("CPU s per 10k requests, {}", size.name()),
-            Self::Endpoints(count) => format!("CPU s per 10k requests, 1 KB, {count} endpoints"),
-            Self::Chunk => "CPU s per million chunks".to_owned(),
-            Self::ChunkDelay(percentile) => format!("chunk delay p{percentile}, us"),
-            Self::Added(percentile) => format!("added latency p{percentile}, us"),
-            Self::Resident => "RSS after the rounds, MB".to_owned(),
-            Self::ResidentAfterMillion => "RSS after a million prompts, MB".to_owned(),
+            Self::Request(size) => write!(f, "CPU s per 10k requests, {}", size.name()),
+            Self::Endpoints(count) => write!(f, "CPU s per 10k requests, 1 KB, {count} endpoints"),
+            Self::Chunk => f.write_str("CPU s per million chunks"),
+            Self::ChunkDelay(percentile) => write!(f, "chunk delay p{percentile}, us"),
+            Self::Added(percentile) => write!(f, "added latency p{percentile}, us"),
+            Self::Resident => f.write_str("RSS after the rounds, MB"),
+            Self::ResidentAfterMillion => f.write_str("RSS after a million prompts, MB"),
         }
     }
 }
@@ -69,50 +72,54 @@ impl Ratio {
 
 // === Figures ===
 
-impl Figures {
-    pub(super) fn add(&mut self, what: What, kind: Kind, value: f64) {
+impl<W: Copy + Display + Ord, K: Copy + Display + Ord> Figures<W, K> {
+    pub(crate) fn add(&mut self, what: W, kind: K, value: f64) {
         self.0.entry((what, kind)).or_default().push(value);
     }
 
     /// The lowest of all rounds: what disturbs a run only adds.
-    pub(super) fn lowest(&self, what: What, kind: Kind) -> Option<f64> {
+    pub(crate) fn lowest(&self, what: W, kind: K) -> Option<f64> {
         self.0.get(&(what, kind))?.iter().copied().reduce(f64::min)
     }
 
+    /// The highest of all rounds: what each of them kept to.
+    pub(crate) fn highest(&self, what: W, kind: K) -> Option<f64> {
+        self.0.get(&(what, kind))?.iter().copied().reduce(f64::max)
+    }
+
     /// Highest less lowest of all rounds.
-    pub(super) fn spread(&self, what: What, kind: Kind) -> Option<f64> {
-        let highest = self.0.get(&(what, kind))?.iter().copied().reduce(f64::max)?;
-        Some(highest - self.lowest(what, kind)?)
+    pub(crate) fn spread(&self, what: W, kind: K) -> Option<f64> {
+        Some(self.highest(what, kind)? - self.lowest(what, kind)?)
     }
 
     /// One figure as a share of another: each round's by itself, since a machine that is slow for a while is slow for
     /// both, and the median of those.
-    pub(super) fn ratio(&self, what: What, kind: Kind, to: Kind) -> Option<Ratio> {
+    pub(crate) fn ratio(&self, what: W, kind: K, to: K) -> Option<Ratio> {
         Ratio::of(self.rounds(what, kind)?, self.rounds(what, to)?)
     }
 
     /// The same of growth between two figures of one proxy: each round's own.
-    pub(super) fn growth(&self, from: What, to: What, kind: Kind) -> Option<Ratio> {
+    pub(crate) fn growth(&self, from: W, to: W, kind: K) -> Option<Ratio> {
         Ratio::of(self.rounds(to, kind)?, self.rounds(from, kind)?)
     }
 
-    fn rounds(&self, what: What, kind: Kind) -> Option<&[f64]> {
+    fn rounds(&self, what: W, kind: K) -> Option<&[f64]> {
         self.0.get(&(what, kind)).map(Vec::as_slice)
     }
 
     /// A Markdown table, as it stands in the docs.
-    pub(super) fn table(&self) -> String {
+    pub(crate) fn table(&self, kinds: &[K]) -> String {
         let mut text = String::from("\n| figure |");
-        Kind::ALL.iter().for_each(|kind| text += &format!(" {} |", kind.name()));
+        kinds.iter().for_each(|kind| text += &format!(" {kind} |"));
         text += "\n|---|";
-        Kind::ALL.iter().for_each(|_| text += "---|");
+        kinds.iter().for_each(|_| text += "---|");
         text.push('\n');
-        let mut whats: Vec<What> = self.0.keys().map(|(what, _)| *what).collect();
+        let mut whats: Vec<W> = self.0.keys().map(|(what, _)| *what).collect();
         whats.dedup();
         for what in whats {
             // Writing to a string cannot fail.
-            let _ = write!(text, "| {} |", what.name());
-            for kind in Kind::ALL {
+            let _ = write!(text, "| {what} |");
+            for &kind in kinds {
                 let shown = self.lowest(what, kind).map_or_else(|| "-".to_owned(), written);
                 let _ = write!(text, " {shown} |");
             }
@@ -130,16 +137,21 @@ fn written(value: f64) -> String {
 }
 
 /// The value below which so many per cent of them lie; they are in ascending order.
-pub(super) fn percentile(sorted: &[Duration], percent: u8) -> f64 {
+pub(crate) fn percentile(sorted: &[Duration], percent: u8) -> f64 {
     let at = (sorted.len() * usize::from(percent) / 100).min(sorted.len().saturating_sub(1));
     sorted.get(at).map_or(0.0, |value| value.as_secs_f64() * 1e6)
 }
 
-impl Serialize for Figures {
+impl<W, K> Default for Figures<W, K> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<W: Display, K: Display> Serialize for Figures<W, K> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(
-            self.0.iter().map(|((what, kind), values)| (format!("{}: {}", kind.name(), what.name()), values)),
-        )
+        serializer
+            .collect_map(self.0.iter().map(|((what, kind), values)| (format!("{kind}: {what}"), values)))
     }
 }
 
@@ -149,7 +161,7 @@ mod tests {
 
     #[test]
     fn the_lowest_round_counts_and_missing_ones_stay_missing() {
-        let mut figures = Figures::default();
+        let mut figures = Figures::<What, Kind>::default();
         let what = What::Request(Size::Small);
         for value in [3.0, 2.0, 4.0] {
             figures.add(what, Kind::Warmlane, value);
@@ -161,6 +173,8 @@ mod tests {
         let ratio = Ratio { median: 0.5, low: 0.25, high: 1.0 };
         assert_eq!(figures.ratio(what, Kind::Warmlane, Kind::Nginx), Some(ratio), "round by round");
         assert_eq!(figures.ratio(what, Kind::Warmlane, Kind::Sglang), None);
-        assert!(figures.table().contains("| CPU s per 10k requests, 1 KB | 2.000 | 4.000 | - | - |"));
+        assert!(
+            figures.table(&Kind::ALL).contains("| CPU s per 10k requests, 1 KB | 2.000 | 4.000 | - | - |")
+        );
     }
 }

@@ -104,7 +104,7 @@ async fn start(args: &Args, traffic: Traffic, engines: &[SocketAddr]) -> anyhow:
     Ok(running)
 }
 
-fn progress(what: &str, steps: usize) -> ProgressBar {
+pub(crate) fn progress(what: &str, steps: usize) -> ProgressBar {
     let bar = ProgressBar::new(steps as u64);
     // The template is a constant: a fault in it would show at once.
     if let Ok(style) = ProgressStyle::with_template("{prefix:26} {bar:30} {pos}/{len} {msg}") {

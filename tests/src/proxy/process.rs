@@ -17,10 +17,10 @@ use warmlane_xtask::step;
 const PROXY_CORE: &str = "0";
 
 /// The leader of a process group. Dropped, it and its group are killed.
-pub(super) struct Process(step::Owned);
+pub(crate) struct Process(step::Owned);
 
 /// A command for the proxies' core, to be started by [`Process::start`].
-pub(super) fn on_proxy_core(program: &Path) -> Command {
+pub(crate) fn on_proxy_core(program: &Path) -> Command {
     // Both replace themselves with what follows, so the child's id is the program's own. TERM rather than KILL when we
     // die, since it is the only word on which nginx ends its workers.
     let mut command = Command::new("setpriv");
@@ -32,17 +32,17 @@ pub(super) fn on_proxy_core(program: &Path) -> Command {
 // === Process ===
 
 impl Process {
-    pub(super) fn start(command: &mut Command) -> anyhow::Result<Self> {
+    pub(crate) fn start(command: &mut Command) -> anyhow::Result<Self> {
         let child = command.spawn().context("cannot start it: setpriv and taskset come with util-linux")?;
         Ok(Self(step::Owned(child)))
     }
 
-    pub(super) fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.0.0.id()
     }
 
     /// How it ended, once it has.
-    pub(super) fn ended(&mut self) -> anyhow::Result<Option<ExitStatus>> {
+    pub(crate) fn ended(&mut self) -> anyhow::Result<Option<ExitStatus>> {
         Ok(self.0.0.try_wait()?)
     }
 }

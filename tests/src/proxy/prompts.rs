@@ -100,7 +100,7 @@ impl Prompts {
 }
 
 /// Plain words, `length` bytes of them, the same for the same seed.
-fn words(seed: u64, length: usize) -> String {
+pub(crate) fn words(seed: u64, length: usize) -> String {
     let mut rng = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut text = String::with_capacity(length + 16);
     while text.len() < length {
