@@ -5,11 +5,9 @@
 //! used change nothing: the last good certificate stays, one log line and a counter say why.
 
 use std::{
-    fmt,
     hash::{DefaultHasher, Hash, Hasher},
     io,
     path::{Path, PathBuf},
-    str::FromStr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -27,6 +25,10 @@ use tokio_rustls::{
 
 use crate::metrics::{LoadOutcome, ProxyMetrics};
 
+mod identity;
+
+pub use identity::Identity;
+
 /// ALPN's name for HTTP/2.
 pub const H2: &[u8] = b"h2";
 const HTTP11: &[u8] = b"http/1.1";
@@ -40,23 +42,6 @@ pub struct TlsFiles {
     pub key: PathBuf,
     /// How often both are looked at for changes. 10 s.
     pub reload_interval: Duration,
-}
-
-/// How a listener shows who it is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Identity {
-    /// Not: it speaks without TLS.
-    #[default]
-    Off,
-    /// By a certificate made at start, which encrypts and proves nothing.
-    SelfSigned,
-    /// By a certificate from files.
-    Files {
-        /// PEM file of the chain.
-        certificate: PathBuf,
-        /// PEM file of its private key.
-        key: PathBuf,
-    },
 }
 
 /// The settings that name a certificate and its key, for messages.
@@ -133,36 +118,6 @@ pub enum TlsError {
     /// None could be made.
     #[error("cannot make a certificate (ext_proc.tls = \"self-signed\"): {0}")]
     Made(rcgen::Error),
-}
-
-// === Identity ===
-
-impl fmt::Display for Identity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Off => f.write_str("off"),
-            Self::SelfSigned => f.write_str("self-signed"),
-            Self::Files { certificate, key } => write!(f, "{},{}", certificate.display(), key.display()),
-        }
-    }
-}
-
-impl FromStr for Identity {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "off" => return Ok(Self::Off),
-            "self-signed" => return Ok(Self::SelfSigned),
-            _ => {}
-        }
-        match text.split_once(',').map(|(certificate, key)| (certificate.trim(), key.trim())) {
-            Some((certificate, key)) if !certificate.is_empty() && !key.is_empty() => {
-                Ok(Self::Files { certificate: certificate.into(), key: key.into() })
-            }
-            _ => Err("write off, self-signed, or the PEM files of a certificate and its key: CERT,KEY"),
-        }
-    }
 }
 
 // === Tls ===

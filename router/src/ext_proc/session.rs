@@ -142,18 +142,22 @@ impl Session {
                 self.refuse(&Fault::SlowClient(limits.client_body));
             }
             Wait::Body => self.refuse(&Fault::SlowClient(limits.client_body_idle)),
-            Wait::Response => self.give_up(limits.request),
-            Wait::ResponseBody => self.give_up(limits.stream_idle),
+            Wait::Response => {
+                self.endpoint_fell_silent();
+                self.refuse(&Fault::Timeout(limits.request));
+            }
+            Wait::ResponseBody => {
+                self.endpoint_fell_silent();
+                self.cut();
+            }
             Wait::Close => self.last = Some(None),
         }
     }
 
-    /// The endpoint takes too long. Once a response has begun, Envoy cuts it for this.
-    fn give_up(&mut self, limit: std::time::Duration) {
+    fn endpoint_fell_silent(&mut self) {
         if let State::Routed(routed) = &mut self.request {
             routed.fell_silent(&self.worker);
         }
-        self.refuse(&Fault::Timeout(limit));
     }
 }
 

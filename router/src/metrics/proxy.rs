@@ -1,16 +1,16 @@
 //! What the data plane counts: a sheet for each of its threads, summed up when a page is asked for.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use prometheus_client::encoding::DescriptorEncoder;
 use warmlane_engine::sse::payload::Usage;
 use warmlane_picker::Strategy;
 
 use super::{
     Counts, Durations, ErrorReason, Goal, Label, Listener, LoadOutcome, RetryReason, StreamEnd, Tally,
-    page::Page,
 };
 use crate::stage::Stage;
+
+mod encode;
 
 /// Statuses 100 to 599 have a counter each; what is outside counts as 599.
 const FIRST_STATUS: u16 = 100;
@@ -238,96 +238,6 @@ impl ProxyMetrics {
         self.aims.absorb(aims);
         self.misses.absorb(misses);
         self.used.iter().zip(used).for_each(|(mine, more)| add(mine, more));
-    }
-
-    /// Writes it to a page.
-    pub(super) fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let page = &mut Page(encoder);
-        self.encode_requests(page)?;
-        let stages = Stage::ALL.iter().map(|stage| ([("stage", stage.name())], &self.stages[stage.index()]));
-        page.histograms(
-            "stage_duration_seconds",
-            "Time a request spent in each stage; connect lasts until the answer's first byte of body",
-            stages,
-        )?;
-        let retries = self.retries.rows().map(|(reason, n)| ([("reason", reason)], n));
-        page.counters("retries", "Requests sent once more before a response byte was passed on", retries)?;
-        let refused = self.retries_refused.get();
-        page.counter(
-            "retries_refused",
-            "Failed requests not sent once more: the retry budget was spent",
-            refused,
-        )?;
-        let aborts = self.aborts.get();
-        page.counter("client_aborts", "Clients that went away before their response ended", aborts)?;
-        page.counter("shed", "Sheddable requests refused with 429", self.shed.get())?;
-        self.encode_picks(page)
-    }
-}
-
-impl ProxyMetrics {
-    fn encode_requests(&self, page: &mut Page<'_>) -> fmt::Result {
-        let requests = self.requests().map(|(listener, status, count)| {
-            ([("listener", listener.name().to_owned()), ("code", status.to_string())], count)
-        });
-        page.counters("requests", "Requests answered, by status", requests)?;
-        let errors = Listener::ALL.iter().flat_map(|listener| {
-            let rows = self.errors[listener.index()].rows();
-            rows.map(|(reason, n)| ([("listener", listener.name()), ("reason", reason)], n))
-        });
-        page.counters("request_errors", "Requests the router refused, or responses it cut", errors)?;
-        let open = |l: &Listener| self.connections[l.index()].get() as f64;
-        let open = Listener::ALL.iter().map(|listener| ([("listener", listener.name())], open(listener)));
-        page.gauges("client_connections", "Open client connections", open)?;
-        self.encode_connections(page)
-    }
-
-    fn encode_connections(&self, page: &mut Page<'_>) -> fmt::Result {
-        let by_listener = |counts: &Counts<Listener>| {
-            let rows = counts.rows().map(|(listener, n)| ([("listener", listener)], n));
-            rows.collect::<Vec<_>>()
-        };
-        let help = "Connections and HTTP/2 streams refused because limits.connections was reached";
-        page.counters("client_connections_refused", help, by_listener(&self.connections_refused))?;
-        let help = "TLS handshakes that failed or took too long";
-        page.counters("tls_handshake_failures", help, by_listener(&self.handshakes_failed))?;
-        let help = "HTTP/2 connections cut because their client reset streams too fast";
-        page.counters("http2_floods", help, by_listener(&self.floods))?;
-        let loads = self.certificate_loads.rows().map(|(outcome, n)| ([("outcome", outcome)], n));
-        page.counters("tls_certificate_loads", "Loads of a TLS certificate whose files have changed", loads)?;
-        let ends = self.streams.rows().map(|(end, n)| ([("end", end)], n));
-        self.encode_answers(page)?;
-        page.counters(
-            "ext_proc_streams",
-            "Exchanges with Envoy, one for each request, by how they ended",
-            ends,
-        )
-    }
-
-    fn encode_answers(&self, page: &mut Page<'_>) -> fmt::Result {
-        let by_goal = |counts: &Counts<Goal>| {
-            let rows = counts.rows().map(|(goal, n)| ([("goal", goal)], n));
-            rows.collect::<Vec<_>>()
-        };
-        let help = "Responses seen through Envoy whose request set a goal (x-slo-ttft-ms, x-slo-tpot-ms)";
-        page.counters("slo_requests", help, by_goal(&self.aims))?;
-        page.counters("slo_misses", "Those that missed it", by_goal(&self.misses))?;
-        let kinds = ["prompt", "cached", "completion"].into_iter().zip(&self.used);
-        let rows = kinds.map(|(kind, tokens)| ([("kind", kind)], tokens.get()));
-        page.counters("used_tokens", "Tokens as engines counted them in responses seen through Envoy", rows)
-    }
-
-    fn encode_picks(&self, page: &mut Page<'_>) -> fmt::Result {
-        let picks = self.picks.rows().map(|(strategy, n)| ([("strategy", strategy)], n));
-        page.counters("picks", "Requests that the picker gave to an endpoint", picks)?;
-        page.counter(
-            "prompt_tokens",
-            "Prompt tokens of those requests, estimated",
-            self.prompt_tokens.get(),
-        )?;
-        page.counter("prefix_lookups", "Prompts looked up in the prefix index", self.lookups.get())?;
-        let help = "Prompt tokens that the chosen endpoint was believed to hold";
-        page.counter("prefix_matched_tokens", help, self.matched_tokens.get())
     }
 }
 

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     error::Fault,
-    metrics::{Label, Listener, StreamEnd},
+    metrics::{ErrorReason, Label, Listener, StreamEnd},
 };
 
 impl Session {
@@ -37,6 +37,20 @@ impl Session {
         self.outbox.push_back(refusal::immediate(fault, api, &self.trace.request_id));
         self.log(fault.status(), fault.reason().name());
         (self.last, self.end) = (Some(None), Some(StreamEnd::Refused));
+    }
+
+    /// A response that has begun must not seem to end well: Envoy cuts it for an answer that comes now.
+    pub(super) fn cut(&mut self) {
+        self.last = Some(None);
+        // An answer of Envoy's own that never ends is nobody's failure.
+        let State::Routed(routed) = &self.request else { return };
+        let (status, limit) = (routed.status, self.worker.config.timeouts.stream_idle);
+        self.worker.metrics.request_done(Listener::ExtProc, status);
+        self.worker.metrics.error(Listener::ExtProc, ErrorReason::StreamIdle);
+        let reply = refusal::immediate(&Fault::Timeout(limit), None, &self.trace.request_id);
+        self.outbox.push_back(reply);
+        self.log(status, ErrorReason::StreamIdle.name());
+        self.end = Some(StreamEnd::Refused);
     }
 
     /// An error of the stream: Envoy then does what its failure mode says.
