@@ -228,7 +228,7 @@ fn answers_that_are_not_read_keep_their_places_and_not_for_ever() {
     assert_eq!(answered, 3, "the connection has the fourth place");
     assert!(client.until(|_| false).is_none(), "closed, since nothing is read");
     // A connection that finds no place is closed without an answer: ask when they are free.
-    eventually("places are free", || router.metric("warmlane_client_connections") == 0.0);
+    eventually("places are free", || router.metric("warmlane_client_connections{") == 0.0);
     assert_eq!(router.aware().get("/x").status, 200);
 }
 
