@@ -5,12 +5,13 @@
 use std::{
     fmt::Write as _,
     fs,
-    net::SocketAddr,
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
     path::PathBuf,
     process::{Command, Stdio},
-    sync::mpsc,
+    sync::mpsc::{self, RecvTimeoutError},
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
@@ -122,8 +123,13 @@ impl Bootstrap {
         // Envoy ends with the thread that started it.
         let keeper = thread::spawn(move || {
             let mut child = command.spawn().expect("Envoy starts");
-            // Until the sender is dropped.
-            let _ = stopped.recv();
+            // Until the sender is dropped, or Envoy has ended by itself.
+            let look = Duration::from_millis(20);
+            while stopped.recv_timeout(look) == Err(RecvTimeoutError::Timeout) {
+                if !matches!(child.try_wait(), Ok(None)) {
+                    return;
+                }
+            }
             let _ = child.kill();
             let _ = child.wait();
         });
@@ -138,15 +144,19 @@ impl Bootstrap {
                 "Envoy did not start:\n{said}\n{}",
                 self.0
             );
-            thread::sleep(std::time::Duration::from_millis(20));
+            thread::sleep(Duration::from_millis(20));
         };
         Envoy { plain, aware, admin, stop: Some(stop), keeper: Some(keeper), _dir: dir }
     }
 }
 
-/// Admin, plain and aware listener, once they are there.
+/// Admin, plain and aware listener, once they take connections.
 fn addresses(admin: &std::path::Path) -> Option<[SocketAddr; 3]> {
     let admin: SocketAddr = fs::read_to_string(admin).ok()?.trim().parse().ok()?;
+    // Listed before that: they refuse connections until the first health check of the picker has come to an end.
+    if !ready(admin) {
+        return None;
+    }
     let page: Value =
         serde_json::from_slice(&Wire::connect(admin).get("/listeners?format=json").body).ok()?;
     let listener = |name: &str| {
@@ -155,6 +165,19 @@ fn addresses(admin: &std::path::Path) -> Option<[SocketAddr; 3]> {
         format!("{}:{}", socket["address"].as_str()?, socket["port_value"]).parse().ok()
     };
     Some([admin, listener("plain")?, listener("aware")?])
+}
+
+/// Whether Envoy calls itself ready. It may end under the question, as it does when it refuses its bootstrap.
+fn ready(admin: SocketAddr) -> bool {
+    let ask = || {
+        let mut stream = TcpStream::connect(admin).ok()?;
+        stream.set_read_timeout(Some(PATIENCE)).ok()?;
+        stream.write_all(b"GET /ready HTTP/1.1\r\nHost: t\r\n\r\n").ok()?;
+        let mut status = [0; 12];
+        stream.read_exact(&mut status).ok()?;
+        Some(&status == b"HTTP/1.1 200")
+    };
+    ask().unwrap_or(false)
 }
 
 // === Envoy ===

@@ -1,5 +1,7 @@
 //! What clients get while the picker, or what it picked, is away.
 
+use std::net::TcpListener;
+
 use super::*;
 
 /// An Envoy whose picker has gone.
@@ -16,6 +18,25 @@ fn fail_open_goes_on_by_round_robin_once_the_check_has_seen_it() {
     envoy.wait_for_picker(false);
     let given: Vec<u64> = (0..6).map(|_| Scene::by(&Wire::connect(envoy.aware()).post(PATH, CHAT))).collect();
     assert_eq!(given.iter().sum::<u64>(), 3, "{given:?}");
+}
+
+#[test]
+fn a_picker_that_was_silent_from_the_start_is_held_for_down() {
+    // Accepts connections, as far as the kernel does, and says nothing: the first check takes all of its time.
+    let silent = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let engine = RawEngine::start(Behaviour::Answer(answer("application/json", b"{}")));
+    let picker = silent.local_addr().expect("address");
+    let envoy = Bootstrap::of("override-host.yaml", picker, &[engine.address()]).start();
+    assert_eq!(Wire::connect(envoy.aware()).post(PATH, CHAT).status, 200);
+    assert_eq!(envoy.stat("http.aware.ext_proc.failure_mode_allowed"), 1);
+}
+
+#[test]
+#[should_panic(expected = "the request_trailer_mode has to be set to SEND")]
+fn a_bootstrap_that_envoy_refuses_is_told_with_its_reason() {
+    let nobody = SocketAddr::from(([127, 0, 0, 1], 1));
+    let bootstrap = Bootstrap::of("override-host.yaml", nobody, &[nobody]);
+    bootstrap.change("request_trailer_mode: SEND", "request_trailer_mode: SKIP").start();
 }
 
 #[test]
