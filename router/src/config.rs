@@ -25,6 +25,7 @@ mod objectives;
 mod origin;
 pub mod reference;
 mod show;
+mod tables;
 mod text;
 
 pub use error::ConfigError;

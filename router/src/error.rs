@@ -3,7 +3,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use warmlane_engine::{body::BodyError, error::ErrorType};
+use warmlane_engine::{
+    body::{Api, BodyError},
+    error::{ErrorBody, ErrorType},
+};
 use warmlane_picker::NoEndpoint;
 
 use crate::{
@@ -187,6 +190,12 @@ impl Fault {
             | Self::Timeout(_)
             | Self::ClientGone => None,
         }
+    }
+
+    /// The error object that a client of this API gets, with `message` in it.
+    pub fn object(&self, message: &str, api: Option<Api>) -> String {
+        let body = ErrorBody { message, kind: self.kind(), param: self.param(), code: self.status() };
+        if api == Some(Api::Messages) { body.to_messages_json() } else { body.to_json() }
     }
 
     /// Seconds for `Retry-After`, where waiting may help.

@@ -8,7 +8,7 @@
 //! Bounds: streams by `limits.connections`, with a place each; a message by 1 MiB over the body limit; bodies by the
 //! process-wide budget.
 
-use std::{convert::Infallible, pin::Pin, pin::pin, rc::Rc, time::Duration};
+use std::{convert::Infallible, pin::Pin, pin::pin, rc::Rc};
 
 use bytes::Bytes;
 use http_body::Body;
@@ -30,7 +30,7 @@ use tonic_prost::ProstCodec;
 
 use crate::{
     admin::health::Checks,
-    front::{Front, Tasks, Transport},
+    front::{Front, PING_INTERVAL, PING_TIMEOUT, Tasks, Transport},
     metrics::Listener,
 };
 use messages::{ProcessingRequest, ProcessingResponse};
@@ -55,9 +55,6 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
 /// Bytes of answers on one stream that wait for Envoy to read.
 const SEND_BUFFER: usize = 64 * 1024;
-/// How often a silent Envoy is asked whether it is there, and how long it may take to answer.
-const PING_INTERVAL: Duration = Duration::from_secs(30);
-const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// Messages are a few hundred bytes, but for bodies: room for one to begin with, and how much is sent at once.
 const ROOM: usize = 1024;
 const BATCH: usize = 32 * 1024;

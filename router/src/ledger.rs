@@ -69,6 +69,20 @@ pub struct InFlight {
     ended: bool,
 }
 
+// === Outcome ===
+
+impl Outcome {
+    /// What a complete answer with this status says of its endpoint; `None`: nothing. Neither a refusal for the client's
+    /// own fault nor "busy" says that it is ill.
+    pub fn of_status(status: u16) -> Option<Self> {
+        match status {
+            500 | 502 | 504 => Some(Self::Bad),
+            429 | 503 => None,
+            _ => Some(Self::Good),
+        }
+    }
+}
+
 // === Ledger ===
 
 impl Ledger {

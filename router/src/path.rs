@@ -18,9 +18,9 @@ mod request_id;
 pub use done::Next;
 pub use hints::{Hints, Offered};
 pub use pick::{Destination, Plan, moved};
-pub use read::Incoming;
 #[cfg(test)]
 pub(crate) use read::read as read_http;
+pub use read::{Incoming, api_of};
 pub use request_id::RequestId;
 
 /// Where a request is, since when, and what has been learnt about it: for the access line and the metrics.

@@ -7,13 +7,14 @@ use std::{
 };
 
 use tokio::sync::{mpsc, watch};
-use warmlane_engine::body::BodyReader;
+use warmlane_engine::body::{Api, BodyReader, Limits};
 use warmlane_picker::{Chain, Live, Matches, RetryBudget};
 
 use crate::{
     config::Config,
     front::Room,
     http1::HeadLimits,
+    ledger::{InFlight, Outcome},
     metrics::{Metrics, ProxyMetrics},
     upstream::Pool,
     world::World,
@@ -123,6 +124,21 @@ impl Worker {
     /// Whether the retry budget has one left.
     pub fn can_retry(&self) -> bool {
         self.retries.borrow_mut().has_any(self.world.now())
+    }
+
+    /// Counts how a request ended at its endpoint, and tells the writer of a failure before the next reading does.
+    pub fn judge(&self, in_flight: &mut InFlight, outcome: Outcome) {
+        in_flight.end(outcome);
+        if outcome == Outcome::Bad {
+            // A full channel means that the writer hears of it from others.
+            let _ = self.updates.try_send(Update::Failed { slot: in_flight.slot() });
+        }
+    }
+
+    /// A new reader of bodies of this shape.
+    pub fn body_reader(&self, api: Api) -> BodyReader {
+        let limits = Limits { block_bytes: self.config.prefix.block_bytes, ..Limits::default() };
+        BodyReader::new(api, limits)
     }
 
     /// Whether the process drains: responses then close their connections.

@@ -28,13 +28,12 @@ use tonic_health::pb::{
 };
 
 use super::pages::unready;
-use crate::world::World;
+use crate::{front::PING_INTERVAL, world::World};
 
 /// How soon a watcher hears of a change.
 const WATCH_INTERVAL: Duration = Duration::from_millis(500);
 /// Calls of one connection at once: a probe has one, a watcher a few.
 const MAX_STREAMS: u32 = 16;
-const PING_INTERVAL: Duration = Duration::from_secs(30);
 
 const LIVENESS: &str = "liveness";
 /// Names that are served while requests can be.

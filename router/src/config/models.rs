@@ -3,7 +3,11 @@
 use toml::{Table, Value};
 use warmlane_picker::Criticality;
 
-use super::{ModelRule, Target, text::Refusal};
+use super::{
+    ModelRule, Target,
+    tables::{self, list, name, table},
+    text::Refusal,
+};
 
 const RULE_KEYS: [&str; 3] = ["name", "criticality", "targets"];
 const TARGET_KEYS: [&str; 2] = ["name", "weight"];
@@ -12,11 +16,7 @@ const CRITICALITIES: [Criticality; 3] =
 
 /// Reads a TOML list of tables.
 pub(super) fn read(text: &str) -> Result<Vec<ModelRule>, Refusal> {
-    let table: Table = toml::from_str(&format!("models = {text}")).map_err(|error| {
-        format!("not a TOML list of tables ({}); write [{{ name = \"chat\" }}, ...]", error.message())
-    })?;
-    let rules = list(table.get("models"), "models")?;
-    rules.iter().enumerate().map(|(at, value)| rule(value, &format!("models[{at}]"))).collect()
+    tables::read("models", text, "[{ name = \"chat\" }, ...]", rule)
 }
 
 /// Writes what [`read`] reads.
@@ -61,34 +61,6 @@ fn target(value: &Value, place: &str) -> Result<Target, Refusal> {
     };
     let weight = weight.ok_or_else(|| format!("{place}.weight: write a whole number above 0"))?;
     Ok(Target { name: name(table, place)?, weight })
-}
-
-pub(super) fn table<'v>(value: &'v Value, place: &str, keys: &[&str]) -> Result<&'v Table, Refusal> {
-    let table = value.as_table().ok_or_else(|| format!("{place}: write a table, {{ name = \"...\" }}"))?;
-    match table.keys().find(|key| !keys.contains(&key.as_str())) {
-        None => Ok(table),
-        Some(unknown) => Err(format!(
-            "unknown key `{place}.{unknown}`; the nearest valid one is `{}`",
-            nearest(unknown, keys)
-        )),
-    }
-}
-
-fn nearest<'k>(text: &str, keys: &[&'k str]) -> &'k str {
-    let like = |key: &str| strsim::jaro_winkler(text, key);
-    keys.iter().max_by(|a, b| like(a).total_cmp(&like(b))).copied().unwrap_or_default()
-}
-
-pub(super) fn list<'v>(value: Option<&'v Value>, place: &str) -> Result<&'v [Value], Refusal> {
-    value
-        .and_then(Value::as_array)
-        .map(Vec::as_slice)
-        .ok_or_else(|| format!("{place}: write a list of tables"))
-}
-
-pub(super) fn name(table: &Table, place: &str) -> Result<String, Refusal> {
-    let name = table.get("name").and_then(Value::as_str).filter(|name| !name.is_empty());
-    name.map(str::to_owned).ok_or_else(|| format!("{place}.name: write its name, it is missing or empty"))
 }
 
 fn criticality(table: &Table, place: &str) -> Result<Criticality, Refusal> {

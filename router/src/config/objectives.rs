@@ -2,20 +2,13 @@
 
 use toml::{Table, Value};
 
-use super::{Objective, models, text::Refusal};
+use super::{Objective, tables, text::Refusal};
 
 const KEYS: [&str; 2] = ["name", "priority"];
 
 /// Reads a TOML list of tables.
 pub(super) fn read(text: &str) -> Result<Vec<Objective>, Refusal> {
-    let table: Table = toml::from_str(&format!("objectives = {text}")).map_err(|error| {
-        format!(
-            "not a TOML list of tables ({}); write [{{ name = \"batch\", priority = -1 }}]",
-            error.message()
-        )
-    })?;
-    let all = models::list(table.get("objectives"), "objectives")?;
-    all.iter().enumerate().map(|(at, value)| objective(value, &format!("objectives[{at}]"))).collect()
+    tables::read("objectives", text, "[{ name = \"batch\", priority = -1 }]", objective)
 }
 
 /// Writes what [`read`] reads.
@@ -30,13 +23,13 @@ pub(super) fn write(objectives: &[Objective]) -> String {
 }
 
 fn objective(value: &Value, place: &str) -> Result<Objective, Refusal> {
-    let table = models::table(value, place, &KEYS)?;
+    let table = tables::table(value, place, &KEYS)?;
     let priority = match table.get("priority") {
         None => Some(0),
         Some(value) => value.as_integer().and_then(|n| i32::try_from(n).ok()),
     };
     let priority = priority.ok_or_else(|| format!("{place}.priority: write a whole number, such as -1"))?;
-    Ok(Objective { name: models::name(table, place)?, priority })
+    Ok(Objective { name: tables::name(table, place)?, priority })
 }
 
 #[cfg(test)]

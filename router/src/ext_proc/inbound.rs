@@ -4,7 +4,7 @@
 
 use bytes::{Bytes, BytesMut};
 use prost::Message;
-use warmlane_engine::body::{Api, BodyReader, Limits as BodyLimits, RequestBody};
+use warmlane_engine::body::{Api, BodyReader, RequestBody};
 
 use super::{
     messages::{HeaderMap, Kind, Metadata, Value},
@@ -13,8 +13,9 @@ use super::{
 };
 use crate::{
     budget::Held,
+    config::Objective,
     error::Fault,
-    path::{Hints, Incoming, Offered, RequestId},
+    path::{Hints, Incoming, Offered, RequestId, api_of},
     session,
     worker::Worker,
 };
@@ -78,8 +79,7 @@ impl Inbound {
         let method = headers.get(":method").ok_or(Violation::NoPseudoHeader(":method"))?;
         let path = headers.get(":path").ok_or(Violation::NoPseudoHeader(":path"))?;
         let path = path.split(|byte| *byte == b'?').next().unwrap_or_default();
-        let path = std::str::from_utf8(path).unwrap_or_default();
-        let api = if method == b"POST" { Api::of_path(path) } else { None };
+        let api = if method == b"POST" { api_of(path) } else { None };
         let held = worker.world.budget.share();
         Ok(Self { headers, api, metadata, reader: None, pieces: Vec::new(), bytes: 0, held })
     }
@@ -152,7 +152,7 @@ impl Inbound {
         let metadata = self.metadata.as_ref().and_then(|bytes| Metadata::decode(bytes.clone()).ok());
         let subset = metadata.as_ref().and_then(|metadata| metadata.get(SUBSET_NAMESPACE, SUBSET));
         Hints {
-            criticality: found.map(crate::config::Objective::criticality),
+            criticality: found.map(Objective::criticality),
             model: self.header(REWRITE).map(str::to_owned),
             offered: subset.map(offered),
         }
@@ -170,8 +170,7 @@ fn reader(worker: &Worker, api: Api) -> BodyReader {
         reader.reset(api);
         return reader;
     }
-    let limits = BodyLimits { block_bytes: worker.config.prefix.block_bytes, ..BodyLimits::default() };
-    BodyReader::new(api, limits)
+    worker.body_reader(api)
 }
 
 /// A list of texts, or one; anything else offers nobody: a hint that cannot be read must not open the pool.

@@ -4,25 +4,19 @@
 //! what this router knows. What was dropped for want of room says so in a header, by upstream's name for it.
 
 use bytes::Bytes;
-use warmlane_engine::{
-    body::{Api, BodyError},
-    error::ErrorBody,
-};
+use warmlane_engine::body::{Api, BodyError};
 
 use super::{
     messages::ProcessingResponse,
     reply::{self, Headers},
 };
-use crate::error::Fault;
+use crate::{error::Fault, metrics::Label};
 
 const DROPPED: &str = "x-llm-d-request-dropped-reason";
 
 /// What the client gets.
 pub(super) fn immediate(fault: &Fault, api: Option<Api>, id: &[u8]) -> ProcessingResponse {
-    let message = message(fault, api.is_some());
-    let body =
-        ErrorBody { message: &message, kind: fault.kind(), param: fault.param(), code: fault.status() };
-    let body = if api == Some(Api::Messages) { body.to_messages_json() } else { body.to_json() };
+    let body = fault.object(&message(fault, api.is_some()), api);
     let mut headers: Headers = vec![("content-type", Bytes::from_static(b"application/json"))];
     headers.push(("x-request-id", Bytes::copy_from_slice(id)));
     if let Some(seconds) = fault.retry_after() {
@@ -31,7 +25,7 @@ pub(super) fn immediate(fault: &Fault, api: Option<Api>, id: &[u8]) -> Processin
     if let Some(reason) = dropped(fault) {
         headers.push((DROPPED, Bytes::from_static(reason.as_bytes())));
     }
-    reply::immediate(fault.status(), headers, body, crate::metrics::Label::name(fault.reason()))
+    reply::immediate(fault.status(), headers, body, fault.reason().name())
 }
 
 /// Upstream's words, and ours.

@@ -18,7 +18,6 @@ use crate::{
     metrics::Goal,
     path::{self, Destination, Plan},
     worker::Worker,
-    world::writer::Update,
 };
 
 /// For routes that choose by model.
@@ -187,31 +186,20 @@ impl Routed {
         }
     }
 
-    /// The response is over: takes the request off the account. Neither a refusal for the client's own fault nor
-    /// "busy" says that the endpoint is ill.
+    /// The response is over: takes the request off the account.
     fn judge(&mut self, worker: &Worker, is_sound: bool) {
         let Some(mut in_flight) = self.in_flight.take() else { return };
-        let outcome = match self.status {
-            500 | 502 | 504 => Outcome::Bad,
-            429 | 503 => return,
-            _ if is_sound => Outcome::Good,
-            _ => Outcome::Bad,
-        };
-        self.end(worker, &mut in_flight, outcome);
+        match Outcome::of_status(self.status) {
+            Some(Outcome::Good) if !is_sound => worker.judge(&mut in_flight, Outcome::Bad),
+            Some(outcome) => worker.judge(&mut in_flight, outcome),
+            None => {}
+        }
     }
 
     /// The endpoint says nothing any more.
     pub(super) fn fell_silent(&mut self, worker: &Worker) {
         if let Some(mut in_flight) = self.in_flight.take() {
-            self.end(worker, &mut in_flight, Outcome::Bad);
-        }
-    }
-
-    fn end(&self, worker: &Worker, in_flight: &mut InFlight, outcome: Outcome) {
-        in_flight.end(outcome);
-        if outcome == Outcome::Bad {
-            // A full channel means that the writer hears of it from others.
-            let _ = worker.updates.try_send(Update::Failed { slot: in_flight.slot() });
+            worker.judge(&mut in_flight, Outcome::Bad);
         }
     }
 

@@ -13,6 +13,7 @@ use std::{
 use bytes::Bytes;
 use tokio::time::Instant;
 use tonic::{Code, Status, codec::Streaming, codegen::tokio_stream::Stream};
+use warmlane_engine::body::Api;
 
 use super::{
     inbound::Inbound,
@@ -49,7 +50,7 @@ pub(super) struct Session {
     deadline: Instant,
     /// When the body of the request must be here.
     body_by: Instant,
-    /// Nothing was answered after what the router said itself.
+    /// How it ended, where the router ended it.
     end: Option<StreamEnd>,
 }
 
@@ -62,12 +63,16 @@ enum State {
 }
 
 /// Why a message is not answered as it should be.
-#[derive(Debug, thiserror::Error)]
 enum Trouble {
-    #[error("{0}")]
-    Violation(#[from] Violation),
-    #[error("{0}")]
-    Fault(#[from] Fault),
+    Violation(Violation),
+    /// Of a request to this API, which says what shape its errors have.
+    Fault(Fault, Option<Api>),
+}
+
+impl From<Violation> for Trouble {
+    fn from(violation: Violation) -> Self {
+        Self::Violation(violation)
+    }
 }
 
 // === Session ===
@@ -97,7 +102,7 @@ impl Session {
         match self.on(message) {
             Ok(()) => self.deadline = self.due(),
             Err(Trouble::Violation(violation)) => self.break_off(violation),
-            Err(Trouble::Fault(fault)) => self.refuse(&fault),
+            Err(Trouble::Fault(fault, api)) => self.refuse(&fault, api),
         }
     }
 
@@ -138,13 +143,18 @@ impl Session {
                 self.end = Some(StreamEnd::Silent);
                 self.last = Some(Some(Status::deadline_exceeded("no request_headers came in time")));
             }
-            Wait::Body if Instant::now() >= self.body_by => {
-                self.refuse(&Fault::SlowClient(limits.client_body));
+            Wait::Body => {
+                let is_trickle = Instant::now() >= self.body_by;
+                let limit = if is_trickle { limits.client_body } else { limits.client_body_idle };
+                let api = match &self.request {
+                    State::Inbound(inbound) => inbound.api,
+                    State::Routed(_) | State::Nothing => None,
+                };
+                self.refuse(&Fault::SlowClient(limit), api);
             }
-            Wait::Body => self.refuse(&Fault::SlowClient(limits.client_body_idle)),
             Wait::Response => {
                 self.endpoint_fell_silent();
-                self.refuse(&Fault::Timeout(limits.request));
+                self.refuse(&Fault::Timeout(limits.request), None);
             }
             Wait::ResponseBody => {
                 self.endpoint_fell_silent();

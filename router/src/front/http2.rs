@@ -41,8 +41,8 @@ const RESET_UNSEEN: usize = 20;
 /// Streams that break the protocol; one more ends the connection.
 const BROKEN: usize = 64;
 /// How often a silent client is asked whether it is there, and how long it may take to answer.
-const PING_INTERVAL: Duration = Duration::from_secs(30);
-const PING_TIMEOUT: Duration = Duration::from_secs(20);
+pub(crate) const PING_INTERVAL: Duration = Duration::from_secs(30);
+pub(crate) const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a client may take to close its side once it has been told to go and no stream is open.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// How often a connection is looked at, at most.

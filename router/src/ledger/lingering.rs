@@ -86,14 +86,9 @@ impl Lingering {
         kept.count = kept.by_slot.values().map(VecDeque::len).sum();
     }
 
-    /// How many are kept.
-    pub fn len(&self) -> usize {
+    #[cfg(test)]
+    fn len(&self) -> usize {
         self.kept().count
-    }
-
-    /// Whether none is.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -148,7 +143,7 @@ mod tests {
         lingering.expire(until);
         assert_eq!(ledger.account(Slot(1)).in_flight(), 1, "the second was sent a millisecond later");
         lingering.expire(until + MILLI);
-        assert!(lingering.is_empty());
+        assert_eq!(lingering.len(), 0);
     }
 
     #[test]

@@ -7,11 +7,10 @@
 //! to the same endpoint once more, on a new connection.
 
 use tokio::{net::TcpStream, time::Instant};
-use warmlane_engine::body::Api;
 use warmlane_picker::Slot;
 
 use super::{
-    Trace,
+    Trace, api_of,
     pick::{self, Destination, Plan},
 };
 use crate::{
@@ -120,7 +119,7 @@ fn is_repeatable(client: &Client) -> bool {
     let path = client.head.path(&client.request);
     match client.head.method() {
         Method::Get | Method::Head | Method::Options => true,
-        Method::Post => std::str::from_utf8(path).is_ok_and(|path| Api::of_path(path).is_some()),
+        Method::Post => api_of(path).is_some(),
         Method::Put | Method::Patch | Method::Delete | Method::Trace | Method::Other => false,
     }
 }

@@ -1,7 +1,5 @@
 //! Done: what happened is fed back: the error answer where one is due, counters, the access line.
 
-use warmlane_engine::{body::Api, error::ErrorBody};
-
 use super::{
     Trace,
     relay::{End, Relayed},
@@ -64,11 +62,7 @@ async fn refuse(worker: &Worker, client: &mut Client, trace: &Trace, fault: &Fau
         && client.head.keep_alive()
         && client.head.version() == Version::Http11
         && !worker.is_draining();
-    let message = fault.to_string();
-    let body =
-        ErrorBody { message: &message, kind: fault.kind(), param: fault.param(), code: fault.status() };
-    let messages = client.api == Some(Api::Messages);
-    let body = if messages { body.to_messages_json() } else { body.to_json() };
+    let body = fault.object(&fault.to_string(), client.api);
     let retry_after = fault.retry_after().map(|seconds| seconds.to_string());
     let mut headers: Vec<(&str, &[u8])> = vec![("content-type", b"application/json")];
     headers.push(("x-request-id", &trace.request_id));

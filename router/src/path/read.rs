@@ -4,7 +4,7 @@
 //! Bound per request: twice the body limit while a growing buffer moves. The budget counts what has come, but for
 //! bodies that came with their head; one read per worker may go over it before it is refused.
 
-use warmlane_engine::body::{Api, BodyReader, Limits as BodyLimits};
+use warmlane_engine::body::{Api, BodyReader};
 
 use super::{Hints, RequestId, Trace};
 use crate::{
@@ -80,7 +80,8 @@ async fn read_head(worker: &Worker, client: &mut Client) -> Result<usize, Fault>
     timeout(limit, arrive).await.unwrap_or(Err(Fault::SlowClient(limit)))
 }
 
-fn api_of(path: &[u8]) -> Option<Api> {
+/// The API that this path is of.
+pub fn api_of(path: &[u8]) -> Option<Api> {
     std::str::from_utf8(path).ok().and_then(Api::of_path)
 }
 
@@ -105,10 +106,8 @@ async fn read_body(
         let sent = client.send_out(worker.config.timeouts.client_body_idle).await;
         sent.map_err(|_| Fault::ClientGone)?;
     }
-    let prefix = worker.config.prefix;
-    let limits = BodyLimits { block_bytes: prefix.block_bytes, ..BodyLimits::default() };
     if let Some(api) = api {
-        client.reader.get_or_insert_with(|| BodyReader::new(api, limits)).reset(api);
+        client.reader.get_or_insert_with(|| worker.body_reader(api)).reset(api);
     }
     // Looked at with the first read that is needed: small bodies come with their heads.
     let mut deadline = None;

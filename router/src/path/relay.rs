@@ -23,7 +23,6 @@ use crate::{
     session::{self, COOKIE},
     stage::Stage,
     worker::Worker,
-    world::writer::Update,
 };
 
 mod flow;
@@ -144,20 +143,15 @@ fn is_events(head: &ResponseHead, answer: &[u8]) -> bool {
     content_type.is_some_and(|value| value.starts_with(b"text/event-stream"))
 }
 
-/// Counts how the response ended on the endpoint's account. Neither a refusal for the client's own fault nor "busy"
-/// nor a client that left says that the endpoint is ill.
+/// Counts how the response ended on the endpoint's account. A client that left says nothing of it.
 fn judge(worker: &Worker, answered: &mut Answered, status: u16, end: End) {
     let outcome = match end {
-        End::GaveUp | End::EndpointCut | End::Silent | End::Timeout => Outcome::Bad,
-        End::Complete if matches!(status, 500 | 502 | 504) => Outcome::Bad,
-        End::Complete if matches!(status, 429 | 503) => return,
-        End::Complete => Outcome::Good,
-        End::ClientGone => return,
+        End::GaveUp | End::EndpointCut | End::Silent | End::Timeout => Some(Outcome::Bad),
+        End::Complete => Outcome::of_status(status),
+        End::ClientGone => None,
     };
-    answered.in_flight.end(outcome);
-    if outcome == Outcome::Bad {
-        // A full channel means that the writer hears of it from others.
-        let _ = worker.updates.try_send(Update::Failed { slot: answered.destination.slot });
+    if let Some(outcome) = outcome {
+        worker.judge(&mut answered.in_flight, outcome);
     }
 }
 

@@ -16,18 +16,8 @@ use crate::{
 };
 
 impl Session {
-    pub(super) fn refuse(&mut self, fault: &Fault) {
-        if self.last.is_some() {
-            return;
-        }
-        let api = match &self.request {
-            State::Inbound(inbound) => inbound.api,
-            State::Routed(_) | State::Nothing => None,
-        };
-        self.refuse_as(fault, api);
-    }
-
-    pub(super) fn refuse_as(&mut self, fault: &Fault, api: Option<Api>) {
+    /// The client gets the router's own answer.
+    pub(super) fn refuse(&mut self, fault: &Fault, api: Option<Api>) {
         let metrics = &self.worker.metrics;
         metrics.request_done(Listener::ExtProc, fault.status());
         metrics.error(Listener::ExtProc, fault.reason());

@@ -33,7 +33,8 @@ impl Session {
         if let (Step::Keep | Step::Decide { .. } | Step::DecideInBody, State::Inbound(inbound)) =
             (step, &mut self.request)
         {
-            inbound.push(&self.worker, piece)?;
+            let api = inbound.api;
+            inbound.push(&self.worker, piece).map_err(|fault| Trouble::Fault(fault, api))?;
             return self.request_step(step, Bytes::new());
         }
         self.request_step(step, piece)
@@ -58,13 +59,13 @@ impl Session {
     }
 
     /// Chooses, and answers as the step says.
-    fn decide(&mut self, step: Step) -> Result<(), Fault> {
+    fn decide(&mut self, step: Step) -> Result<(), Trouble> {
         let State::Inbound(inbound) = std::mem::replace(&mut self.request, State::Nothing) else {
             return Ok(());
         };
         let (api, is_new) = (inbound.api, inbound.id().is_none());
         let routed = self.route(*inbound, step == Step::DecideByHead);
-        let (routed, pieces) = routed.inspect_err(|fault| self.refuse_as(fault, api))?;
+        let (routed, pieces) = routed.map_err(|fault| Trouble::Fault(fault, api))?;
         let pieces = match (routed.renamed(), &routed.asked) {
             (Some(name), Some(body)) => inbound::renamed(pieces, &body.model_span, name),
             _ => pieces,

@@ -40,9 +40,7 @@ impl Session {
     }
 
     pub(super) fn response_body(&mut self, piece: Bytes, end: bool) -> Result<(), Trouble> {
-        if self.phase.on(Event::ResponseBody { end })? == Step::Ignore {
-            return Ok(());
-        }
+        let Step::PassResponse { end } = self.phase.on(Event::ResponseBody { end })? else { return Ok(()) };
         let mode = self.phase.modes().response;
         let was = piece.clone();
         let piece = match &mut self.request {
@@ -59,9 +57,7 @@ impl Session {
     }
 
     pub(super) fn response_trailers(&mut self) -> Result<(), Trouble> {
-        if self.phase.on(Event::ResponseTrailers)? == Step::Ignore {
-            return Ok(());
-        }
+        let Step::PassResponseTrailers = self.phase.on(Event::ResponseTrailers)? else { return Ok(()) };
         if let State::Routed(routed) = &mut self.request {
             let rest = routed.rest(&self.worker);
             if self.phase.modes().response == BodyMode::FullDuplexStreamed {
