@@ -78,6 +78,16 @@ const IDLE_PAGE: &str = include_str!("../fixtures/metrics/vllm-0.32-metrics-idle
 /// A model list as vLLM words it: base `m`, adapter `a`.
 pub const MODELS: &str = r#"{"object":"list","data":[{"id":"m","object":"model","created":1,"owned_by":"vllm","root":"m","parent":null,"max_model_len":8192},{"id":"a","object":"model","created":1,"owned_by":"vllm","root":"a","parent":"m","max_model_len":8192}]}"#;
 
+// === Behaviour ===
+
+impl Behaviour {
+    /// [`Behaviour::Parts`], and where the test says each of them. Dropping that ends the answer.
+    pub fn in_parts() -> (Self, mpsc::Sender<Vec<u8>>) {
+        let (sender, parts) = mpsc::channel();
+        (Self::Parts(Arc::new(Mutex::new(parts))), sender)
+    }
+}
+
 // === RawEngine ===
 
 impl RawEngine {
@@ -108,6 +118,15 @@ impl RawEngine {
             }
         });
         Self { address, state }
+    }
+
+    /// Starts one whose answer the test sends part by part.
+    ///
+    /// # Panics
+    /// When loopback has no port.
+    pub fn in_parts() -> (Self, mpsc::Sender<Vec<u8>>) {
+        let (behaviour, parts) = Behaviour::in_parts();
+        (Self::start(behaviour), parts)
     }
 
     /// Where it listens.

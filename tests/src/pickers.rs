@@ -21,7 +21,7 @@ use anyhow::Context as _;
 
 pub use picker::Kind;
 
-use crate::proxy::cost;
+use crate::proxy::{on_last_core, tell};
 
 /// Measures endpoint pickers beside each other.
 #[derive(Debug, clap::Parser)]
@@ -81,21 +81,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         noop::serve(listener);
         return Ok(());
     }
-    // This process, replicas and load: the last core. Children move to the first one.
-    cost::pin_self().context("cannot choose a core to run on")?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let local = tokio::task::LocalSet::new();
-    local.block_on(&runtime, async {
+    on_last_core(async {
         if let Some(kind) = args.only {
             return measure::only(args, kind).await;
         }
         let figures = measure::all(args).await?;
-        print!("{}", figures.table(&Kind::ALL));
-        if let Some(file) = &args.json {
-            let report = serde_json::json!({ "bars": figures::bars(&figures), "figures": figures });
-            std::fs::write(file, serde_json::to_string_pretty(&report)? + "\n")
-                .with_context(|| format!("cannot write {}", file.display()))?;
-        }
-        Ok(())
+        tell(&figures, &Kind::ALL, &figures::bars(&figures), args.json.as_deref())
     })
 }

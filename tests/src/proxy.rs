@@ -16,11 +16,16 @@ pub(crate) mod process;
 pub(crate) mod prompts;
 mod stream;
 
-use std::path::PathBuf;
+use std::{
+    fmt::Display,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context as _;
 
+use bars::Bar;
 pub use contender::Kind;
+use figures::Figures;
 pub use prompts::Size;
 
 /// Measures proxies beside each other.
@@ -79,21 +84,34 @@ impl Args {
 /// # Errors
 /// When a proxy cannot be started or answers wrongly; the message says which.
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    // This process, engines and load: the last core. Children move to the first one.
-    cost::pin_self().context("cannot choose a core to run on")?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let local = tokio::task::LocalSet::new();
-    local.block_on(&runtime, async {
+    on_last_core(async {
         if let Some(kind) = args.only {
             return measure::only(args, kind).await;
         }
         let figures = measure::all(args).await?;
-        print!("{}", figures.table(&Kind::ALL));
-        if let Some(file) = &args.json {
-            let report = serde_json::json!({ "bars": bars::of(&figures), "figures": figures });
-            std::fs::write(file, serde_json::to_string_pretty(&report)? + "\n")
-                .with_context(|| format!("cannot write {}", file.display()))?;
-        }
-        Ok(())
+        tell(&figures, &Kind::ALL, &bars::of(&figures), args.json.as_deref())
     })
+}
+
+/// Does the work on the last core, with engines and load. Children move to the first one.
+pub(crate) fn on_last_core(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    cost::pin_self().context("cannot choose a core to run on")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    tokio::task::LocalSet::new().block_on(&runtime, work)
+}
+
+/// Prints the table, and saves figures and bars where that is asked for.
+pub(crate) fn tell<W: Copy + Display + Ord, K: Copy + Display + Ord>(
+    figures: &Figures<W, K>,
+    kinds: &[K],
+    bars: &[Bar],
+    json: Option<&Path>,
+) -> anyhow::Result<()> {
+    print!("{}", figures.table(kinds));
+    if let Some(file) = json {
+        let report = serde_json::json!({ "bars": bars, "figures": figures });
+        std::fs::write(file, serde_json::to_string_pretty(&report)? + "\n")
+            .with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    Ok(())
 }

@@ -55,12 +55,17 @@ impl Wire {
 
     /// The same with header lines, each ended by CRLF.
     pub fn post_with(&mut self, path: &str, headers: &str, body: &str) -> Response {
+        self.begin_post(path, headers, body);
+        self.response()
+    }
+
+    /// The same without waiting for the answer.
+    pub fn begin_post(&mut self, path: &str, headers: &str, body: &str) {
         let length = body.len();
         let head = format!(
             "POST {path} HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n{headers}Content-Length: {length}\r\n\r\n"
         );
         self.send(&[head.as_bytes(), body.as_bytes()].concat());
-        self.response()
     }
 
     /// Sends a GET and reads the answer.

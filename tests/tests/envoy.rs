@@ -35,7 +35,17 @@ struct Scene {
 
 impl Scene {
     fn of(bootstrap: &str) -> Self {
-        Self::with(bootstrap, |_| {}, |bootstrap| bootstrap)
+        Self::set(bootstrap, |_| {})
+    }
+
+    /// With other settings of the router.
+    fn set(bootstrap: &str, config: impl FnOnce(&mut Config)) -> Self {
+        Self::with(bootstrap, config, |bootstrap| bootstrap)
+    }
+
+    /// With another bootstrap.
+    fn changed(bootstrap: &str, change: impl FnOnce(Bootstrap) -> Bootstrap) -> Self {
+        Self::with(bootstrap, |_| {}, change)
     }
 
     fn with(
@@ -128,15 +138,11 @@ fn a_model_is_rewritten_and_in_full_duplex_restored() {
 
 #[test]
 fn a_buffered_body_is_routed_and_rewritten_too() {
-    let scene = Scene::with(
-        "override-host.yaml",
-        |_| {},
-        |bootstrap| {
-            bootstrap
-                .change("request_body_mode: FULL_DUPLEX_STREAMED", "request_body_mode: BUFFERED")
-                .change("request_trailer_mode: SEND", "request_trailer_mode: SKIP")
-        },
-    );
+    let scene = Scene::changed("override-host.yaml", |bootstrap| {
+        bootstrap
+            .change("request_body_mode: FULL_DUPLEX_STREAMED", "request_body_mode: BUFFERED")
+            .change("request_trailer_mode: SEND", "request_trailer_mode: SKIP")
+    });
     assert_eq!(Scene::by(&scene.client().post_with(PATH, "x-gateway-model-name-rewrite: a\r\n", CHAT)), 1);
     let seen = scene.picker.engines[1].seen().pop().expect("a request");
     assert_eq!(seen.body, CHAT.replace("\"m\"", "\"a\"").as_bytes());
@@ -145,14 +151,10 @@ fn a_buffered_body_is_routed_and_rewritten_too() {
 #[test]
 fn a_client_cannot_steer_by_the_destination_header() {
     for bootstrap in ALL {
-        let scene = Scene::with(
-            bootstrap,
-            |_| {},
-            |bootstrap| {
-                // Without the filter that takes it off: the picker's word stands by itself.
-                bootstrap.change("- remove: x-gateway-destination-endpoint", "- remove: x-other")
-            },
-        );
+        let scene = Scene::changed(bootstrap, |bootstrap| {
+            // Without the filter that takes it off: the picker's word stands by itself.
+            bootstrap.change("- remove: x-gateway-destination-endpoint", "- remove: x-other")
+        });
         let spoofed = format!("x-gateway-destination-endpoint: {}\r\n", scene.picker.endpoint(0));
         assert_eq!(Scene::by(&scene.client().post_with(PATH, &spoofed, CHAT)), 1, "{bootstrap}");
     }
@@ -197,7 +199,7 @@ fn self_signed_tls_is_spoken_and_checked() {
 #[test]
 fn refusals_reach_the_client_as_they_are() {
     for bootstrap in ALL {
-        let scene = Scene::with(bootstrap, |config| config.limits.body = 100_000, |bootstrap| bootstrap);
+        let scene = Scene::set(bootstrap, |config| config.limits.body = 100_000);
         let ask = |body: &str| scene.client().post(PATH, body);
         let missing = ask("{\"messages\":[]}");
         assert_eq!(missing.status, 400, "{bootstrap}");
@@ -213,53 +215,42 @@ fn refusals_reach_the_client_as_they_are() {
 
 #[test]
 fn a_list_is_walked_by_override_host_and_the_one_that_served_is_counted() {
-    let scene =
-        Scene::with("full-duplex.yaml", |config| config.ext_proc.fallbacks = 1, |bootstrap| bootstrap);
-    let parts = std::sync::mpsc::channel();
-    let parts_of = std::sync::Arc::new(std::sync::Mutex::new(parts.1));
-    scene.picker.engines[0].behave(Behaviour::Parts(parts_of));
+    let scene = Scene::set("full-duplex.yaml", |config| config.ext_proc.fallbacks = 1);
+    let (behaviour, parts) = Behaviour::in_parts();
+    scene.picker.engines[0].behave(behaviour);
     // The best one dies; nobody has noticed yet.
     scene.picker.engines[1].stop();
     let mut client = scene.client();
-    client.send(
-        format!("POST {PATH} HTTP/1.1\r\nHost: t\r\nContent-Length: {}\r\n\r\n{CHAT}", CHAT.len()).as_bytes(),
-    );
-    parts.0.send(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n".to_vec()).expect("the engine waits");
+    client.begin_post(PATH, "", CHAT);
+    parts.send(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n".to_vec()).expect("the engine waits");
     assert!(client.head().starts_with("HTTP/1.1 200"));
     eventually("it is counted where it is", || {
         (scene.picker.in_flight(0), scene.picker.in_flight(1)) == (1, 0)
     });
-    parts.0.send(b"{}".to_vec()).expect("the engine waits");
-    drop(parts.0);
+    parts.send(b"{}".to_vec()).expect("the engine waits");
+    drop(parts);
     eventually("it is over", || scene.picker.in_flight(0) == 0);
 }
 
 #[test]
 fn a_list_is_too_much_for_original_dst() {
-    let scene =
-        Scene::with("original-dst.yaml", |config| config.ext_proc.fallbacks = 1, |bootstrap| bootstrap);
+    let scene = Scene::set("original-dst.yaml", |config| config.ext_proc.fallbacks = 1);
     assert_eq!(scene.chat().status, 503);
 }
 
 #[test]
 fn without_the_metadata_the_header_is_enough() {
-    let scene = Scene::with(
-        "override-host.yaml",
-        |_| {},
-        |bootstrap| {
-            bootstrap.change(
-                "receiving_namespaces: { untyped: [envoy.lb] }",
-                "receiving_namespaces: { untyped: [] }",
-            )
-        },
-    );
+    let scene = Scene::changed("override-host.yaml", |bootstrap| {
+        bootstrap
+            .change("receiving_namespaces: { untyped: [envoy.lb] }", "receiving_namespaces: { untyped: [] }")
+    });
     assert_eq!(Scene::by(&scene.chat()), 1);
 }
 
 #[test]
 fn an_engine_that_never_answers_is_given_up_by_our_deadline() {
     let limit = |config: &mut Config| config.timeouts.request = Duration::from_millis(300);
-    let scene = Scene::with("full-duplex.yaml", limit, |bootstrap| bootstrap);
+    let scene = Scene::set("full-duplex.yaml", limit);
     scene.picker.engines[1].behave(Behaviour::Hang);
     assert_eq!(scene.chat().status, 504);
     eventually("it is over", || scene.picker.in_flight(1) == 0);

@@ -268,7 +268,7 @@ fn with_request_bodies_only_a_burst_spreads_and_nothing_stays_counted() {
 }
 
 #[test]
-fn health_is_served_on_the_same_port_and_over_tls_too() {
+fn envoy_may_connect_by_tls_to_a_certificate_made_at_start() {
     let picker = TestPicker::with(&[Said::default()], |config| {
         config.ext_proc.tls = "self-signed".parse().expect("an identity");
     });

@@ -3,7 +3,6 @@
 use std::{
     io::{Read, Write},
     net::{Shutdown, SocketAddr, TcpListener},
-    sync::{Arc, Mutex, mpsc},
 };
 
 use warmlane_tests::{Behaviour, RawEngine, TestRouter, engine::answer, eventually};
@@ -123,7 +122,7 @@ fn bad_framing_gets_502_while_nothing_was_passed_on_and_cuts_later() {
     let router = TestRouter::start(&[engine.address()]);
     assert_eq!(router.aware().post("/v1/completions", STREAM).status, 502);
 
-    let (engine, parts) = staged();
+    let (engine, parts) = RawEngine::in_parts();
     let router = TestRouter::start(&[engine.address()]);
     let mut client = router.aware();
     client.send(request(STREAM).as_bytes());
@@ -133,15 +132,9 @@ fn bad_framing_gets_502_while_nothing_was_passed_on_and_cuts_later() {
     assert_eq!(client.rest(), b"", "cut");
 }
 
-/// A stream whose parts the test hands out.
-fn staged() -> (RawEngine, mpsc::Sender<Vec<u8>>) {
-    let (sender, parts) = mpsc::channel();
-    (RawEngine::start(Behaviour::Parts(Arc::new(Mutex::new(parts)))), sender)
-}
-
 #[test]
 fn each_event_of_a_stream_is_passed_on_before_the_next_exists() {
-    let (engine, parts) = staged();
+    let (engine, parts) = RawEngine::in_parts();
     let router = TestRouter::start(&[engine.address()]);
     let mut client = router.aware();
     client.send(request(STREAM).as_bytes());
@@ -177,7 +170,7 @@ fn a_client_that_goes_away_cancels_its_request_at_once_at_every_stage() {
     eventually("the engine is rid of it", || engine.open() == 0 && router.in_flight() == 0);
     // In the middle of a stream, by FIN and by reset.
     for by_reset in [false, true] {
-        let (engine, parts) = staged();
+        let (engine, parts) = RawEngine::in_parts();
         let router = TestRouter::start(&[engine.address()]);
         let mut client = router.aware();
         client.send(request(STREAM).as_bytes());
@@ -216,7 +209,7 @@ fn a_garbage_metrics_page_takes_nobody_out_of_service() {
 
 #[test]
 fn a_silent_stream_ends_by_the_idle_timeout() {
-    let (engine, parts) = staged();
+    let (engine, parts) = RawEngine::in_parts();
     let router = TestRouter::with(&[engine.address()], |c| {
         c.timeouts.stream_idle = std::time::Duration::from_millis(50);
     });
@@ -240,7 +233,7 @@ fn a_request_nobody_answers_ends_by_the_request_timeout() {
 
 #[test]
 fn draining_lets_open_streams_end_and_takes_no_new_ones() {
-    let (engine, parts) = staged();
+    let (engine, parts) = RawEngine::in_parts();
     let router = TestRouter::start(&[engine.address()]);
     let listening = router.listening();
     let mut client = router.aware();
@@ -316,7 +309,7 @@ fn an_endpoint_that_answers_while_it_reads_gets_the_whole_request() {
 
 #[test]
 fn a_cut_response_that_only_closing_would_end_is_ended_by_a_reset() {
-    let (engine, parts) = staged();
+    let (engine, parts) = RawEngine::in_parts();
     let router = TestRouter::start(&[engine.address()]);
     let mut client = router.aware();
     client.send(b"POST /v1/completions HTTP/1.0\r\nHost: h\r\nContent-Length: 28\r\n\r\n{\"model\":\"m\",\"stream\":true }");

@@ -8,6 +8,7 @@ use warmlane_tests::{
     engine::answer,
     eventually,
     http2::{Multiplexed, Stream},
+    picker::TestPicker,
 };
 
 const SERVING: u8 = 1;
@@ -72,6 +73,16 @@ fn readiness_follows_the_replicas_and_liveness_does_not() {
 }
 
 #[test]
+fn the_port_that_envoy_asks_says_the_same() {
+    let picker = TestPicker::idle(1);
+    let mut client = Multiplexed::connect(picker.address());
+    for service in ["", "readiness", "liveness", "envoy.service.ext_proc.v3.ExternalProcessor"] {
+        assert_eq!(check(&mut client, service), Ok(SERVING), "{service}");
+    }
+    assert_eq!(check(&mut client, "nobody"), Err(NOT_FOUND.to_owned()));
+}
+
+#[test]
 fn a_watcher_hears_of_every_change() {
     let engine = RawEngine::start(Behaviour::Answer(answer("text/plain", b"ok")));
     let router = start(engine.address());
@@ -89,9 +100,7 @@ fn a_watcher_hears_of_every_change() {
 
 #[test]
 fn a_router_that_drains_is_not_ready_and_still_alive() {
-    let (send, parts) = std::sync::mpsc::channel();
-    let parts = std::sync::Arc::new(std::sync::Mutex::new(parts));
-    let engine = RawEngine::start(Behaviour::Parts(parts));
+    let (engine, send) = RawEngine::in_parts();
     let router = start(engine.address());
     eventually("the replica is ready", || router.ready_endpoints() == 1);
     let (mut probe, mut client) = (connect(&router), router.aware());

@@ -1,11 +1,6 @@
 //! HTTP/2 clients: what works over HTTP/1.1 works for them, and what ends badly ends so that they can tell.
 
-use std::{
-    io::Write,
-    sync::{Arc, Mutex, mpsc},
-    thread,
-    time::Duration,
-};
+use std::{io::Write, thread, time::Duration};
 
 use h2::Reason;
 use hyper::Request;
@@ -31,12 +26,6 @@ fn reason<T: std::fmt::Debug>(outcome: Result<T, h2::Error>) -> Reason {
     error.reason().unwrap_or_else(|| panic!("a reason, not {error}"))
 }
 
-/// An engine whose answer the test sends part by part.
-fn in_parts() -> (RawEngine, mpsc::Sender<Vec<u8>>) {
-    let (send, parts) = mpsc::channel();
-    (RawEngine::start(Behaviour::Parts(Arc::new(Mutex::new(parts)))), send)
-}
-
 #[test]
 fn requests_are_served_side_by_side_on_one_connection() {
     let engine = ok();
@@ -59,7 +48,7 @@ fn requests_are_served_side_by_side_on_one_connection() {
 
 #[test]
 fn tokens_arrive_as_they_come() {
-    let (engine, send) = in_parts();
+    let (engine, send) = RawEngine::in_parts();
     let router = TestRouter::start(&[engine.address()]);
     let mut client = Multiplexed::connect(router.listening().aware);
     let mut stream = client.post("/v1/chat/completions", CHAT);
@@ -141,7 +130,7 @@ fn an_answer_whose_end_is_the_connections_is_whole_or_reset() {
 
 #[test]
 fn a_stream_that_its_client_resets_leaves_its_engine() {
-    let (engine, send) = in_parts();
+    let (engine, send) = RawEngine::in_parts();
     let router = TestRouter::start(&[engine.address()]);
     let mut client = Multiplexed::connect(router.listening().aware);
     let stream = client.post("/v1/chat/completions", CHAT);
@@ -207,7 +196,7 @@ fn errors_are_told_in_full() {
 
 #[test]
 fn a_drain_lets_open_streams_end_and_takes_no_more() {
-    let (engine, send) = in_parts();
+    let (engine, send) = RawEngine::in_parts();
     let router = TestRouter::start(&[engine.address()]);
     let mut client = Multiplexed::connect(router.listening().aware);
     let mut idle = Frames::connect(router.listening().aware);
@@ -250,7 +239,7 @@ fn a_drain_waits_for_what_is_answered_and_not_yet_written() {
 
 #[test]
 fn an_idle_connection_is_told_to_go_and_one_with_a_stream_is_not() {
-    let (engine, send) = in_parts();
+    let (engine, send) = RawEngine::in_parts();
     let router = TestRouter::with(&[engine.address()], |config| {
         config.timeouts.client_idle = Duration::from_millis(50);
     });

@@ -3,7 +3,7 @@
 use std::{
     io::{Read, Write},
     net::SocketAddr,
-    sync::{Arc, Mutex, mpsc},
+    sync::Arc,
     time::Duration,
 };
 
@@ -81,8 +81,7 @@ fn both_listeners_speak_the_version_that_is_agreed_on() {
 
 #[test]
 fn tokens_arrive_as_they_come_and_a_client_that_leaves_leaves_its_engine() {
-    let (send, parts) = mpsc::channel();
-    let engine = RawEngine::start(Behaviour::Parts(Arc::new(Mutex::new(parts))));
+    let (engine, send) = RawEngine::in_parts();
     let certificate = Certificate::new();
     let router = start(engine.address(), &certificate, |_| {});
     let mut client = certificate.connect(aware(&router), &[]).expect("handshake");

@@ -62,9 +62,8 @@ impl Case<'_> {
         self.expect("status", status, immediate.status);
         let body = String::from_utf8_lossy(&immediate.body);
         let has = |part: &str| if body.contains(part) { part.to_owned() } else { body.to_string() };
-        let code = self.table.expected(self.name, "code", text.split(" - ").next().unwrap_or_default());
-        let words = text.split(" - ").nth(1).unwrap_or_default();
-        self.expect("code", text.split(" - ").next().unwrap_or_default(), has(&code));
+        let (code, words) = text.split_once(" - ").expect("a code and a text");
+        self.expect("code", code, has(&self.table.expected(self.name, "code", code)));
         self.expect("text", words, has(words));
         let is_object = serde_json::from_slice::<serde_json::Value>(&immediate.body).is_ok();
         self.expect("error object", false, is_object);
@@ -96,8 +95,7 @@ fn completion(model: &str) -> String {
     format!(r#"{{"max_tokens":100,"model":"{model}","prompt":"test1","temperature":0}}"#)
 }
 
-fn ask(gateway: &Gateway, body: &str) -> Asked {
-    let _ = gateway;
+fn asked(body: &str) -> Asked {
     Asked::post(PATH, body).header("x-passed", "yes").header("x-request-id", "test-id")
 }
 
@@ -139,48 +137,43 @@ fn picks<'t>(case: &impl Fn(&'static str) -> Case<'t>) {
     let idle = pods(&[p(3, 0.2, ""), p(0, 0.1, ""), p(10, 0.2, "")]);
     let gateway = idle.gateway();
     let name = case("select lower queue and kv cache");
-    let answer = gateway.ask(&ask(&gateway, &completion("my-model")));
+    let answer = gateway.ask(&asked(&completion("my-model")));
     name.routed(&idle, &answer, "P1", &completion("my-model-12345"));
     name.expect("picks", 1, idle.router.metric("warmlane_picks_total"));
     name.expect("ready pods", 3, idle.router.ready_endpoints());
     let name = case("rewrite request model");
-    let asked = ask(&gateway, &completion("direct-model")).header("x-gateway-model-name-rewrite", "foo");
-    name.routed(&idle, &gateway.ask(&asked), "P1", &completion("foo"));
+    let renamed = asked(&completion("direct-model")).header("x-gateway-model-name-rewrite", "foo");
+    name.routed(&idle, &gateway.ask(&renamed), "P1", &completion("foo"));
     let name = case("passthrough: model not in objectives");
-    name.routed(
-        &idle,
-        &gateway.ask(&ask(&gateway, &completion("direct-model"))),
-        "P1",
-        &completion("direct-model"),
-    );
+    name.routed(&idle, &gateway.ask(&asked(&completion("direct-model"))), "P1", &completion("direct-model"));
 
     let active = pods(&[p(0, 0.2, "foo,bar"), p(0, 0.1, "foo,sql-lora-1fdg2"), p(10, 0.2, "foo,bar")]);
     let gateway = active.gateway();
-    let answer = gateway.ask(&ask(&gateway, &completion("sql-lora")));
+    let answer = gateway.ask(&asked(&completion("sql-lora")));
     case("select active lora, low queue").routed(&active, &answer, "P1", &completion("sql-lora-1fdg2"));
 
     let fuller = pods(&[p(10, 0.2, "foo,bar"), p(10, 0.4, "foo,sql-lora-1fdg2"), p(10, 0.3, "foo")]);
     let gateway = fuller.gateway();
-    let answer = gateway.ask(&ask(&gateway, &completion("sql-lora")));
+    let answer = gateway.ask(&asked(&completion("sql-lora")));
     let name = case("select lora despite higher kv cache (affinity)");
     name.routed(&fuller, &answer, "P1", &completion("sql-lora-1fdg2"));
 
     let full = pods(&[p(6, 0.2, "foo,bar"), p(0, 0.85, "foo"), p(10, 0.9, "foo")]);
     let gateway = full.gateway();
-    let answer = gateway.ask(&ask(&gateway, &completion("sql-lora")));
+    let answer = gateway.ask(&asked(&completion("sql-lora")));
     case("do not shed requests by default").expect("routed", true, answer.destination.is_some());
 }
 
 fn refusals<'t>(case: &impl Fn(&'static str) -> Case<'t>) {
     let picker = pods(&[p(0, 0.2, "")]);
     let gateway = picker.gateway();
-    let missing = gateway.ask(&ask(&gateway, r#"{"prompt":"test1"}"#));
+    let missing = gateway.ask(&asked(r#"{"prompt":"test1"}"#));
     case("request missing model field").refused(
         &missing,
         400,
         "inference error: BadRequest - model not found in request body",
     );
-    let invalid = gateway.ask(&ask(&gateway, r#"{"model":"#));
+    let invalid = gateway.ask(&asked(r#"{"model":"#));
     case("invalid json body").refused(
         &invalid,
         400,
@@ -205,7 +198,7 @@ fn subsets<'t>(case: &impl Fn(&'static str) -> Case<'t>) {
     let picker = pods(&[p(0, 0.2, "foo"), p(0, 0.1, "foo,sql-lora-1fdg2"), p(10, 0.2, "foo,sql-lora-1fdg2")]);
     let gateway = picker.gateway();
     let all: Vec<String> = (0..3).map(|number| picker.endpoint(number)).collect();
-    let among = |some: &[&str]| gateway.ask(&ask(&gateway, &completion("sql-lora")).among(some));
+    let among = |some: &[&str]| gateway.ask(&asked(&completion("sql-lora")).among(some));
     let body = completion("sql-lora-1fdg2");
     case("subsetting: select best from subset").routed(
         &picker,
@@ -230,7 +223,7 @@ fn protocol<'t>(case: &impl Fn(&'static str) -> Case<'t>) {
     let picker = pods(&[p(4, 0.2, ""), p(4, 0.1, "foo,bar"), p(4, 0.2, "foo")]);
     let gateway = picker.gateway();
     let whole = completion("my-model");
-    let mut split = ask(&gateway, "");
+    let mut split = asked("");
     let (first, second) = whole.split_at(30);
     split.chunks = vec![first.into(), second.into()];
     let answer = gateway.ask(&split);
@@ -256,7 +249,7 @@ fn responses<'t>(case: &impl Fn(&'static str) -> Case<'t>) {
     picker.engines[0].behave(Behaviour::Answer(answer("application/json", b"{}")));
     let gateway = picker.gateway();
     let respond = |kind: &str, chunks: &[&[u8]]| {
-        let mut asked = gateway.ask(&ask(&gateway, &completion("direct-model")));
+        let mut asked = gateway.ask(&asked(&completion("direct-model")));
         asked.exchange.respond(200, &[("content-type", kind)], chunks, false)
     };
     let name = case("response buffering: multi-chunk JSON");

@@ -38,7 +38,7 @@ fn clients_of_both_versions_with_and_without_trailers_are_served() {
             let retries = "retry_policy: { retry_on: connect-failure, num_retries: 2 }";
             bootstrap.change("codec_type: AUTO", trailers).without(retries)
         };
-        let scene = Scene::with(bootstrap, |_| {}, change);
+        let scene = Scene::changed(bootstrap, change);
         scene.picker.engines[1].behave(Behaviour::Answer(answer("text/event-stream", EVENTS.as_bytes())));
         for (http2, trailers) in [(false, false), (false, true), (true, false), (true, true)] {
             assert_eq!(
@@ -72,17 +72,14 @@ fn responses_with_trailers_and_without_a_length_come_whole() {
 fn a_stream_arrives_as_it_is_made() {
     for bootstrap in ALL {
         let scene = Scene::of(bootstrap);
-        let parts = std::sync::mpsc::channel();
-        scene.picker.engines[1].behave(Behaviour::Parts(std::sync::Arc::new(std::sync::Mutex::new(parts.1))));
+        let (behaviour, parts) = Behaviour::in_parts();
+        scene.picker.engines[1].behave(behaviour);
         let mut client = scene.client();
-        client.send(
-            format!("POST {PATH} HTTP/1.1\r\nHost: t\r\nContent-Length: {}\r\n\r\n{CHAT}", CHAT.len())
-                .as_bytes(),
-        );
+        client.begin_post(PATH, "", CHAT);
         let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
-        parts.0.send(head.into()).expect("the engine waits");
+        parts.send(head.into()).expect("the engine waits");
         for number in 0..5 {
-            parts.0.send(format!("9\r\ndata: {number}\n\n\r\n").into_bytes()).expect("the engine waits");
+            parts.send(format!("9\r\ndata: {number}\n\n\r\n").into_bytes()).expect("the engine waits");
             // Each is here before the next is made.
             assert!(client.until(format!("data: {number}\n\n").as_bytes()).is_some(), "{bootstrap}");
         }
@@ -94,9 +91,7 @@ fn a_client_that_leaves_is_taken_off_at_once_where_responses_are_seen() {
     let scene = Scene::of("full-duplex.yaml");
     scene.picker.engines[1].behave(Behaviour::Hang);
     let mut client = scene.client();
-    client.send(
-        format!("POST {PATH} HTTP/1.1\r\nHost: t\r\nContent-Length: {}\r\n\r\n{CHAT}", CHAT.len()).as_bytes(),
-    );
+    client.begin_post(PATH, "", CHAT);
     eventually("it is counted", || scene.picker.in_flight(1) == 1);
     drop(client);
     eventually("it is taken off", || scene.picker.in_flight(1) == 0);

@@ -6,7 +6,7 @@ use super::*;
 
 /// An Envoy whose picker has gone.
 fn without_picker(bootstrap: &str, change: impl FnOnce(Bootstrap) -> Bootstrap) -> (Vec<RawEngine>, Envoy) {
-    let Scene { picker, envoy } = Scene::with(bootstrap, |_| {}, change);
+    let Scene { picker, envoy } = Scene::changed(bootstrap, change);
     let TestPicker { router, engines } = picker;
     drop(router);
     (engines, envoy)
@@ -71,20 +71,18 @@ fn a_picked_replica_that_is_outside_the_cluster_is_passed_over_in_silence() {
 #[test]
 fn a_router_that_drains_finishes_what_is_open() {
     let Scene { picker, envoy } = Scene::of("full-duplex.yaml");
-    let parts = std::sync::mpsc::channel();
+    let (behaviour, parts) = Behaviour::in_parts();
     let TestPicker { router, engines } = picker;
-    engines[1].behave(Behaviour::Parts(std::sync::Arc::new(std::sync::Mutex::new(parts.1))));
+    engines[1].behave(behaviour);
     let mut client = Wire::connect(envoy.aware());
-    client.send(
-        format!("POST {PATH} HTTP/1.1\r\nHost: t\r\nContent-Length: {}\r\n\r\n{CHAT}", CHAT.len()).as_bytes(),
-    );
-    parts.0.send(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\none".to_vec()).expect("the engine waits");
+    client.begin_post(PATH, "", CHAT);
+    parts.send(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\none".to_vec()).expect("the engine waits");
     assert!(client.until(b"one").is_some());
     let draining = std::thread::spawn(move || router.drain());
     envoy.wait_for_picker(false);
-    parts.0.send(b"two".to_vec()).expect("the engine waits");
+    parts.send(b"two".to_vec()).expect("the engine waits");
     assert!(client.until(b"two").is_some(), "nothing is lost");
-    drop(parts.0);
+    drop(parts);
     draining.join().expect("drained");
     engines[1].behave(Behaviour::Answer(answer("application/json", b"{}")));
     assert_eq!(Wire::connect(envoy.aware()).post(PATH, CHAT).status, 200, "and others go on without it");
@@ -93,7 +91,7 @@ fn a_router_that_drains_finishes_what_is_open() {
 #[test]
 fn a_stream_that_falls_silent_is_cut_where_the_client_can_see_it() {
     let limit = |config: &mut Config| config.timeouts.stream_idle = Duration::from_millis(300);
-    let scene = Scene::with("full-duplex.yaml", limit, |bootstrap| bootstrap);
+    let scene = Scene::set("full-duplex.yaml", limit);
     let begun = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n9\r\ndata: 1\n\n\r\n";
     scene.picker.engines[1].behave(Behaviour::AnswerAndHang(begun.to_vec()));
     let response = scene.chat();

@@ -15,46 +15,8 @@ fn the_stream_ends_when_nothing_more_is_to_be_sent() {
     let docs = include_str!("../../../docs/ENVOY.md");
     let mut missing = String::new();
     for (headers, body, end) in ROWS {
-        let full = body.ends_with("FULL_DUPLEX_STREAMED");
-        let scene = Scene::with(
-            "override-host.yaml",
-            |_| {},
-            |bootstrap| {
-                let bootstrap = bootstrap
-                    .change("response_header_mode: SEND", headers)
-                    .change("response_body_mode: NONE", body);
-                if full {
-                    bootstrap.change("response_trailer_mode: SKIP", "response_trailer_mode: SEND")
-                } else {
-                    bootstrap
-                }
-            },
-        );
-        let parts = std::sync::mpsc::channel();
-        scene.picker.engines[1].behave(Behaviour::Parts(std::sync::Arc::new(std::sync::Mutex::new(parts.1))));
-        let mut client = scene.client();
-        client.send(
-            format!("POST {PATH} HTTP/1.1\r\nHost: t\r\nContent-Length: {}\r\n\r\n{CHAT}", CHAT.len())
-                .as_bytes(),
-        );
-        scene.picker.engines[1].wait_for(1);
-        let ended = || {
-            ["complete", "routed", "abandoned"].iter().map(|how| scene.picker.ended(how)).sum::<f64>() > 0.0
-        };
-        // Looked at in each phase for long enough that an end would be seen.
-        let phase = |phase: &str| {
-            std::thread::sleep(Duration::from_millis(300));
-            ended().then(|| phase.to_owned())
-        };
-        let mut when = phase("before the response");
-        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
-        parts.0.send(head.into()).expect("the engine waits");
-        assert!(client.until(b"\r\n\r\n").is_some());
-        when = when.or_else(|| phase("with the response's head"));
-        parts.0.send(b"9\r\ndata: 1\n\n\r\n0\r\n\r\n".to_vec()).expect("the engine waits");
-        assert!(client.until(b"0\r\n\r\n").is_some());
-        when = when.or_else(|| phase("with the response's end"));
-        let when = when.expect("it ends");
+        let scene = configured(headers, body);
+        let when = when_it_ends(&scene);
         assert_eq!(scene.picker.ended(end), 1.0, "{headers}, {body}: {when}");
         let row = format!("| `{headers}` | `{body}` | {when} | `{end}` |");
         if !docs.contains(&row) {
@@ -62,4 +24,41 @@ fn the_stream_ends_when_nothing_more_is_to_be_sent() {
         }
     }
     assert_eq!(missing, "", "docs/ENVOY.md should say so");
+}
+
+fn configured(headers: &str, body: &str) -> Scene {
+    Scene::changed("override-host.yaml", |bootstrap| {
+        let bootstrap =
+            bootstrap.change("response_header_mode: SEND", headers).change("response_body_mode: NONE", body);
+        if body.ends_with("FULL_DUPLEX_STREAMED") {
+            bootstrap.change("response_trailer_mode: SKIP", "response_trailer_mode: SEND")
+        } else {
+            bootstrap
+        }
+    })
+}
+
+/// In which phase of a streamed response the picker's stream ends.
+fn when_it_ends(scene: &Scene) -> String {
+    let (behaviour, parts) = Behaviour::in_parts();
+    scene.picker.engines[1].behave(behaviour);
+    let mut client = scene.client();
+    client.begin_post(PATH, "", CHAT);
+    scene.picker.engines[1].wait_for(1);
+    let ended =
+        || ["complete", "routed", "abandoned"].iter().map(|how| scene.picker.ended(how)).sum::<f64>() > 0.0;
+    // Looked at in each phase for long enough that an end would be seen.
+    let phase = |phase: &str| {
+        std::thread::sleep(Duration::from_millis(300));
+        ended().then(|| phase.to_owned())
+    };
+    let mut when = phase("before the response");
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+    parts.send(head.into()).expect("the engine waits");
+    assert!(client.until(b"\r\n\r\n").is_some());
+    when = when.or_else(|| phase("with the response's head"));
+    parts.send(b"9\r\ndata: 1\n\n\r\n0\r\n\r\n".to_vec()).expect("the engine waits");
+    assert!(client.until(b"0\r\n\r\n").is_some());
+    when = when.or_else(|| phase("with the response's end"));
+    when.expect("it ends")
 }
