@@ -96,7 +96,6 @@ impl Server {
 
 async fn serve(stream: TcpStream, port: Port, sources: Sources) {
     if port == Port::Health {
-        // A watcher stays; pings tell whether it is there.
         let Sources { world, draining, .. } = sources;
         return health::serve(stream, health::Checks { world, draining }).await;
     }

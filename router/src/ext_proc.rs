@@ -6,12 +6,18 @@
 //! gRPC health is served on the same port, since gateways check the cluster that they ask.
 //!
 //! Bounds: streams by `limits.connections`, with a place each; a message by 1 MiB over the body limit; bodies by the
-//! process-wide budget.
+//! process-wide budget; a connection without a stream by `timeouts.client_idle`.
 
-use std::{convert::Infallible, pin::Pin, pin::pin, rc::Rc};
+use std::{
+    cell::RefCell,
+    convert::Infallible,
+    pin::{Pin, pin},
+    rc::Rc,
+    task::{Context, Poll},
+};
 
 use bytes::Bytes;
-use http_body::Body;
+use http_body::{Body, Frame, SizeHint};
 use hyper::{
     Request, Response,
     body::Incoming,
@@ -20,6 +26,7 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::time::Instant;
 use tonic::{
     Status,
     codec::{BufferSettings, EncodeBody, SingleMessageCompressionOverride, Streaming},
@@ -30,21 +37,27 @@ use tonic_prost::ProstCodec;
 
 use crate::{
     admin::health::Checks,
-    front::{Front, PING_INTERVAL, PING_TIMEOUT, Tasks, Transport},
+    front::{self, Front, Open, PING_INTERVAL, PING_TIMEOUT, Streams, Tasks, Transport},
     metrics::Listener,
 };
+use arriving::{Arriving, Unfinished};
 use messages::{ProcessingRequest, ProcessingResponse};
-use session::Session;
+use session::{Answers, Session};
+use watched::Watched;
 
+mod arriving;
 mod inbound;
 mod messages;
 pub mod phase;
+mod pieces;
 mod refusal;
 mod reply;
 mod restore;
 mod routed;
 mod session;
 mod tail;
+mod told;
+mod watched;
 
 /// The one call there is.
 const PROCESS: &str = "/envoy.service.ext_proc.v3.ExternalProcessor/Process";
@@ -59,60 +72,80 @@ const SEND_BUFFER: usize = 64 * 1024;
 const ROOM: usize = 1024;
 const BATCH: usize = 32 * 1024;
 
-type Answer = Response<Pin<Box<dyn Body<Data = Bytes, Error = Status>>>>;
+/// Streams that Envoy resets before they are looked at; one more ends the connection. One connection carries all clients
+/// of an Envoy, and they may leave all at once; floods are Envoy's to stop.
+const RESET_UNSEEN: usize = 4096;
+
+type Answer = Response<Counted>;
+
+/// An answer's body. The connection is not idle before its end.
+struct Counted {
+    body: Pin<Box<dyn Body<Data = Bytes, Error = Status>>>,
+    _open: Open,
+}
+
+/// What the streams of a connection share.
+struct Connection {
+    front: Rc<Front>,
+    streams: Rc<Streams>,
+    watched: Watched,
+}
 
 /// Serves one connection of Envoy's to its end.
 pub(crate) async fn serve(front: &Rc<Front>, transport: Transport) {
     let tasks = Tasks::default();
+    let streams = Rc::new(Streams::new(Instant::now()));
+    let shared = Rc::new(Connection { front: front.clone(), streams, watched: Watched::default() });
+    {
+        let service = service_fn(|request| answer(shared.clone(), request));
+        let connection = pin!(builder(front, &tasks).serve_connection(TokioIo::new(transport), service));
+        tokio::select! {
+            () = front::keep(front, Listener::ExtProc, connection, &shared.streams) => {}
+            never = shared.watched.watch() => match never {},
+        }
+    }
+    // The connection is gone, and with it their clients: they only settle what was under way.
+    tasks.finish().await;
+}
+
+fn builder(front: &Front, tasks: &Tasks) -> http2::Builder<Tasks> {
     let limits = &front.worker.config.limits;
-    let service = service_fn(|request| answer(front.clone(), request));
     let mut builder = http2::Builder::new(tasks.clone());
     builder
         .max_concurrent_streams(u32::try_from(limits.connections).unwrap_or(u32::MAX))
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(SEND_BUFFER)
+        .max_pending_accept_reset_streams(RESET_UNSEEN)
+        // Streams that are broken off while Envoy still sends: its configuration's fault, or its clients', not a flood.
+        .max_local_error_reset_streams(None)
         .timer(TokioTimer::new())
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_TIMEOUT);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(transport), service));
-    let mut draining = front.worker.draining.subscribe();
-    let mut drain = pin!(draining.wait_for(|draining| *draining));
-    let mut told_to_go = false;
-    loop {
-        tokio::select! {
-            ended = connection.as_mut() => {
-                if let Err(error) = ended {
-                    tracing::debug!(%error, "a connection of Envoy's ended by an error");
-                }
-                break;
-            }
-            _ = &mut drain, if !told_to_go => {
-                // Envoy then asks elsewhere; streams that are open go on.
-                told_to_go = true;
-                connection.as_mut().graceful_shutdown();
-            }
-        }
-    }
-    tasks.finish().await;
+    builder
 }
 
-async fn answer(front: Rc<Front>, request: Request<Incoming>) -> Result<Answer, Infallible> {
-    match request.uri().path() {
-        PROCESS => Ok(process(&front, request)),
+async fn answer(shared: Rc<Connection>, request: Request<Incoming>) -> Result<Answer, Infallible> {
+    let open = shared.streams.open();
+    let answer = match request.uri().path() {
+        PROCESS => process(&shared, request),
         path if path.starts_with("/grpc.health.v1.Health/") => {
-            let worker = &front.worker;
+            let worker = &shared.front.worker;
             let (world, draining) = (worker.world.clone(), worker.process_draining.clone());
             let answer = HealthServer::new(Checks { world, draining }).call(request).await?;
-            Ok(answer.map(|body| Box::pin(body) as _))
+            answer.map(|body| Box::pin(body) as _)
         }
-        path => Ok(refuse(Status::unimplemented(format!(
+        path => refuse(Status::unimplemented(format!(
             "nothing at {path}; this port serves {PROCESS} and grpc.health.v1"
-        )))),
-    }
+        ))),
+    };
+    Ok(answer.map(|body| Counted { body, _open: open }))
 }
 
-fn process(front: &Front, request: Request<Incoming>) -> Answer {
+type Uncounted = Response<Pin<Box<dyn Body<Data = Bytes, Error = Status>>>>;
+
+fn process(shared: &Connection, request: Request<Incoming>) -> Uncounted {
+    let front = &shared.front;
     let Some(seat) = front.seats.take() else {
         front.worker.metrics.connection_refused(Listener::ExtProc);
         return refuse(Status::resource_exhausted("limits.connections of the router is reached"));
@@ -121,17 +154,42 @@ fn process(front: &Front, request: Request<Incoming>) -> Answer {
     let buffers = BufferSettings::new(ROOM, BATCH);
     let decoder = ProstCodec::<ProcessingResponse, ProcessingRequest>::raw_decoder(buffers);
     let encoder = ProstCodec::<ProcessingResponse, ProcessingRequest>::raw_encoder(buffers);
-    let incoming = Streaming::new_request(decoder, request.into_body(), None, limit);
-    let session = Session::new(front.worker.clone(), seat, incoming);
+    let unfinished = Unfinished::new(&front.worker.world.budget);
+    let arriving = Arriving::new(request.into_body(), unfinished.clone());
+    let incoming = Streaming::new_request(decoder, arriving, None, limit);
+    let session = Rc::new(RefCell::new(Session::new(front.worker.clone(), seat, incoming, unfinished)));
+    shared.watched.add(&session);
     let compression = SingleMessageCompressionOverride::Disable;
-    let body = EncodeBody::new_server(encoder, session, None, compression, None);
-    let mut answer: Answer = Response::new(Box::pin(body));
+    let body = EncodeBody::new_server(encoder, Answers(session), None, compression, None);
+    let mut answer: Uncounted = Response::new(Box::pin(body));
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     answer
 }
 
-fn refuse(status: Status) -> Answer {
+fn refuse(status: Status) -> Uncounted {
     status.into_http::<tonic::body::Body>().map(|body| Box::pin(body) as _)
+}
+
+// === Counted ===
+
+impl Body for Counted {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        self.body.as_mut().poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 #[cfg(test)]

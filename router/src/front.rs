@@ -16,7 +16,7 @@ use tokio::{
 pub use alarm::Alarm;
 pub use client::{Client, client_gone};
 pub use http2::Tasks;
-pub(crate) use http2::{PING_INTERVAL, PING_TIMEOUT};
+pub(crate) use http2::{Open, PING_INTERVAL, PING_TIMEOUT, Streams, keep};
 pub use room::Room;
 pub use seats::{Seat, Seats};
 pub use transport::{Layer, ReadHalf, Transport, WriteHalf};

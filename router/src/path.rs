@@ -21,6 +21,7 @@ pub use pick::{Destination, Plan, moved};
 #[cfg(test)]
 pub(crate) use read::read as read_http;
 pub use read::{Incoming, api_of};
+pub(crate) use relay::STUCK;
 pub use request_id::RequestId;
 
 /// Where a request is, since when, and what has been learnt about it: for the access line and the metrics.

@@ -2,9 +2,10 @@
 //! `warmlane-session`, and in the body `session_id`, `prompt_cache_key`, or `previous_response_id`.
 //!
 //! A response is a session of its own: the request that follows it names it by `previous_response_id`. Engines
-//! make these ids themselves, so they are read off the first bytes of the response ([`response_id`]).
+//! make these ids themselves, so they are read off the first bytes of the response ([`remember`]).
 
 use warmlane_engine::body::RequestBody;
+use warmlane_picker::Slot;
 
 use crate::{config::Headers, world::World};
 
@@ -35,8 +36,15 @@ pub fn key<'a>(
     }
 }
 
+/// Remembers where a response is made whose first bytes these are: a request that continues it will name its id.
+pub fn remember(world: &World, first_bytes: &[u8], slot: Slot) {
+    if let Some(id) = response_id(first_bytes) {
+        world.pins.pin(response(world, id), slot, world.now());
+    }
+}
+
 /// The id of a response whose first bytes these are: `resp_...`.
-pub fn response_id(first_bytes: &[u8]) -> Option<&[u8]> {
+fn response_id(first_bytes: &[u8]) -> Option<&[u8]> {
     let at = memchr::memmem::find(first_bytes, RESPONSE_ID)? + RESPONSE_ID.len() - b"resp_".len();
     let id = &first_bytes[at..];
     let end = memchr::memchr(b'"', &id[..id.len().min(MAX_RESPONSE_ID)])?;

@@ -9,6 +9,7 @@ pub mod messages;
 
 use std::{net::SocketAddr, sync::Arc};
 
+use bytes::Bytes;
 use envoy_types::pb::envoy::{
     extensions::filters::http::ext_proc::v3::processing_mode::BodySendMode,
     service::ext_proc::v3::{ProcessingRequest, ProcessingResponse},
@@ -148,7 +149,15 @@ impl Exchange {
     /// # Panics
     /// When there is none for long.
     pub fn send(&mut self, message: &ProcessingRequest) {
-        let send = self.call.send(framed(message));
+        self.send_framed(framed(message));
+    }
+
+    /// The same with bytes of the test's own, framed.
+    ///
+    /// # Panics
+    /// When there is no room for long.
+    pub fn send_framed(&mut self, message: Bytes) {
+        let send = self.call.send(message);
         self.runtime.block_on(async { timeout(PATIENCE, send).await }).expect("room for a message");
     }
 

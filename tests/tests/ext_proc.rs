@@ -9,10 +9,14 @@ use warmlane_tests::{
     picker::{Said, TestPicker},
 };
 
+#[path = "ext_proc/held.rs"]
+mod held;
 #[path = "ext_proc/hostile.rs"]
 mod hostile;
 #[path = "ext_proc/modes.rs"]
 mod modes;
+#[path = "ext_proc/responses.rs"]
+mod responses;
 
 const CHAT: &str = r#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#;
 const PATH: &str = "/v1/chat/completions";
@@ -166,6 +170,17 @@ fn a_request_counts_until_its_response_ends() {
     eventually("a reset after the end is no abort", || picker.ended("complete") == 1.0);
     assert_eq!(picker.router.metric("warmlane_client_aborts_total"), 0.0);
     assert_eq!(picker.router.metric("warmlane_used_tokens_total{kind=\"completion\"}"), 10.0);
+}
+
+#[test]
+fn a_client_that_leaves_in_mid_body_is_counted() {
+    let picker = TestPicker::idle(1);
+    let mut exchange = picker.gateway().open();
+    exchange.send(&messages::request_headers(&messages::post(PATH), false));
+    exchange.send(&messages::request_body(CHAT.as_bytes(), false));
+    eventually("its body is held", || picker.router.metric("warmlane_body_bytes_held") > 0.0);
+    exchange.reset();
+    eventually("it is told", || picker.router.metric("warmlane_client_aborts_total") == 1.0);
 }
 
 #[test]

@@ -4,30 +4,33 @@
 //! serve while `/readyz` says 200. Any other name is unknown: `Check` fails with NOT_FOUND, `Watch` says so and goes on.
 
 use std::{
-    pin::Pin,
-    sync::Arc,
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     task::{Context, Poll, ready},
     time::Duration,
 };
 
-use hyper::server::conn::http2;
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
+use hyper::{server::conn::http2, service::service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
     net::TcpStream,
     sync::watch,
-    time::{Interval, interval},
+    time::{Interval, interval, sleep},
 };
-use tonic::{Request, Response, Status, async_trait, codegen::tokio_stream::Stream};
+use tonic::{
+    Request, Response, Status, async_trait,
+    codegen::{Service as _, tokio_stream::Stream},
+};
 use tonic_health::pb::{
     HealthCheckRequest, HealthCheckResponse,
     health_check_response::ServingStatus,
     health_server::{Health, HealthServer},
 };
 
-use super::pages::unready;
+use super::{HEAD_TIMEOUT, pages::unready};
 use crate::{front::PING_INTERVAL, world::World};
 
 /// How soon a watcher hears of a change.
@@ -56,16 +59,28 @@ pub struct Changes {
     told: Option<ServingStatus>,
 }
 
-/// Serves one connection to its end.
+/// Serves one connection to its end. One that asks nothing at first is closed: it takes the place of a probe.
 pub(super) async fn serve(stream: TcpStream, checks: Checks) {
-    let service = TowerToHyperService::new(HealthServer::new(checks));
+    let asked = Arc::new(AtomicBool::new(false));
+    let health = HealthServer::new(checks);
+    let service = service_fn(|request| {
+        asked.store(true, Relaxed);
+        health.clone().call(request)
+    });
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .keep_alive_interval(PING_INTERVAL)
         .max_concurrent_streams(MAX_STREAMS)
         .serve_connection(TokioIo::new(stream), service);
-    // A client that breaks off is no event.
-    let _ = connection.await;
+    let mut connection = pin!(connection);
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        () = sleep(HEAD_TIMEOUT) => {}
+    }
+    if asked.load(Relaxed) {
+        // A client that breaks off is no event. A watcher stays; pings tell whether it is there.
+        let _ = connection.await;
+    }
 }
 
 // === Checks ===

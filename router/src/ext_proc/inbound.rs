@@ -1,15 +1,15 @@
-//! A request as Envoy brings it: its head, and its body in pieces that are kept as they came.
+//! A request as Envoy brings it: its head, and its body in pieces.
 //!
-//! Bound: the body limit, under the process-wide budget; nothing is copied, so a body takes its own size.
+//! Bound: the body limit, under the process-wide budget ([`Pieces`]).
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use prost::Message;
 use warmlane_engine::body::{Api, BodyReader, RequestBody};
 
 use super::{
     messages::{HeaderMap, Kind, Metadata, Value},
     phase::Violation,
-    reply::NAMESPACE,
+    pieces::Pieces,
 };
 use crate::{
     budget::Held,
@@ -23,9 +23,6 @@ use crate::{
 /// Where gateways say which endpoints a request may go to.
 const SUBSET_NAMESPACE: &str = "envoy.lb.subset_hint";
 const SUBSET: &str = "x-gateway-destination-endpoint-subset";
-
-/// Where they say which one answered, in [`NAMESPACE`].
-const SERVED: &str = "x-gateway-destination-endpoint-served";
 
 /// What steers a request: the newer name of each header first.
 const OBJECTIVE: [&str; 2] = ["x-llm-d-inference-objective", "x-gateway-inference-objective"];
@@ -43,8 +40,7 @@ pub(super) struct Inbound {
     pub(super) api: Option<Api>,
     metadata: Option<Bytes>,
     reader: Option<BodyReader>,
-    pieces: Vec<Bytes>,
-    bytes: u64,
+    pieces: Pieces,
     held: Held,
 }
 
@@ -81,7 +77,7 @@ impl Inbound {
         let path = path.split(|byte| *byte == b'?').next().unwrap_or_default();
         let api = if method == b"POST" { api_of(path) } else { None };
         let held = worker.world.budget.share();
-        Ok(Self { headers, api, metadata, reader: None, pieces: Vec::new(), bytes: 0, held })
+        Ok(Self { headers, api, metadata, reader: None, pieces: Pieces::default(), held })
     }
 
     /// The id that it came with.
@@ -89,24 +85,18 @@ impl Inbound {
         self.headers.get("x-request-id").filter(|id| !id.is_empty())
     }
 
-    /// Takes the next piece of its body.
-    pub(super) fn push(&mut self, worker: &Worker, piece: Bytes) -> Result<(), Fault> {
+    /// Takes the next piece of its body; `beside`: what else came in its message.
+    pub(super) fn push(&mut self, worker: &Worker, piece: Bytes, beside: usize) -> Result<(), Fault> {
         let limit = worker.config.limits.body;
-        self.bytes += piece.len() as u64;
-        if self.bytes > limit {
+        if self.pieces.bytes() + piece.len() as u64 > limit {
             return Err(Fault::TooLarge { limit });
-        }
-        if !self.held.grow_to(self.bytes) {
-            return Err(Fault::OverBudget);
         }
         if let Some(api) = self.api {
             // It keeps its first error for the end: until then the client goes on sending.
             let _ = self.reader.get_or_insert_with(|| reader(worker, api)).push(&piece);
         }
-        if !piece.is_empty() {
-            self.pieces.push(piece);
-        }
-        Ok(())
+        self.pieces.push(piece, beside);
+        if self.held.grow_to(self.pieces.taken()) { Ok(()) } else { Err(Fault::OverBudget) }
     }
 
     /// All of it is here.
@@ -125,7 +115,7 @@ impl Inbound {
         };
         let aims = self.aims();
         let incoming = Incoming { lists_models: false, session, hints, held: self.held };
-        Ok(Whole { incoming, asked, pieces: self.pieces, aims })
+        Ok(Whole { incoming, asked, pieces: self.pieces.all(), aims })
     }
 
     fn read(&mut self, worker: &Worker, api: Api) -> Result<RequestBody, Fault> {
@@ -149,12 +139,10 @@ impl Inbound {
         let objectives = &worker.config.objectives;
         let objective = self.header(OBJECTIVE);
         let found = objective.and_then(|name| objectives.iter().find(|objective| objective.name == name));
-        let metadata = self.metadata.as_ref().and_then(|bytes| Metadata::decode(bytes.clone()).ok());
-        let subset = metadata.as_ref().and_then(|metadata| metadata.get(SUBSET_NAMESPACE, SUBSET));
         Hints {
             criticality: found.map(Objective::criticality),
             model: self.header(REWRITE).map(str::to_owned),
-            offered: subset.map(offered),
+            offered: self.metadata.as_ref().and_then(offered),
         }
     }
 
@@ -173,58 +161,20 @@ fn reader(worker: &Worker, api: Api) -> BodyReader {
     worker.body_reader(api)
 }
 
-/// A list of texts, or one; anything else offers nobody: a hint that cannot be read must not open the pool.
-fn offered(hint: &Value) -> Offered {
+/// Where a request may go, if its metadata says so: a list of texts, or one. Anything else, and metadata that cannot be read,
+/// offers nobody: a hint that is not understood must not open the pool.
+fn offered(metadata: &Bytes) -> Option<Offered> {
+    let Ok(metadata) = Metadata::decode(metadata.clone()) else { return Some(Offered::default()) };
+    let hint = metadata.get(SUBSET_NAMESPACE, SUBSET)?;
     let text = |value: &Value| match &value.kind {
         Some(Kind::Text(text)) => Some(text.clone()),
-        Some(Kind::List(_) | Kind::Struct(_)) | None => None,
+        Some(Kind::Number(_) | Kind::List(_) | Kind::Struct(_)) | None => None,
     };
     let texts: Vec<String> = match &hint.kind {
         Some(Kind::List(list)) => list.values.iter().filter_map(text).collect(),
         _ => text(hint).into_iter().collect(),
     };
-    Offered::of(texts.iter().map(String::as_str))
-}
-
-/// The endpoint that answered, where the gateway says.
-pub(super) fn served(metadata: Option<&Bytes>) -> Option<std::net::SocketAddr> {
-    let metadata = Metadata::decode(metadata?.clone()).ok()?;
-    match &metadata.get(NAMESPACE, SERVED)?.kind {
-        Some(Kind::Text(text)) => text.parse().ok(),
-        _ => None,
-    }
-}
-
-/// Another value for `model`, in the pieces of a body that has it at `span`. The pieces stay what they are around it.
-pub(super) fn renamed(pieces: Vec<Bytes>, span: &std::ops::Range<u64>, name: &str) -> Vec<Bytes> {
-    let value = Bytes::from(serde_json::Value::String(name.to_owned()).to_string());
-    let mut all = Vec::with_capacity(pieces.len() + 2);
-    let (mut at, mut value) = (0_u64, Some(value));
-    for piece in pieces {
-        let end = at + piece.len() as u64;
-        let within = |place: u64| place.clamp(at, end) - at;
-        let (from, to) = (within(span.start) as usize, within(span.end) as usize);
-        if from == to {
-            all.push(piece);
-        } else {
-            all.push(piece.slice(..from));
-            all.extend(value.take());
-            all.push(piece.slice(to..));
-        }
-        at = end;
-    }
-    all.retain(|piece| !piece.is_empty());
-    all
-}
-
-/// The pieces as one, copied only where there are several.
-pub(super) fn joined(pieces: Vec<Bytes>) -> Bytes {
-    if pieces.len() < 2 {
-        return pieces.into_iter().next().unwrap_or_default();
-    }
-    let mut all = BytesMut::with_capacity(pieces.iter().map(Bytes::len).sum());
-    pieces.iter().for_each(|piece| all.extend_from_slice(piece));
-    all.freeze()
+    Some(Offered::of(texts.iter().map(String::as_str)))
 }
 
 /// Gives a request its id: its own, or one that is made.
@@ -234,28 +184,4 @@ pub(super) fn identify(worker: &Worker, inbound: &Inbound) -> RequestId {
         id.give(own);
     }
     id
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn a_model_is_renamed_wherever_the_pieces_were_cut(cuts in proptest::collection::vec(0_usize..30, 0..5)) {
-            let text = br#"{"model":"chat","prompt":"hi"}"#;
-            let mut cuts = cuts;
-            cuts.sort_unstable();
-            let (mut pieces, mut from) = (Vec::new(), 0);
-            for cut in cuts {
-                pieces.push(Bytes::copy_from_slice(&text[from..cut]));
-                from = cut;
-            }
-            pieces.push(Bytes::copy_from_slice(&text[from..]));
-            let renamed = joined(renamed(pieces, &(9..15), "chat-\"2\""));
-            prop_assert_eq!(&renamed[..], &br#"{"model":"chat-\"2\"","prompt":"hi"}"#[..]);
-        }
-    }
 }

@@ -18,6 +18,9 @@ pub(super) struct ProcessingRequest {
     /// A [`Metadata`].
     #[prost(bytes = "bytes", optional, tag = "8")]
     pub(super) metadata_context: Option<Bytes>,
+    /// [`AttributesEntry`]s: what the filter is configured to tell of an exchange.
+    #[prost(bytes = "bytes", repeated, tag = "9")]
+    pub(super) attributes: Vec<Bytes>,
     /// On the first message of a stream.
     #[prost(message, optional, tag = "11")]
     pub(super) protocol_config: Option<ProtocolConfiguration>,
@@ -103,6 +106,13 @@ pub(super) struct HeaderValue {
     pub(super) raw_value: Bytes,
 }
 
+/// Attributes, by the filter that they were made for: one entry of a map.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct AttributesEntry {
+    #[prost(message, optional, tag = "2")]
+    pub(super) attributes: Option<Struct>,
+}
+
 /// Metadata of a request, by namespace.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Metadata {
@@ -119,12 +129,14 @@ pub(super) struct Struct {
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Value {
     /// `None` also of kinds that nobody here reads.
-    #[prost(oneof = "Kind", tags = "3, 5, 6")]
+    #[prost(oneof = "Kind", tags = "2, 3, 5, 6")]
     pub(super) kind: Option<Kind>,
 }
 
 #[derive(Clone, PartialEq, Oneof)]
 pub(super) enum Kind {
+    #[prost(double, tag = "2")]
+    Number(f64),
     #[prost(string, tag = "3")]
     Text(String),
     #[prost(message, tag = "5")]
@@ -190,6 +202,8 @@ pub(super) struct CommonResponse {
 pub(super) struct HeaderMutation {
     #[prost(message, repeated, tag = "1")]
     pub(super) set_headers: Vec<HeaderValueOption>,
+    #[prost(string, repeated, tag = "2")]
+    pub(super) remove_headers: Vec<String>,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -1,10 +1,19 @@
 //! Where a stream stands and what is due next: two small machines, one for each direction. Pure.
 //!
 //! Envoy sends for each direction headers, then pieces of body, then trailers; with full duplex it waits for nothing in
-//! between. A picker must answer in the same order and leave nothing without an answer. Who sends what in which mode was
-//! seen with Envoy 1.40; `docs/ENVOY.md` has the table.
+//! between. A picker must answer in the same order and leave nothing without an answer. A response may begin before its
+//! request is decided, or without one: Envoy and its other filters answer by themselves too. Who sends what in which mode
+//! was seen with Envoy 1.40; `docs/ENVOY.md` has the table.
 
 use super::messages::BodyMode;
+
+mod request;
+mod response;
+
+use request::RequestSide;
+pub use request::{RequestEvent, RequestStep};
+use response::ResponseSide;
+pub use response::{ResponseEvent, ResponseStep};
 
 /// See the module's header.
 #[derive(Debug)]
@@ -21,94 +30,6 @@ pub struct Modes {
     pub request: BodyMode,
     /// Of responses.
     pub response: BodyMode,
-}
-
-/// The client's side of an exchange.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum RequestSide {
-    /// Nothing has come.
-    Awaited,
-    /// Its head is here; its body is needed to decide.
-    Collecting,
-    /// It is decided; what still comes is passed on.
-    Passing,
-    /// All of it has come.
-    Ended,
-}
-
-/// The endpoint's side.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ResponseSide {
-    Awaited,
-    Passing,
-    Ended,
-}
-
-/// What has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// The head of a request.
-    RequestHeaders {
-        /// Nothing follows.
-        end: bool,
-        /// Its body says where it should go.
-        body_decides: bool,
-    },
-    /// A piece of its body.
-    RequestBody {
-        /// The last.
-        end: bool,
-    },
-    /// Its trailers, which end it.
-    RequestTrailers,
-    /// The head of a response.
-    ResponseHeaders {
-        /// Nothing follows.
-        end: bool,
-    },
-    /// A piece of its body.
-    ResponseBody {
-        /// The last.
-        end: bool,
-    },
-    /// Its trailers, which end it.
-    ResponseTrailers,
-}
-
-/// What is due.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// Keep it: more is needed.
-    Keep,
-    /// Let Envoy go on, and decide with the body.
-    GoOn,
-    /// Decide by the head alone, and answer it.
-    DecideByHead,
-    /// Decide; answer the head, the body, and the trailers if they have come.
-    Decide {
-        /// They have.
-        trailers: bool,
-    },
-    /// Decide, and say so in the answer to the body: the head was answered before.
-    DecideInBody,
-    /// Give a piece of a request's body back.
-    PassRequest {
-        /// The last.
-        end: bool,
-    },
-    /// Answer a request's trailers.
-    PassRequestTrailers,
-    /// Answer a response's head.
-    AnswerResponse,
-    /// Give a piece of a response's body back.
-    PassResponse {
-        /// The last.
-        end: bool,
-    },
-    /// Answer a response's trailers.
-    PassResponseTrailers,
-    /// Nothing: it came after the end.
-    Ignore,
 }
 
 /// What a stream waits for.
@@ -129,21 +50,15 @@ pub enum Wait {
 /// What no Envoy sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Violation {
-    /// A second head.
-    #[error("a stream is for one request: request_headers came twice")]
+    /// A second head, or one after the response's.
+    #[error("a stream is for one request: request_headers came twice, or after the response")]
     SecondRequest,
     /// A body or trailers with no head before.
     #[error("request_body or request_trailers came before request_headers")]
     NoRequestHeaders,
-    /// A response to nothing.
-    #[error("response_headers came before request_headers")]
-    NoRequest,
-    /// A second head of a response.
-    #[error("response_headers came twice")]
+    /// A second head of a response, or one after its body.
+    #[error("response_headers came twice, or after response_body")]
     SecondResponse,
-    /// A body or trailers of a response with no head before.
-    #[error("response_body or response_trailers came before response_headers")]
-    NoResponseHeaders,
     /// Nothing that is known.
     #[error("a message holds none of the six parts of an exchange; which version of Envoy is this?")]
     Unknown,
@@ -153,6 +68,9 @@ pub enum Violation {
     /// A mode in which the head must be answered before the body is seen.
     #[error("request_body_mode {0:?} cannot be routed by body; set FULL_DUPLEX_STREAMED or BUFFERED")]
     Mode(BodyMode),
+    /// A mode of an Envoy to come.
+    #[error("body mode {0} is unknown; set FULL_DUPLEX_STREAMED or BUFFERED")]
+    UnknownMode(i32),
 }
 
 // === Phase ===
@@ -168,123 +86,51 @@ impl Phase {
         self.modes
     }
 
-    /// Learns how bodies come, from a stream's first message.
+    /// Learns how bodies come, from a stream's first message; later ones change nothing.
     pub fn learn(&mut self, modes: Modes) {
-        self.modes = modes;
+        if self.waits_for() == Wait::Head {
+            self.modes = modes;
+        }
     }
 
-    /// Takes what came.
+    /// Takes what came of the request.
     ///
     /// # Errors
     /// When it cannot come now.
-    pub fn on(&mut self, event: Event) -> Result<Step, Violation> {
-        match event {
-            Event::RequestHeaders { end, body_decides } => self.request_headers(end, body_decides),
-            Event::RequestBody { end } => self.request_body(end),
-            Event::RequestTrailers => self.request_trailers(),
-            Event::ResponseHeaders { end } => self.response_headers(end),
-            Event::ResponseBody { end } => self.response_body(end),
-            Event::ResponseTrailers => self.response_trailers(),
+    pub fn on_request(&mut self, event: RequestEvent) -> Result<RequestStep, Violation> {
+        let (next, step) = self.request.on(event, self.modes.request)?;
+        self.request = next;
+        Ok(step)
+    }
+
+    /// Takes what came of the response.
+    ///
+    /// # Errors
+    /// When it cannot come now.
+    pub fn on_response(&mut self, event: ResponseEvent) -> Result<ResponseStep, Violation> {
+        let (next, step) = self.response.on(event)?;
+        self.response = next;
+        if !self.request.is_decided() {
+            // Envoy answered by itself: nobody needs the rest of the request.
+            self.request = RequestSide::Ended;
         }
+        Ok(step)
     }
 
     /// What is to come.
     pub fn waits_for(&self) -> Wait {
         match (self.request, self.response) {
-            (RequestSide::Awaited, _) => Wait::Head,
+            (RequestSide::Awaited, ResponseSide::Awaited) => Wait::Head,
             (RequestSide::Collecting, ResponseSide::Awaited) => Wait::Body,
-            (_, ResponseSide::Awaited) => Wait::Response,
+            (RequestSide::Passing | RequestSide::Ended, ResponseSide::Awaited) => Wait::Response,
             (_, ResponseSide::Passing) if self.modes.response != BodyMode::None => Wait::ResponseBody,
             (_, ResponseSide::Passing | ResponseSide::Ended) => Wait::Close,
         }
     }
 
-    fn request_headers(&mut self, end: bool, body_decides: bool) -> Result<Step, Violation> {
-        if self.request != RequestSide::Awaited {
-            return Err(Violation::SecondRequest);
-        }
-        let (next, step) = match self.modes.request {
-            _ if end => (RequestSide::Ended, Step::DecideByHead),
-            // Without a body to see there is nothing to wait for.
-            BodyMode::None => (RequestSide::Passing, Step::DecideByHead),
-            _ if !body_decides => (RequestSide::Passing, Step::DecideByHead),
-            BodyMode::FullDuplexStreamed => (RequestSide::Collecting, Step::Keep),
-            BodyMode::Buffered => (RequestSide::Collecting, Step::GoOn),
-            mode @ (BodyMode::Streamed | BodyMode::BufferedPartial | BodyMode::Grpc) => {
-                return Err(Violation::Mode(mode));
-            }
-        };
-        self.request = next;
-        Ok(step)
-    }
-
-    fn request_body(&mut self, end: bool) -> Result<Step, Violation> {
-        let after = if end { RequestSide::Ended } else { RequestSide::Passing };
-        match self.request {
-            RequestSide::Awaited => Err(Violation::NoRequestHeaders),
-            RequestSide::Ended => Ok(Step::Ignore),
-            RequestSide::Passing => {
-                self.request = after;
-                Ok(Step::PassRequest { end })
-            }
-            RequestSide::Collecting if self.modes.request == BodyMode::Buffered => {
-                // It is whole; without an end, trailers follow.
-                self.request = after;
-                Ok(Step::DecideInBody)
-            }
-            RequestSide::Collecting if end => {
-                self.request = after;
-                Ok(Step::Decide { trailers: false })
-            }
-            RequestSide::Collecting => Ok(Step::Keep),
-        }
-    }
-
-    fn request_trailers(&mut self) -> Result<Step, Violation> {
-        let step = match self.request {
-            RequestSide::Awaited => return Err(Violation::NoRequestHeaders),
-            RequestSide::Collecting => Step::Decide { trailers: true },
-            RequestSide::Passing => Step::PassRequestTrailers,
-            RequestSide::Ended => Step::Ignore,
-        };
-        self.request = RequestSide::Ended;
-        Ok(step)
-    }
-
-    fn response_headers(&mut self, end: bool) -> Result<Step, Violation> {
-        match (self.request, self.response) {
-            (RequestSide::Awaited, _) => return Err(Violation::NoRequest),
-            (_, ResponseSide::Passing | ResponseSide::Ended) => return Err(Violation::SecondResponse),
-            // Envoy answered by itself (a time limit of its own, for one): nobody needs the request any more.
-            (RequestSide::Collecting, ResponseSide::Awaited) => self.request = RequestSide::Ended,
-            (RequestSide::Passing | RequestSide::Ended, ResponseSide::Awaited) => {}
-        }
-        self.response = if end { ResponseSide::Ended } else { ResponseSide::Passing };
-        Ok(Step::AnswerResponse)
-    }
-
-    fn response_body(&mut self, end: bool) -> Result<Step, Violation> {
-        match self.response {
-            ResponseSide::Awaited => Err(Violation::NoResponseHeaders),
-            ResponseSide::Ended => Ok(Step::Ignore),
-            ResponseSide::Passing => {
-                if end {
-                    self.response = ResponseSide::Ended;
-                }
-                Ok(Step::PassResponse { end })
-            }
-        }
-    }
-
-    fn response_trailers(&mut self) -> Result<Step, Violation> {
-        match self.response {
-            ResponseSide::Awaited => Err(Violation::NoResponseHeaders),
-            ResponseSide::Ended => Ok(Step::Ignore),
-            ResponseSide::Passing => {
-                self.response = ResponseSide::Ended;
-                Ok(Step::PassResponseTrailers)
-            }
-        }
+    /// Whether all of the request has come: the endpoint can have it.
+    pub fn request_is_whole(&self) -> bool {
+        self.request == RequestSide::Ended
     }
 }
 

@@ -14,32 +14,41 @@ pub(super) const DESTINATION: &str = "x-gateway-destination-endpoint";
 pub(super) const NAMESPACE: &str = "envoy.lb";
 
 /// Largest piece of body in an answer: gRPC and Envoy take more, gateways in between may not.
-const PIECE: usize = 62_000;
+pub(super) const PIECE: usize = 62_000;
 
 /// Headers to set.
 pub(super) type Headers = Vec<(&'static str, Bytes)>;
 
+/// What changes in the head of a request that goes to an endpoint.
+#[derive(Default)]
+pub(super) struct Changes {
+    pub(super) set: Headers,
+    /// A client's word that must not pass for the router's.
+    pub(super) remove: Option<&'static str>,
+}
+
 /// The answer to a request's head: where it goes.
-pub(super) fn routed(headers: Headers, endpoints: String) -> ProcessingResponse {
+pub(super) fn routed(changes: Changes, endpoints: String) -> ProcessingResponse {
     ProcessingResponse {
-        response: Some(Reply::RequestHeaders(routing(headers, None))),
+        response: Some(Reply::RequestHeaders(routing(changes, None))),
         dynamic_metadata: Some(metadata(endpoints)),
     }
 }
 
 /// The same where the head was answered before: in the answer to the body, which may be another one.
-pub(super) fn routed_by_body(headers: Headers, endpoints: String, body: Option<Bytes>) -> ProcessingResponse {
+pub(super) fn routed_by_body(changes: Changes, endpoints: String, body: Option<Bytes>) -> ProcessingResponse {
     let body = body.map(Mutation::Body);
     ProcessingResponse {
-        response: Some(Reply::RequestBody(routing(headers, body))),
+        response: Some(Reply::RequestBody(routing(changes, body))),
         dynamic_metadata: Some(metadata(endpoints)),
     }
 }
 
-fn routing(headers: Headers, body: Option<Mutation>) -> Answer {
+fn routing(changes: Changes, body: Option<Mutation>) -> Answer {
+    let remove_headers = changes.remove.map(str::to_owned).into_iter().collect();
     Answer {
         response: Some(CommonResponse {
-            header_mutation: Some(HeaderMutation { set_headers: set(headers) }),
+            header_mutation: Some(HeaderMutation { set_headers: set(changes.set), remove_headers }),
             body_mutation: body.map(|body| BodyMutation { mutation: Some(body) }),
             // Routes may match on what was set.
             clear_route_cache: true,
@@ -52,6 +61,10 @@ fn metadata(endpoints: String) -> Struct {
     let fields = [(DESTINATION.to_owned(), value(Kind::Text(endpoints)))].into();
     let inner = Struct { fields };
     Struct { fields: [(NAMESPACE.to_owned(), value(Kind::Struct(inner)))].into() }
+}
+
+fn setting(headers: Headers) -> HeaderMutation {
+    HeaderMutation { set_headers: set(headers), remove_headers: Vec::new() }
 }
 
 fn set(headers: Headers) -> Vec<HeaderValueOption> {
@@ -74,7 +87,7 @@ pub(super) fn go_on() -> ProcessingResponse {
 
 /// The answer to a response's head.
 pub(super) fn response_headers(headers: Headers) -> ProcessingResponse {
-    let mutation = (!headers.is_empty()).then(|| HeaderMutation { set_headers: set(headers) });
+    let mutation = (!headers.is_empty()).then(|| setting(headers));
     let common = mutation.map(|mutation| CommonResponse {
         header_mutation: Some(mutation),
         body_mutation: None,
@@ -126,7 +139,7 @@ pub(super) fn trailers(wrap: fn(TrailersAnswer) -> Reply) -> ProcessingResponse 
 pub(super) fn immediate(status: u16, headers: Headers, body: String, details: &str) -> ProcessingResponse {
     plain(Reply::Immediate(ImmediateResponse {
         status: Some(HttpStatus { code: status.into() }),
-        headers: Some(HeaderMutation { set_headers: set(headers) }),
+        headers: Some(setting(headers)),
         body: body.into(),
         details: details.to_owned(),
     }))

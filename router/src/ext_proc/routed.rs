@@ -9,14 +9,16 @@ use super::{
     inbound::Aims,
     messages::{BodyMode, HeaderMap},
     phase::Modes,
-    reply::{DESTINATION, Headers},
+    reply::{Changes, DESTINATION, Headers},
     restore::Restore,
     tail::Tail,
+    told::{Origin, Told},
 };
 use crate::{
     ledger::{InFlight, Load, Outcome},
     metrics::Goal,
     path::{self, Destination, Plan},
+    session,
     worker::Worker,
 };
 
@@ -35,11 +37,14 @@ pub(super) struct Routed {
     /// Of the response; 0 before it.
     pub(super) status: u16,
     pub(super) report: Report,
+    /// The response's own id is to be found in its first bytes, and remembered for this endpoint.
+    pub(super) begins_session: bool,
     /// On the endpoint's account; `None` once that is over.
     in_flight: Option<InFlight>,
     modes: Modes,
     restore: Option<Restore>,
     tail: Tail,
+    origin: Origin,
     is_events: bool,
     first_byte: Option<Instant>,
 }
@@ -67,10 +72,12 @@ impl Routed {
             sent: Instant::now(),
             status: 0,
             report: Report::default(),
+            begins_session: false,
             in_flight,
             modes,
             restore,
             tail: Tail::default(),
+            origin: Origin::default(),
             is_events: false,
             first_byte: None,
         }
@@ -94,33 +101,34 @@ impl Routed {
         text
     }
 
-    /// What is set on the request.
-    pub(super) fn headers(&self, endpoints: &str, id: Option<&[u8]>) -> Headers {
-        let mut headers: Headers = vec![(DESTINATION, Bytes::copy_from_slice(endpoints.as_bytes()))];
+    /// What changes in the request's head.
+    pub(super) fn changes(&self, endpoints: &str, id: Option<&[u8]>) -> Changes {
+        let mut set: Headers = vec![(DESTINATION, Bytes::copy_from_slice(endpoints.as_bytes()))];
         if let Some(id) = id {
-            headers.push(("x-request-id", Bytes::copy_from_slice(id)));
+            set.push(("x-request-id", Bytes::copy_from_slice(id)));
         }
         let model = self.asked.as_ref().map(|body| body.model.as_bytes());
         // A name may be any text; not every text may stand in a header.
-        if let Some(model) = model.filter(|model| model.iter().all(|byte| (0x20..0x7f).contains(byte))) {
-            headers.push((MODEL, Bytes::copy_from_slice(model)));
-        }
-        headers
+        let model = model.filter(|model| model.iter().all(|byte| (0x20..0x7f).contains(byte)));
+        let remove = if model.is_none() { Some(MODEL) } else { None };
+        set.extend(model.map(|model| (MODEL, Bytes::copy_from_slice(model))));
+        Changes { set, remove }
     }
 
-    /// The response begins. `served`: who gives it, where the gateway says.
+    /// The response begins.
     pub(super) fn response_begins(
         &mut self,
         worker: &Worker,
         head: &HeaderMap,
-        served: Option<SocketAddr>,
+        told: &Told,
         end: bool,
     ) -> Headers {
         let status = head.get(":status").and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
         self.status = status.unwrap_or_default();
         self.is_events = head.get("content-type").is_some_and(|kind| kind.starts_with(b"text/event-stream"));
-        if let Some(served) = served.filter(|served| *served != self.at.socket) {
-            self.moved(worker, served);
+        self.origin = told.origin;
+        if let Some(served) = told.served.filter(|served| *served != self.at.socket) {
+            self.moved(worker, served, told.was_retried);
         }
         // Engines say how long a body is only when they have made it.
         let is_made = end || self.status >= 400 || head.get("content-length").is_some();
@@ -132,8 +140,11 @@ impl Routed {
         names.then(endpoint).into_iter().collect()
     }
 
-    /// The gateway went to another endpoint than the first one named.
-    fn moved(&mut self, worker: &Worker, to: SocketAddr) {
+    /// The gateway went to another endpoint than the first one named: at once, or because that one could not be reached.
+    fn moved(&mut self, worker: &Worker, to: SocketAddr, was_retried: bool) {
+        if was_retried && let Some(mut in_flight) = self.in_flight.take() {
+            worker.judge(&mut in_flight, Outcome::Bad);
+        }
         let snapshot = worker.world.snapshot.load();
         let Some(slot) = snapshot.endpoints().iter().find(|e| e.socket == to).map(|e| e.slot) else {
             tracing::debug!(endpoint = %to, "the gateway served a request from outside the pool");
@@ -148,21 +159,31 @@ impl Routed {
     /// A piece of the response's body, as it goes on.
     pub(super) fn response_piece(&mut self, worker: &Worker, piece: Bytes, end: bool) -> Bytes {
         if self.first_byte.is_none() && !piece.is_empty() {
-            let now = Instant::now();
-            self.first_byte = Some(now);
-            if let Some(in_flight) = &mut self.in_flight {
-                in_flight.prefilled();
-            }
-            let took = now.duration_since(self.sent).as_millis();
-            worker.metrics.aimed(Goal::Ttft, self.aims.ttft, took);
+            self.first_piece(worker, &piece);
         }
         self.tail.push(&piece);
         if end {
             self.response_ends(worker);
         }
         match &mut self.restore {
-            Some(restore) => restore.push(piece, end),
+            // Only where bodies stream back can something of a piece be kept for later.
+            Some(restore) => restore.push(piece, end || self.modes.response != BodyMode::FullDuplexStreamed),
             None => piece,
+        }
+    }
+
+    fn first_piece(&mut self, worker: &Worker, piece: &[u8]) {
+        let now = Instant::now();
+        self.first_byte = Some(now);
+        if let Some(in_flight) = &mut self.in_flight {
+            in_flight.prefilled();
+        }
+        let took = now.duration_since(self.sent).as_millis();
+        worker.metrics.aimed(Goal::Ttft, self.aims.ttft, took);
+        // Nobody has told where the head was not shown.
+        self.is_events |= self.status == 0 && piece.starts_with(b"data:");
+        if self.begins_session && self.plan.decision.is_some() {
+            session::remember(&worker.world, piece, self.at.slot);
         }
     }
 
@@ -189,23 +210,54 @@ impl Routed {
     /// The response is over: takes the request off the account.
     fn judge(&mut self, worker: &Worker, is_sound: bool) {
         let Some(mut in_flight) = self.in_flight.take() else { return };
-        match Outcome::of_status(self.status) {
-            Some(Outcome::Good) if !is_sound => worker.judge(&mut in_flight, Outcome::Bad),
-            Some(outcome) => worker.judge(&mut in_flight, outcome),
-            None => {}
+        if let Some(outcome) = self.outcome(is_sound) {
+            worker.judge(&mut in_flight, outcome);
         }
     }
 
-    /// The endpoint says nothing any more.
-    pub(super) fn fell_silent(&mut self, worker: &Worker) {
-        if let Some(mut in_flight) = self.in_flight.take() {
+    /// What a response that is over says of its endpoint.
+    fn outcome(&self, is_sound: bool) -> Option<Outcome> {
+        match (self.origin, self.status) {
+            (Origin::Unreachable, _) => Some(Outcome::Bad),
+            // 504: the endpoint took longer than the gateway allows.
+            (Origin::Gateway, status) if status != 504 => None,
+            // Its head was not shown.
+            (_, 0) => (!is_sound).then_some(Outcome::Bad),
+            (_, status) => match Outcome::of_status(status) {
+                Some(Outcome::Good) if !is_sound => Some(Outcome::Bad),
+                outcome => outcome,
+            },
+        }
+    }
+
+    /// It is given up. `blames`: for the endpoint says nothing any more.
+    pub(super) fn give_up(&mut self, worker: &Worker, blames: bool) {
+        if let Some(mut in_flight) = self.in_flight.take()
+            && blames
+        {
             worker.judge(&mut in_flight, Outcome::Bad);
         }
+    }
+
+    /// Whether the endpoint is down for the router's own readings too.
+    pub(super) fn is_down(&self, worker: &Worker) -> bool {
+        worker.world.is_down(self.at.slot)
     }
 
     /// Whether the response was seen to its end.
     pub(super) fn is_over(&self) -> bool {
         self.in_flight.is_none()
+    }
+
+    /// Envoy tells no more: whether what came of the body seems to be all of it. A body that trailers end has no last piece
+    /// where trailers are not sent.
+    pub(super) fn was_seen_to_end(&mut self, worker: &Worker) -> bool {
+        let (report, _) = self.tail.read(self.is_events);
+        let is_whole = self.in_flight.is_some() && (report.finish.is_some() || report.usage.is_some());
+        if is_whole {
+            self.response_ends(worker);
+        }
+        is_whole
     }
 
     /// Envoy tells no more. Where it would have told the end, its client left; else the request goes on unseen.

@@ -1,9 +1,11 @@
 //! One stream: takes what Envoy sends, lets [`Phase`] say what is due, and does it.
 //!
 //! Answers stand in a queue until Envoy takes them; there are never more than one message's. Nothing more is read
-//! before they are gone. Every phase has a time limit of ours, since Envoy has none in full duplex.
+//! before they are gone. Every phase has a time limit of ours, since Envoy has none in full duplex; what is not read is
+//! let go from outside ([`super::watched`]).
 
 use std::{
+    cell::RefCell,
     collections::VecDeque,
     pin::Pin,
     rc::Rc,
@@ -12,14 +14,16 @@ use std::{
 
 use bytes::Bytes;
 use tokio::time::Instant;
-use tonic::{Code, Status, codec::Streaming, codegen::tokio_stream::Stream};
+use tonic::{Status, codec::Streaming, codegen::tokio_stream::Stream};
 use warmlane_engine::body::Api;
 
 use super::{
+    arriving::Unfinished,
     inbound::Inbound,
-    messages::{Part, ProcessingRequest, ProcessingResponse},
-    phase::{Event, Modes, Phase, Violation, Wait},
+    messages::{BodyMode, Part, ProcessingRequest, ProcessingResponse, ProtocolConfiguration},
+    phase::{Modes, Phase, RequestEvent, Violation},
     routed::Routed,
+    told::Told,
 };
 use crate::{
     error::Fault,
@@ -33,17 +37,23 @@ use crate::{
 mod ending;
 mod request;
 mod response;
+mod time;
+
+use ending::Ending;
 
 /// See the module's header.
 pub(super) struct Session {
     worker: Rc<Worker>,
-    _seat: Seat,
+    seat: Option<Seat>,
     incoming: Streaming<ProcessingRequest>,
+    unfinished: Unfinished,
     phase: Phase,
+    /// The API that the request speaks, which says what shape its errors have.
+    api: Option<Api>,
     request: State,
     outbox: VecDeque<ProcessingResponse>,
     /// How the stream ends once the queue is empty.
-    last: Option<Option<Status>>,
+    ending: Option<Ending>,
     trace: Trace,
     alarm: Alarm,
     /// When what is waited for is late.
@@ -65,9 +75,11 @@ enum State {
 /// Why a message is not answered as it should be.
 enum Trouble {
     Violation(Violation),
-    /// Of a request to this API, which says what shape its errors have.
-    Fault(Fault, Option<Api>),
+    Fault(Fault),
 }
+
+/// A session as the body of an answer.
+pub(super) struct Answers(pub(super) Rc<RefCell<Session>>);
 
 impl From<Violation> for Trouble {
     fn from(violation: Violation) -> Self {
@@ -75,23 +87,36 @@ impl From<Violation> for Trouble {
     }
 }
 
+impl From<Fault> for Trouble {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
 // === Session ===
 
 impl Session {
     /// A stream that has just begun.
-    pub(super) fn new(worker: Rc<Worker>, seat: Seat, incoming: Streaming<ProcessingRequest>) -> Self {
+    pub(super) fn new(
+        worker: Rc<Worker>,
+        seat: Seat,
+        incoming: Streaming<ProcessingRequest>,
+        unfinished: Unfinished,
+    ) -> Self {
         let trace = Trace::begin(Listener::ExtProc);
         let now = Instant::from_std(trace.began);
         Self {
             deadline: now + worker.config.timeouts.client_head,
             body_by: now + worker.config.timeouts.client_body,
             worker,
-            _seat: seat,
+            seat: Some(seat),
             incoming,
+            unfinished,
             phase: Phase::new(Modes::default()),
+            api: None,
             request: State::Nothing,
             outbox: VecDeque::new(),
-            last: None,
+            ending: None,
             trace,
             alarm: Alarm::default(),
             end: None,
@@ -99,112 +124,69 @@ impl Session {
     }
 
     fn take(&mut self, message: ProcessingRequest) {
+        self.unfinished.finished();
         match self.on(message) {
             Ok(()) => self.deadline = self.due(),
             Err(Trouble::Violation(violation)) => self.break_off(violation),
-            Err(Trouble::Fault(fault, api)) => self.refuse(&fault, api),
+            Err(Trouble::Fault(fault)) => self.refuse(&fault),
         }
     }
 
     fn on(&mut self, message: ProcessingRequest) -> Result<(), Trouble> {
         if let Some(config) = message.protocol_config {
-            let (request, response) = (config.request_body_mode(), config.response_body_mode());
-            self.phase.learn(Modes { request, response });
+            self.phase.learn(modes(config)?);
         }
         let metadata = message.metadata_context;
         match message.request.ok_or(Violation::Unknown)? {
             Part::RequestHeaders(head) => self.request_headers(head, metadata),
-            Part::RequestBody(body) => self.request_body(body.body, body.end_of_stream),
+            Part::RequestBody(body) => {
+                let beside = metadata.as_ref().map_or(0, Bytes::len);
+                self.request_body(body.body, body.end_of_stream, beside)
+            }
             Part::RequestTrailers(_) => {
-                let step = self.phase.on(Event::RequestTrailers)?;
+                let step = self.phase.on_request(RequestEvent::Trailers)?;
                 self.request_step(step, Bytes::new())
             }
-            Part::ResponseHeaders(head) => self.response_headers(&head, metadata.as_ref()),
+            Part::ResponseHeaders(head) => {
+                self.response_headers(&head, &Told::read(metadata.as_ref(), &message.attributes))
+            }
             Part::ResponseBody(body) => self.response_body(body.body, body.end_of_stream),
             Part::ResponseTrailers(_) => self.response_trailers(),
         }
     }
 
-    /// When what is waited for is late.
-    fn due(&self) -> Instant {
-        let (now, limits) = (Instant::now(), &self.worker.config.timeouts);
-        match self.phase.waits_for() {
-            Wait::Head => self.deadline,
-            Wait::Body => self.body_by.min(now + limits.client_body_idle),
-            Wait::Response => now + limits.request,
-            Wait::ResponseBody | Wait::Close => now + limits.stream_idle,
-        }
-    }
-
-    fn late(&mut self) {
-        let limits = self.worker.config.timeouts;
-        match self.phase.waits_for() {
-            Wait::Head => {
-                self.end = Some(StreamEnd::Silent);
-                self.last = Some(Some(Status::deadline_exceeded("no request_headers came in time")));
+    /// What stands to be sent, how the stream ends, or what comes next.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<ProcessingResponse, Status>>> {
+        loop {
+            if let Some(reply) = self.outbox.pop_front() {
+                return Poll::Ready(Some(Ok(reply)));
             }
-            Wait::Body => {
-                let is_trickle = Instant::now() >= self.body_by;
-                let limit = if is_trickle { limits.client_body } else { limits.client_body_idle };
-                let api = match &self.request {
-                    State::Inbound(inbound) => inbound.api,
-                    State::Routed(_) | State::Nothing => None,
-                };
-                self.refuse(&Fault::SlowClient(limit), api);
+            if let State::Routed(routed) = &mut self.request {
+                // All of the body has gone back to Envoy.
+                routed.plan.incoming.held.release();
             }
-            Wait::Response => {
-                self.endpoint_fell_silent();
-                self.refuse(&Fault::Timeout(limits.request), None);
+            if let Some(Ending::With(status)) = self.ending.take_if(|ending| ending.is_due()) {
+                return Poll::Ready(status.map(Err));
             }
-            Wait::ResponseBody => {
-                self.endpoint_fell_silent();
-                self.cut();
+            match Pin::new(&mut self.incoming).poll_next(cx) {
+                // What comes behind a refusal is of no use.
+                Poll::Ready(Some(Ok(_))) if self.ending.is_some() => self.unfinished.finished(),
+                Poll::Ready(Some(Ok(message))) => self.take(message),
+                // Nobody is there to be told, or nothing more will come.
+                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Ready(Some(Err(status))) => self.broken(status),
+                Poll::Pending => {
+                    ready!(self.alarm.poll_at(cx, self.deadline));
+                    self.late();
+                }
             }
-            Wait::Close => self.last = Some(None),
-        }
-    }
-
-    fn endpoint_fell_silent(&mut self) {
-        if let State::Routed(routed) = &mut self.request {
-            routed.fell_silent(&self.worker);
         }
     }
 }
 
-impl Stream for Session {
-    type Item = Result<ProcessingResponse, Status>;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let session = self.get_mut();
-        loop {
-            if let Some(reply) = session.outbox.pop_front() {
-                return Poll::Ready(Some(Ok(reply)));
-            }
-            if let State::Routed(routed) = &mut session.request {
-                // All of the body has gone back to Envoy.
-                routed.plan.incoming.held.release();
-            }
-            if let Some(last) = session.last.take() {
-                return Poll::Ready(last.map(Err));
-            }
-            match Pin::new(&mut session.incoming).poll_next(cx) {
-                Poll::Ready(Some(Ok(message))) => session.take(message),
-                // Nobody is there to be told, or nothing more will come.
-                Poll::Ready(None) => return Poll::Ready(None),
-                Poll::Ready(Some(Err(status))) => {
-                    // Too long, or no message; other codes say that Envoy is gone.
-                    if matches!(status.code(), Code::OutOfRange | Code::Internal) {
-                        session.end.get_or_insert(StreamEnd::Unreadable);
-                    }
-                    return Poll::Ready(Some(Err(status)));
-                }
-                Poll::Pending => {
-                    ready!(session.alarm.poll_at(cx, session.deadline));
-                    session.late();
-                }
-            }
-        }
-    }
+fn modes(config: ProtocolConfiguration) -> Result<Modes, Violation> {
+    let mode = |number| BodyMode::try_from(number).map_err(|_| Violation::UnknownMode(number));
+    Ok(Modes { request: mode(config.request_body_mode)?, response: mode(config.response_body_mode)? })
 }
 
 impl Drop for Session {
@@ -212,22 +194,33 @@ impl Drop for Session {
         let end = self.end.unwrap_or_else(|| self.settle());
         let metrics = self.worker.metrics.clone();
         metrics.stream_ended(end);
-        if let State::Routed(routed) = &self.request {
-            match end {
-                StreamEnd::Complete | StreamEnd::Routed if routed.status != 0 => {
-                    metrics.request_done(Listener::ExtProc, routed.status);
-                }
-                StreamEnd::Abandoned => metrics.aborted(),
-                _ => {}
-            }
-            if end != StreamEnd::Refused {
-                self.log(routed.status, end.name());
-            }
+        if end == StreamEnd::Abandoned && !matches!(self.request, State::Nothing) {
+            metrics.aborted();
+        }
+        let status = match &self.request {
+            State::Routed(routed) => routed.status,
+            State::Inbound(_) | State::Nothing => 0,
+        };
+        if matches!(end, StreamEnd::Complete | StreamEnd::Routed) && status != 0 {
+            metrics.request_done(Listener::ExtProc, status);
+        }
+        if end != StreamEnd::Refused && !matches!(self.request, State::Nothing) {
+            self.log(status, end.name());
         }
         self.trace.enter(Stage::Done);
         self.trace.close();
         for (stage, spent) in self.trace.spent() {
             metrics.stage(stage, spent);
         }
+    }
+}
+
+// === Answers ===
+
+impl Stream for Answers {
+    type Item = Result<ProcessingResponse, Status>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.borrow_mut().poll(cx)
     }
 }

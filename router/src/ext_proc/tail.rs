@@ -41,16 +41,17 @@ impl Tail {
         }
     }
 
-    /// What it says, and whether the engine gave the answer up.
+    /// What it says, and whether the engine gave the answer up and is to blame. An object that is no stream of events
+    /// says so by its status.
     pub(super) fn read(&self, is_events: bool) -> (Report, bool) {
         let text: Vec<u8> = self.pieces.iter().flatten().copied().collect();
         let text = &text[text.len().saturating_sub(ENOUGH)..];
         if !is_events {
-            return (of_object(text), payload::is_error(text));
+            return (of_object(text), false);
         }
         let (mut report, mut gave_up) = (Report::default(), false);
         Splitter::new(ENOUGH).push(text, |event| {
-            gave_up |= payload::kind(event) == payload::Kind::Error;
+            gave_up |= payload::is_failure(event);
             report.absorb(Report::of(event.data));
         });
         (report, gave_up)
@@ -102,7 +103,8 @@ mod tests {
     #[test]
     fn an_answer_that_was_given_up_is_seen() {
         assert!(read(&[b"data: {\"error\":{\"message\":\"x\"}}\n\n", b"data: [DONE]\n\n"], true).1);
-        assert!(read(&[b"{\"error\":{\"message\":\"x\"}}"], false).1);
+        let clients = b"data: {\"error\":{\"message\":\"x\",\"type\":\"BadRequestError\",\"code\":400}}\n\n";
+        assert!(!read(&[clients], true).1, "by its client's fault");
     }
 
     #[test]

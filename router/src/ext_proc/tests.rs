@@ -154,7 +154,7 @@ fn by_envoy(worker: &Worker, asked: &Asked, rng: &mut fastrand::Rng) -> String {
     let mut rest = Bytes::copy_from_slice(asked.body.as_bytes());
     while !rest.is_empty() {
         let piece = rest.split_to(rng.usize(1..=rest.len()));
-        inbound.push(worker, piece).expect("room");
+        inbound.push(worker, piece, 0).expect("room");
     }
     let decide = inbound
         .finish(worker, false)

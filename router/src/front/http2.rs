@@ -7,11 +7,21 @@
 //! lists by setting; [`CONNECTION_WINDOW`] bytes of requests that are not read yet; per stream [`SEND_BUFFER`] and
 //! what a request holds everywhere. Acknowledgements of pings and settings wait for the client to read the last one.
 
-use std::{cell::RefCell, error::Error as _, io::Cursor, pin::pin, rc::Rc, time::Duration};
+use std::{
+    cell::RefCell,
+    error::Error as _,
+    io::Cursor,
+    pin::{Pin, pin},
+    rc::Rc,
+    time::Duration,
+};
 
 use h2::Reason;
 use hyper::{rt::Executor, server::conn::http2, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulConnection,
+};
 use tokio::{
     io::{AsyncReadExt, join, split},
     task::JoinSet,
@@ -25,7 +35,7 @@ mod exchange;
 mod request;
 mod streams;
 
-use streams::Streams;
+pub(crate) use streams::{Open, Streams};
 
 /// What a client sends first when it knows that HTTP/2 is spoken (RFC 9113, 3.4).
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -77,7 +87,14 @@ async fn drive(front: &Rc<Front>, tasks: &Tasks, transport: Transport, read: Vec
     });
     let (reader, writer) = split(transport);
     let io = TokioIo::new(join(Cursor::new(read).chain(reader), writer));
-    let mut connection = pin!(builder(front, tasks).serve_connection(io, service));
+    keep(front, listener, pin!(builder(front, tasks).serve_connection(io, service)), &streams).await;
+}
+
+/// Keeps a connection until it ends, idles for too long, floods, or the process drains.
+pub(crate) async fn keep<C>(front: &Front, listener: Listener, mut connection: Pin<&mut C>, streams: &Streams)
+where
+    C: GracefulConnection<Error = hyper::Error>,
+{
     let idle = front.worker.config.timeouts.client_idle;
     let mut draining = front.worker.draining.subscribe();
     let mut drain = pin!(draining.wait_for(|draining| *draining));
@@ -90,7 +107,7 @@ async fn drive(front: &Rc<Front>, tasks: &Tasks, transport: Transport, read: Vec
             () = streams.flooded() => return front.worker.metrics.flooded(listener),
             _ = &mut drain, if told_to_go.is_none() => true,
             () = &mut look => {
-                match judge(&streams, Instant::now(), idle, told_to_go) {
+                match judge(streams, Instant::now(), idle, told_to_go) {
                     Verdict::Cut => return,
                     Verdict::Leave => true,
                     Verdict::Wait(until) => {

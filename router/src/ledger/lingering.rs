@@ -60,8 +60,10 @@ impl Lingering {
         let mut kept = self.kept();
         if kept.count < MOST {
             kept.count += 1;
-            let slot = in_flight.slot();
-            kept.by_slot.entry(slot).or_default().push_back(Entry { sent, until, _in_flight: in_flight });
+            let entries = kept.by_slot.entry(in_flight.slot()).or_default();
+            // In the order in which they were sent; most are the last.
+            let at = entries.partition_point(|entry| entry.sent <= sent);
+            entries.insert(at, Entry { sent, until, _in_flight: in_flight });
         }
     }
 
@@ -69,9 +71,8 @@ impl Lingering {
     pub fn settle(&self, slot: Slot, at: Time, counted: usize) {
         let mut kept = self.kept();
         let Some(entries) = kept.by_slot.get_mut(&slot) else { return };
-        let seen = entries.iter().filter(|entry| entry.sent + GRACE <= at).count();
+        let seen = entries.partition_point(|entry| entry.sent + GRACE <= at);
         let gone = seen.saturating_sub(counted);
-        // In the order in which they were kept, which is nearly that in which they were sent.
         entries.drain(..gone);
         kept.count -= gone;
     }
@@ -131,6 +132,16 @@ mod tests {
         assert_eq!(in_flight(), 8, "another endpoint's reading");
         lingering.settle(Slot(1), MILLI * 600, 0);
         assert_eq!((in_flight(), lingering.len()), (0, 0));
+    }
+
+    #[test]
+    fn those_that_were_sent_first_are_taken_off_first() {
+        let (ledger, lingering) = with(0);
+        let long = Load { prefill_tokens: 5_000, ..load() };
+        lingering.keep(ledger.open(Slot(1), load()), MILLI * 20);
+        lingering.keep(ledger.open(Slot(1), long), MILLI * 10);
+        lingering.settle(Slot(1), MILLI * 600, 1);
+        assert_eq!(ledger.account(Slot(1)).prefill_under_way(), 1_000, "the older one is gone");
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! What somebody who is trusted says of a request beside it: a gateway, never a client.
+//! What is said of a request beside it, by headers and metadata that a gateway sets. Clients must not: gateways take these
+//! headers off what they send, see `docs/ENVOY.md`.
 
 use std::{
     collections::HashSet,

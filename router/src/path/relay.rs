@@ -29,6 +29,7 @@ mod flow;
 
 pub(super) use flow::End;
 use flow::Flow;
+pub(crate) use flow::STUCK;
 
 /// A response that has been passed on, or as much of it as there was.
 #[derive(Debug)]

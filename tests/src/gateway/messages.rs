@@ -33,6 +33,10 @@ pub trait With {
     /// An entry of the metadata that the gateway passes on.
     #[must_use]
     fn with_metadata(self, namespace: &str, key: &str, value: impl Into<Noted>) -> Self;
+
+    /// An attribute that the filter is configured to send.
+    #[must_use]
+    fn with_attribute(self, name: &str, kind: Kind) -> Self;
 }
 
 /// The headers of a POST with JSON.
@@ -156,6 +160,13 @@ impl With for ProcessingRequest {
         let entries = context.filter_metadata.entry(namespace.to_owned());
         let entries = entries.or_insert_with(|| Struct { fields: HashMap::new() });
         entries.fields.insert(key.to_owned(), Value::from(value.into()));
+        self
+    }
+
+    fn with_attribute(mut self, name: &str, kind: Kind) -> Self {
+        let entries = self.attributes.entry("envoy.filters.http.ext_proc".to_owned());
+        let entries = entries.or_insert_with(|| Struct { fields: HashMap::new() });
+        entries.fields.insert(name.to_owned(), Value { kind: Some(kind) });
         self
     }
 }

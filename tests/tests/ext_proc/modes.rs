@@ -82,3 +82,16 @@ fn a_mode_in_which_nothing_can_be_picked_ends_the_stream_so_that_the_failure_mod
     assert!(status.message().contains("FULL_DUPLEX_STREAMED"), "{}", status.message());
     assert_eq!(picker.ended("misconfigured"), 1.0);
 }
+
+#[test]
+fn a_mode_of_an_envoy_to_come_is_refused_and_not_taken_for_another() {
+    let picker = TestPicker::idle(1);
+    let mut head = head(&[], BodySendMode::FullDuplexStreamed, BodySendMode::None);
+    head.protocol_config.as_mut().expect("modes").request_body_mode = 77;
+    let mut exchange = picker.gateway().open();
+    exchange.send(&head);
+    let status = exchange.next().expect("an end").expect_err("an error");
+    assert_eq!(status.code(), tonic::Code::Unimplemented);
+    assert!(status.message().contains("77"), "{}", status.message());
+    assert_eq!(picker.ended("misconfigured"), 1.0);
+}

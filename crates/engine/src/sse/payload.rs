@@ -83,8 +83,12 @@ pub fn is_error(data: &[u8]) -> bool {
         || first_key(b"\"type\"").is_some_and(|value| value.starts_with(b"\"error\""))
 }
 
-/// Whether a piece of a stream begins with an event by which the engine gives the answer up, and the engine is to
-/// blame: an error object whose code is no 4xx.
+/// Whether an event says that the engine gave the answer up, and is to blame: an error object whose code is no 4xx.
+pub fn is_failure(event: Event<'_>) -> bool {
+    kind(event) == Kind::Error && !is_clients_fault(event.data)
+}
+
+/// Whether a piece of a stream begins with an event by which the engine gives the answer up ([`is_failure`]).
 ///
 /// Engines write each event in one piece, so looking at beginnings finds them without cutting a stream into events.
 /// Cost where it is none: a few bytes compared.
@@ -95,7 +99,7 @@ pub fn begins_with_failure(piece: &[u8]) -> bool {
     };
     let Some(data) = rest.trim_ascii_start().strip_prefix(b"data:") else { return false };
     let data = &data[..memchr::memchr(b'\n', data).unwrap_or(data.len())];
-    kind(Event { name: name.trim_ascii(), data }) == Kind::Error && !is_clients_fault(data)
+    is_failure(Event { name: name.trim_ascii(), data })
 }
 
 /// Whether an error object says that the request was wrong, by its code or, where it has none, by its type.

@@ -92,15 +92,31 @@ fn metadata_is_read_whatever_kinds_stand_in_it() {
     let kind = |key| metadata.get("ns", key).expect(key).kind.clone();
     assert_eq!(kind("text"), Some(Kind::Text("a".into())));
     assert!(matches!(kind("list"), Some(Kind::List(list)) if list.values.len() == 1));
-    assert_eq!(kind("number"), None);
+    assert_eq!(kind("number"), Some(Kind::Number(1.0)));
     assert!(metadata.get("ns", "other").is_none() && metadata.get("other", "text").is_none());
+}
+
+#[test]
+fn attributes_are_read_whichever_filter_they_are_for() {
+    use super::super::told::{Origin, Told};
+    let value = |kind| known::Value { kind: Some(kind) };
+    let fields = [
+        ("response.code_details".to_owned(), value(known::value::Kind::StringValue("overload".into()))),
+        ("upstream.request_attempt_count".to_owned(), value(known::value::Kind::NumberValue(2.0))),
+    ];
+    let attributes = [("a.filter".to_owned(), known::Struct { fields: fields.into() })].into();
+    let message = ours(&published::ProcessingRequest { attributes, ..Default::default() });
+    let told = Told::read(None, &message.attributes);
+    assert_eq!((told.origin, told.was_retried), (Origin::Gateway, true));
+    assert_eq!(Told::read(None, &[Bytes::from_static(b"\xff")]).origin, Origin::Endpoint, "not readable");
 }
 
 #[test]
 fn every_answer_is_understood() {
     use super::super::reply;
     use published::{body_mutation::Mutation as Published, processing_response::Response};
-    let routed = theirs(&reply::routed(vec![("x-a", Bytes::from_static(b"1"))], "10.0.0.1:1".to_owned()));
+    let changes = reply::Changes { set: vec![("x-a", Bytes::from_static(b"1"))], remove: Some("x-b") };
+    let routed = theirs(&reply::routed(changes, "10.0.0.1:1".to_owned()));
     let metadata = routed.dynamic_metadata.expect("metadata");
     let known::value::Kind::StructValue(inner) = metadata.fields["envoy.lb"].kind.clone().expect("a kind")
     else {
@@ -110,7 +126,9 @@ fn every_answer_is_understood() {
     assert_eq!(destination, Some(known::value::Kind::StringValue("10.0.0.1:1".into())));
     let Some(Response::RequestHeaders(head)) = routed.response else { panic!("{:?}", routed.response) };
     let common = head.response.expect("an answer");
-    let set = &common.header_mutation.expect("headers").set_headers[0];
+    let headers = common.header_mutation.expect("headers");
+    assert_eq!(headers.remove_headers, ["x-b"]);
+    let set = &headers.set_headers[0];
     assert!(common.clear_route_cache);
     assert_eq!(set.append_action, 2, "overwrites");
     assert_eq!(set.header.as_ref().map(|h| (h.key.as_str(), &h.raw_value[..])), Some(("x-a", &b"1"[..])));

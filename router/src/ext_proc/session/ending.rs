@@ -1,7 +1,9 @@
 //! How a stream ends: refused, broken off, or settled by what had come when Envoy left.
 
+use std::time::Duration;
+
+use tokio::time::Instant;
 use tonic::{Code, Status};
-use warmlane_engine::body::Api;
 
 use super::{
     super::{
@@ -15,49 +17,101 @@ use crate::{
     metrics::{ErrorReason, Label, Listener, StreamEnd},
 };
 
+/// How long Envoy may take to close a stream that was refused. Ended first by the router, a stream whose body is still
+/// coming would be reset, and resets add up to the end of the connection.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// How a stream ends.
+pub(super) enum Ending {
+    /// With this status, or well.
+    With(Option<Status>),
+    /// Well, once Envoy has closed its side or time is up.
+    Farewell,
+}
+
+// === Ending ===
+
+impl Ending {
+    pub(super) fn is_due(&self) -> bool {
+        matches!(self, Self::With(_))
+    }
+
+    /// Nothing more is waited for.
+    pub(super) fn fall_due(&mut self) {
+        if matches!(self, Self::Farewell) {
+            *self = Self::With(None);
+        }
+    }
+}
+
+// === Session ===
+
 impl Session {
     /// The client gets the router's own answer.
-    pub(super) fn refuse(&mut self, fault: &Fault, api: Option<Api>) {
+    pub(super) fn refuse(&mut self, fault: &Fault) {
         let metrics = &self.worker.metrics;
         metrics.request_done(Listener::ExtProc, fault.status());
         metrics.error(Listener::ExtProc, fault.reason());
         if matches!(fault, Fault::Shed { .. }) {
             metrics.shed();
         }
-        self.outbox.push_back(refusal::immediate(fault, api, &self.trace.request_id));
         self.log(fault.status(), fault.reason().name());
-        (self.last, self.end) = (Some(None), Some(StreamEnd::Refused));
+        self.answer_instead(fault);
     }
 
     /// A response that has begun must not seem to end well: Envoy cuts it for an answer that comes now.
     pub(super) fn cut(&mut self) {
-        self.last = Some(None);
-        // An answer of Envoy's own that never ends is nobody's failure.
-        let State::Routed(routed) = &self.request else { return };
-        let (status, limit) = (routed.status, self.worker.config.timeouts.stream_idle);
+        let (status, limit) = match &self.request {
+            State::Routed(routed) => (routed.status, self.worker.config.timeouts.stream_idle),
+            State::Inbound(_) | State::Nothing => return,
+        };
         self.worker.metrics.request_done(Listener::ExtProc, status);
         self.worker.metrics.error(Listener::ExtProc, ErrorReason::StreamIdle);
-        let reply = refusal::immediate(&Fault::Timeout(limit), None, &self.trace.request_id);
-        self.outbox.push_back(reply);
         self.log(status, ErrorReason::StreamIdle.name());
-        self.end = Some(StreamEnd::Refused);
+        self.answer_instead(&Fault::Timeout(limit));
+    }
+
+    /// What the stream held is given back; it stays open until Envoy has closed its side.
+    fn answer_instead(&mut self, fault: &Fault) {
+        self.outbox.push_back(refusal::immediate(fault, self.api, &self.trace.request_id));
+        (self.ending, self.end) = (Some(Ending::Farewell), Some(StreamEnd::Refused));
+        self.request = State::Nothing;
+        self.deadline = Instant::now() + FAREWELL;
+    }
+
+    /// What Envoy sends cannot be read on.
+    pub(super) fn broken(&mut self, status: Status) {
+        let is_open = matches!(self.request, State::Inbound(_));
+        match status.code() {
+            // A body in one message that is longer than any may be, or than there is room for.
+            Code::OutOfRange if is_open => {
+                self.refuse(&Fault::TooLarge { limit: self.worker.config.limits.body });
+            }
+            Code::ResourceExhausted if is_open => self.refuse(&Fault::OverBudget),
+            code => {
+                // Too long, or no message; other codes say that Envoy is gone.
+                if matches!(code, Code::OutOfRange | Code::Internal | Code::ResourceExhausted) {
+                    self.end.get_or_insert(StreamEnd::Unreadable);
+                }
+                self.ending = Some(Ending::With(Some(status)));
+            }
+        }
     }
 
     /// An error of the stream: Envoy then does what its failure mode says.
     pub(super) fn break_off(&mut self, violation: Violation) {
         let (end, code) = match violation {
-            Violation::SecondRequest
-            | Violation::NoRequestHeaders
-            | Violation::NoRequest
-            | Violation::SecondResponse
-            | Violation::NoResponseHeaders => (StreamEnd::WrongOrder, Code::FailedPrecondition),
+            Violation::SecondRequest | Violation::NoRequestHeaders | Violation::SecondResponse => {
+                (StreamEnd::WrongOrder, Code::FailedPrecondition)
+            }
             Violation::Unknown | Violation::NoPseudoHeader(_) => {
                 (StreamEnd::Unreadable, Code::InvalidArgument)
             }
-            Violation::Mode(_) => (StreamEnd::Misconfigured, Code::Unimplemented),
+            Violation::Mode(_) | Violation::UnknownMode(_) => (StreamEnd::Misconfigured, Code::Unimplemented),
         };
         tracing::debug!(%violation, "a stream of Envoy's was broken off");
-        (self.last, self.end) = (Some(Some(Status::new(code, violation.to_string()))), Some(end));
+        let status = Status::new(code, violation.to_string());
+        (self.ending, self.end) = (Some(Ending::With(Some(status))), Some(end));
     }
 
     /// How it ended where the router did not end it.
@@ -65,7 +119,8 @@ impl Session {
         let waits_for = self.phase.waits_for();
         match &mut self.request {
             State::Routed(routed) => {
-                if waits_for == Wait::Close && routed.is_over() {
+                let is_over = waits_for == Wait::Close && routed.is_over();
+                if is_over || routed.was_seen_to_end(&self.worker) {
                     StreamEnd::Complete
                 } else if routed.lingers(&self.worker) {
                     StreamEnd::Routed

@@ -1,12 +1,14 @@
 //! A stream's request: collected, decided, given back.
 
 use bytes::Bytes;
+use warmlane_engine::body::Api;
 
 use super::{
     super::{
         inbound::{self, Inbound, Whole},
         messages::{HttpHeaders, Reply},
-        phase::{Event, Step},
+        phase::{RequestEvent, RequestStep},
+        pieces::{joined, renamed},
         reply,
         routed::Routed,
     },
@@ -22,68 +24,65 @@ impl Session {
     ) -> Result<(), Trouble> {
         let inbound = Inbound::new(&self.worker, head.headers.unwrap_or_default(), metadata)?;
         let (end, body_decides) = (head.end_of_stream, inbound.api.is_some());
-        let step = self.phase.on(Event::RequestHeaders { end, body_decides })?;
+        let step = self.phase.on_request(RequestEvent::Headers { end, body_decides })?;
+        self.api = inbound.api;
         self.trace.request_id = inbound::identify(&self.worker, &inbound);
         self.request = State::Inbound(Box::new(inbound));
         self.request_step(step, Bytes::new())
     }
 
-    pub(super) fn request_body(&mut self, piece: Bytes, end: bool) -> Result<(), Trouble> {
-        let step = self.phase.on(Event::RequestBody { end })?;
-        if let (Step::Keep | Step::Decide { .. } | Step::DecideInBody, State::Inbound(inbound)) =
-            (step, &mut self.request)
-        {
-            let api = inbound.api;
-            inbound.push(&self.worker, piece).map_err(|fault| Trouble::Fault(fault, api))?;
+    pub(super) fn request_body(&mut self, piece: Bytes, end: bool, beside: usize) -> Result<(), Trouble> {
+        let step = self.phase.on_request(RequestEvent::Body { end })?;
+        let collects =
+            matches!(step, RequestStep::Keep | RequestStep::Decide { .. } | RequestStep::DecideInBody);
+        if collects && let State::Inbound(inbound) = &mut self.request {
+            inbound.push(&self.worker, piece, beside)?;
             return self.request_step(step, Bytes::new());
         }
         self.request_step(step, piece)
     }
 
-    pub(super) fn request_step(&mut self, step: Step, piece: Bytes) -> Result<(), Trouble> {
+    pub(super) fn request_step(&mut self, step: RequestStep, piece: Bytes) -> Result<(), Trouble> {
         match step {
-            Step::GoOn => self.outbox.push_back(reply::go_on()),
-            Step::DecideByHead | Step::Decide { .. } | Step::DecideInBody => self.decide(step)?,
-            Step::PassRequest { end } => {
+            RequestStep::GoOn => self.outbox.push_back(reply::go_on()),
+            RequestStep::DecideByHead | RequestStep::Decide { .. } | RequestStep::DecideInBody => {
+                self.decide(step)?;
+            }
+            RequestStep::Pass { end } => {
                 let mode = self.phase.modes().request;
                 self.pass(mode, Reply::RequestBody, piece, end);
             }
-            Step::PassRequestTrailers => self.outbox.push_back(reply::trailers(Reply::RequestTrailers)),
-            Step::Keep
-            | Step::Ignore
-            | Step::AnswerResponse
-            | Step::PassResponse { .. }
-            | Step::PassResponseTrailers => {}
+            RequestStep::PassTrailers => self.outbox.push_back(reply::trailers(Reply::RequestTrailers)),
+            RequestStep::Keep | RequestStep::Ignore => {}
         }
         Ok(())
     }
 
     /// Chooses, and answers as the step says.
-    fn decide(&mut self, step: Step) -> Result<(), Trouble> {
+    fn decide(&mut self, step: RequestStep) -> Result<(), Trouble> {
         let State::Inbound(inbound) = std::mem::replace(&mut self.request, State::Nothing) else {
             return Ok(());
         };
-        let (api, is_new) = (inbound.api, inbound.id().is_none());
-        let routed = self.route(*inbound, step == Step::DecideByHead);
-        let (routed, pieces) = routed.map_err(|fault| Trouble::Fault(fault, api))?;
+        let is_new = inbound.id().is_none();
+        let (routed, pieces) = self.route(*inbound, step == RequestStep::DecideByHead)?;
         let pieces = match (routed.renamed(), &routed.asked) {
-            (Some(name), Some(body)) => inbound::renamed(pieces, &body.model_span, name),
+            (Some(name), Some(body)) => renamed(pieces, &body.model_span, name),
             _ => pieces,
         };
         let endpoints = routed.endpoints(&self.worker);
-        let mut headers = routed.headers(&endpoints, is_new.then_some(&*self.trace.request_id));
+        let mut changes = routed.changes(&endpoints, is_new.then_some(&*self.trace.request_id));
         match step {
-            Step::DecideInBody => {
-                let body = routed.renamed().map(|_| inbound::joined(pieces));
-                self.outbox.push_back(reply::routed_by_body(headers, endpoints, body));
+            RequestStep::DecideInBody => {
+                let body = routed.renamed().map(|_| joined(pieces));
+                self.outbox.push_back(reply::routed_by_body(changes, endpoints, body));
             }
-            Step::Decide { trailers } => {
+            RequestStep::Decide { trailers } => {
                 let length: usize = pieces.iter().map(Bytes::len).sum();
-                headers.push(("content-length", length.to_string().into()));
-                self.outbox.push_back(reply::routed(headers, endpoints));
+                changes.set.push(("content-length", length.to_string().into()));
+                self.outbox.push_back(reply::routed(changes, endpoints));
                 self.give_back(pieces, trailers);
             }
-            _ => self.outbox.push_back(reply::routed(headers, endpoints)),
+            _ => self.outbox.push_back(reply::routed(changes, endpoints)),
         }
         self.request = State::Routed(Box::new(routed));
         self.trace.enter(Stage::Connect);
@@ -94,7 +93,9 @@ impl Session {
         let worker = self.worker.clone();
         let Whole { incoming, asked, pieces, aims } = inbound.finish(&worker, by_head)?;
         let plan = path::decide(&worker, asked.as_ref(), incoming, &mut self.trace)?;
-        Ok((Routed::new(&worker, plan, asked, aims, self.phase.modes()), pieces))
+        let mut routed = Routed::new(&worker, plan, asked, aims, self.phase.modes());
+        routed.begins_session = self.api == Some(Api::Responses);
+        Ok((routed, pieces))
     }
 
     /// The body, and the trailers if they have come.

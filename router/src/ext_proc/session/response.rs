@@ -4,47 +4,44 @@ use bytes::Bytes;
 
 use super::{
     super::{
-        inbound,
         messages::{Answer, BodyMode, HttpHeaders, Reply},
-        phase::{Event, Step},
+        phase::{ResponseEvent, ResponseStep},
         reply,
+        told::Told,
     },
     Session, State, Trouble,
 };
 use crate::stage::Stage;
 
 impl Session {
-    pub(super) fn response_headers(
-        &mut self,
-        head: &HttpHeaders,
-        metadata: Option<&Bytes>,
-    ) -> Result<(), Trouble> {
-        self.phase.on(Event::ResponseHeaders { end: head.end_of_stream })?;
-        self.trace.enter(Stage::Relay);
+    pub(super) fn response_headers(&mut self, head: &HttpHeaders, told: &Told) -> Result<(), Trouble> {
+        let end = head.end_of_stream;
+        if !self.answers(ResponseEvent::Headers { end })? {
+            return Ok(());
+        }
         let mut headers = Vec::new();
-        match &mut self.request {
-            State::Routed(routed) => {
-                let (served, end) = (inbound::served(metadata), head.end_of_stream);
-                if let Some(map) = &head.headers {
-                    headers = routed.response_begins(&self.worker, map, served, end);
-                }
-                if end {
-                    routed.rest(&self.worker);
-                }
+        if let State::Routed(routed) = &mut self.request {
+            if let Some(map) = &head.headers {
+                headers = routed.response_begins(&self.worker, map, told, end);
             }
-            // Envoy's own answer, before anything was chosen.
-            State::Inbound(_) | State::Nothing => self.request = State::Nothing,
+            if end {
+                routed.rest(&self.worker);
+            }
         }
         self.outbox.push_back(reply::response_headers(headers));
         Ok(())
     }
 
     pub(super) fn response_body(&mut self, piece: Bytes, end: bool) -> Result<(), Trouble> {
-        let Step::PassResponse { end } = self.phase.on(Event::ResponseBody { end })? else { return Ok(()) };
+        if !self.answers(ResponseEvent::Body { end })? {
+            return Ok(());
+        }
         let mode = self.phase.modes().response;
+        // A buffered one is whole; without an end, trailers follow.
+        let is_last = end || mode == BodyMode::Buffered;
         let was = piece.clone();
         let piece = match &mut self.request {
-            State::Routed(routed) => routed.response_piece(&self.worker, piece, end),
+            State::Routed(routed) => routed.response_piece(&self.worker, piece, is_last),
             State::Inbound(_) | State::Nothing => piece,
         };
         let changed = (piece.as_ptr(), piece.len()) != (was.as_ptr(), was.len());
@@ -57,7 +54,9 @@ impl Session {
     }
 
     pub(super) fn response_trailers(&mut self) -> Result<(), Trouble> {
-        let Step::PassResponseTrailers = self.phase.on(Event::ResponseTrailers)? else { return Ok(()) };
+        if !self.answers(ResponseEvent::Trailers)? {
+            return Ok(());
+        }
         if let State::Routed(routed) = &mut self.request {
             let rest = routed.rest(&self.worker);
             if self.phase.modes().response == BodyMode::FullDuplexStreamed {
@@ -66,6 +65,17 @@ impl Session {
         }
         self.outbox.push_back(reply::trailers(Reply::ResponseTrailers));
         Ok(())
+    }
+
+    /// Whether what came of a response is to be answered.
+    fn answers(&mut self, event: ResponseEvent) -> Result<bool, Trouble> {
+        let step = self.phase.on_response(event)?;
+        self.trace.enter(Stage::Relay);
+        if let State::Inbound(_) = self.request {
+            // Envoy's own answer, before anything was chosen.
+            self.request = State::Nothing;
+        }
+        Ok(step == ResponseStep::Answer)
     }
 
     /// A piece of body goes on as it came.

@@ -15,7 +15,7 @@ const RESET_COUNTS_FOR: Duration = Duration::from_millis(20);
 
 /// See the module's header.
 #[derive(Debug)]
-pub(super) struct Streams {
+pub(crate) struct Streams {
     open: Cell<usize>,
     /// Of those, how many wait for nothing but the client.
     served: Cell<usize>,
@@ -27,7 +27,7 @@ pub(super) struct Streams {
 
 /// One stream, until its last byte has been written.
 #[derive(Debug)]
-pub(super) struct Open {
+pub(crate) struct Open {
     streams: Rc<Streams>,
     served: Cell<bool>,
 }
@@ -39,7 +39,7 @@ struct Resets(Instant);
 // === Streams ===
 
 impl Streams {
-    pub(super) fn new(now: Instant) -> Self {
+    pub(crate) fn new(now: Instant) -> Self {
         Self {
             open: Cell::new(0),
             served: Cell::new(0),
@@ -50,7 +50,7 @@ impl Streams {
     }
 
     /// Counts a stream until the guard is dropped.
-    pub(super) fn open(self: &Rc<Self>) -> Open {
+    pub(crate) fn open(self: &Rc<Self>) -> Open {
         self.open.set(self.open.get() + 1);
         self.progress.set(Instant::now());
         Open { streams: self.clone(), served: Cell::new(false) }

@@ -27,7 +27,7 @@ use crate::{
 
 /// Silence after which a stream ends if its endpoint is down for the router's own readings too: engines that are
 /// terminated may leave their streams open without another byte.
-const STUCK: Duration = Duration::from_secs(15);
+pub(crate) const STUCK: Duration = Duration::from_secs(15);
 
 /// How a response ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,7 +178,7 @@ impl Flow<'_> {
         self.first_byte = Some(self.last_byte);
         self.in_flight.prefilled();
         if let Some(slot) = self.begins_session {
-            remember_response(self.worker, payload, slot);
+            session::remember(&self.worker.world, payload, slot);
         }
     }
 
@@ -232,13 +232,5 @@ impl Flow<'_> {
             }
             *at = (*deadline).min(now + idle.saturating_sub(silent).min(STUCK));
         }
-    }
-}
-
-/// A request that continues this response will name its id.
-fn remember_response(worker: &Worker, first_bytes: &[u8], slot: Slot) {
-    if let Some(id) = session::response_id(first_bytes) {
-        let world = &worker.world;
-        world.pins.pin(session::response(world, id), slot, world.now());
     }
 }
