@@ -26,7 +26,10 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::time::Instant;
+use tokio::{
+    io::{join, split},
+    time::Instant,
+};
 use tonic::{
     Status,
     codec::{BufferSettings, EncodeBody, SingleMessageCompressionOverride, Streaming},
@@ -42,12 +45,14 @@ use crate::{
 };
 use arriving::{Arriving, Unfinished};
 use messages::{ProcessingRequest, ProcessingResponse};
+use paced::Paced;
 use session::{Answers, Session};
 use watched::Watched;
 
 mod arriving;
 mod inbound;
 mod messages;
+mod paced;
 pub mod phase;
 mod pieces;
 mod refusal;
@@ -63,7 +68,8 @@ mod watched;
 const PROCESS: &str = "/envoy.service.ext_proc.v3.ExternalProcessor/Process";
 /// What a message may have beside a body.
 const OVERHEAD: u64 = 1024 * 1024;
-/// Bytes of one stream, and of a connection, that may come before they are read: they are read at once.
+/// Bytes of one stream, and of a connection, that may come before they are read: they are read at once. Half of the latter is
+/// also what the HTTP/2 library lets small frames cost before they are taken, at some 250 bytes each.
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
 /// Bytes of answers on one stream that wait for Envoy to read.
@@ -98,7 +104,9 @@ pub(crate) async fn serve(front: &Rc<Front>, transport: Transport) {
     let shared = Rc::new(Connection { front: front.clone(), streams, watched: Watched::default() });
     {
         let service = service_fn(|request| answer(shared.clone(), request));
-        let connection = pin!(builder(front, &tasks).serve_connection(TokioIo::new(transport), service));
+        let (reader, writer) = split(transport);
+        let io = TokioIo::new(join(Paced::new(reader), writer));
+        let connection = pin!(builder(front, &tasks).serve_connection(io, service));
         tokio::select! {
             () = front::keep(front, Listener::ExtProc, connection, &shared.streams) => {}
             never = shared.watched.watch() => match never {},

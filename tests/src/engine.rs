@@ -170,11 +170,11 @@ impl RawEngine {
         self.state.stalled.store(true, SeqCst);
     }
 
-    /// Stops listening, as a process that died.
+    /// Stops listening, as a process that died: connections are refused from now on.
     pub fn stop(&self) {
         self.state.stopped.store(true, SeqCst);
-        // Wakes the accept loop.
-        let _ = TcpStream::connect(self.address);
+        // The first wakes the accept loop.
+        eventually("connections are refused", || TcpStream::connect(self.address).is_err());
     }
 }
 

@@ -91,10 +91,20 @@ impl Bootstrap {
         Self(self.0.replace(text, by))
     }
 
-    /// Without this text, where it is.
+    /// Without retries, where it has any.
     #[must_use]
-    pub fn without(self, text: &str) -> Self {
-        Self(self.0.replace(text, ""))
+    pub fn without_retries(self) -> Self {
+        let indent = |line: &str| line.len() - line.trim_start().len();
+        let mut within = None;
+        let keeps = |line: &&str| {
+            if line.trim() == "retry_policy:" {
+                within = Some(indent(line));
+            } else if within.is_some_and(|of| indent(line) <= of) {
+                within = None;
+            }
+            within.is_none()
+        };
+        Self(self.0.lines().filter(keeps).map(|line| format!("{line}\n")).collect())
     }
 
     /// With one more filter before the one that asks the picker.

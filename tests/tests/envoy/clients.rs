@@ -35,8 +35,7 @@ fn clients_of_both_versions_with_and_without_trailers_are_served() {
             // HTTP/1.1 trailers are dropped by Envoy unless it is told otherwise.
             let trailers = "codec_type: AUTO\n          http_protocol_options: { enable_trailers: true }";
             // With retries, this Envoy sends a body that ends by trailers twice.
-            let retries = "retry_policy: { retry_on: connect-failure, num_retries: 2 }";
-            bootstrap.change("codec_type: AUTO", trailers).without(retries)
+            bootstrap.change("codec_type: AUTO", trailers).without_retries()
         };
         let scene = Scene::changed(bootstrap, change);
         scene.picker.engines[1].behave(Behaviour::Answer(answer("text/event-stream", EVENTS.as_bytes())));

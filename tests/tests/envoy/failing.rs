@@ -21,6 +21,109 @@ fn fail_open_goes_on_by_round_robin_once_the_check_has_seen_it() {
 }
 
 #[test]
+fn without_a_picker_each_bootstrap_does_what_its_page_says_whatever_the_client_sends() {
+    let page = include_str!("../../../deploy/envoy/README.md");
+    let mut away = "";
+    for bootstrap in ALL {
+        let row = page.lines().find(|line| line.starts_with(&format!("| [{bootstrap}]"))).expect("a row");
+        let says = row.trim_end_matches(" |").rsplit("| ").next().expect("a column");
+        away = if says == "the same" { away } else { says };
+        let expected = match away {
+            "requests go on by round robin" => 200,
+            "clients get 503" => 503,
+            other => panic!("what is {other:?}?"),
+        };
+        let (engines, envoy) = without_picker(bootstrap, |bootstrap| bootstrap);
+        envoy.wait_for_picker(false);
+        let spoofed = format!("x-gateway-destination-endpoint: {}\r\n", engines[0].address());
+        for _ in 0..4 {
+            let response = Wire::connect(envoy.aware()).post_with(PATH, &spoofed, CHAT);
+            assert_eq!(response.status, expected, "{bootstrap}");
+        }
+        let given = [engines[0].seen().len(), engines[1].seen().len()];
+        assert_eq!(given, if expected == 200 { [2, 2] } else { [0, 0] }, "{bootstrap}");
+    }
+}
+
+#[test]
+fn a_replica_that_envoy_cannot_reach_has_failed_for_the_breaker_too() {
+    for bootstrap in ALL {
+        // So seldom that the router has not looked again when the request comes.
+        let seldom = Duration::from_secs(60);
+        let scene = Scene::set(bootstrap, |config| {
+            (config.scrape.min_interval, config.scrape.max_interval) = (seldom, seldom);
+        });
+        scene.picker.engines[1].stop();
+        let response = scene.chat();
+        let retries = bootstrap != "original-dst.yaml";
+        assert_eq!(response.status, if retries { 200 } else { 503 }, "{bootstrap} {}", response.text());
+        let failures = || {
+            let series =
+                format!("warmlane_endpoint_failures_total{{endpoint=\"{}\"}}", scene.picker.endpoint(1));
+            scene.picker.router.metric(&series)
+        };
+        eventually("it is counted", || failures() == 1.0);
+        assert_eq!(scene.picker.router.metric("warmlane_endpoint_failures_total{"), 1.0, "and no other");
+    }
+}
+
+#[test]
+fn one_client_that_sends_single_bytes_leaves_the_others_alone() {
+    let scene = Scene::of("full-duplex.yaml");
+    scene.picker.engines.iter().for_each(|engine| engine.behave(Behaviour::Hang));
+    let waiting: Vec<Wire> = (0..8)
+        .map(|_| {
+            let mut client = scene.client();
+            client.begin_post(PATH, "", CHAT);
+            client
+        })
+        .collect();
+    eventually("they wait", || scene.picker.in_flight(1) == 8);
+    let mut client = Multiplexed::connect(scene.envoy.aware());
+    let request = hyper::Request::post(format!("http://t{PATH}")).header("content-type", "application/json");
+    let mut stream = client.open(request.body(()).expect("a request"), None);
+    let body = CHAT.replace("hi", &"x".repeat(40_000));
+    let (last, before) = body.as_bytes().split_last().expect("a body");
+    before.iter().for_each(|byte| stream.send(&[*byte], false));
+    stream.send(&[*last], true);
+    eventually("it is routed", || scene.picker.in_flight(0) + scene.picker.in_flight(1) == 9);
+    assert_eq!(scene.picker.ended("abandoned"), 0.0);
+    drop(waiting);
+}
+
+#[test]
+fn a_filter_before_it_that_refuses_is_answered_with_its_own_status() {
+    // Envoy's own answer, of which the picker sees nothing but the response.
+    let refuse = "{ \"@type\": type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault, abort: \
+                  { http_status: 401, percentage: { numerator: 100 } } }";
+    for bootstrap in ALL {
+        let scene =
+            Scene::changed(bootstrap, |bootstrap| bootstrap.filter("envoy.filters.http.fault", refuse));
+        assert_eq!(scene.chat().status, 401, "{bootstrap}");
+        eventually("it is seen", || scene.picker.ended("complete") == 1.0);
+    }
+}
+
+#[test]
+fn a_response_whose_head_is_skipped_comes_whole() {
+    for mode in ["STREAMED", "FULL_DUPLEX_STREAMED"] {
+        let scene = Scene::changed("full-duplex.yaml", |bootstrap| {
+            let bootstrap = bootstrap
+                .change("response_header_mode: SEND", "response_header_mode: SKIP")
+                .change("response_body_mode: FULL_DUPLEX_STREAMED", &format!("response_body_mode: {mode}"));
+            if mode == "STREAMED" {
+                bootstrap.change("response_trailer_mode: SEND", "response_trailer_mode: SKIP")
+            } else {
+                bootstrap
+            }
+        });
+        let response = scene.chat();
+        assert!(response.complete, "{mode}");
+        assert_eq!(Scene::by(&response), 1, "{mode}");
+    }
+}
+
+#[test]
 fn a_picker_that_was_silent_from_the_start_is_held_for_down() {
     // Accepts connections, as far as the kernel does, and says nothing: the first check takes all of its time.
     let silent = TcpListener::bind("127.0.0.1:0").expect("bind");
