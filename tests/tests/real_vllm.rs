@@ -57,7 +57,7 @@ fn streamed_chats_arrive_token_by_token_with_their_usage() {
         assert_eq!(seen.ids, 1, "one answer has one id");
         assert_eq!(seen.completion_tokens, [24]);
         assert_eq!(seen.finish_reasons, ["length"]);
-        // The first chunk names the role, then one comes for each token; an engine on a busy machine may put two in one.
+        // The first chunk names the role, then one comes for each token; a busy engine may put two tokens in one.
         assert!((20..=25).contains(&seen.chunks), "{} chunks", seen.chunks);
     }
 }

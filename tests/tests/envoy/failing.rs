@@ -152,6 +152,16 @@ fn fail_closed_answers_with_the_status_that_was_configured() {
 }
 
 #[test]
+fn fail_open_needs_an_envoy_that_believes_its_check() {
+    let (_engines, envoy) = without_picker("override-host.yaml", |bootstrap| {
+        bootstrap
+            .change("common_lb_config: { healthy_panic_threshold: { value: 0 } }", "common_lb_config: {}")
+    });
+    envoy.wait_for_picker(false);
+    assert_eq!(Wire::connect(envoy.aware()).post(PATH, CHAT).status, 500);
+}
+
+#[test]
 fn fail_open_without_a_check_fails_for_bodies_that_came_at_once() {
     let (_engines, envoy) = without_picker("override-host.yaml", |bootstrap| {
         // Checked so seldom that it is not seen to be down.
