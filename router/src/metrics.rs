@@ -25,7 +25,7 @@ mod sheets;
 
 pub use cells::{Counts, Label, Tally};
 pub use durations::Durations;
-pub use labels::{ErrorReason, Goal, Listener, LoadOutcome, RetryReason, ScrapeOutcome, StreamEnd};
+pub use labels::{ErrorReason, Goal, Listener, LoadOutcome, RetryReason, StreamEnd};
 pub use proxy::{Connected, ProxyMetrics};
 pub use scraping::ScrapeMetrics;
 use sheets::Sheets;

@@ -1,6 +1,7 @@
 //! The label values.
 
 use warmlane_picker::{PlainPolicy, Strategy};
+use warmlane_scrape::Outcome;
 
 use super::Label;
 use crate::stage::Stage;
@@ -134,23 +135,24 @@ labels! {
     }
 }
 
-labels! {
-    /// How reading an engine's page ended.
-    ScrapeOutcome {
-        /// A page of an engine.
-        Ok = "ok",
-        /// No connection.
-        Connect = "connect",
-        /// No answer in time.
-        Timeout = "timeout",
-        /// Closed before the end of the page.
-        Closed = "closed",
-        /// A status other than 200.
-        Status = "status",
-        /// The page is larger than any engine's.
-        TooLarge = "too_large",
-        /// Not the page of an engine we know.
-        Garbage = "garbage",
+impl Label for Outcome {
+    const ALL: &'static [Self] =
+        &[Self::Ok, Self::Connect, Self::Timeout, Self::Closed, Self::Status, Self::TooLarge, Self::Garbage];
+
+    fn index(self) -> usize {
+        self as usize
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Connect => "connect",
+            Self::Timeout => "timeout",
+            Self::Closed => "closed",
+            Self::Status => "status",
+            Self::TooLarge => "too_large",
+            Self::Garbage => "garbage",
+        }
     }
 }
 
@@ -217,7 +219,7 @@ mod tests {
         agrees::<RetryReason>();
         agrees::<StreamEnd>();
         agrees::<Goal>();
-        agrees::<ScrapeOutcome>();
+        agrees::<Outcome>();
         agrees::<LoadOutcome>();
         agrees::<Stage>();
         agrees::<Strategy>();

@@ -3,13 +3,14 @@
 use std::{fmt, time::Duration};
 
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
+use warmlane_scrape::Outcome;
 
-use super::{Counts, Durations, ScrapeOutcome, page::Page};
+use super::{Counts, Durations, page::Page};
 
 /// See the module's header.
 #[derive(Debug)]
 pub struct ScrapeMetrics {
-    outcomes: Counts<ScrapeOutcome>,
+    outcomes: Counts<Outcome>,
     durations: Durations,
 }
 
@@ -21,13 +22,13 @@ impl ScrapeMetrics {
     }
 
     /// A reading of `/metrics` ended like this.
-    pub fn done(&self, outcome: ScrapeOutcome, took: Duration) {
+    pub fn done(&self, outcome: Outcome, took: Duration) {
         self.outcomes.add(outcome);
         self.durations.observe(took);
     }
 
     /// Readings that ended like this.
-    pub fn count(&self, outcome: ScrapeOutcome) -> u64 {
+    pub fn count(&self, outcome: Outcome) -> u64 {
         self.outcomes.get(outcome)
     }
 }

@@ -6,7 +6,7 @@
 //! main work. An update into a quiet pool is published at once. Nothing here judges load: readings pass through
 //! with their age.
 
-use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
     sync::mpsc,
@@ -14,6 +14,7 @@ use tokio::{
 };
 use warmlane_engine::models::ModelList;
 use warmlane_picker::{Signals, Slot, Time, estimate::MOST};
+pub use warmlane_scrape::Failure;
 
 use crate::{config::Config, world::World};
 
@@ -91,25 +92,6 @@ pub struct Load {
     pub signals: Signals,
     /// A count that only grows while the engine's process lives: a smaller one means that it was restarted.
     pub progress: Option<f64>,
-}
-
-/// Why an endpoint could not be talked to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
-    /// Nothing listens.
-    Refused,
-    /// No way to its address.
-    NoRoute,
-    /// Its name has no address.
-    Unresolved,
-    /// No answer in time.
-    TimedOut,
-    /// The connection broke.
-    Broken,
-    /// It answers with this status where 200 is due.
-    Status(u16),
-    /// Its answer is larger than any engine's.
-    TooLarge(usize),
 }
 
 /// See the module's header. [`Writer::run`] ends when every sender of updates is gone.
@@ -259,51 +241,6 @@ impl Update {
             | Self::Failed { slot }
             | Self::Terminating { slot }
             | Self::Resolved { slot, .. } => *slot,
-        }
-    }
-}
-
-// === Failure ===
-
-impl Failure {
-    /// Whether one such failure is proof enough: nothing can be served over a connection that is refused.
-    pub fn is_final(self) -> bool {
-        match self {
-            Self::Refused | Self::NoRoute => true,
-            Self::Unresolved | Self::TimedOut | Self::Broken | Self::Status(_) | Self::TooLarge(_) => false,
-        }
-    }
-}
-
-impl From<&io::Error> for Failure {
-    fn from(error: &io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::ConnectionRefused => Self::Refused,
-            io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => Self::NoRoute,
-            io::ErrorKind::TimedOut => Self::TimedOut,
-            _ => Self::Broken,
-        }
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Refused => {
-                f.write_str("connection refused: is the engine running and listening on this port?")
-            }
-            Self::NoRoute => {
-                f.write_str("no route to its address: is its node up, does a network policy forbid it?")
-            }
-            Self::Unresolved => {
-                f.write_str("its host name has no address: is the name right, does DNS answer?")
-            }
-            Self::TimedOut => f.write_str("no answer in time: is it overloaded, stuck or cut off?"),
-            Self::Broken => f.write_str("the connection broke before an answer"),
-            Self::TooLarge(bytes) => {
-                write!(f, "it answers with more than {bytes} bytes: is this an engine's port?")
-            }
-            Self::Status(status) => write!(f, "it answers {status} to /health"),
         }
     }
 }

@@ -117,11 +117,3 @@ async fn the_writer_ends_when_nobody_can_tell_it_anything() {
     drop(updates);
     writer.run().await;
 }
-
-#[test]
-fn failures_say_the_likely_cause() {
-    let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
-    assert_eq!(Failure::from(&refused), Failure::Refused);
-    assert_eq!(Failure::from(&io::Error::from(io::ErrorKind::ConnectionReset)), Failure::Broken);
-    assert!(Failure::Refused.to_string().contains("is the engine running"));
-}

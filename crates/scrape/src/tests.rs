@@ -1,19 +1,19 @@
 use std::{
     convert::Infallible,
     sync::{
-        Mutex,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
+    time::Instant,
 };
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::mpsc, task::JoinSet};
 
 use super::*;
-use crate::{ledger, metrics};
 
 const PAGE: &str = "vllm:num_requests_waiting{engine=\"0\"} 3.0\nvllm:num_requests_running{engine=\"0\"} 2.0\n\
                     vllm:kv_cache_usage_perc{engine=\"0\"} 0.25\nvllm:prompt_tokens_total{engine=\"0\"} 10.0\n";
@@ -44,10 +44,16 @@ struct Engine {
 
 /// A reader under test and what it tells.
 struct Reading {
-    shared: Scraping,
-    metrics: metrics::Metrics,
-    told: mpsc::Receiver<Update>,
-    _task: JoinSet<()>,
+    outcomes: Arc<Mutex<Vec<Outcome>>>,
+    told: mpsc::Receiver<Finding>,
+    task: JoinSet<()>,
+}
+
+/// Notes what it is told.
+struct Notes {
+    begun: Instant,
+    outcomes: Arc<Mutex<Vec<Outcome>>>,
+    findings: mpsc::Sender<Finding>,
 }
 
 // === Engine ===
@@ -126,32 +132,32 @@ impl Reading {
         Self::with(address, |_| {})
     }
 
-    fn with(address: &impl ToString, change: impl FnOnce(&mut Config)) -> Self {
-        let mut config = Config::for_endpoints(vec![address.to_string()]);
-        change(&mut config);
-        let config = Arc::new(config);
-        let world = Arc::new(World::new(&config, 1));
-        let metrics = metrics::Metrics::new(&world);
-        let (updates, told) = mpsc::channel(64);
-        let shared = Scraping { world, config, metrics: metrics.scraping(), updates };
+    fn with(address: &impl ToString, change: impl FnOnce(&mut Rhythm)) -> Self {
+        let mut rhythm = Rhythm {
+            min_interval: Duration::from_millis(50),
+            max_interval: Duration::from_secs(1),
+            timeout: Duration::from_secs(2),
+        };
+        change(&mut rhythm);
+        let (findings, told) = mpsc::channel(64);
+        let outcomes = Arc::new(Mutex::new(Vec::new()));
+        let notes = Notes { begun: Instant::now(), outcomes: outcomes.clone(), findings };
         let mut task = JoinSet::new();
-        spawn(&shared, &mut task);
-        Self { shared, metrics, told, _task: task }
+        task.spawn(Reader::new(address.to_string(), rhythm, notes).run());
+        Self { outcomes, told, task }
     }
 
-    async fn next(&mut self) -> Update {
+    async fn next(&mut self) -> Finding {
         let told = time::timeout(PATIENCE, self.told.recv()).await.expect("the reader tells something");
         told.expect("the reader runs")
     }
 
-    async fn load(&mut self) -> Load {
+    async fn page(&mut self) -> Page {
         loop {
             match self.next().await {
-                Update::Load(load) => return *load,
-                Update::Unreachable { why, .. } => panic!("unreachable: {why}"),
-                // The data plane's.
-                update @ (Update::Failed { .. } | Update::Terminating { .. }) => panic!("{update:?}"),
-                Update::Models { .. } | Update::Alive { .. } | Update::Resolved { .. } => {}
+                Finding::Page(page) => return *page,
+                Finding::Unreachable(why) => panic!("unreachable: {why}"),
+                Finding::Models { .. } | Finding::Alive | Finding::Resolved(_) => {}
             }
         }
     }
@@ -160,15 +166,37 @@ impl Reading {
     async fn failure(&mut self) -> Failure {
         loop {
             match self.next().await {
-                Update::Unreachable { why, .. } => return why,
-                Update::Resolved { .. } => {}
+                Finding::Unreachable(why) => return why,
+                Finding::Resolved(_) => {}
                 good => panic!("no failure but {good:?}"),
             }
         }
     }
 
-    fn count(&self, outcome: ScrapeOutcome) -> u64 {
-        self.metrics.scraping().count(outcome)
+    fn count(&self, outcome: Outcome) -> usize {
+        self.outcomes.lock().expect("outcomes").iter().filter(|noted| **noted == outcome).count()
+    }
+}
+
+// === Notes ===
+
+impl Observer for Notes {
+    const USER_AGENT: &'static str = "test";
+
+    fn now(&self) -> Time {
+        self.begun.elapsed()
+    }
+
+    fn sent(&self) -> Work {
+        Work { requests: 1, kv_tokens: 5, ..Work::default() }
+    }
+
+    fn read(&self, outcome: Outcome, _: Duration) {
+        self.outcomes.lock().expect("outcomes").push(outcome);
+    }
+
+    async fn found(&self, finding: Finding) -> bool {
+        self.findings.send(finding).await.is_ok()
     }
 }
 
@@ -176,17 +204,15 @@ impl Reading {
 async fn an_engine_that_comes_up_tells_address_models_and_load() {
     let engine = Engine::start().await;
     let mut reading = Reading::of(&engine.address);
-    let ledger = reading.shared.world.ledger.clone();
-    drop(ledger.open(Slot(0), ledger::Load { kv_tokens: 5, ..ledger::Load::default() }));
-    let Update::Resolved { socket, local, .. } = reading.next().await else { panic!("address first") };
-    assert_eq!((socket, local), (engine.address, true), "this machine's own address");
-    let Update::Models { list, .. } = reading.next().await else { panic!("models second") };
+    let Finding::Resolved(socket) = reading.next().await else { panic!("address first") };
+    assert_eq!(socket, engine.address);
+    let Finding::Models { list, .. } = reading.next().await else { panic!("models second") };
     assert_eq!(list.models.len(), 2);
-    let Update::Load(load) = reading.next().await else { panic!("load third") };
+    let Finding::Page(load) = reading.next().await else { panic!("load third") };
     assert_eq!(load.signals.queue.map(|r| r.value), Some(3.0));
     assert_eq!(load.signals.kv_use.map(|r| r.value), Some(0.25));
     assert_eq!(load.progress, Some(10.0));
-    assert_eq!((load.signals.mark.requests, load.signals.mark.kv_tokens), (1, 5), "as the ledger had it");
+    assert_eq!((load.signals.mark.requests, load.signals.mark.kv_tokens), (1, 5), "as it was sent by then");
 }
 
 #[tokio::test]
@@ -196,12 +222,12 @@ async fn there_is_one_request_at_a_time_and_readings_go_forward() {
     let mut last = Time::ZERO;
     for n in 0..6 {
         engine.change(|script| script.page.1 = PAGE.replace("3.0", &format!("{n}.0")));
-        let at = reading.load().await.signals.queue.expect("queue").at;
+        let at = reading.page().await.signals.queue.expect("queue").at;
         assert!(at >= last);
         last = at;
     }
     assert_eq!(engine.most_at_once.load(Relaxed), 1);
-    assert_eq!(reading.count(ScrapeOutcome::Ok), 6);
+    assert_eq!(reading.count(Outcome::Ok), 6);
 }
 
 #[tokio::test]
@@ -210,7 +236,7 @@ async fn an_engine_that_closes_after_each_answer_is_still_read() {
     engine.change(|script| script.closing = true);
     let mut reading = Reading::of(&engine.address);
     for _ in 0..4 {
-        reading.load().await;
+        reading.page().await;
     }
 }
 
@@ -221,14 +247,14 @@ async fn a_page_of_no_engine_leaves_it_alive_without_readings() {
     let mut reading = Reading::of(&engine.address);
     let told = loop {
         match reading.next().await {
-            Update::Resolved { .. } => {}
+            Finding::Resolved(_) => {}
             told => break told,
         }
     };
-    assert!(matches!(told, Update::Alive { slot: Slot(0) }), "{told:?}");
-    assert!(reading.count(ScrapeOutcome::Garbage) >= 1);
+    assert!(matches!(told, Finding::Alive), "{told:?}");
+    assert!(reading.count(Outcome::Garbage) >= 1);
     engine.change(|script| script.page = (200, PAGE.to_owned()));
-    reading.load().await;
+    reading.page().await;
 }
 
 #[tokio::test]
@@ -237,7 +263,7 @@ async fn bad_pages_and_bad_health_are_a_failure() {
     engine.change(|script| (script.page.0, script.health) = (503, 503));
     let mut reading = Reading::of(&engine.address);
     assert_eq!(reading.failure().await, Failure::Status(503));
-    assert_eq!(reading.count(ScrapeOutcome::Status), 1);
+    assert_eq!(reading.count(Outcome::Status), 1);
 }
 
 #[tokio::test]
@@ -246,17 +272,17 @@ async fn an_endless_page_is_not_read_to_its_end() {
     engine.change(|script| script.page.1 = "x".repeat(MAX_PAGE_BYTES + 1));
     let mut reading = Reading::of(&engine.address);
     assert_eq!(reading.failure().await, Failure::TooLarge(MAX_PAGE_BYTES));
-    assert_eq!(reading.count(ScrapeOutcome::TooLarge), 1);
+    assert_eq!(reading.count(Outcome::TooLarge), 1);
 }
 
 #[tokio::test]
 async fn an_engine_that_never_answers_is_given_up() {
     let engine = Engine::start().await;
     engine.change(|script| script.mute = true);
-    let mut reading = Reading::with(&engine.address, |c| c.scrape.timeout = Duration::from_millis(20));
+    let mut reading = Reading::with(&engine.address, |c| c.timeout = Duration::from_millis(20));
     assert_eq!(reading.failure().await, Failure::TimedOut);
     assert_eq!(engine.asked.load(Relaxed), 1);
-    assert_eq!(reading.count(ScrapeOutcome::Timeout), 1);
+    assert_eq!(reading.count(Outcome::Timeout), 1);
 }
 
 #[tokio::test]
@@ -264,17 +290,26 @@ async fn a_refusing_port_is_tried_until_an_engine_is_there() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
     let address = listener.local_addr().expect("address");
     drop(listener);
-    let mut reading = Reading::with(&address, |c| c.scrape.max_interval = Duration::from_millis(60));
+    let mut reading = Reading::with(&address, |c| c.max_interval = Duration::from_millis(60));
     assert_eq!(reading.failure().await, Failure::Refused);
     let _engine = Engine::on(TcpListener::bind(address).await.expect("bind again"));
-    let told = loop {
+    loop {
         match reading.next().await {
-            Update::Load(load) => break load,
-            Update::Unreachable { why, .. } => assert_eq!(why, Failure::Refused),
-            _ => {}
+            Finding::Page(_) => break,
+            Finding::Unreachable(why) => assert_eq!(why, Failure::Refused),
+            Finding::Resolved(_) | Finding::Models { .. } | Finding::Alive => {}
         }
-    };
-    assert_eq!(told.slot, Slot(0));
+    }
+}
+
+#[tokio::test]
+async fn a_reader_ends_when_nobody_listens() {
+    let engine = Engine::start().await;
+    let mut reading = Reading::of(&engine.address);
+    reading.page().await;
+    reading.told.close();
+    let ended = async { reading.task.join_next().await };
+    time::timeout(PATIENCE, ended).await.expect("it ends").expect("its task").expect("well");
 }
 
 #[tokio::test]

@@ -16,8 +16,7 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, task::JoinSet, time::timeout};
 
-use super::pace::Seen;
-use crate::{metrics::ScrapeOutcome, world::writer::Failure};
+use crate::{Failure, Outcome, pace::Seen};
 
 /// Most header bytes of an answer that are read.
 const MAX_HEAD_BYTES: usize = 64 << 10;
@@ -26,6 +25,8 @@ const MAX_HEAD_BYTES: usize = 64 << 10;
 pub(super) struct Line {
     /// Value of the `host` header.
     host: String,
+    /// Value of the `user-agent` header.
+    agent: &'static str,
     limit: Duration,
     open: Option<Open>,
 }
@@ -61,8 +62,8 @@ pub(super) enum LineError {
 // === Line ===
 
 impl Line {
-    pub(super) fn new(host: &str, limit: Duration) -> Self {
-        Self { host: host.to_owned(), limit, open: None }
+    pub(super) fn new(host: &str, agent: &'static str, limit: Duration) -> Self {
+        Self { host: host.to_owned(), agent, limit, open: None }
     }
 
     /// Asks for `path`. Connects where there is no connection, or where the engine closed the kept one. After an
@@ -81,7 +82,7 @@ impl Line {
         if let Some(mut kept) = self.open.take()
             && kept.sender.ready().await.is_ok()
         {
-            match ask(&mut kept, &self.host, path, max).await {
+            match self.ask(&mut kept, path, max).await {
                 // Engines close idle connections without a word: that is no failure of the engine.
                 Err(LineError::Broken(_)) => {}
                 Err(error) => return Err(error),
@@ -92,9 +93,31 @@ impl Line {
             }
         }
         let mut fresh = connect(socket).await?;
-        let reply = ask(&mut fresh, &self.host, path, max).await?;
+        let reply = self.ask(&mut fresh, path, max).await?;
         self.open = Some(fresh);
         Ok(reply)
+    }
+
+    async fn ask(&self, open: &mut Open, path: &str, max: usize) -> Result<Reply, LineError> {
+        let request = Request::get(path)
+            .header(HOST, &self.host)
+            .header(USER_AGENT, self.agent)
+            .header(ACCEPT, "*/*")
+            .body(Empty::new())
+            .map_err(|error| LineError::Connect(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
+        let sent = Instant::now();
+        let answer = open.sender.send_request(request).await.map_err(LineError::Broken)?;
+        let status = answer.status().as_u16();
+        let body = Limited::new(answer.into_body(), max).collect().await.map_err(|error| match error
+            .downcast::<hyper::Error>(
+        ) {
+            Ok(error) => LineError::Broken(*error),
+            Err(error) => {
+                debug_assert!(error.is::<LengthLimitError>(), "a limited body fails in two ways only");
+                LineError::TooLarge(max)
+            }
+        })?;
+        Ok(Reply { status, body: body.to_bytes(), took: sent.elapsed() })
     }
 }
 
@@ -111,38 +134,16 @@ async fn connect(socket: SocketAddr) -> Result<Open, LineError> {
     Ok(Open { sender, _driver: driver })
 }
 
-async fn ask(open: &mut Open, host: &str, path: &str, max: usize) -> Result<Reply, LineError> {
-    let request = Request::get(path)
-        .header(HOST, host)
-        .header(USER_AGENT, concat!("warmlane-router/", env!("CARGO_PKG_VERSION")))
-        .header(ACCEPT, "*/*")
-        .body(Empty::new())
-        .map_err(|error| LineError::Connect(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
-    let sent = Instant::now();
-    let answer = open.sender.send_request(request).await.map_err(LineError::Broken)?;
-    let status = answer.status().as_u16();
-    let body = Limited::new(answer.into_body(), max).collect().await.map_err(|error| {
-        match error.downcast::<hyper::Error>() {
-            Ok(error) => LineError::Broken(*error),
-            Err(error) => {
-                debug_assert!(error.is::<LengthLimitError>(), "a limited body fails in two ways only");
-                LineError::TooLarge(max)
-            }
-        }
-    })?;
-    Ok(Reply { status, body: body.to_bytes(), took: sent.elapsed() })
-}
-
 // === LineError ===
 
 impl LineError {
     /// How it is counted.
-    pub(super) fn outcome(&self) -> ScrapeOutcome {
+    pub(super) fn outcome(&self) -> Outcome {
         match self {
-            Self::Connect(_) => ScrapeOutcome::Connect,
-            Self::Timeout(_) => ScrapeOutcome::Timeout,
-            Self::Broken(_) => ScrapeOutcome::Closed,
-            Self::TooLarge(_) => ScrapeOutcome::TooLarge,
+            Self::Connect(_) => Outcome::Connect,
+            Self::Timeout(_) => Outcome::Timeout,
+            Self::Broken(_) => Outcome::Closed,
+            Self::TooLarge(_) => Outcome::TooLarge,
         }
     }
 
@@ -179,7 +180,7 @@ mod tests {
     async fn a_kept_connection_that_the_engine_drops_costs_a_new_one_not_the_reading() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
         let address = listener.local_addr().expect("address");
-        let mut line = Line::new("engine:8000", Duration::from_secs(20));
+        let mut line = Line::new("engine:8000", "test", Duration::from_secs(20));
         let engine = async {
             let (mut first, _) = listener.accept().await.expect("accept");
             let head = request(&mut first).await.to_lowercase();
@@ -207,7 +208,7 @@ mod tests {
     async fn what_breaks_off_is_broken_and_what_is_too_long_is_not_kept() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
         let address = listener.local_addr().expect("address");
-        let mut line = Line::new("engine:8000", Duration::from_secs(20));
+        let mut line = Line::new("engine:8000", "test", Duration::from_secs(20));
         let engine = async {
             for answer in [&ANSWER[..ANSWER.len() - 1], ANSWER] {
                 let (mut stream, _) = listener.accept().await.expect("accept");
