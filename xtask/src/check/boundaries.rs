@@ -11,15 +11,23 @@ use serde::Deserialize;
 use crate::{step, workspace};
 
 /// What each of our crates may depend on among our own; a crate that is missing here fails the check.
-const ALLOWED: [(&str, &[&str]); 7] = [
+const ALLOWED: [(&str, &[&str]); 10] = [
+    ("warmlane-agent", &["warmlane-api", "warmlane-engine", "warmlane-picker", "warmlane-scrape"]),
+    ("warmlane-api", &[]),
     ("warmlane-engine", &[]),
     ("warmlane-load", &["warmlane-engine"]),
     ("warmlane-picker", &[]),
-    ("warmlane-router", &["warmlane-engine", "warmlane-picker"]),
+    (
+        "warmlane-router",
+        &["warmlane-api", "warmlane-engine", "warmlane-picker", "warmlane-scrape"],
+    ),
+    ("warmlane-scrape", &["warmlane-engine", "warmlane-picker"]),
     ("warmlane-sim", &["warmlane-engine", "warmlane-picker"]),
     (
         "warmlane-tests",
         &[
+            "warmlane-agent",
+            "warmlane-api",
             "warmlane-engine",
             "warmlane-load",
             "warmlane-picker",
