@@ -17,6 +17,7 @@ use tokio::{
 
 use crate::{metrics::Metrics, world::World};
 
+mod agents;
 mod endpoints;
 pub mod health;
 mod pages;

@@ -37,6 +37,8 @@ pub use origin::{Origin, Origins};
 pub struct Config {
     /// `host:port` of each replica.
     pub endpoints: Vec<String>,
+    /// `host:port` of each node's agent.
+    pub agents: Vec<String>,
     /// Address of each listener.
     pub listen: Listen,
     /// The certificate of those that speak TLS.

@@ -18,6 +18,7 @@ use tokio::{
 
 use crate::{
     admin::{Port, Server, Sources},
+    agents::{self, Following},
     config::Config,
     metrics::Metrics,
     scrape::{self, Scraping},
@@ -90,6 +91,7 @@ impl Control {
         let sources = Sources { world: world.clone(), config_text, metrics: metrics.clone(), draining };
         let follow = |tls: Arc<Tls>| tls.follow(metrics.proxy());
         let reloading: Vec<_> = certificates.into_iter().map(follow).collect();
+        let following = Following { world: world.clone(), config: config.clone(), updates: updates.clone() };
         let scraping = Scraping { world, config, metrics: metrics.scraping(), updates: updates.clone() };
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel::<()>();
@@ -98,6 +100,7 @@ impl Control {
             runtime.block_on(async {
                 tasks.spawn(writer.run());
                 scrape::spawn(&scraping, &mut tasks);
+                agents::spawn(&following, &mut tasks);
                 reloading.into_iter().for_each(|reloading| {
                     tasks.spawn(reloading);
                 });

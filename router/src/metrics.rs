@@ -13,6 +13,7 @@ use prometheus_client::{encoding::text, registry::Registry};
 
 use crate::world::World;
 
+mod agents;
 mod build;
 mod cells;
 mod durations;
@@ -53,6 +54,7 @@ impl Metrics {
         registry.register_collector(Box::new(sheets.clone()));
         registry.register_collector(Box::new(scraping.clone()));
         registry.register_collector(Box::new(pool::Pool::new(world.clone())));
+        registry.register_collector(Box::new(agents::Agents::new(world.clone())));
         Self { registry, sheets, scraping }
     }
 

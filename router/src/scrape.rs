@@ -53,7 +53,7 @@ pub fn spawn(shared: &Scraping, tasks: &mut JoinSet<()>) {
 }
 
 /// Whether an address is this machine's own: the way to it then begins there. Nothing is sent.
-fn is_local(ip: IpAddr) -> bool {
+pub(crate) fn is_local(ip: IpAddr) -> bool {
     let any: SocketAddr = if ip.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0_u16; 8], 0).into() };
     let from =
         UdpSocket::bind(any).and_then(|socket| socket.connect((ip, 9)).and_then(|()| socket.local_addr()));
@@ -71,6 +71,11 @@ impl Observer for Endpoint {
 
     fn sent(&self) -> Work {
         self.shared.world.ledger.account(self.slot).sent()
+    }
+
+    /// An engine is read once, however many want to know: not here while an agent does.
+    async fn wanted(&self) {
+        self.shared.world.agents.coverage.uncovered(self.slot).await;
     }
 
     fn read(&self, outcome: Outcome, took: Duration) {

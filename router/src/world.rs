@@ -10,6 +10,7 @@ use warmlane_picker::{
 };
 
 use crate::{
+    agents::Agents,
     budget::Budget,
     config::Config,
     ledger::{Ledger, Lingering},
@@ -30,6 +31,8 @@ pub struct World {
     pub snapshot: ArcSwap<Snapshot>,
     /// The merged answer to `GET /v1/models`; `None` until a replica has said what it serves.
     pub models: ArcSwapOption<String>,
+    /// Who reads engines for this router.
+    pub agents: Agents,
     /// What this router has under way.
     pub ledger: Arc<Ledger>,
     /// Those of it whose end nobody tells.
@@ -61,6 +64,7 @@ impl World {
         Self {
             snapshot: ArcSwap::default(),
             models: ArcSwapOption::empty(),
+            agents: Agents::new(config),
             ledger: Arc::new(Ledger::new(MAX_ENDPOINTS)),
             lingering: Lingering::default(),
             budget: Budget::new(config.limits.body_budget),

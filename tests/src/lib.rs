@@ -16,6 +16,7 @@ pub mod proxy;
 pub mod router;
 pub mod soak;
 pub mod tls;
+pub mod told;
 pub mod torrent;
 pub mod wire;
 

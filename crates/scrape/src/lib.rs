@@ -8,7 +8,7 @@
 
 #![forbid(unsafe_code)]
 
-use std::{net::SocketAddr, time::Duration};
+use std::{future::ready, net::SocketAddr, time::Duration};
 
 use tokio::time;
 use warmlane_engine::{
@@ -58,6 +58,11 @@ pub trait Observer: Send + Sync + 'static {
 
     /// What it has sent to the engine so far.
     fn sent(&self) -> Work;
+
+    /// Resolves when a reading is wanted: others may read this engine too.
+    fn wanted(&self) -> impl Future<Output = ()> + Send {
+        ready(())
+    }
 
     /// A reading of `/metrics` ended like this.
     fn read(&self, outcome: Outcome, took: Duration);
@@ -146,6 +151,27 @@ struct Before {
     mark: Work,
 }
 
+// === Outcome ===
+
+impl Outcome {
+    /// All of them.
+    pub const ALL: &'static [Self] =
+        &[Self::Ok, Self::Connect, Self::Timeout, Self::Closed, Self::Status, Self::TooLarge, Self::Garbage];
+
+    /// As metrics name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Connect => "connect",
+            Self::Timeout => "timeout",
+            Self::Closed => "closed",
+            Self::Status => "status",
+            Self::TooLarge => "too_large",
+            Self::Garbage => "garbage",
+        }
+    }
+}
+
 // === Reader ===
 
 impl<O: Observer> Reader<O> {
@@ -169,6 +195,7 @@ impl<O: Observer> Reader<O> {
     /// Reads until the observer has gone.
     pub async fn run(mut self) {
         loop {
+            self.observer.wanted().await;
             let (seen, took) = self.read().await;
             if self.unheard {
                 return;

@@ -21,8 +21,8 @@ type Fault = (&'static str, String);
 /// Checks the whole.
 pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     let rules = [
-        endpoints, listeners, tls, models, profile, faults, limits, timeouts, headers, prefix, scrape,
-        process,
+        endpoints, agents, listeners, tls, models, profile, faults, limits, timeouts, headers, prefix,
+        scrape, process,
     ];
     rules.into_iter().try_for_each(|rule| rule(config)).map_err(|(key, why)| {
         let value = keys::find(key).map(|key| (key.get)(config)).unwrap_or_default();
@@ -40,13 +40,21 @@ fn endpoints(config: &Config) -> Result<(), Fault> {
     require(!all.is_empty(), KEY, "name at least one replica: --endpoint HOST:PORT[,HOST:PORT...]")?;
     let many = format!("{} are more than the {MAX_ENDPOINTS} that one router serves", all.len());
     require(all.len() <= MAX_ENDPOINTS, KEY, many)?;
+    addresses(KEY, all)
+}
+
+fn agents(config: &Config) -> Result<(), Fault> {
+    addresses("agents", &config.agents)
+}
+
+fn addresses(key: &'static str, all: &[String]) -> Result<(), Fault> {
     let mut seen = HashSet::new();
-    for endpoint in all {
+    for address in all {
         let why = format!(
-            "{endpoint:?} is not HOST:PORT, such as 10.0.0.1:8000, gpu-a:8000 or [fd00::1]:8000; no http://"
+            "{address:?} is not HOST:PORT, such as 10.0.0.1:8000, gpu-a:8000 or [fd00::1]:8000; no http://"
         );
-        require(is_host_and_port(endpoint), KEY, why)?;
-        require(seen.insert(endpoint), KEY, format!("{endpoint} is there twice"))?;
+        require(is_host_and_port(address), key, why)?;
+        require(seen.insert(address), key, format!("{address} is there twice"))?;
     }
     Ok(())
 }

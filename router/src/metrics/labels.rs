@@ -136,23 +136,14 @@ labels! {
 }
 
 impl Label for Outcome {
-    const ALL: &'static [Self] =
-        &[Self::Ok, Self::Connect, Self::Timeout, Self::Closed, Self::Status, Self::TooLarge, Self::Garbage];
+    const ALL: &'static [Self] = Self::ALL;
 
     fn index(self) -> usize {
         self as usize
     }
 
     fn name(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Connect => "connect",
-            Self::Timeout => "timeout",
-            Self::Closed => "closed",
-            Self::Status => "status",
-            Self::TooLarge => "too_large",
-            Self::Garbage => "garbage",
-        }
+        self.name()
     }
 }
 

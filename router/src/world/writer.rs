@@ -13,7 +13,7 @@ use tokio::{
     time::{self, Instant},
 };
 use warmlane_engine::models::ModelList;
-use warmlane_picker::{Signals, Slot, Time, estimate::MOST};
+use warmlane_picker::{Health, Signals, Slot, Time, estimate::MOST};
 pub use warmlane_scrape::Failure;
 
 use crate::{config::Config, world::World};
@@ -66,6 +66,13 @@ pub enum Update {
     Failed {
         /// Which endpoint.
         slot: Slot,
+    },
+    /// What an agent says of the GPUs it runs on.
+    Gpu {
+        /// Which endpoint.
+        slot: Slot,
+        /// The worst of them.
+        health: Health,
     },
     /// It refused a request because it is shutting down.
     Terminating {
@@ -207,6 +214,15 @@ impl Writer {
                 tracing::warn!(endpoint = %address, "replica holds requests and computes nothing: they go elsewhere");
             }
             News::Recovered { address } => tracing::info!(endpoint = %address, "replica works again"),
+            News::Gpu { address, health } => match health {
+                Health::Healthy => tracing::info!(endpoint = %address, "replica's GPU is well again"),
+                Health::Degraded(why) => {
+                    tracing::warn!(endpoint = %address, "replica is a last resort: {why}")
+                }
+                Health::Failed(why) => {
+                    tracing::error!(endpoint = %address, "replica gets no requests: {why}")
+                }
+            },
             News::Restarted { address, slot } => {
                 tracing::info!(endpoint = %address, "replica was restarted: its prefixes are forgotten");
                 self.upkeep.forget(slot);
@@ -239,6 +255,7 @@ impl Update {
             | Self::Alive { slot }
             | Self::Unreachable { slot, .. }
             | Self::Failed { slot }
+            | Self::Gpu { slot, .. }
             | Self::Terminating { slot }
             | Self::Resolved { slot, .. } => *slot,
         }

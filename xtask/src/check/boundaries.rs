@@ -17,10 +17,7 @@ const ALLOWED: [(&str, &[&str]); 10] = [
     ("warmlane-engine", &[]),
     ("warmlane-load", &["warmlane-engine"]),
     ("warmlane-picker", &[]),
-    (
-        "warmlane-router",
-        &["warmlane-api", "warmlane-engine", "warmlane-picker", "warmlane-scrape"],
-    ),
+    ("warmlane-router", &["warmlane-api", "warmlane-engine", "warmlane-picker", "warmlane-scrape"]),
     ("warmlane-scrape", &["warmlane-engine", "warmlane-picker"]),
     ("warmlane-sim", &["warmlane-engine", "warmlane-picker"]),
     (

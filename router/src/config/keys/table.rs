@@ -44,6 +44,7 @@ macro_rules! key {
 #[rustfmt::skip] // One row a line reads as a table.
 pub(in super::super) const KEYS: &[Key] = &[
     key!(ROUTING, "endpoints", "endpoint", "HOST:PORT[,...]", list, endpoints, "Replicas to route to. May be given several times"),
+    key!(ROUTING, "agents", "agent", "HOST:PORT[,...]", list, agents, "Agents of the nodes that replicas run on; a replica that none tells of is read by the router itself. May be given several times"),
     STRATEGY,
     key!(ROUTING, "plain_policy", "plain-policy", "POLICY", word, plain_policy, "How the plain listener spreads requests: random (as a Service does), round-robin, least-request"),
     key!(ROUTING, "unknown_model", "unknown-model", "404|pass", word, unknown_model, "What to do with a model name that no replica lists: 404 once every ready replica's list is known, or pass it on"),

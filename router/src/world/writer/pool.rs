@@ -6,7 +6,7 @@ use std::{
 };
 
 use warmlane_engine::models::{ModelList, merge};
-use warmlane_picker::{Breaker, BreakerRule, Endpoint, Models, Signals, Slot, Snapshot, Time};
+use warmlane_picker::{Breaker, BreakerRule, Endpoint, Health, Models, Signals, Slot, Snapshot, Time};
 
 use super::{
     Load, Update,
@@ -60,6 +60,8 @@ struct Member {
     progress: Option<f64>,
     stall: Stall,
     stalled: bool,
+    /// What an agent says of its GPUs.
+    gpu: Health,
 }
 
 /// What an update changed.
@@ -85,6 +87,8 @@ pub(super) enum News {
     Recovered { address: Arc<str> },
     /// It holds requests and computes nothing.
     Stalled { address: Arc<str> },
+    /// Its GPU fails, or works again.
+    Gpu { address: Arc<str>, health: Health },
 }
 
 // === Pool ===
@@ -108,6 +112,7 @@ impl Pool {
             Update::Unreachable { why, .. } => member.presence.failed(why).map(|turn| member.turned(turn)),
             Update::Resolved { socket, local, .. } => member.moved(socket, local),
             Update::Terminating { .. } => member.terminates(now),
+            Update::Gpu { health, .. } => member.gpu_is(health),
             Update::Failed { .. } => {
                 self.suspicious = true;
                 None
@@ -170,6 +175,7 @@ impl Member {
             progress: None,
             stall: Stall::default(),
             stalled: false,
+            gpu: Health::Healthy,
         }
     }
 
@@ -222,6 +228,12 @@ impl Member {
     fn terminates(&mut self, now: Time) -> Option<News> {
         let first = self.terminating.replace(now).is_none();
         first.then(|| News::Terminating { address: self.address.clone() })
+    }
+
+    fn gpu_is(&mut self, health: Health) -> Option<News> {
+        let was = std::mem::replace(&mut self.gpu, health);
+        let news = || News::Gpu { address: self.address.clone(), health: self.gpu.clone() };
+        (was != self.gpu).then(news)
     }
 
     /// It is another process, or as good as one.

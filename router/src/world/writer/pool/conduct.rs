@@ -63,6 +63,9 @@ impl Member {
 
     /// What speaks against it.
     pub(super) fn health(&self) -> Health {
+        if let (None, Health::Failed(why)) = (self.presence.trouble(), &self.gpu) {
+            return Health::Failed(why.clone());
+        }
         match (self.presence.trouble(), self.terminating, &self.resting) {
             (Some(why), _, _) => Health::Failed(why.into()),
             (None, _, _) if self.stalled => {
@@ -70,7 +73,7 @@ impl Member {
             }
             (None, Some(_), _) => Health::Degraded("shutting down".into()),
             (None, None, Some(why)) => Health::Degraded(why.clone()),
-            (None, None, None) => Health::Healthy,
+            (None, None, None) => self.gpu.clone(),
         }
     }
 

@@ -212,3 +212,25 @@ fn one_that_holds_requests_and_computes_nothing_is_out_until_they_have_left() {
     assert!(matches!(pool.look(later, holding(0))[..], [News::Trying { .. }]));
     assert_eq!((endpoint(&pool, A).ready, endpoint(&pool, A).joined), (true, Some(later)));
 }
+
+#[test]
+fn a_failed_gpu_takes_its_endpoint_out_until_it_works_again() {
+    let mut pool = all_up(2);
+    let gpu = |health: &Health| Update::Gpu { slot: A, health: health.clone() };
+    let failed = Health::Failed("its GPU: XID 79".into());
+    let news = pool.apply(gpu(&failed), LATER);
+    assert!(matches!(news, Some(News::Gpu { health: Health::Failed(_), .. })));
+    assert_eq!(pool.apply(gpu(&failed), LATER), None, "no news");
+    pool.apply(load(A, queue(0.0, 500), None), LATER);
+    assert_eq!(endpoint(&pool, A).health, failed, "an idle page does not heal it");
+    assert_eq!(endpoint(&pool, Slot(1)).health, Health::Healthy);
+    let hot = Health::Degraded("its GPU: hot".into());
+    pool.apply(gpu(&hot), LATER);
+    assert_eq!(endpoint(&pool, A).health, hot);
+    pool.apply(gpu(&Health::Healthy), LATER);
+    assert_eq!(endpoint(&pool, A).health, Health::Healthy);
+    pool.apply(gpu(&failed), LATER);
+    pool.apply(Update::Unreachable { slot: A, why: Failure::Refused }, LATER);
+    let Health::Failed(why) = endpoint(&pool, A).health else { panic!("it is down") };
+    assert!(why.contains("refused"), "the engine's own trouble is told first: {why}");
+}

@@ -1,0 +1,304 @@
+//! One agent's stream: dialled, held to its heartbeat, and dialled again.
+
+use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{
+    net::lookup_host,
+    time::{sleep, timeout},
+};
+use tonic::{Status, Streaming, transport::Endpoint};
+use warmlane_api::node::{self as told, node_client::NodeClient};
+use warmlane_picker::{Health, Slot};
+
+use super::{Following, Gpu, Marks, merge};
+use crate::{
+    scrape::is_local,
+    world::writer::{Failure, Update},
+};
+
+/// A connection that takes longer is given up; so is a name that is looked up.
+const DIAL: Duration = Duration::from_secs(2);
+/// Everything that an agent knows must come within this time.
+const FIRST: Duration = Duration::from_secs(5);
+/// Heartbeats that may be missing.
+const MISSES: u32 = 3;
+/// What an agent may call its heartbeat.
+const HEARTBEAT: std::ops::RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(10);
+/// Wait before dialling again: doubled each time that nothing was heard.
+const SHORTEST_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// Largest update: a full state has a list of models for each engine.
+const MAX_UPDATE_BYTES: usize = 64 << 20;
+
+/// See the module's header.
+pub(super) struct Follower {
+    following: Following,
+    number: usize,
+    slots: Arc<HashMap<String, Slot>>,
+    marks: Arc<Marks>,
+    /// Endpoints that it speaks for: where they are, and what it said of their GPUs.
+    spoken_for: HashMap<Slot, Said>,
+    rng: fastrand::Rng,
+}
+
+#[derive(Default)]
+struct Said {
+    socket: Option<SocketAddr>,
+    health: Health,
+}
+
+/// Why a stream ended.
+#[derive(Debug, thiserror::Error)]
+enum Lost {
+    #[error("cannot connect: {0}; is the agent running and listening on this port?")]
+    Dial(String),
+    #[error("it ended the stream: {0}")]
+    Ended(Status),
+    #[error("it closed the stream")]
+    Closed,
+    #[error("nothing came for {0:?}: is its node up, and the way to it open?")]
+    Silent(Duration),
+    #[error("update {got} came where {due} was due")]
+    Gap { due: u64, got: u64 },
+    #[error("its first update is not the full state: is it an agent of another version?")]
+    NotFull,
+}
+
+/// Where a stream stands. Pure.
+#[derive(Debug, Default)]
+struct Order {
+    generation: u64,
+    sequence: u64,
+}
+
+// === Follower ===
+
+impl Follower {
+    pub(super) fn new(
+        following: Following,
+        number: usize,
+        slots: Arc<HashMap<String, Slot>>,
+        marks: Arc<Marks>,
+    ) -> Self {
+        Self { following, number, slots, marks, spoken_for: HashMap::new(), rng: fastrand::Rng::new() }
+    }
+
+    pub(super) async fn run(mut self) {
+        let mut wait = SHORTEST_WAIT;
+        while !self.following.updates.is_closed() {
+            let before = self.following.world.agents.agent(self.number).updates;
+            let lost = self.follow().await;
+            let heard = self.following.world.agents.agent(self.number).updates > before;
+            self.lose(&lost).await;
+            wait = if heard { SHORTEST_WAIT } else { (wait * 2).min(LONGEST_WAIT) };
+            // Many routers lose a node's agent at one moment: they must not come back at one.
+            sleep(wait.mul_f64(0.5 + self.rng.f64())).await;
+        }
+    }
+
+    async fn follow(&mut self) -> Lost {
+        let mut stream = match self.dial().await {
+            Ok(stream) => stream,
+            Err(lost) => return lost,
+        };
+        let (mut order, mut patience) = (Order::default(), FIRST);
+        loop {
+            let update = match timeout(patience, stream.message()).await {
+                Err(_) => return Lost::Silent(patience),
+                Ok(Err(status)) => return Lost::Ended(status),
+                Ok(Ok(None)) => return Lost::Closed,
+                Ok(Ok(Some(update))) => update,
+            };
+            if let Err(lost) = order.next(&update) {
+                return lost;
+            }
+            let heartbeat = Duration::from_millis(update.heartbeat_ms.into());
+            patience = heartbeat.clamp(*HEARTBEAT.start(), *HEARTBEAT.end()) * MISSES;
+            self.take(update).await;
+        }
+    }
+
+    async fn dial(&self) -> Result<Streaming<told::Update>, Lost> {
+        let address = self.following.config.agents[self.number].clone();
+        let failed = |error: tonic::transport::Error| {
+            // Its own text only says that the transport failed.
+            let cause =
+                std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+            Lost::Dial(cause)
+        };
+        let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(failed)?;
+        let dial = timeout(DIAL, endpoint.connect()).await;
+        let channel = dial.map_err(|_| Lost::Dial(format!("no answer within {DIAL:?}")))?.map_err(failed)?;
+        let mut client = NodeClient::new(channel).max_decoding_message_size(MAX_UPDATE_BYTES);
+        let request = told::FollowRequest { router: hostname() };
+        let answer = timeout(FIRST, client.follow(request)).await.map_err(|_| Lost::Silent(FIRST))?;
+        Ok(answer.map_err(Lost::Ended)?.into_inner())
+    }
+
+    async fn take(&mut self, update: told::Update) {
+        self.note(&update);
+        for endpoint in update.endpoints {
+            let slot = self.slots.get(&endpoint.address).copied();
+            let may_speak = |slot: &Slot| self.following.world.agents.coverage.claim(self.number, *slot);
+            if let Some(slot) = slot.filter(may_speak) {
+                self.merge(slot, endpoint).await;
+            }
+        }
+    }
+
+    /// What is shown of the agent.
+    fn note(&self, update: &told::Update) {
+        let mut agent = self.following.world.agents.agent(self.number);
+        agent.heard = Some(self.following.world.now());
+        agent.updates += 1;
+        (agent.generation, agent.sequence) = (update.generation, update.sequence);
+        if update.full {
+            let owned = |endpoint: &told::Endpoint| endpoint.address.clone();
+            agent.endpoints = update.endpoints.iter().map(owned).collect();
+            let routed_to = |address: &&String| self.slots.contains_key(*address);
+            agent.ignored = agent.endpoints.len() - agent.endpoints.iter().filter(routed_to).count();
+            (agent.node, agent.connected, agent.trouble) = (update.node.clone(), true, None);
+            agent.gpus.clear();
+            let (address, replicas) = (&agent.address, agent.endpoints.len());
+            tracing::info!(
+                agent = address,
+                node = agent.node,
+                replicas,
+                ignored = agent.ignored,
+                "an agent tells of its node"
+            );
+        }
+        for gpu in &update.gpus {
+            agent.gpus.retain(|known| known.uuid != gpu.uuid);
+            agent.gpus.push(Gpu::from(gpu));
+        }
+    }
+
+    async fn merge(&mut self, slot: Slot, endpoint: told::Endpoint) {
+        self.locate(slot, &endpoint.address).await;
+        let now = self.following.world.now();
+        let health = merge::health(endpoint.verdict.as_ref());
+        let said = self.spoken_for.entry(slot).or_default();
+        if said.health != health {
+            said.health = health.clone();
+            self.send(Update::Gpu { slot, health }).await;
+        }
+        // First what it serves: it is ready with that known, not a moment before.
+        if let Some(models) = &endpoint.models {
+            match merge::models(slot, models, now) {
+                Ok(update) => self.send(update).await,
+                Err(error) => {
+                    tracing::warn!(endpoint = endpoint.address, "its agent's list of models: {error}")
+                }
+            }
+        }
+        let sent = |at| self.marks.at(slot, at);
+        if let Some(update) = endpoint.contact.and_then(|contact| merge::contact(slot, contact, now, sent)) {
+            self.send(update).await;
+        }
+    }
+
+    /// Finds out where an endpoint is: an agent's own way to it may be another one.
+    async fn locate(&mut self, slot: Slot, address: &str) {
+        if self.spoken_for.get(&slot).is_some_and(|said| said.socket.is_some()) {
+            return;
+        }
+        let found = timeout(DIAL, lookup_host(address)).await;
+        let socket = found.ok().and_then(Result::ok).and_then(|mut all| all.next());
+        self.spoken_for.entry(slot).or_default().socket = socket;
+        let update = match socket {
+            Some(socket) => Update::Resolved { slot, socket, local: is_local(socket.ip()) },
+            None => Update::Unreachable { slot, why: Failure::Unresolved },
+        };
+        self.send(update).await;
+    }
+
+    /// The stream is gone: its endpoints are read by the router itself from now on.
+    async fn lose(&mut self, lost: &Lost) {
+        {
+            let mut agent = self.following.world.agents.agent(self.number);
+            let trouble = lost.to_string();
+            if agent.connected || agent.trouble.as_deref() != Some(&trouble) {
+                tracing::warn!(
+                    agent = agent.address,
+                    node = agent.node,
+                    "an agent is lost: {lost}. Its replicas are read by the router itself"
+                );
+            }
+            agent.losses += u64::from(agent.connected);
+            (agent.connected, agent.trouble) = (false, Some(trouble));
+        }
+        let released = self.following.world.agents.coverage.release(self.number);
+        for slot in released {
+            // Nobody knows of its GPU any more.
+            if self.spoken_for.get(&slot).is_some_and(|said| said.health != Health::Healthy) {
+                self.send(Update::Gpu { slot, health: Health::Healthy }).await;
+            }
+        }
+        self.spoken_for.clear();
+    }
+
+    async fn send(&self, update: Update) {
+        // A writer that is gone means that the router stops; `run` sees that itself.
+        let _ = self.following.updates.send(update).await;
+    }
+}
+
+/// This machine's name, for the agent's log.
+fn hostname() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map(|name| name.trim().to_owned())
+        .unwrap_or_default()
+}
+
+// === Order ===
+
+impl Order {
+    /// Whether an update is the one that is due.
+    fn next(&mut self, update: &told::Update) -> Result<(), Lost> {
+        if self.sequence == 0 {
+            if !update.full {
+                return Err(Lost::NotFull);
+            }
+            self.generation = update.generation;
+        }
+        let due = self.sequence + 1;
+        if update.sequence != due || update.generation != self.generation {
+            return Err(Lost::Gap { due, got: update.sequence });
+        }
+        self.sequence = due;
+        Ok(())
+    }
+}
+
+// === Gpu ===
+
+impl From<&told::Gpu> for Gpu {
+    fn from(gpu: &told::Gpu) -> Self {
+        let verdict = match merge::health(gpu.verdict.as_ref()) {
+            Health::Healthy => "healthy".to_owned(),
+            Health::Degraded(why) => format!("degraded: {why}"),
+            Health::Failed(why) => format!("failed: {why}"),
+        };
+        Self { uuid: gpu.uuid.clone(), name: gpu.name.clone(), verdict }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn update(generation: u64, sequence: u64, full: bool) -> told::Update {
+        told::Update { generation, sequence, full, ..told::Update::default() }
+    }
+
+    #[test]
+    fn a_stream_begins_with_everything_and_has_no_gap() {
+        let mut order = Order::default();
+        assert!(matches!(order.next(&update(7, 1, false)), Err(Lost::NotFull)));
+        assert!(order.next(&update(7, 1, true)).is_ok() && order.next(&update(7, 2, false)).is_ok());
+        assert!(matches!(order.next(&update(7, 4, false)), Err(Lost::Gap { due: 3, got: 4 })));
+        assert!(matches!(order.next(&update(8, 3, false)), Err(Lost::Gap { .. })), "another process");
+        assert!(order.next(&update(7, 3, false)).is_ok());
+    }
+}
