@@ -188,7 +188,7 @@ impl Follower {
             match merge::models(slot, models, now) {
                 Ok(update) => self.send(update).await,
                 Err(error) => {
-                    tracing::warn!(endpoint = endpoint.address, "its agent's list of models: {error}")
+                    tracing::warn!(endpoint = endpoint.address, "its agent's list of models: {error}");
                 }
             }
         }

@@ -217,10 +217,10 @@ impl Writer {
             News::Gpu { address, health } => match health {
                 Health::Healthy => tracing::info!(endpoint = %address, "replica's GPU is well again"),
                 Health::Degraded(why) => {
-                    tracing::warn!(endpoint = %address, "replica is a last resort: {why}")
+                    tracing::warn!(endpoint = %address, "replica is a last resort: {why}");
                 }
                 Health::Failed(why) => {
-                    tracing::error!(endpoint = %address, "replica gets no requests: {why}")
+                    tracing::error!(endpoint = %address, "replica gets no requests: {why}");
                 }
             },
             News::Restarted { address, slot } => {
