@@ -21,6 +21,7 @@ mod coverage;
 mod follow;
 mod marks;
 mod merge;
+mod order;
 
 pub use coverage::Coverage;
 use follow::Follower;

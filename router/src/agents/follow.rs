@@ -10,7 +10,10 @@ use tonic::{Status, Streaming, transport::Endpoint};
 use warmlane_api::node::{self as told, node_client::NodeClient};
 use warmlane_picker::{Health, Slot};
 
-use super::{Following, Gpu, Marks, merge};
+use super::{
+    Following, Gpu, Marks, merge,
+    order::{Broken, Order},
+};
 use crate::{
     scrape::is_local,
     world::writer::{Failure, Update},
@@ -58,17 +61,8 @@ enum Lost {
     Closed,
     #[error("nothing came for {0:?}: is its node up, and the way to it open?")]
     Silent(Duration),
-    #[error("update {got} came where {due} was due")]
-    Gap { due: u64, got: u64 },
-    #[error("its first update is not the full state: is it an agent of another version?")]
-    NotFull,
-}
-
-/// Where a stream stands. Pure.
-#[derive(Debug, Default)]
-struct Order {
-    generation: u64,
-    sequence: u64,
+    #[error(transparent)]
+    Broken(#[from] Broken),
 }
 
 // === Follower ===
@@ -109,8 +103,8 @@ impl Follower {
                 Ok(Ok(None)) => return Lost::Closed,
                 Ok(Ok(Some(update))) => update,
             };
-            if let Err(lost) = order.next(&update) {
-                return lost;
+            if let Err(broken) = order.next(&update) {
+                return broken.into();
             }
             let heartbeat = Duration::from_millis(update.heartbeat_ms.into());
             patience = heartbeat.clamp(*HEARTBEAT.start(), *HEARTBEAT.end()) * MISSES;
@@ -251,26 +245,6 @@ fn hostname() -> String {
         .unwrap_or_default()
 }
 
-// === Order ===
-
-impl Order {
-    /// Whether an update is the one that is due.
-    fn next(&mut self, update: &told::Update) -> Result<(), Lost> {
-        if self.sequence == 0 {
-            if !update.full {
-                return Err(Lost::NotFull);
-            }
-            self.generation = update.generation;
-        }
-        let due = self.sequence + 1;
-        if update.sequence != due || update.generation != self.generation {
-            return Err(Lost::Gap { due, got: update.sequence });
-        }
-        self.sequence = due;
-        Ok(())
-    }
-}
-
 // === Gpu ===
 
 impl From<&told::Gpu> for Gpu {
@@ -281,24 +255,5 @@ impl From<&told::Gpu> for Gpu {
             Health::Failed(why) => format!("failed: {why}"),
         };
         Self { uuid: gpu.uuid.clone(), name: gpu.name.clone(), verdict }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn update(generation: u64, sequence: u64, full: bool) -> told::Update {
-        told::Update { generation, sequence, full, ..told::Update::default() }
-    }
-
-    #[test]
-    fn a_stream_begins_with_everything_and_has_no_gap() {
-        let mut order = Order::default();
-        assert!(matches!(order.next(&update(7, 1, false)), Err(Lost::NotFull)));
-        assert!(order.next(&update(7, 1, true)).is_ok() && order.next(&update(7, 2, false)).is_ok());
-        assert!(matches!(order.next(&update(7, 4, false)), Err(Lost::Gap { due: 3, got: 4 })));
-        assert!(matches!(order.next(&update(8, 3, false)), Err(Lost::Gap { .. })), "another process");
-        assert!(order.next(&update(7, 3, false)).is_ok());
     }
 }
