@@ -317,20 +317,3 @@ async fn a_name_without_address_says_so() {
     let mut reading = Reading::of(&"no-such-host.invalid:8000");
     assert_eq!(reading.failure().await, Failure::Unresolved);
 }
-
-#[test]
-fn a_list_is_due_at_first_after_a_while_and_early_for_an_adapter_it_lacks() {
-    let at = Time::from_secs;
-    let mut list = List::default();
-    assert!(list.is_due(None, at(0)));
-    list = List { names: vec!["base".to_owned(), "tuned".to_owned()], asked: Some(at(10)) };
-    assert!(!list.is_due(None, at(14)));
-    assert!(list.is_due(None, at(15)));
-    let with = |name: &str| {
-        let value = warmlane_picker::Lora { active: vec![name.to_owned()], ..Default::default() };
-        Signals { lora: Some(warmlane_picker::Reading { value, at: at(11) }), ..Signals::default() }
-    };
-    assert!(!list.is_due(Some(&with("tuned")), at(12)), "known");
-    assert!(list.is_due(Some(&with("new")), at(11)), "not known");
-    assert!(!list.is_due(Some(&with("new")), at(10)), "but not at once again");
-}
