@@ -1,0 +1,53 @@
+//! The whole agent in process.
+
+use std::net::SocketAddr;
+
+use warmlane_agent::{app::Agent, config::Config};
+
+use crate::Wire;
+
+/// An agent on port 0, stopped when dropped.
+#[derive(Debug)]
+pub struct TestAgent {
+    running: Agent,
+}
+
+// === TestAgent ===
+
+impl TestAgent {
+    /// Starts one over these engines, without GPUs.
+    pub fn start(engines: &[SocketAddr]) -> Self {
+        Self::with(engines, |_| {})
+    }
+
+    /// The same with other settings.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn with(engines: &[SocketAddr], change: impl FnOnce(&mut Config)) -> Self {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut config = Config {
+            node: "node-a".to_owned(),
+            engines: engines.iter().map(ToString::to_string).collect(),
+            listen: any,
+            metrics: any,
+            nvml_lib: "none".into(),
+            log_level: "info".to_owned(),
+            log_json: false,
+        };
+        change(&mut config);
+        Self { running: Agent::start(config).expect("the agent starts") }
+    }
+
+    /// Where routers dial.
+    pub fn address(&self) -> SocketAddr {
+        self.running.listen
+    }
+
+    /// The sum of all metric lines that start with `series`.
+    pub fn metric(&self, series: &str) -> f64 {
+        let page = Wire::connect(self.running.metrics).get("/metrics").text();
+        let lines = page.lines().filter(|line| line.starts_with(series));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+}
