@@ -1,7 +1,18 @@
-//! What one node knows of its replicas and a router far away does not.
+//! Reads the engines and GPUs of one node and tells every router of them.
 //!
-//! The GPU side reads the node's cards and judges their health. It never chooses a replica: that is the picker's.
+//! Start reading at [`app`], which puts it together: `engines` and [`gpu`] find out, [`node`] is what is known, `publish` tells
+//! it. It never chooses a replica: that is the picker's.
 
 #![forbid(unsafe_code)]
 
+pub mod app;
+pub mod config;
+mod engines;
 pub mod gpu;
+pub mod join;
+mod message;
+pub mod metrics;
+pub mod node;
+mod pages;
+pub mod publish;
+pub mod score;

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod agent;
 pub mod demo;
 pub mod engine;
 pub mod envoy;

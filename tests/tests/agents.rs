@@ -96,7 +96,7 @@ fn the_router_reads_by_itself_once_the_agent_is_silent() {
     told.wait_for(2);
     told.say(full(vec![waiting(addresses[0], 9.0)]));
     eventually("it is followed again", || queue(&router, 0) == 9.0 && connected(&router, 0));
-    assert_eq!(router.metric("warmlane_agent_losses_total{"), 1.0);
+    assert_eq!(router.metric("warmlane_node_losses_total{"), 1.0);
 }
 
 #[test]

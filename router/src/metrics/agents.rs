@@ -31,14 +31,14 @@ impl Collector for Agents {
         let label = |address: &str| [("agent", address.to_owned())];
         let connected =
             agents.iter().map(|agent| (label(&agent.address), f64::from(u8::from(agent.connected))));
-        page.gauges("agent_connected", "1 while the agent's stream is open", connected)?;
+        page.gauges("node_connected", "1 while the agent's stream is open", connected)?;
         let silence = agents.iter().filter_map(|agent| {
             agent.heard.map(|at| (label(&agent.address), seconds(now.saturating_sub(at))))
         });
-        page.gauges("agent_silence_seconds", "Time since something came from the agent", silence)?;
+        page.gauges("node_silence_seconds", "Time since something came from the agent", silence)?;
         let updates = agents.iter().map(|agent| (label(&agent.address), agent.updates));
-        page.counters("agent_updates", "Updates taken from the agent", updates)?;
+        page.counters("node_updates", "Updates taken from the agent", updates)?;
         let losses = agents.iter().map(|agent| (label(&agent.address), agent.losses));
-        page.counters("agent_losses", "Streams of the agent that ended", losses)
+        page.counters("node_losses", "Streams of the agent that ended", losses)
     }
 }

@@ -1,0 +1,136 @@
+//! The agent as one process: readers of engines, the watch over GPUs, the stream for routers, the page for monitoring.
+//!
+//! One thread does all of it but the GPUs, whose library may hang: they have threads of their own (`gpu/watch.rs`).
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use anyhow::Context;
+use tokio::{runtime::Builder, sync::oneshot, task::JoinSet};
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::Server;
+use warmlane_api::node::node_server::NodeServer;
+
+use crate::{
+    config::Config,
+    engines,
+    gpu::{Settings, Watch},
+    metrics::Metrics,
+    node::Node,
+    pages,
+    publish::Publisher,
+};
+
+/// How often a router is asked whether it is there, and how long it may take to answer.
+const PING_INTERVAL: Duration = Duration::from_secs(10);
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A running agent. Dropping it stops it and waits for its thread.
+#[derive(Debug)]
+pub struct Agent {
+    /// Where routers dial.
+    pub listen: SocketAddr,
+    /// Where its pages are.
+    pub metrics: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// The agent's work, put together.
+struct Work {
+    config: Config,
+    node: Arc<Node>,
+    metrics: Arc<Metrics>,
+    gpus: Watch,
+    listener: TcpListener,
+    pages: TcpListener,
+}
+
+// === Agent ===
+
+impl Agent {
+    /// Starts it. When this returns, both ports are bound.
+    ///
+    /// # Errors
+    /// When a port is taken, or a thread cannot be started.
+    pub fn start(config: Config) -> anyhow::Result<Self> {
+        let listener = bind("--listen", config.listen)?;
+        let pages = bind("--metrics", config.metrics)?;
+        let (listen, metrics) = (listener.local_addr()?, pages.local_addr()?);
+        let node = Arc::new(Node::new(&config.node, &config.engines));
+        let gpus = Watch::start(Settings { library: config.library(), ..Settings::default() })
+            .context("cannot start the threads that read GPUs")?;
+        let counters = Arc::new(Metrics::new(&node));
+        let work = Work { config, node, metrics: counters, gpus, listener, pages };
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let thread = thread::Builder::new().name("agent".to_owned()).spawn(move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    ended = work.run() => if let Err(error) = ended {
+                        tracing::error!("the agent cannot go on: {error:#}");
+                    },
+                    // Ends when the sender is dropped.
+                    _ = stopped => {}
+                }
+            });
+        })?;
+        Ok(Self { listen, metrics, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// Whether it has ended by itself, which it does only when it cannot go on.
+    pub fn has_ended(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+}
+
+fn bind(flag: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let open = || -> io::Result<TcpListener> {
+        let listener = TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    };
+    open().with_context(|| format!("{flag}: cannot listen on {address}: is another agent running here?"))
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.stop = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+// === Work ===
+
+impl Work {
+    async fn run(self) -> anyhow::Result<()> {
+        let Self { config, node, metrics, gpus, listener, pages } = self;
+        let mut tasks = JoinSet::new();
+        engines::spawn(&node, &metrics, &config.engines, config.rhythm(), &mut tasks);
+        tasks.spawn(pages::serve(tokio::net::TcpListener::from_std(pages)?, metrics.clone()));
+        let mut seen = gpus.gpus();
+        let reading = node.clone();
+        tasks.spawn(async move {
+            while seen.changed().await.is_ok() {
+                let gpus = seen.borrow_and_update().clone();
+                reading.read_gpus(&gpus);
+            }
+        });
+        let incoming = TcpListenerStream::new(tokio::net::TcpListener::from_std(listener)?);
+        Server::builder()
+            .http2_keepalive_interval(Some(PING_INTERVAL))
+            .http2_keepalive_timeout(Some(PING_TIMEOUT))
+            .tcp_nodelay(true)
+            .add_service(NodeServer::new(Publisher::new(node, metrics)))
+            .serve_with_incoming(incoming)
+            .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,146 @@
+//! The agent's settings: flags, each also an environment variable. Checked once.
+
+use std::{
+    collections::HashSet,
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+use clap::Parser;
+use warmlane_scrape::Rhythm;
+
+use crate::gpu::LibrarySource;
+
+/// Reads the engines and GPUs of one node and tells every router of them.
+///
+/// Each engine is read once, however many routers there are, and never for more than a thirtieth of its time.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "warmlane-agent", version, after_help = EXAMPLES)]
+pub struct Config {
+    /// The node's name, as routers and logs show it
+    #[arg(long, env = "WARMLANE_NODE", value_name = "NAME")]
+    pub node: String,
+
+    /// Engines on this node. May be given several times
+    #[arg(long = "engine", env = "WARMLANE_ENGINE", value_name = "HOST:PORT[,...]", value_delimiter = ',', required = true, value_parser = host_and_port)]
+    pub engines: Vec<String>,
+
+    /// Where routers dial: gRPC, in the clear
+    #[arg(long, env = "WARMLANE_LISTEN", value_name = "ADDR", default_value_t = any(9010))]
+    pub listen: SocketAddr,
+
+    /// /metrics, /healthz and /readyz
+    #[arg(long, env = "WARMLANE_METRICS", value_name = "ADDR", default_value_t = any(9011))]
+    pub metrics: SocketAddr,
+
+    /// The NVML library of the driver; none: do not look at GPUs
+    #[arg(long, env = "WARMLANE_NVML_LIB", value_name = "PATH|none", default_value = "libnvidia-ml.so.1")]
+    pub nvml_lib: PathBuf,
+
+    /// error, warn, info, debug, trace, or per module
+    #[arg(long, env = "WARMLANE_LOG_LEVEL", value_name = "FILTER", default_value = "info")]
+    pub log_level: String,
+
+    /// One JSON object per line instead of text
+    #[arg(long, env = "WARMLANE_LOG_JSON")]
+    pub log_json: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  warmlane-agent --node gpu-1 --engine 127.0.0.1:8000,127.0.0.1:8001
+  warmlane-router --endpoint 127.0.0.1:8000,127.0.0.1:8001 --agent 127.0.0.1:9010
+  curl http://127.0.0.1:9011/metrics            what it reads, and how often
+  curl http://127.0.0.1:9091/debug/agents       what a router has heard of it";
+
+/// How often engines are read; the router's own readers do as these.
+const RHYTHM: Rhythm = Rhythm {
+    min_interval: Duration::from_millis(50),
+    max_interval: Duration::from_secs(1),
+    timeout: Duration::from_secs(2),
+};
+
+// === Config ===
+
+impl Config {
+    /// What parsing one flag at a time does not see.
+    ///
+    /// # Errors
+    /// With the flag, what is wrong, and what to write.
+    pub fn check(&self) -> Result<(), String> {
+        let mut seen = HashSet::new();
+        match self.engines.iter().find(|engine| !seen.insert(*engine)) {
+            Some(twice) => Err(format!("--engine: {twice} is there twice")),
+            None => Ok(()),
+        }
+    }
+
+    /// When engines are read.
+    pub fn rhythm(&self) -> Rhythm {
+        RHYTHM
+    }
+
+    /// Where NVML is.
+    pub fn library(&self) -> LibrarySource {
+        match self.nvml_lib.to_str() {
+            Some("none") => LibrarySource::None,
+            Some("libnvidia-ml.so.1") => LibrarySource::Default,
+            _ => LibrarySource::Path(self.nvml_lib.clone()),
+        }
+    }
+}
+
+fn any(port: u16) -> SocketAddr {
+    (Ipv4Addr::UNSPECIFIED, port).into()
+}
+
+fn host_and_port(text: &str) -> Result<String, String> {
+    let port = text.rsplit_once(':').filter(|(host, _)| !host.is_empty() && !host.contains('/'));
+    match port.and_then(|(_, port)| port.parse().ok()) {
+        Some(1..=u16::MAX) => Ok(text.to_owned()),
+        _ => Err("write HOST:PORT, such as 127.0.0.1:8000 or gpu-a:8000; no http://".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(flags: &str) -> Result<Config, String> {
+        let words = ["warmlane-agent", "--node", "n"].into_iter().chain(flags.split_whitespace());
+        let config = Config::try_parse_from(words).map_err(|error| error.to_string())?;
+        config.check().map(|()| config)
+    }
+
+    #[test]
+    fn engines_are_listed_in_one_flag_or_several() {
+        let config = parse("--engine a:1,b:2 --engine [::1]:3").expect("good flags");
+        assert_eq!(config.engines, ["a:1", "b:2", "[::1]:3"]);
+        assert_eq!((config.listen.port(), config.metrics.port()), (9010, 9011));
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_what_to_write() {
+        for (flags, told) in [
+            ("", "--engine"),
+            ("--engine http://a:1", "no http://"),
+            ("--engine a", "HOST:PORT"),
+            ("--engine a:0", "HOST:PORT"),
+            ("--engine a:1,a:1", "twice"),
+        ] {
+            let error = parse(flags).expect_err(flags);
+            assert!(error.contains(told), "{flags}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_library_may_be_left_alone() {
+        let library = |flags: &str| parse(&format!("--engine a:1 {flags}")).expect("good flags").library();
+        assert!(matches!(library(""), LibrarySource::Default));
+        assert!(matches!(library("--nvml-lib none"), LibrarySource::None));
+        assert!(
+            matches!(library("--nvml-lib /x.so"), LibrarySource::Path(path) if path.as_os_str() == "/x.so")
+        );
+    }
+}

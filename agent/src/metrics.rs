@@ -1,0 +1,144 @@
+//! What the agent counts, and what it shows of its node. Names begin with `warmlane_agent_`.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeLabelSet, text},
+    metrics::{
+        MetricType,
+        counter::Counter,
+        family::Family,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::Registry,
+};
+use warmlane_scrape::Outcome;
+
+use crate::{
+    gpu::Verdict,
+    node::{Contact, Node},
+    score::score,
+};
+
+/// Media type of a page.
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// See the module's header.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    scrapes: Family<[(&'static str, &'static str); 1], Counter>,
+    scrape_duration: Histogram,
+    updates: Family<[(&'static str, &'static str); 1], Counter>,
+}
+
+/// The node as gauges, read when a page is asked for.
+#[derive(Debug)]
+struct Gauges(Arc<Node>);
+
+// === Metrics ===
+
+impl Metrics {
+    /// Counters at zero, and gauges that look at `node` when a page is asked for.
+    pub fn new(node: &Arc<Node>) -> Self {
+        let mut registry = Registry::with_prefix("warmlane_agent");
+        let (scrapes, updates) = (Family::default(), Family::default());
+        // 1 ms to 4 s: a page costs an engine a few milliseconds, and 2 s is the limit.
+        let scrape_duration = Histogram::new(exponential_buckets(0.001, 2.0, 13));
+        registry.register("scrapes", "Readings of engines' metric pages", scrapes.clone());
+        registry.register("scrape_duration_seconds", "Time such a reading took", scrape_duration.clone());
+        registry.register("updates", "Updates sent to routers", updates.clone());
+        registry.register_collector(Box::new(Gauges(node.clone())));
+        Self { registry, scrapes, scrape_duration, updates }
+    }
+
+    /// A reading of an engine's page ended like this.
+    pub(crate) fn scraped(&self, outcome: Outcome, took: Duration) {
+        self.scrapes.get_or_create(&[("outcome", outcome.name())]).inc();
+        self.scrape_duration.observe(took.as_secs_f64());
+    }
+
+    /// An update was made for a router.
+    pub(crate) fn told(&self, full: bool) {
+        self.updates.get_or_create(&[("kind", if full { "full" } else { "delta" })]).inc();
+    }
+
+    /// The page.
+    ///
+    /// # Errors
+    /// Only when a collector fails to format, which none of ours does.
+    pub fn render(&self) -> Result<String, fmt::Error> {
+        let mut page = String::with_capacity(8 << 10);
+        text::encode(&mut page, &self.registry)?;
+        Ok(page)
+    }
+}
+
+// === Gauges ===
+
+impl Collector for Gauges {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let all = self.0.since(0);
+        let signals = |contact: &Contact| match contact {
+            Contact::Load(page) => Some(page.signals.clone()),
+            Contact::Untried | Contact::Alive | Contact::Unreachable { .. } => None,
+        };
+        let engines: Vec<_> =
+            all.engines.iter().map(|engine| (&*engine.address, &engine.contact.now)).collect();
+        let verdict = all.joined.verdict.as_ref();
+        let each = |value: &dyn Fn(&Contact) -> Option<f32>| {
+            let row = |(address, contact): &(&str, &Contact)| {
+                value(contact).map(|value| ([("endpoint", (*address).to_owned())], f64::from(value)))
+            };
+            engines.iter().filter_map(row).collect::<Vec<_>>()
+        };
+        let scores = each(&|contact| Some(score(contact, verdict)));
+        gauges(&mut encoder, "endpoint_score", "From 0, avoid it, to 1, idle and well", scores)?;
+        let queue = each(&|contact| signals(contact)?.queue.map(|reading| reading.value));
+        gauges(&mut encoder, "endpoint_queue", "Requests waiting, as the engine says", queue)?;
+        let running = each(&|contact| signals(contact)?.running.map(|reading| reading.value));
+        gauges(&mut encoder, "endpoint_running", "Requests running, as the engine says", running)?;
+        let kv_use = each(&|contact| signals(contact)?.kv_use.map(|reading| reading.value));
+        gauges(&mut encoder, "endpoint_kv_use", "Share of the KV cache in use, 0 to 1", kv_use)?;
+        self.encode_gpus(&mut encoder, &all.gpus)
+    }
+}
+
+impl Gauges {
+    fn encode_gpus(&self, encoder: &mut DescriptorEncoder<'_>, gpus: &[crate::gpu::Gpu]) -> fmt::Result {
+        let each = |value: &dyn Fn(&crate::gpu::Gpu) -> Option<f64>| {
+            let row = |gpu: &crate::gpu::Gpu| {
+                let uuid = gpu.sample.uuid.as_deref().unwrap_or_default().to_owned();
+                value(gpu).map(|value| ([("gpu", uuid)], value))
+            };
+            gpus.iter().filter_map(row).collect::<Vec<_>>()
+        };
+        let health = each(&|gpu| {
+            Some(match gpu.verdict {
+                Verdict::Healthy => 1.0,
+                Verdict::Degraded { .. } => 0.5,
+                Verdict::Failed { .. } => 0.0,
+            })
+        });
+        gauges(encoder, "gpu_health", "1 healthy, 0.5 degraded, 0 failed", health)?;
+        let temperature = each(&|gpu| gpu.sample.temperature.map(f64::from));
+        gauges(encoder, "gpu_temperature_celsius", "Temperature", temperature)?;
+        let busy = each(&|gpu| gpu.sample.utilisation.map(|busy| f64::from(busy.gpu) / 100.0));
+        gauges(encoder, "gpu_utilisation", "Share of time in which a kernel ran", busy)?;
+        let used = each(&|gpu| gpu.sample.memory.map(|memory| memory.used as f64));
+        gauges(encoder, "gpu_memory_used_bytes", "Memory in use", used)?;
+        let power = each(&|gpu| gpu.sample.power.map(|power| f64::from(power) / 1_000.0));
+        gauges(encoder, "gpu_power_watts", "Power drawn", power)
+    }
+}
+
+fn gauges<L: EncodeLabelSet>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    rows: Vec<(L, f64)>,
+) -> fmt::Result {
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    rows.into_iter().try_for_each(|(labels, value)| family.encode_family(&labels)?.encode_gauge(&value))
+}

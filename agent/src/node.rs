@@ -1,0 +1,211 @@
+//! What is known of this node now: its engines and its GPUs.
+//!
+//! Readers write and followers read, each under one lock for as long as it takes to copy a few words. Every part carries the
+//! version at which it last changed: a follower that has seen version `v` gets what changed since, once, however often
+//! it changed. So nothing queues for a slow one, and memory is one state per engine and GPU.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use bytes::Bytes;
+use tokio::sync::watch;
+use warmlane_engine::models;
+use warmlane_picker::Time;
+use warmlane_scrape::{Failure, Finding, Page};
+
+use crate::{
+    gpu::Gpu,
+    join::{Joined, join},
+};
+
+/// The version of a node of which nothing has been found out. Who has seen nothing has seen version 0.
+const FIRST: u64 = 1;
+
+/// See the module's header.
+#[derive(Debug)]
+pub struct Node {
+    name: String,
+    began: Instant,
+    state: Mutex<State>,
+    version: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    version: u64,
+    engines: Vec<Engine>,
+    gpus: Vec<Versioned<Gpu>>,
+    joined: Joined,
+}
+
+/// An engine on this node.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    /// `host:port` as configured.
+    pub address: Arc<str>,
+    /// What was reached last.
+    pub contact: Versioned<Contact>,
+    /// What it serves, once it has said so.
+    pub models: Option<Versioned<Models>>,
+}
+
+/// How an engine was found last.
+#[derive(Clone, Debug)]
+pub enum Contact {
+    /// It has not been tried to its end yet.
+    Untried,
+    /// Its page says this.
+    Load(Page),
+    /// It answers, but does not tell its load.
+    Alive,
+    /// It does not answer.
+    Unreachable {
+        /// Why not.
+        why: Failure,
+        /// When that was seen.
+        at: Time,
+    },
+}
+
+/// An engine's list of models.
+#[derive(Clone, Debug)]
+pub struct Models {
+    /// When it was asked for.
+    pub at: Time,
+    /// As JSON.
+    pub body: Bytes,
+}
+
+/// Something, and the node's version when it last changed.
+#[derive(Clone, Debug)]
+pub struct Versioned<T> {
+    /// What it is now.
+    pub now: T,
+    /// Since when.
+    pub version: u64,
+}
+
+/// What is new to somebody who has seen the node at an earlier version.
+#[derive(Debug)]
+pub struct News {
+    /// The version that this leads to.
+    pub version: u64,
+    /// Engines that changed, each whole; models only where they changed.
+    pub engines: Vec<Engine>,
+    /// GPUs that changed.
+    pub gpus: Vec<Gpu>,
+    /// What each of these engines runs on.
+    pub joined: Joined,
+}
+
+// === Node ===
+
+impl Node {
+    /// A node with these engines, of which nothing is known.
+    pub fn new(name: &str, engines: &[String]) -> Self {
+        let engine = |address: &String| Engine {
+            address: address.as_str().into(),
+            contact: Versioned { now: Contact::Untried, version: FIRST },
+            models: None,
+        };
+        let engines = engines.iter().map(engine).collect();
+        let state = State { version: FIRST, engines, ..State::default() };
+        Self {
+            name: name.to_owned(),
+            began: Instant::now(),
+            state: Mutex::new(state),
+            version: watch::Sender::new(FIRST),
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Time since the agent started. Monotonic.
+    pub fn now(&self) -> Time {
+        self.began.elapsed()
+    }
+
+    /// Wakes with each change; holds the version.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.version.subscribe()
+    }
+
+    /// What changed after `seen`; at 0 everything is new.
+    pub fn since(&self, seen: u64) -> News {
+        let state = self.state();
+        let is_new = |version: u64| version > seen;
+        let engine = |engine: &Engine| {
+            let models = engine.models.as_ref().filter(|models| is_new(models.version));
+            let is_news = is_new(engine.contact.version) || models.is_some();
+            is_news.then(|| Engine { models: models.cloned(), ..engine.clone() })
+        };
+        let gpus = state.gpus.iter().filter(|gpu| is_new(gpu.version));
+        News {
+            version: state.version,
+            engines: state.engines.iter().filter_map(engine).collect(),
+            gpus: gpus.map(|gpu| gpu.now.clone()).collect(),
+            joined: state.joined.clone(),
+        }
+    }
+
+    /// Something was found out about an engine.
+    pub(crate) fn found(&self, engine: usize, finding: Finding) {
+        let now = self.now();
+        self.change(|state, version| {
+            let Some(engine) = state.engines.get_mut(engine) else { return false };
+            let contact = match finding {
+                Finding::Page(page) => Contact::Load(*page),
+                Finding::Alive => Contact::Alive,
+                Finding::Unreachable(why) => {
+                    // What it serves is asked again when it is back.
+                    engine.models = None;
+                    Contact::Unreachable { why, at: now }
+                }
+                Finding::Models { at, list } => {
+                    let body = Bytes::from(models::merge([&list]));
+                    engine.models = Some(Versioned { now: Models { at, body }, version });
+                    return true;
+                }
+                // Where it is matters to nobody who is told its name.
+                Finding::Resolved(_) => return false,
+            };
+            engine.contact = Versioned { now: contact, version };
+            true
+        });
+    }
+
+    /// The GPUs were read.
+    pub(crate) fn read_gpus(&self, gpus: &[Gpu]) {
+        self.change(|state, version| {
+            state.gpus = gpus.iter().map(|gpu| Versioned { now: gpu.clone(), version }).collect();
+            let joined = join(state.engines.len(), gpus);
+            if state.joined != joined {
+                state.joined = joined;
+                state.engines.iter_mut().for_each(|engine| engine.contact.version = version);
+            }
+            true
+        });
+    }
+
+    /// `change` says whether anything did.
+    fn change(&self, change: impl FnOnce(&mut State, u64) -> bool) {
+        let mut state = self.state();
+        let version = state.version + 1;
+        if change(&mut state, version) {
+            state.version = version;
+            self.version.send_replace(version);
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,159 @@
+//! Tells routers of the node: one stream each, first everything, then what changes.
+//!
+//! An update is made when there is room to send it, from the state as it is then. A router that reads slowly gets the newest
+//! state and never a queue of old ones: memory is one update and one sending window for each, and at most
+//! [`MOST_FOLLOWERS`] of them.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::{
+    sync::mpsc,
+    task::JoinSet,
+    time::{MissedTickBehavior, interval, sleep},
+};
+use tokio_stream::Stream;
+use tonic::{Request, Response, Status, async_trait};
+use warmlane_api::node::{self as told, node_server};
+
+use crate::{message, metrics::Metrics, node::Node};
+
+/// Routers that follow at once: more than there are nodes in most clusters.
+pub const MOST_FOLLOWERS: usize = 1_024;
+/// How often something is sent at least. A router takes three missing ones for the agent's end.
+pub const HEARTBEAT: Duration = Duration::from_millis(500);
+/// Shortest time between two updates to one router: many engines that move at once make one update.
+const GAP: Duration = Duration::from_millis(5);
+
+/// See the module's header.
+pub(crate) struct Publisher {
+    node: Arc<Node>,
+    metrics: Arc<Metrics>,
+    /// Another one means another process.
+    generation: u64,
+    followers: Arc<AtomicUsize>,
+}
+
+/// One router's stream. Dropped, its task ends.
+pub(crate) struct Following {
+    updates: mpsc::Receiver<Result<told::Update, Status>>,
+    _task: JoinSet<()>,
+    _place: Place,
+}
+
+/// A place among the followers.
+struct Place(Arc<AtomicUsize>);
+
+/// What one stream has told so far.
+struct Teller {
+    node: Arc<Node>,
+    metrics: Arc<Metrics>,
+    generation: u64,
+    sequence: u64,
+    seen: u64,
+}
+
+// === Publisher ===
+
+impl Publisher {
+    pub(crate) fn new(node: Arc<Node>, metrics: Arc<Metrics>) -> Self {
+        // Never 0, which is what a router begins with.
+        let generation = fastrand::u64(1..);
+        Self { node, metrics, generation, followers: Arc::default() }
+    }
+}
+
+#[async_trait]
+impl node_server::Node for Publisher {
+    type FollowStream = Following;
+
+    async fn follow(&self, request: Request<told::FollowRequest>) -> Result<Response<Following>, Status> {
+        let Some(place) = Place::take(&self.followers) else {
+            return Err(Status::resource_exhausted(format!("{MOST_FOLLOWERS} routers follow already")));
+        };
+        tracing::info!(router = request.get_ref().router, "a router follows");
+        let (sender, updates) = mpsc::channel(1);
+        let teller = Teller {
+            node: self.node.clone(),
+            metrics: self.metrics.clone(),
+            generation: self.generation,
+            sequence: 0,
+            seen: 0,
+        };
+        let mut task = JoinSet::new();
+        task.spawn(teller.run(sender));
+        Ok(Response::new(Following { updates, _task: task, _place: place }))
+    }
+}
+
+// === Teller ===
+
+impl Teller {
+    async fn run(mut self, sender: mpsc::Sender<Result<told::Update, Status>>) {
+        let mut changes = self.node.changes();
+        let mut heartbeat = interval(HEARTBEAT);
+        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            // The first tick comes at once, and with it everything.
+            tokio::select! {
+                _ = changes.changed() => {}
+                _ = heartbeat.tick() => {}
+            }
+            let Ok(room) = sender.reserve().await else { return };
+            changes.mark_unchanged();
+            room.send(Ok(self.update()));
+            heartbeat.reset();
+            sleep(GAP).await;
+        }
+    }
+
+    fn update(&mut self) -> told::Update {
+        let full = self.sequence == 0;
+        let news = self.node.since(self.seen);
+        (self.seen, self.sequence) = (news.version, self.sequence + 1);
+        let now = self.node.now();
+        let endpoint = |engine| message::endpoint(engine, &news.joined, now);
+        self.metrics.told(full);
+        told::Update {
+            generation: self.generation,
+            sequence: self.sequence,
+            node: if full { self.node.name().to_owned() } else { String::new() },
+            heartbeat_ms: HEARTBEAT.as_millis() as u32,
+            full,
+            endpoints: news.engines.iter().map(endpoint).collect(),
+            gpus: news.gpus.iter().map(message::gpu).collect(),
+        }
+    }
+}
+
+// === Following ===
+
+impl Stream for Following {
+    type Item = Result<told::Update, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.updates.poll_recv(cx)
+    }
+}
+
+// === Place ===
+
+impl Place {
+    fn take(followers: &Arc<AtomicUsize>) -> Option<Self> {
+        let fits = |count: usize| (count < MOST_FOLLOWERS).then_some(count + 1);
+        followers.fetch_update(Relaxed, Relaxed, fits).is_ok().then(|| Self(followers.clone()))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
