@@ -11,6 +11,7 @@ pub mod engine;
 pub mod envoy;
 pub mod gateway;
 pub mod http2;
+pub mod nodes;
 pub mod picker;
 pub mod pickers;
 pub mod proxy;

@@ -5,9 +5,9 @@
 //! CPU is read from the scheduler's own nanosecond counters. Rounds are interleaved: of a figure the lowest counts, since
 //! what disturbs a run only adds to it, and two are compared round by round.
 
-mod chats;
+pub(crate) mod chats;
 mod figures;
-mod load;
+pub(crate) mod load;
 mod measure;
 pub(crate) mod noop;
 mod picker;

@@ -61,7 +61,12 @@ impl ToldAgent {
 
     /// Waits until so many streams were opened since its start.
     pub fn wait_for(&self, count: usize) {
-        eventually("routers follow", || self.streams().len() >= count);
+        eventually("routers follow", || self.followers() >= count);
+    }
+
+    /// Streams that were opened since its start.
+    pub fn followers(&self) -> usize {
+        self.streams().len()
     }
 
     /// Says this on the stream that was opened last.

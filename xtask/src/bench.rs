@@ -2,6 +2,7 @@
 //!
 //! Not a place for measuring: benches and simulations in the crates measure; this reads what they found.
 
+mod agent;
 mod criterion;
 mod ext_proc;
 mod measured;
@@ -30,7 +31,7 @@ pub(crate) struct Args {
     /// Fail where a limit does not hold
     #[arg(long)]
     strict: bool,
-    /// For the measuring program of `proxy` and `ext-proc`, after `--`: `cargo xtask bench proxy -- --help` lists them
+    /// For the measuring program of `agent`, `proxy` and `ext-proc`, after `--`: `cargo xtask bench proxy -- --help` lists them
     #[arg(last = true)]
     options: Vec<OsString>,
 }
@@ -41,7 +42,12 @@ struct Bench {
     run: fn(&[OsString]) -> anyhow::Result<Vec<Bar>>,
 }
 
-const BENCHES: [Bench; 4] = [
+const BENCHES: [Bench; 5] = [
+    Bench {
+        name: "agent",
+        about: "how fresh what a router knows is, and what reading a node costs",
+        run: agent::run,
+    },
     Bench {
         name: "ext-proc",
         about: "what Envoy's question costs, beside a picker that picks nothing",
@@ -86,7 +92,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let bench = BENCHES.iter().find(|bench| bench.name == name);
     let bench = bench.with_context(|| format!("no benchmark is called {name:?}; there are:\n{}", list()))?;
     anyhow::ensure!(
-        args.options.is_empty() || ["proxy", "ext-proc"].contains(&bench.name),
+        args.options.is_empty() || ["agent", "proxy", "ext-proc"].contains(&bench.name),
         "{} takes no options after `--`",
         bench.name
     );

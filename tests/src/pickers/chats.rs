@@ -17,7 +17,7 @@ const CLOSING: &str = r#""}]}"#;
 static CHATS: AtomicU64 = AtomicU64::new(0);
 
 /// Request bodies of `bytes` each.
-pub(super) struct Chats {
+pub(crate) struct Chats {
     templates: Vec<Template>,
 }
 
@@ -30,7 +30,7 @@ struct Template {
 // === Chats ===
 
 impl Chats {
-    pub(super) fn new(bytes: usize) -> Self {
+    pub(crate) fn new(bytes: usize) -> Self {
         let text = bytes - OPENING.len() - BETWEEN.len() - OWN - CLOSING.len();
         let template = |number: u64| {
             // A quarter, a half, three quarters, or nearly all of it is shared.
@@ -45,7 +45,7 @@ impl Chats {
     }
 
     /// The next one.
-    pub(super) fn next(&self) -> Vec<u8> {
+    pub(crate) fn next(&self) -> Vec<u8> {
         let number = CHATS.fetch_add(1, Ordering::Relaxed);
         let template = &self.templates[(number % PREFIXES) as usize];
         let mut body = template.body.clone();

@@ -162,7 +162,7 @@ pub(super) async fn closed(address: SocketAddr, chats: &Rc<Chats>, count: u64) -
 
 /// Sends `count` requests over one connection, one each `beat` whether or not those before it are done; how long each
 /// waited to be sent somewhere, in ascending order.
-pub(super) async fn paced(
+pub(crate) async fn paced(
     address: SocketAddr,
     chats: &Rc<Chats>,
     count: u64,

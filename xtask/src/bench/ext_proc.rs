@@ -5,5 +5,5 @@ use std::ffi::OsString;
 use super::{Bar, measured};
 
 pub(super) fn run(options: &[OsString]) -> anyhow::Result<Vec<Bar>> {
-    measured::bars("ext-proc", measured::program("warmlane-pickers")?, options)
+    measured::bars("ext-proc", measured::program("warmlane-pickers", &["router"])?, options)
 }

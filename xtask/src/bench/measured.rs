@@ -24,17 +24,26 @@ struct Measured {
     holds: bool,
 }
 
-/// The measuring program, and the router as it is shipped (profile `dist`) as its `--router`.
-pub(super) fn program(name: &str) -> anyhow::Result<Command> {
+/// The measuring program, and those that it measures as they are shipped (profile `dist`): `--router`, `--agent`.
+pub(super) fn program(name: &str, measured: &[&str]) -> anyhow::Result<Command> {
     let mut progress = Progress::start("build (dist, release)");
-    let router = ["build", "--locked", "--profile", "dist", "--package", "warmlane-router", "--bins"];
-    step::quiet(&mut progress, &step::log_file("bench router"), &mut workspace::cargo(router))?;
+    for shipped in measured {
+        let package = format!("warmlane-{shipped}");
+        let build = ["build", "--locked", "--profile", "dist", "--package", &package, "--bins"];
+        step::quiet(
+            &mut progress,
+            &step::log_file(&format!("bench {shipped}")),
+            &mut workspace::cargo(build),
+        )?;
+    }
     let driver = ["build", "--locked", "--release", "--package", "warmlane-tests", "--bins"];
     step::quiet(&mut progress, &step::log_file("bench driver"), &mut workspace::cargo(driver))?;
     progress.finish("done");
     let target = workspace::target();
     let mut command = Command::new(target.join("release").join(name));
-    command.arg("--router").arg(target.join("dist/warmlane-router"));
+    for shipped in measured {
+        command.arg(format!("--{shipped}")).arg(target.join(format!("dist/warmlane-{shipped}")));
+    }
     Ok(command)
 }
 

@@ -14,7 +14,7 @@ pub(super) fn run(options: &[OsString]) -> anyhow::Result<Vec<Bar>> {
 
 /// The measuring program with the proxies that there are.
 fn program() -> anyhow::Result<Command> {
-    let mut command = measured::program("warmlane-proxies")?;
+    let mut command = measured::program("warmlane-proxies", &["router"])?;
     let others = [
         ("nginx", setup::program("nginx", "-v")),
         ("haproxy", setup::program("haproxy", "-v")),

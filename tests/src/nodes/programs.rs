@@ -1,0 +1,142 @@
+//! The agent and the router as processes.
+
+use std::{
+    fs::File,
+    net::SocketAddr,
+    path::Path,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use serde_json::Value;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+use warmlane_xtask::{step, workspace};
+
+use crate::{
+    proxy::{
+        contender::free_address,
+        cost,
+        process::{Process, on_proxy_core},
+    },
+    wire::find,
+};
+
+/// One that is not up after this is given up.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running program, killed when dropped.
+pub(super) struct Program {
+    process: Process,
+    name: &'static str,
+    log: std::path::PathBuf,
+}
+
+/// A router, and a connection to its admin port.
+pub(super) struct Router {
+    pub(super) program: Program,
+    pub(super) ext_proc: SocketAddr,
+    admin: SocketAddr,
+    connection: Option<TcpStream>,
+}
+
+// === Program ===
+
+impl Program {
+    fn start(name: &'static str, mut command: Command) -> anyhow::Result<Self> {
+        let folder = workspace::target().join("bench-agent");
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        let log = folder.join(format!("{name}.log"));
+        let out = File::create(&log)?;
+        command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
+        Ok(Self { process: Process::start(&mut command).context(name)?, name, log })
+    }
+
+    pub(super) fn cpu_seconds(&self) -> f64 {
+        cost::cpu_seconds(self.process.id())
+    }
+
+    pub(super) fn resident_mb(&self) -> f64 {
+        cost::resident_mb(self.process.id())
+    }
+
+    fn said(&self) -> String {
+        format!("{}; the end of its log:\n{}", self.name, step::tail(&self.log, 15))
+    }
+}
+
+/// An agent over these engines; where routers dial.
+pub(super) fn agent(program: &Path, engines: &[SocketAddr]) -> anyhow::Result<(Program, SocketAddr)> {
+    let listen = free_address()?;
+    let mut command = on_proxy_core(program);
+    command.args(["--node", "bench", "--engine", &list(engines), "--listen", &listen.to_string()]);
+    command.args(["--metrics", "127.0.0.1:0", "--nvml-lib", "none"]);
+    Ok((Program::start("agent", command)?, listen))
+}
+
+fn list(addresses: &[SocketAddr]) -> String {
+    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+}
+
+// === Router ===
+
+impl Router {
+    /// One over these endpoints that follows these agents; waits until it follows all and holds all endpoints for ready.
+    pub(super) async fn start(
+        program: &Path,
+        endpoints: &[SocketAddr],
+        agents: &[SocketAddr],
+    ) -> anyhow::Result<Self> {
+        let (admin, ext_proc) = (free_address()?, free_address()?);
+        let mut command = on_proxy_core(program);
+        command.args(["--workers", "1", "--endpoint", &list(endpoints), "--agent", &list(agents)]);
+        command.args(["--admin", &admin.to_string(), "--ext-proc", &ext_proc.to_string()]);
+        for listener in ["--plain", "--aware", "--metrics"] {
+            command.args([listener, "127.0.0.1:0"]);
+        }
+        let program = Program::start("router", command)?;
+        let mut router = Self { program, ext_proc, admin, connection: None };
+        let until = Instant::now() + PATIENCE;
+        while !router.is_ready().await.unwrap_or(false) {
+            anyhow::ensure!(Instant::now() < until, "not ready: {}", router.program.said());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Ok(router)
+    }
+
+    async fn is_ready(&mut self) -> anyhow::Result<bool> {
+        let agents = self.get("/debug/agents").await?;
+        let follows =
+            agents["agents"].as_array().is_some_and(|all| all.iter().all(|a| a["connected"] == true));
+        let endpoints = self.get("/debug/endpoints").await?;
+        Ok(follows
+            && endpoints["endpoints"].as_array().is_some_and(|all| all.iter().all(|e| e["ready"] == true)))
+    }
+
+    /// A page of the admin port.
+    pub(super) async fn get(&mut self, path: &str) -> anyhow::Result<Value> {
+        let mut stream = match self.connection.take() {
+            Some(stream) => stream,
+            None => TcpStream::connect(self.admin).await?,
+        };
+        stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: bench\r\n\r\n").as_bytes()).await?;
+        let mut answer = Vec::with_capacity(16 << 10);
+        let body_at = loop {
+            if let Some(at) = find(&answer, b"\r\n\r\n") {
+                break at + 4;
+            }
+            anyhow::ensure!(stream.read_buf(&mut answer).await? > 0, "the admin port closed");
+        };
+        let head = String::from_utf8_lossy(&answer[..body_at]).to_ascii_lowercase();
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
+        let length: usize = length.context("no content-length")?.trim().parse()?;
+        while answer.len() < body_at + length {
+            anyhow::ensure!(stream.read_buf(&mut answer).await? > 0, "the admin port closed");
+        }
+        self.connection = Some(stream);
+        Ok(serde_json::from_slice(&answer[body_at..])?)
+    }
+}
