@@ -73,11 +73,12 @@ texts! {
 
 #[unsafe(no_mangle)]
 extern "C" fn nvmlInit_v2() -> nvmlReturn_t {
-    code(world::pass("nvmlInit_v2").map(drop))
+    code(world::start())
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn nvmlShutdown() -> nvmlReturn_t {
+    world::shut_down();
     SUCCESS
 }
 

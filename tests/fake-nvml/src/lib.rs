@@ -3,7 +3,7 @@
 //! The script is a JSON file, [`script::Script`]: the one that `WARMLANE_FAKE_NVML` names, else the one beside the
 //! library that has its name and `.json` behind it, so that copies of the library can run side by side in one process.
 //! It is read again whenever it changes, so a running test can change values, fail or hang calls, lose a card and
-//! raise XID events. A file that cannot be read or parsed changes nothing.
+//! raise XID events. A file that cannot be read or parsed changes nothing: write a new one and rename it into place.
 //!
 //! ```json
 //! { "driver": "570.86",

@@ -15,6 +15,8 @@ pub(crate) struct Script {
     pub(crate) driver: String,
     /// Calls that are about no card and fail.
     pub(crate) fail: Failures,
+    /// Calls that are about no card and take so long, or until the script says otherwise.
+    pub(crate) hang_ms: BTreeMap<String, u64>,
     /// In order of index.
     pub(crate) devices: Vec<Device>,
 }
@@ -27,9 +29,9 @@ pub(crate) struct Device {
     pub(crate) name: String,
     pub(crate) values: BTreeMap<String, u64>,
     pub(crate) fail: Failures,
-    /// Calls that take so long, or until the script says otherwise.
+    /// As [`Script::hang_ms`].
     pub(crate) hang_ms: BTreeMap<String, u64>,
-    /// Every call fails with `GPU_IS_LOST`.
+    /// Every call fails with `GPU_IS_LOST`, until this ends and the library is started anew.
     pub(crate) lost: bool,
     /// All XIDs so far: each one appended is raised once.
     pub(crate) xids: Vec<u64>,

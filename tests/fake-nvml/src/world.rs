@@ -1,8 +1,9 @@
 //! What the library knows while it is loaded: the script as last read, and which events were raised.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
+    os::unix::fs::MetadataExt as _,
     path::PathBuf,
     sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
     thread,
@@ -34,9 +35,14 @@ static WORLD: LazyLock<Mutex<World>> = LazyLock::new(|| Mutex::new(World::new(pl
 
 struct World {
     place: Option<PathBuf>,
-    /// Of the script that is held.
-    version: Option<(SystemTime, u64)>,
+    /// Of the script that is held: time, length and inode. Two changes within a tick of the kernel's clock share a
+    /// time.
+    version: Option<(SystemTime, u64, u64)>,
     script: Arc<Script>,
+    /// Starts without their shutdown.
+    users: usize,
+    /// UUIDs of cards found lost: as with the real library, they stay so until it is started anew.
+    lost: BTreeSet<String>,
     /// For each event set, the XIDs already raised of each card in it.
     sets: BTreeMap<usize, BTreeMap<usize, usize>>,
     last_set: usize,
@@ -52,13 +58,21 @@ pub(crate) struct Found {
 
 impl World {
     fn new(place: Option<PathBuf>) -> Self {
-        Self { place, version: None, script: Arc::default(), sets: BTreeMap::new(), last_set: 0 }
+        Self {
+            place,
+            version: None,
+            script: Arc::default(),
+            users: 0,
+            lost: BTreeSet::new(),
+            sets: BTreeMap::new(),
+            last_set: 0,
+        }
     }
 
     fn script(&mut self) -> Arc<Script> {
         let version = self.place.as_ref().and_then(|place| {
             let file = fs::metadata(place).ok()?;
-            Some((file.modified().ok()?, file.len()))
+            Some((file.modified().ok()?, file.len(), file.ino()))
         });
         if version.is_some() && version != self.version {
             self.version = version;
@@ -75,33 +89,69 @@ fn world() -> MutexGuard<'static, World> {
     WORLD.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Starts the library; only the first of several users starts it anew.
+pub(crate) fn start() -> Answer<()> {
+    pass("nvmlInit_v2")?;
+    let mut world = world();
+    if world.users == 0 {
+        world.lost.clear();
+    }
+    world.users += 1;
+    Ok(())
+}
+
+pub(crate) fn shut_down() {
+    let mut world = world();
+    world.users = world.users.saturating_sub(1);
+}
+
 /// The script as it is now.
-pub(crate) fn script() -> Arc<Script> {
+fn script() -> Arc<Script> {
     world().script()
 }
 
-/// Lets a call pass that is about no card.
+/// Lets a call pass that is about no card: late where it hangs, not at all where it fails.
 pub(crate) fn pass(call: &str) -> Answer<Arc<Script>> {
-    let script = script();
-    script.fail.get(call).map_or(Ok(Arc::clone(&script)), |code| Err(*code))
+    let began = Instant::now();
+    loop {
+        let script = script();
+        if !hangs(&script.hang_ms, call, began) {
+            return script.fail.get(call).map_or(Ok(Arc::clone(&script)), |code| Err(*code));
+        }
+    }
 }
 
-/// Lets a call about this card or slice pass: late where it hangs, not at all where it fails.
+/// The same for a call about this card or slice.
 pub(crate) fn find(handle: usize, call: &str) -> Answer<Found> {
     let began = Instant::now();
     loop {
         let found = Found { script: script(), handle };
         let device = found.device()?;
-        let hangs = device.hang_ms.get(call).map(|ms| Duration::from_millis(*ms));
-        if hangs.is_some_and(|hangs| began.elapsed() < hangs) {
-            thread::sleep(LOOK);
+        if hangs(&device.hang_ms, call, began) {
             continue;
         }
-        if found.card()?.lost {
+        if is_lost(found.card()?) {
             return Err(LOST);
         }
         return device.fail.get(call).copied().map_or(Ok(()), Err).map(|()| found);
     }
+}
+
+fn is_lost(card: &Device) -> bool {
+    let mut world = world();
+    if card.lost {
+        world.lost.insert(card.uuid.clone());
+    }
+    world.lost.contains(&card.uuid)
+}
+
+/// Whether a call goes on hanging; waits a little if it does.
+fn hangs(times: &BTreeMap<String, u64>, call: &str, began: Instant) -> bool {
+    let hangs = times.get(call).is_some_and(|ms| began.elapsed() < Duration::from_millis(*ms));
+    if hangs {
+        thread::sleep(LOOK);
+    }
+    hangs
 }
 
 /// A handle for the card of this index.
@@ -189,6 +239,8 @@ fn next(set: usize) -> Answer<Option<(usize, u64)>> {
             return Ok(Some((*handle, *xid)));
         }
     }
-    let lost = cards.keys().any(|handle| script.devices.get(handle - 1).is_some_and(|device| device.lost));
+    let handles: Vec<usize> = cards.keys().copied().collect();
+    drop(world);
+    let lost = handles.iter().any(|handle| script.devices.get(handle - 1).is_some_and(is_lost));
     if lost { Err(LOST) } else { Ok(None) }
 }
