@@ -1,6 +1,9 @@
 //! Watching cards through the real wrapper of NVML and a scripted library behind it.
 
-use std::time::{Duration, Instant};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use serde_json::json;
 use warmlane_agent::gpu::{
@@ -228,6 +231,57 @@ async fn a_card_that_hangs_holds_up_neither_the_others_nor_the_end() {
 }
 
 #[tokio::test]
+async fn a_card_that_hangs_costs_one_thread_however_often_the_library_is_opened_anew() {
+    // More cards than any other test has: threads are told apart by the index in their names.
+    let (lost, hung, well) = (16, 17, 18);
+    let mut fake = Fake::new(19);
+    let watch = fake.watch();
+    until(&watch, "all cards", |gpus| all_read(gpus, 19)).await;
+    fake.change(|script| {
+        // For this one the library is opened anew, about once a second.
+        script["devices"][lost]["lost"] = json!(true);
+        script["devices"][hung]["hang_ms"] = json!({ "nvmlDeviceGetPowerUsage": 600_000 });
+    });
+    let gpus = until(&watch, "silence noticed", |gpus| gpus[hung].verdict != Verdict::Healthy).await;
+    assert_eq!(failed(&gpus[lost]), Some(Cause::Absent(Absence::Lost)));
+    assert_eq!(gpus[well].verdict, Verdict::Healthy);
+    assert!(gpus[well].read_at.is_some_and(|at| at.elapsed() < MOMENT), "read on all the time");
+    assert_eq!(threads_named("gpu-17"), 1);
+    let freed = Instant::now();
+    fake.change(|script| script["devices"][hung]["hang_ms"] = json!({}));
+    until(&watch, "an answer after all", |gpus| is_fresh(&gpus[hung], freed)).await;
+}
+
+fn threads_named(name: &str) -> usize {
+    let threads = fs::read_dir("/proc/self/task").expect("this process has threads");
+    let names = threads.flatten().filter_map(|thread| fs::read_to_string(thread.path().join("comm")).ok());
+    names.filter(|found| found.trim_end() == name).count()
+}
+
+#[tokio::test]
+async fn a_library_that_hangs_does_not_hold_up_the_end() {
+    let mut fake = Fake::new(1);
+    fake.change(|script| script["hang_ms"] = json!({ "nvmlInit_v2": 600_000 }));
+    let watch = fake.watch();
+    // Time to get there: a call that hangs cannot be seen from here.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let ending = Instant::now();
+    drop(watch);
+    assert!(ending.elapsed() < MOMENT, "took {:?}", ending.elapsed());
+    fake.change(|script| script["hang_ms"] = json!({}));
+}
+
+#[tokio::test]
+async fn a_card_that_asks_for_a_reset_fails() {
+    let mut fake = Fake::new(1);
+    let watch = fake.watch();
+    until(&watch, "a card", |gpus| all_read(gpus, 1)).await;
+    fake.change(|script| script["devices"][0]["fail"] = json!({ "nvmlDeviceGetPowerUsage": 16 }));
+    let gpus = until(&watch, "the refusal", |gpus| gpus[0].verdict.is_failed()).await;
+    assert_eq!(failed(&gpus[0]), Some(Cause::Absent(Absence::ResetRequired)));
+}
+
+#[tokio::test]
 async fn a_card_that_hangs_from_the_start_is_listed_without_a_reading() {
     let mut fake = Fake::new(2);
     fake.change(|script| script["devices"][1]["hang_ms"] = json!({ "nvmlDeviceGetUUID": 600_000 }));
@@ -302,20 +356,21 @@ async fn a_library_that_comes_later_is_found() {
 
 #[tokio::test]
 async fn a_driver_that_is_reloaded_is_found_again() {
-    let mut fake = Fake::new(1);
+    let mut fake = Fake::new(2);
     let watch = fake.watch();
-    until(&watch, "a card", |gpus| all_read(gpus, 1)).await;
+    until(&watch, "two cards", |gpus| all_read(gpus, 2)).await;
+    // One card hears of it first. The other is not asked any more, which must count against it all the same.
     fake.change(|script| {
         script["fail"] = json!({ "nvmlInit_v2": 9 });
         script["devices"][0]["fail"] = json!({ "nvmlDeviceGetTemperature": 9 });
     });
-    let is_silent = |gpus: &[Gpu]| gpus[0].verdict == Verdict::Degraded { why: Cause::Unresponsive };
-    let gpus = until(&watch, "a card nobody can ask", is_silent).await;
+    let is_silent = |gpu: &Gpu| gpu.verdict == Verdict::Degraded { why: Cause::Unresponsive };
+    let gpus = until(&watch, "cards nobody can ask", |gpus| gpus.iter().all(is_silent)).await;
     assert_eq!(*gpus[0].sample, whole(0));
     let reloaded = Instant::now();
     fake.change(|script| {
         script["fail"] = json!({});
         script["devices"][0]["fail"] = json!({});
     });
-    until(&watch, "the card again", |gpus| is_fresh(&gpus[0], reloaded)).await;
+    until(&watch, "the cards again", |gpus| gpus.iter().all(|gpu| is_fresh(gpu, reloaded))).await;
 }

@@ -74,7 +74,7 @@ struct Fault {
     reset_cures: bool,
 }
 
-/// Counters that only a reset or a driver reload sets back.
+/// Counters that only a reset, a driver reload or an administrator who settles an old matter sets back.
 #[derive(Clone, Copy, Debug, Default)]
 struct Counters {
     energy: Option<u64>,

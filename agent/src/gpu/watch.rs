@@ -12,8 +12,11 @@
 //! those that open the library and wait for events. It ends by itself when its call returns.
 //!
 //! A missing library, an unloaded driver and a lost card are tried again every [`Settings::retry`], by closing the
-//! library and opening it anew: NVML finds a card that was reset only then. Cards once seen stay in the list, also
-//! when the driver lists them no more: whoever asks for them should hear that they failed.
+//! library and opening it anew: NVML finds a card that was reset only then. That leaves the other cards about a second
+//! without readings; a bad card does not keep the library from opening, since `nvmlInit_v2` touches no card (nvml.h).
+//!
+//! Cards once seen stay in the list, also when the driver lists them no more: whoever asks for them should hear that
+//! they failed.
 
 use std::{
     io,

@@ -55,6 +55,8 @@ fn an_xid_that_asks_for_a_reset_fails_until_a_reset_is_seen() {
     health.xid(at(1), 119);
     read_through(&mut health, 2, 100, &energy(501));
     assert_eq!(health.verdict(at(100)), Verdict::Failed { why: xid(119) });
+    health.read(at(100), &Sample::default());
+    assert!(health.verdict(at(100)).is_failed(), "a counter that cannot be read is not one that fell");
     health.read(at(100), &energy(3));
     assert_eq!(health.verdict(at(100)), Verdict::Degraded { why: xid(119) }, "reset, not yet proven");
     assert_eq!(health.verdict(at(160)), Verdict::Healthy);
@@ -149,6 +151,14 @@ fn a_slowdown_counts_when_it_lasts_and_passes_slowly() {
     assert_eq!(health.verdict(at(29)), verdict);
     health.read(at(30), &well());
     assert_eq!(health.verdict(at(30)), Verdict::Healthy);
+}
+
+#[test]
+fn nothing_is_made_of_what_may_have_happened_between_two_distant_readings() {
+    let mut health = Health::default();
+    health.read(at(0), &slowed());
+    health.read(at(1_000), &slowed());
+    assert_eq!(health.verdict(at(1_000)), Verdict::Healthy);
 }
 
 #[test]
@@ -308,6 +318,7 @@ proptest! {
             turned.asked(now.saturating_sub(at(back)));
             still.asked(now);
             prop_assert_eq!(turned.verdict(now), still.verdict(now));
+            prop_assert_eq!(turned.verdict(now.saturating_sub(at(back))), still.verdict(now));
         }
     }
 

@@ -14,6 +14,7 @@ use crate::gpu::{
     health::{Absence, Health, Verdict},
     nvml::{Reading, Xid},
     sample::Sample,
+    xid::Class,
 };
 
 /// See the module's header. Bounded by the cards that the node ever had.
@@ -67,21 +68,14 @@ impl Cards {
     }
 
     pub(super) fn xid(&mut self, now: Duration, xid: &Xid) {
-        let uuid = xid.uuid.as_deref().map(Arc::from);
-        let owner = self.cards.iter().position(|card| card.has_slice(xid.uuid.as_deref()));
-        let card = match (owner, xid.index) {
-            (Some(owner), _) => &mut self.cards[owner],
-            (None, Some(index)) => self.find(Who { index, uuid }),
-            (None, None) => {
-                let Some(known) = self.cards.iter().position(|card| uuid.is_some() && card.who.uuid == uuid)
-                else {
-                    tracing::warn!(xid = xid.code, "an XID event of a card that does not say who it is");
-                    return;
-                };
-                &mut self.cards[known]
-            }
+        let code = xid.code;
+        let Some(card) = self.named(xid) else {
+            tracing::warn!(xid = code, "an XID event of a card that does not say who it is");
+            return;
         };
-        card.health.xid(now, xid.code);
+        let uuid = card.who.uuid.as_deref();
+        tracing::info!(gpu = card.who.index, uuid, "the driver reports XID {code}: {}", Class::of(code));
+        card.health.xid(now, code);
     }
 
     pub(super) fn is_any_absent(&self) -> bool {
@@ -113,6 +107,17 @@ impl Cards {
                 card.told = verdict;
                 tell(&card.who, verdict);
             }
+        }
+    }
+
+    /// The card that an event is about, entered where it is new and says its index.
+    fn named(&mut self, xid: &Xid) -> Option<&mut Card> {
+        let uuid = xid.uuid.as_deref();
+        let known = self.cards.iter().position(|card| uuid.is_some_and(|uuid| card.is_called(uuid)));
+        match (known, xid.index) {
+            (Some(known), _) => self.cards.get_mut(known),
+            (None, Some(index)) => Some(self.find(Who { index, uuid: uuid.map(Arc::from) })),
+            (None, None) => None,
         }
     }
 
@@ -149,8 +154,10 @@ impl Card {
         }
     }
 
-    fn has_slice(&self, uuid: Option<&str>) -> bool {
-        uuid.is_some() && self.slices.iter().any(|slice| slice.uuid.as_deref() == uuid)
+    /// Whether this is the UUID of the card or of one of its slices.
+    fn is_called(&self, uuid: &str) -> bool {
+        let slices = self.slices.iter().map(|slice| &slice.uuid);
+        slices.chain([&self.who.uuid]).any(|known| known.as_deref() == Some(uuid))
     }
 }
 
@@ -221,6 +228,16 @@ mod tests {
     }
 
     #[test]
+    fn another_card_in_the_same_place_is_another_card() {
+        let mut cards = Cards::default();
+        read(&mut cards, 0, "old", None);
+        cards.absent(Duration::ZERO, who(0, "old"), Absence::Lost);
+        read(&mut cards, 0, "new", None);
+        assert!(verdict(&cards, "old").is_failed());
+        assert_eq!(verdict(&cards, "new"), Verdict::Healthy);
+    }
+
+    #[test]
     fn an_xid_finds_its_card_by_what_is_known_of_it() {
         let mut cards = Cards::default();
         read(&mut cards, 0, "a", Some("slice"));
@@ -233,7 +250,12 @@ mod tests {
         cards.xid(Duration::ZERO, &xid(None, Some("slice")));
         assert!(verdict(&cards, "a").is_failed() && verdict(&cards, "slice").is_failed());
         assert_eq!(verdict(&cards, "b"), Verdict::Healthy);
-        cards.xid(Duration::ZERO, &xid(Some(1), None));
+        // Asked by a reader that does not know its name yet: that is no reason to forget it.
+        cards.asked(Duration::ZERO, who(1, ""));
+        cards.xid(Duration::ZERO, &xid(None, Some("b")));
         assert!(verdict(&cards, "b").is_failed());
+        read(&mut cards, 2, "c", None);
+        cards.xid(Duration::ZERO, &xid(Some(2), None));
+        assert!(verdict(&cards, "c").is_failed());
     }
 }
