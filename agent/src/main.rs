@@ -58,7 +58,7 @@ fn run(config: Config) -> anyhow::Result<()> {
     let agent = Agent::start(config)?;
     tracing::info!(node, engines, "the agent runs");
     // Nobody may be reading it: that is no reason to stop.
-    let _ = writeln!(io::stdout(), "listening: node stream {}, metrics {}", agent.listen, agent.metrics);
+    let _ = writeln!(io::stdout(), "listening node={} metrics={}", agent.listen, agent.metrics);
     Builder::new_current_thread().enable_all().build()?.block_on(async {
         let (mut terminate, mut interrupt) =
             (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
