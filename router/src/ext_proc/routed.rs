@@ -193,7 +193,11 @@ impl Routed {
         self.restore.as_mut().map_or_else(Bytes::new, |restore| restore.push(Bytes::new(), true))
     }
 
+    /// Once: behind a last piece, trailers may still come.
     fn response_ends(&mut self, worker: &Worker) {
+        if self.is_over() {
+            return;
+        }
         let (report, gave_up) = self.tail.read(self.is_events);
         self.report = report;
         self.judge(worker, !gave_up);

@@ -211,6 +211,31 @@ fn a_body_that_trailers_end_is_complete_where_trailers_are_not_shown() {
 }
 
 #[test]
+fn a_buffered_response_is_counted_once_whether_its_trailers_are_shown_or_not() {
+    let picker = TestPicker::idle(1);
+    let gateway = picker.gateway();
+    let mut asked = chat();
+    asked.modes = (FULL_DUPLEX.0, BodySendMode::Buffered);
+    let text = b"{\"usage\":{\"prompt_tokens\":7,\"total_tokens\":17,\"completion_tokens\":10}}";
+    for (trailers, completed) in [(true, 1.0), (false, 2.0)] {
+        let mut exchange = gateway.ask(&asked).exchange;
+        exchange.send(&messages::response_headers(&[(":status", "200")], false));
+        exchange.next();
+        exchange.send(&messages::response_body(text, false));
+        exchange.next();
+        if trailers {
+            exchange.send(&messages::response_trailers());
+            exchange.next();
+        }
+        exchange.half_close();
+        assert!(exchange.next().is_none());
+        eventually("it is complete", || picker.ended("complete") == completed);
+        let used = picker.router.metric("warmlane_used_tokens_total{kind=\"completion\"}");
+        assert_eq!(used, 10.0 * completed, "trailers: {trailers}");
+    }
+}
+
+#[test]
 fn a_conversation_goes_on_where_its_response_was_made() {
     let picker = TestPicker::idle(4);
     let gateway = picker.gateway();

@@ -119,8 +119,7 @@ impl Session {
         let waits_for = self.phase.waits_for();
         match &mut self.request {
             State::Routed(routed) => {
-                let is_over = waits_for == Wait::Close && routed.is_over();
-                if is_over || routed.was_seen_to_end(&self.worker) {
+                if routed.is_over() || routed.was_seen_to_end(&self.worker) {
                     StreamEnd::Complete
                 } else if routed.lingers(&self.worker) {
                     StreamEnd::Routed
