@@ -115,6 +115,18 @@ fn a_response_that_stands_still_is_cut_when_its_endpoint_is_down_or_its_time_is_
 }
 
 #[test]
+fn a_request_that_waits_at_a_replica_which_is_down_is_answered() {
+    let picker = TestPicker::with(&[Said::default()], |config| config.timeouts.stream_idle = MILLIS(200));
+    let mut waiting = picker.gateway().ask(&chat()).exchange;
+    std::thread::sleep(MILLIS(600));
+    assert_eq!(picker.in_flight(0), 1, "as long as it is up, it may compute");
+    picker.engines[0].stop();
+    assert_eq!(immediate(&mut waiting), 503);
+    assert_eq!(failures(&picker), 1.0);
+    assert_eq!(picker.in_flight(0), 0);
+}
+
+#[test]
 fn a_replica_that_envoy_cannot_reach_has_failed_and_one_that_is_busy_has_not() {
     let picker = TestPicker::idle(2);
     let gateway = picker.gateway();

@@ -7,7 +7,7 @@ use tonic::Status;
 
 use super::{super::phase::Wait, Ending, Session, State};
 use crate::{
-    error::Fault,
+    error::{Fault, UpstreamFault},
     metrics::{Label, StreamEnd},
     path::STUCK,
 };
@@ -22,8 +22,10 @@ impl Session {
         match self.phase.waits_for() {
             Wait::Head => self.deadline,
             Wait::Body => self.body_by.min(now + limits.client_body_idle),
-            Wait::Response => self.response_by(),
-            Wait::ResponseBody => self.response_by().min(now + limits.stream_idle.min(STUCK)),
+            // Looked at now and then: the endpoint may be down.
+            Wait::Response | Wait::ResponseBody => {
+                self.response_by().min(now + limits.stream_idle.min(STUCK))
+            }
             Wait::Close => now + limits.stream_idle,
         }
     }
@@ -54,18 +56,31 @@ impl Session {
                 let limit = if is_trickle { limits.client_body } else { limits.client_body_idle };
                 self.refuse(&Fault::SlowClient(limit));
             }
-            Wait::Response => {
-                let is_whole = self.phase.request_is_whole();
-                if let State::Routed(routed) = &mut self.request {
-                    // It may not have got all of the request.
-                    let blames = is_whole || routed.is_down(&self.worker);
-                    routed.give_up(&self.worker, blames);
-                }
-                self.refuse(&Fault::Timeout(limits.request));
-            }
+            Wait::Response => self.unanswered(),
             Wait::ResponseBody => self.silent(),
             Wait::Close => self.ending = Some(Ending::With(None)),
         }
+    }
+
+    /// No response has begun. Envoy, which waits for it, does not know that its endpoint is down.
+    fn unanswered(&mut self) {
+        let is_late = Instant::now() >= self.response_by();
+        let is_whole = self.phase.request_is_whole();
+        let State::Routed(routed) = &mut self.request else { return };
+        let is_down = routed.is_down(&self.worker);
+        if !is_late && !is_down {
+            self.deadline = self.due();
+            return;
+        }
+        // One that has not got all of the request is not to blame for being late.
+        routed.give_up(&self.worker, is_whole || is_down);
+        let fault = if is_late {
+            Fault::Timeout(self.worker.config.timeouts.request)
+        } else {
+            let endpoint = routed.at.address.clone();
+            Fault::Upstream { endpoint, tried: 1, cause: UpstreamFault::Abandoned }
+        };
+        self.refuse(&fault);
     }
 
     /// Nothing has come of a response for a while. Its client may not read, which nobody tells: so the endpoint's readings
