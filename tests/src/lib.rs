@@ -12,6 +12,7 @@ pub mod envoy;
 pub mod gateway;
 pub mod http2;
 pub mod nodes;
+pub mod nvml;
 pub mod picker;
 pub mod pickers;
 pub mod proxy;

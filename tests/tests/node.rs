@@ -7,6 +7,7 @@ use warmlane_tests::{
     agent::TestAgent,
     engine::answer,
     eventually,
+    nvml::FakeNvml,
     picker::{Said, models, page},
 };
 
@@ -106,6 +107,44 @@ fn a_router_that_restarts_gets_everything_anew() {
     let router = following(&addresses, &agent);
     eventually("it has heard", || queue(&router, 0) == 5.0);
     assert_eq!(agent.metric("warmlane_agent_updates_total{kind=\"full\"}"), 2.0);
+}
+
+#[test]
+fn a_gpu_that_falls_off_the_bus_takes_its_replica_out_and_a_reset_brings_it_back() {
+    let (engines, addresses) = engines(2);
+    let mut fakes = [FakeNvml::new(1), FakeNvml::new(1)];
+    let agent = |at: usize| TestAgent::with(&addresses[at..=at], |config| config.nvml_lib = fakes[at].path());
+    let agents = [agent(0), agent(1)];
+    let router = TestRouter::with(&addresses, |config| {
+        config.agents = agents.iter().map(|agent| agent.address().to_string()).collect();
+    });
+    let gpus = |number: usize| router.admin().get("/debug/agents").json()["agents"][number]["gpus"].clone();
+    eventually("both cards are known", || {
+        gpus(0)[0]["name"] == "NVIDIA A10" && gpus(1)[0]["verdict"] == "healthy"
+    });
+    let health = || router.endpoints()[0]["health"].as_str().unwrap_or_default().to_owned();
+    eventually("it is out", || {
+        // Raised again until somebody listens: a listener hears what comes after it has begun.
+        fakes[0].raise(0, 79);
+        thread::sleep(Duration::from_millis(100));
+        health().contains("XID 79")
+    });
+    for _ in 0..4 {
+        let status = router.aware().post("/v1/completions", r#"{"model":"m","prompt":"hi"}"#).status;
+        assert_eq!(status, 200, "no request fails");
+    }
+    assert_eq!((engines[0].seen().len(), engines[1].seen().len()), (0, 4));
+    // A driver that was loaded anew counts energy from nothing.
+    fakes[0].change(|script| {
+        script["devices"][0]["values"]["nvmlDeviceGetTotalEnergyConsumption"] = serde_json::json!(1_000);
+    });
+    eventually("it is held back, but no longer out", || health().contains("its GPU") && !is_out(&router));
+    assert!(agents[0].metric("warmlane_agent_gpu_health{") > 0.0);
+}
+
+/// Whether the first replica must not be used.
+fn is_out(router: &TestRouter) -> bool {
+    router.endpoints()[0]["health"].as_str().is_some_and(|health| health.starts_with("failed"))
 }
 
 #[test]

@@ -11,11 +11,7 @@ use warmlane_agent::gpu::{
     sample::{Clocks, Ecc, Memory, Pcie, Remap, Slowdown, Throttle, Utilisation},
     xid::Class,
 };
-
-#[path = "gpu/fake.rs"]
-mod fake;
-
-use fake::{Fake, until};
+use warmlane_tests::nvml::{FakeNvml, until};
 
 /// More than any step of the watch takes here, and less than a hang.
 const MOMENT: Duration = Duration::from_secs(2);
@@ -62,7 +58,7 @@ fn is_fresh(gpu: &Gpu, then: Instant) -> bool {
 
 #[tokio::test]
 async fn every_value_arrives_and_changes_follow() {
-    let mut fake = Fake::new(2);
+    let mut fake = FakeNvml::new(2);
     let watch = fake.watch();
     let gpus = until(&watch, "two cards", |gpus| all_read(gpus, 2)).await;
     for (index, gpu) in (0..).zip(&gpus) {
@@ -99,7 +95,7 @@ const LOSSES: [(&str, Loss); 16] = [
 #[tokio::test]
 async fn a_call_that_fails_takes_only_its_own_value() {
     // Every card loses another call, each to an error of another kind: unknown, no permission, not supported.
-    let mut fake = Fake::new(LOSSES.len());
+    let mut fake = FakeNvml::new(LOSSES.len());
     fake.change(|script| {
         for (index, (call, _)) in LOSSES.iter().enumerate() {
             let error = [999, 4, 3][index % 3];
@@ -118,7 +114,7 @@ async fn a_call_that_fails_takes_only_its_own_value() {
 
 #[tokio::test]
 async fn a_card_whose_every_call_fails_counts_as_silent() {
-    let mut fake = Fake::new(1);
+    let mut fake = FakeNvml::new(1);
     let watch = fake.watch();
     until(&watch, "a card", |gpus| all_read(gpus, 1)).await;
     fake.change(|script| {
@@ -133,7 +129,7 @@ async fn a_card_whose_every_call_fails_counts_as_silent() {
 #[tokio::test]
 async fn calls_of_the_library_itself_that_fail_are_survived() {
     for call in ["nvmlEventSetCreate", "nvmlEventSetWait_v2", "nvmlSystemGetDriverVersion"] {
-        let mut fake = Fake::new(1);
+        let mut fake = FakeNvml::new(1);
         fake.change(|script| script["fail"] = json!({ call: 999 }));
         let watch = fake.watch();
         let gpus = until(&watch, "a card", |gpus| all_read(gpus, 1)).await;
@@ -143,7 +139,7 @@ async fn calls_of_the_library_itself_that_fail_are_survived() {
 
 #[tokio::test]
 async fn xids_arrive_by_events_within_a_second() {
-    let mut fake = Fake::new(2);
+    let mut fake = FakeNvml::new(2);
     // A card that refuses events does not keep them from the other.
     fake.change(|script| script["devices"][0]["fail"] = json!({ "nvmlDeviceRegisterEvents": 999 }));
     let watch = fake.watch();
@@ -160,7 +156,7 @@ async fn xids_arrive_by_events_within_a_second() {
 
 #[tokio::test]
 async fn a_reset_seen_in_the_counters_ends_what_an_xid_began() {
-    let mut fake = Fake::new(1);
+    let mut fake = FakeNvml::new(1);
     let watch = fake.watch();
     until(&watch, "a card", |gpus| all_read(gpus, 1)).await;
     fake.listened_to(&watch, 0).await;
@@ -176,7 +172,7 @@ async fn a_reset_seen_in_the_counters_ends_what_an_xid_began() {
 
 #[tokio::test]
 async fn a_lost_card_fails_the_others_are_read_on_and_it_is_found_again() {
-    let mut fake = Fake::new(3);
+    let mut fake = FakeNvml::new(3);
     let watch = fake.watch();
     until(&watch, "three cards", |gpus| all_read(gpus, 3)).await;
     let lost = Instant::now();
@@ -198,7 +194,7 @@ async fn a_lost_card_fails_the_others_are_read_on_and_it_is_found_again() {
 
 #[tokio::test]
 async fn a_card_that_the_driver_lists_no_more_stays_failed_in_the_list() {
-    let mut fake = Fake::new(3);
+    let mut fake = FakeNvml::new(3);
     let watch = fake.watch();
     until(&watch, "three cards", |gpus| all_read(gpus, 3)).await;
     fake.change(|script| script["devices"][0]["lost"] = json!(true));
@@ -215,7 +211,7 @@ async fn a_card_that_the_driver_lists_no_more_stays_failed_in_the_list() {
 
 #[tokio::test]
 async fn a_card_that_hangs_holds_up_neither_the_others_nor_the_end() {
-    let mut fake = Fake::new(2);
+    let mut fake = FakeNvml::new(2);
     let watch = fake.watch();
     until(&watch, "two cards", |gpus| all_read(gpus, 2)).await;
     fake.change(|script| script["devices"][0]["hang_ms"] = json!({ "nvmlDeviceGetPowerUsage": 600_000 }));
@@ -234,7 +230,7 @@ async fn a_card_that_hangs_holds_up_neither_the_others_nor_the_end() {
 async fn a_card_that_hangs_costs_one_thread_however_often_the_library_is_opened_anew() {
     // More cards than any other test has: threads are told apart by the index in their names.
     let (lost, hung, well) = (16, 17, 18);
-    let mut fake = Fake::new(19);
+    let mut fake = FakeNvml::new(19);
     let watch = fake.watch();
     until(&watch, "all cards", |gpus| all_read(gpus, 19)).await;
     fake.change(|script| {
@@ -260,7 +256,7 @@ fn threads_named(name: &str) -> usize {
 
 #[tokio::test]
 async fn a_library_that_hangs_does_not_hold_up_the_end() {
-    let mut fake = Fake::new(1);
+    let mut fake = FakeNvml::new(1);
     fake.change(|script| script["hang_ms"] = json!({ "nvmlInit_v2": 600_000 }));
     let watch = fake.watch();
     // Time to get there: a call that hangs cannot be seen from here.
@@ -273,7 +269,7 @@ async fn a_library_that_hangs_does_not_hold_up_the_end() {
 
 #[tokio::test]
 async fn a_card_that_asks_for_a_reset_fails() {
-    let mut fake = Fake::new(1);
+    let mut fake = FakeNvml::new(1);
     let watch = fake.watch();
     until(&watch, "a card", |gpus| all_read(gpus, 1)).await;
     fake.change(|script| script["devices"][0]["fail"] = json!({ "nvmlDeviceGetPowerUsage": 16 }));
@@ -283,7 +279,7 @@ async fn a_card_that_asks_for_a_reset_fails() {
 
 #[tokio::test]
 async fn a_card_that_hangs_from_the_start_is_listed_without_a_reading() {
-    let mut fake = Fake::new(2);
+    let mut fake = FakeNvml::new(2);
     fake.change(|script| script["devices"][1]["hang_ms"] = json!({ "nvmlDeviceGetUUID": 600_000 }));
     let watch = fake.watch();
     let is_noticed = |gpus: &[Gpu]| gpus.len() == 2 && gpus[1].verdict != Verdict::Healthy;
@@ -297,7 +293,7 @@ async fn a_card_that_hangs_from_the_start_is_listed_without_a_reading() {
 
 #[tokio::test]
 async fn slices_carry_the_verdict_of_their_card() {
-    let mut fake = Fake::new(2);
+    let mut fake = FakeNvml::new(2);
     fake.change(|script| {
         script["devices"][0]["slices"] = json!([
             { "uuid": "MIG-a", "name": "MIG 1g.10gb", "values": {
@@ -328,7 +324,7 @@ async fn slices_carry_the_verdict_of_their_card() {
 
 #[tokio::test]
 async fn new_uncorrectable_errors_degrade_and_so_does_heat_that_lasts() {
-    let mut fake = Fake::new(2);
+    let mut fake = FakeNvml::new(2);
     let watch = fake.watch();
     until(&watch, "two cards", |gpus| all_read(gpus, 2)).await;
     fake.change(|script| {
@@ -344,7 +340,7 @@ async fn new_uncorrectable_errors_degrade_and_so_does_heat_that_lasts() {
 
 #[tokio::test]
 async fn a_library_that_comes_later_is_found() {
-    let fake = Fake::new(1);
+    let fake = FakeNvml::new(1);
     fake.set_there(false);
     let watch = fake.watch();
     // Time for the first try: nothing but the log tells that it failed.
@@ -356,7 +352,7 @@ async fn a_library_that_comes_later_is_found() {
 
 #[tokio::test]
 async fn a_driver_that_is_reloaded_is_found_again() {
-    let mut fake = Fake::new(2);
+    let mut fake = FakeNvml::new(2);
     let watch = fake.watch();
     until(&watch, "two cards", |gpus| all_read(gpus, 2)).await;
     // One card hears of it first. The other is not asked any more, which must count against it all the same.

@@ -13,21 +13,26 @@ use tempfile::TempDir;
 use tokio::{sync::watch, time::timeout};
 use warmlane_agent::gpu::{Gpu, LibrarySource, Settings, Verdict, Watch};
 
-/// For what should take milliseconds, on a machine that does much else.
-const PATIENCE: Duration = Duration::from_secs(20);
+use crate::PATIENCE;
 
+/// In no table.
 const UNKNOWN_XID: u64 = 9_999;
 
-pub(crate) struct Fake {
+/// See the module's header. The library is gone with it; a process that has loaded it keeps it.
+#[derive(Debug)]
+pub struct FakeNvml {
     dir: TempDir,
     script: Value,
 }
 
-// === Fake ===
+// === FakeNvml ===
 
-impl Fake {
+impl FakeNvml {
     /// With so many cards, each healthy and each telling everything.
-    pub(crate) fn new(cards: usize) -> Self {
+    ///
+    /// # Panics
+    /// When the library cannot be built.
+    pub fn new(cards: usize) -> Self {
         let dir = TempDir::new().expect("a directory");
         // A copy, not a link: the loader knows a library by its inode, and each test needs one of its own.
         fs::copy(built(), library(dir.path())).expect("copy the library");
@@ -38,13 +43,16 @@ impl Fake {
     }
 
     /// Changes the script; a library in use sees it at its next call.
-    pub(crate) fn change(&mut self, change: impl FnOnce(&mut Value)) {
+    pub fn change(&mut self, change: impl FnOnce(&mut Value)) {
         change(&mut self.script);
         self.write();
     }
 
     /// Takes the library away, or puts it back.
-    pub(crate) fn set_there(&self, there: bool) {
+    ///
+    /// # Panics
+    /// When the file system refuses.
+    pub fn set_there(&self, there: bool) {
         let library = library(self.dir.path());
         if there {
             fs::copy(built(), library).expect("copy the library");
@@ -53,9 +61,18 @@ impl Fake {
         }
     }
 
-    pub(crate) fn watch(&self) -> Watch {
+    /// Where the library is.
+    pub fn path(&self) -> PathBuf {
+        library(self.dir.path())
+    }
+
+    /// Watches its cards, more often than an agent does.
+    ///
+    /// # Panics
+    /// When no thread can be started.
+    pub fn watch(&self) -> Watch {
         let settings = Settings {
-            library: LibrarySource::Path(library(self.dir.path())),
+            library: LibrarySource::Path(self.path()),
             every: Duration::from_millis(50),
             retry: Duration::from_millis(300),
         };
@@ -63,7 +80,10 @@ impl Fake {
     }
 
     /// Raises XIDs that only degrade until one arrives: from then on the watch is known to listen to this card.
-    pub(crate) async fn listened_to(&mut self, watch: &Watch, card: usize) {
+    ///
+    /// # Panics
+    /// When none arrives.
+    pub async fn listened_to(&mut self, watch: &Watch, card: usize) {
         for count in 1..=400 {
             self.change(|script| script["devices"][card]["xids"] = json!(vec![UNKNOWN_XID; count]));
             let mut gpus = watch.gpus();
@@ -75,11 +95,17 @@ impl Fake {
         panic!("no XID of card {card} is heard");
     }
 
-    /// Raises another XID.
-    pub(crate) fn raise(&mut self, card: usize, xid: u64) {
+    /// Raises an XID; behind those that were raised before.
+    ///
+    /// # Panics
+    /// When the card does not exist.
+    pub fn raise(&mut self, card: usize, xid: u64) {
         self.change(|script| {
-            let xids = script["devices"][card]["xids"].as_array_mut().expect("listened to before");
-            xids.push(json!(xid));
+            let xids = &mut script["devices"][card]["xids"];
+            if xids.is_null() {
+                *xids = json!([]);
+            }
+            xids.as_array_mut().expect("a list").push(json!(xid));
         });
     }
 
@@ -129,7 +155,10 @@ fn card(index: usize) -> Value {
 }
 
 /// Waits until the cards are as wanted.
-pub(crate) async fn until(watch: &Watch, what: &str, wanted: impl Fn(&[Gpu]) -> bool) -> Vec<Gpu> {
+///
+/// # Panics
+/// When they never are.
+pub async fn until(watch: &Watch, what: &str, wanted: impl Fn(&[Gpu]) -> bool) -> Vec<Gpu> {
     let mut gpus: watch::Receiver<_> = watch.gpus();
     match timeout(PATIENCE, gpus.wait_for(|gpus| wanted(gpus))).await {
         Ok(found) => found.expect("the watch lives").to_vec(),
