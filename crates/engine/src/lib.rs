@@ -6,6 +6,7 @@
 
 pub mod body;
 pub mod error;
+pub mod kv_events;
 pub mod metrics;
 pub mod models;
 pub mod sse;

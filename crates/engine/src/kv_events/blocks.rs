@@ -1,0 +1,258 @@
+//! The blocks one engine holds, under hashes that every engine and version would give them.
+//!
+//! Formula, all numbers little-endian, `h(seed, bytes)` being XXH3-64 with a seed:
+//! - root of a prompt: `h(ROOT, name(adapter) name(salt))`, where `name(x)` is a u32 of the length + 1 and the bytes, or
+//!   a u32 of 0 for none;
+//! - block: `h(parent ^ extra, tokens as u32)`, where the parent of a prompt's first block is the root and `extra` is 0
+//!   unless something other than tokens, adapter and salt tells the block apart.
+//!
+//! There is no seed per process: agents and routers must agree. Such a hash steers, it does not protect; engines keep
+//! salted tenants apart by themselves.
+//!
+//! Memory: at most [`MOST`] blocks, then 2^19 slots of 25 bytes by the engine's hash, 2^19 of 9 for ours, and 2^18 of 17
+//! if every block has a twin (which halves ours): 20 MB at most, half as much again for the moment in which a table
+//! grows.
+
+use std::collections::{HashMap, HashSet};
+
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::{Event, Place, Removed, Stored};
+
+/// Most blocks kept of one engine: 4 million tokens at 16 a block.
+pub const MOST: usize = 1 << 18;
+
+/// Where every chain starts: fractional digits of the golden ratio.
+const ROOT: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// What one engine holds.
+#[derive(Clone, Debug, Default)]
+pub struct Blocks {
+    /// By the engine's own hash.
+    engine: HashMap<u64, Held>,
+    /// Our hashes.
+    held: HashSet<u64>,
+    /// How many further engine hashes mean the same block of ours. Nearly always empty.
+    more: HashMap<u64, u32>,
+    sum: u64,
+    behind: bool,
+    ignored: u64,
+    dropped: u64,
+    full: bool,
+}
+
+/// What one event changed, in our hashes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Held now and not before.
+    pub added: Vec<u64>,
+    /// Held before and not now.
+    pub removed: Vec<u64>,
+}
+
+/// A fingerprint of the held set, whatever the order in which it came about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Digest {
+    /// Blocks held.
+    pub count: u64,
+    /// Wrapping sum of their mixed hashes.
+    pub sum: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    chain: u64,
+    /// One bit per medium and group.
+    places: u64,
+}
+
+// === Blocks ===
+
+impl Blocks {
+    /// Takes in one event.
+    pub fn apply(&mut self, event: &Event) -> Changes {
+        let mut changes = Changes::default();
+        match event {
+            Event::Stored(stored) => self.store(stored, &mut changes),
+            Event::Removed(removed) => self.remove(removed, &mut changes),
+            Event::Cleared => changes.removed = self.clear(),
+            Event::Unknown(_) => {}
+        }
+        changes
+    }
+
+    /// Forgets everything, as after a missed event; returns what was held.
+    pub fn clear(&mut self) -> Vec<u64> {
+        let removed = self.held.drain().collect();
+        self.engine.clear();
+        self.more.clear();
+        self.sum = 0;
+        self.behind = false;
+        self.full = false;
+        removed
+    }
+
+    /// Fingerprint to compare with a copy elsewhere.
+    pub fn digest(&self) -> Digest {
+        Digest { count: self.held.len() as u64, sum: self.sum }
+    }
+
+    /// Whether a block came whose parent is not known: events were missed, only a replay or a reset helps.
+    pub fn is_behind(&self) -> bool {
+        self.behind
+    }
+
+    /// Whether a block is held.
+    pub fn holds(&self, chain: u64) -> bool {
+        self.held.contains(&chain)
+    }
+
+    /// Blocks held, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = u64> + '_ {
+        self.held.iter().copied()
+    }
+
+    /// Blocks ignored since the start because their parent was unknown or their event made no sense.
+    pub fn ignored(&self) -> u64 {
+        self.ignored
+    }
+
+    /// Blocks dropped since the start because there was no room.
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    fn store(&mut self, stored: &Stored, changes: &mut Changes) {
+        let size = stored.block_size as usize;
+        let count = stored.hashes.len();
+        if size == 0 || size.checked_mul(count) != Some(stored.tokens.len()) {
+            self.ignored += count as u64;
+            return;
+        }
+        let Some(mut link) = self.parent(stored) else {
+            self.orphans(count as u64);
+            return;
+        };
+        for (index, (hash, tokens)) in stored.hashes.iter().zip(stored.tokens.chunks(size)).enumerate() {
+            link = chain(link ^ stored.extras.get(index).copied().unwrap_or(0), tokens);
+            if !self.hold(*hash, link, bit(&stored.place), changes) {
+                self.full = true;
+                self.dropped += (count - index) as u64;
+                return;
+            }
+        }
+    }
+
+    fn parent(&self, stored: &Stored) -> Option<u64> {
+        match stored.parent {
+            None => Some(root(stored.adapter.as_deref(), stored.salt.as_deref())),
+            Some(parent) => self.engine.get(&parent).map(|held| held.chain),
+        }
+    }
+
+    /// Children of blocks dropped for want of room are no sign of missed events.
+    fn orphans(&mut self, count: u64) {
+        if self.full {
+            self.dropped += count;
+        } else {
+            self.ignored += count;
+            self.behind = true;
+        }
+    }
+
+    /// Holds a block under the engine's hash; false where there is no room.
+    fn hold(&mut self, hash: u64, chain: u64, place: u64, changes: &mut Changes) -> bool {
+        if let Some(held) = self.engine.get_mut(&hash) {
+            if held.chain == chain {
+                held.places |= place;
+                return true;
+            }
+            // The engine gave its hash to another block, so the old one is gone.
+            let old = std::mem::replace(held, Held { chain, places: place }).chain;
+            self.release(old, changes);
+        } else if self.engine.len() >= MOST {
+            return false;
+        } else {
+            self.engine.insert(hash, Held { chain, places: place });
+        }
+        if self.held.insert(chain) {
+            self.sum = self.sum.wrapping_add(mixed(chain));
+            changes.added.push(chain);
+        } else {
+            *self.more.entry(chain).or_default() += 1;
+        }
+        true
+    }
+
+    fn remove(&mut self, removed: &Removed, changes: &mut Changes) {
+        for hash in &removed.hashes {
+            let Some(held) = self.engine.get_mut(hash) else { continue };
+            held.places &= !bit(&removed.place);
+            if held.places == 0 {
+                let chain = held.chain;
+                self.engine.remove(hash);
+                self.release(chain, changes);
+            }
+        }
+    }
+
+    fn release(&mut self, chain: u64, changes: &mut Changes) {
+        match self.more.get_mut(&chain) {
+            Some(1) => {
+                self.more.remove(&chain);
+            }
+            Some(more) => *more -= 1,
+            None => {
+                self.held.remove(&chain);
+                self.sum = self.sum.wrapping_sub(mixed(chain));
+                changes.removed.push(chain);
+            }
+        }
+    }
+}
+
+// === Digest ===
+
+impl FromIterator<u64> for Digest {
+    /// Fingerprint of a set; each block must come once.
+    fn from_iter<I: IntoIterator<Item = u64>>(chains: I) -> Self {
+        chains.into_iter().fold(Self::default(), |digest, chain| Self {
+            count: digest.count + 1,
+            sum: digest.sum.wrapping_add(mixed(chain)),
+        })
+    }
+}
+
+/// Hash of a prompt's start: the parent of its first block.
+pub fn root(adapter: Option<&str>, salt: Option<&str>) -> u64 {
+    let mut bytes = Vec::new();
+    for name in [adapter, salt] {
+        let length = name.map_or(0, |name| name.len() as u32 + 1);
+        bytes.extend_from_slice(&length.to_le_bytes());
+        bytes.extend_from_slice(name.unwrap_or_default().as_bytes());
+    }
+    xxh3_64_with_seed(&bytes, ROOT)
+}
+
+/// Hash of a block of tokens behind its parent.
+pub fn chain(parent: u64, tokens: &[u32]) -> u64 {
+    let bytes: Vec<u8> = tokens.iter().flat_map(|token| token.to_le_bytes()).collect();
+    xxh3_64_with_seed(&bytes, parent)
+}
+
+fn mixed(chain: u64) -> u64 {
+    let product = u128::from(chain ^ ROOT) * u128::from(ROOT);
+    (product as u64) ^ ((product >> 64) as u64)
+}
+
+/// The bit of a place: four kinds of medium, sixteen groups. What lies beyond shares the last bit; a removal there may
+/// forget a block too early, never keep it too long.
+fn bit(place: &Place) -> u64 {
+    let medium = match place.medium.as_deref() {
+        None | Some("GPU") => 0,
+        Some("CPU") => 1,
+        Some("DISK") => 2,
+        Some(_) => 3,
+    };
+    1 << (medium * 16 + place.group.min(15))
+}
