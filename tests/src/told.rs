@@ -25,7 +25,7 @@ pub struct ToldAgent {
     /// Where it listens.
     pub address: SocketAddr,
     streams: Streams,
-    _runtime: Runtime,
+    runtime: Option<Runtime>,
 }
 
 /// One entry for each router that follows.
@@ -50,13 +50,17 @@ impl ToldAgent {
     /// When it is taken.
     pub fn on(address: SocketAddr) -> Self {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("runtime");
-        let listener = runtime.block_on(TcpListener::bind(address)).expect("bind");
+        let listener = std::net::TcpListener::bind(address).expect("bind");
+        listener.set_nonblocking(true).expect("non-blocking");
         let address = listener.local_addr().expect("address");
+        let inside = runtime.enter();
+        let listener = TcpListener::from_std(listener).expect("a listener of tokio's");
+        drop(inside);
         let streams = Streams::default();
         let service = node_server::NodeServer::new(Script(streams.clone()));
         let incoming = TcpListenerStream::new(listener);
         runtime.spawn(Server::builder().add_service(service).serve_with_incoming(incoming));
-        Self { address, streams, _runtime: runtime }
+        Self { address, streams, runtime: Some(runtime) }
     }
 
     /// Waits until so many streams were opened since its start.
@@ -81,6 +85,15 @@ impl ToldAgent {
 
     fn streams(&self) -> std::sync::MutexGuard<'_, Vec<mpsc::UnboundedSender<Result<Update, Status>>>> {
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for ToldAgent {
+    fn drop(&mut self) {
+        // Waiting for it is not allowed where another runtime drives this thread.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 
