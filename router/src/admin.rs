@@ -15,7 +15,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::{metrics::Metrics, world::World};
+use crate::{metrics::Metrics, shutdown::Shutdown, world::World};
 
 mod agents;
 mod endpoints;
@@ -42,8 +42,8 @@ pub struct Sources {
     pub config_text: Arc<str>,
     /// The counters.
     pub metrics: Arc<Metrics>,
-    /// True once the process drains.
-    pub draining: watch::Receiver<bool>,
+    /// How far the process is on its way out.
+    pub shutdown: watch::Receiver<Shutdown>,
 }
 
 /// Which port was asked.
@@ -97,8 +97,8 @@ impl Server {
 
 async fn serve(stream: TcpStream, port: Port, sources: Sources) {
     if port == Port::Health {
-        let Sources { world, draining, .. } = sources;
-        return health::serve(stream, health::Checks { world, draining }).await;
+        let Sources { world, shutdown, .. } = sources;
+        return health::serve(stream, health::Checks { world, shutdown }).await;
     }
     let service = service_fn(move |request: Request<Incoming>| {
         let response = pages::answer(port, &request, &sources);

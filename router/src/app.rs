@@ -20,10 +20,14 @@ use crate::{
     control::{self, Control},
     front::{self, Door, Front, Seats, Sockets},
     metrics::{Listener, Metrics},
+    shutdown::Shutdown,
     tls::{Tls, TlsError},
     worker::{Shared, Worker},
     world::World,
 };
+
+/// How often a router that stops is looked at.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// Starts routers.
 #[derive(Debug)]
@@ -34,10 +38,13 @@ pub struct App;
 pub struct Running {
     /// Where it listens.
     pub listening: Listen,
-    draining: watch::Sender<bool>,
+    shutdown: watch::Sender<Shutdown>,
+    /// When it was announced.
+    announced: Option<Instant>,
     cut: watch::Sender<bool>,
     workers: Vec<JoinHandle<io::Result<()>>>,
     control: Option<Control>,
+    shutdown_delay: Duration,
     drain_limit: Duration,
 }
 
@@ -84,13 +91,13 @@ impl App {
         let config = Arc::new(config);
         let world = Arc::new(World::new(&config, fastrand::u64(..)));
         let metrics = Arc::new(Metrics::new(&world));
-        let (draining, is_draining) = watch::channel(false);
+        let (shutdown, is_shutdown) = watch::channel(Shutdown::default());
         let (cut, is_cut) = watch::channel(false);
         let control = Control::start(control::Inputs {
             world: world.clone(),
             config: config.clone(),
             metrics: metrics.clone(),
-            draining: is_draining.clone(),
+            shutdown: is_shutdown.clone(),
             certificates: certificates.all().cloned().collect(),
         })?;
         listening.metrics = control.metrics_address();
@@ -99,7 +106,7 @@ impl App {
         let shared = Shared {
             metrics,
             updates: control.updates(),
-            draining: is_draining,
+            shutdown: is_shutdown,
             world,
             config: config.clone(),
         };
@@ -110,8 +117,16 @@ impl App {
             spawn(number, front, sockets, cut)
         });
         let workers = workers.collect::<io::Result<_>>().context("starting a data-plane thread failed")?;
-        let drain_limit = config.timeouts.drain;
-        Ok(Running { listening, draining, cut, workers, control: Some(control), drain_limit })
+        Ok(Running {
+            listening,
+            shutdown,
+            announced: None,
+            cut,
+            workers,
+            control: Some(control),
+            shutdown_delay: config.timeouts.shutdown_delay,
+            drain_limit: config.timeouts.drain,
+        })
     }
 }
 
@@ -122,8 +137,8 @@ fn bind(listening: &mut Listen, workers: usize, certificates: &Certificates) -> 
     let gateways = Door { listener: Listener::ExtProc, tls: certificates.gateways.clone() };
     let mut all: Vec<Sockets> = (0..workers).map(|_| Sockets::new()).collect();
     let doors = [
-        ("plain", open(Listener::Plain), Some(&mut listening.plain)),
-        ("aware", open(Listener::Aware), Some(&mut listening.aware)),
+        ("plain", open(Listener::Plain), listening.plain.as_mut()),
+        ("aware", open(Listener::Aware), listening.aware.as_mut()),
         ("plain-tls", clients(Listener::Plain), listening.plain_tls.as_mut()),
         ("aware-tls", clients(Listener::Aware), listening.aware_tls.as_mut()),
         ("ext-proc", gateways, listening.ext_proc.as_mut()),
@@ -157,14 +172,26 @@ fn spawn(
 // === Running ===
 
 impl Running {
-    /// Takes no new connection, lets open requests end, and cuts those that are left after the drain limit.
-    /// Returns when all threads have ended. Call from outside any runtime.
+    /// Says on every health port that it is not ready, and goes on serving for the shutdown delay or until it is cut.
+    /// Call from outside any runtime.
+    pub fn announce(&mut self) {
+        self.shutdown.send_replace(Shutdown::Announced);
+        let now = Instant::now();
+        self.announced = Some(now);
+        let delay = self.shutdown_delay.min(self.drain_limit);
+        while now.elapsed() < delay && !*self.cut.borrow() {
+            thread::sleep(LOOK);
+        }
+    }
+
+    /// Takes no new connection, lets open requests end, and cuts those that are left after the drain limit, which runs
+    /// from the announcement where there was one. Returns when all threads have ended. Call from outside any runtime.
     pub fn drain(mut self) {
-        self.draining.send_replace(true);
-        let until = Instant::now() + self.drain_limit;
+        self.shutdown.send_replace(Shutdown::Draining);
+        let until = self.announced.unwrap_or_else(Instant::now) + self.drain_limit;
         let under_way = |workers: &[JoinHandle<_>]| workers.iter().any(|worker| !worker.is_finished());
         while Instant::now() < until && under_way(&self.workers) {
-            thread::sleep(Duration::from_millis(10));
+            thread::sleep(LOOK);
         }
         if under_way(&self.workers) {
             tracing::warn!(limit = ?self.drain_limit, "timeouts.drain has passed: cutting what is still open");
@@ -172,7 +199,7 @@ impl Running {
         self.stop();
     }
 
-    /// A handle that cuts all open requests while [`Running::drain`] waits for them.
+    /// A handle that ends [`Running::announce`] and cuts all open requests that [`Running::drain`] waits for.
     pub fn cutter(&self) -> impl Fn() + Send + 'static {
         let cut = self.cut.clone();
         move || {
@@ -181,7 +208,7 @@ impl Running {
     }
 
     fn stop(&mut self) {
-        self.draining.send_replace(true);
+        self.shutdown.send_replace(Shutdown::Draining);
         self.cut.send_replace(true);
         for worker in self.workers.drain(..) {
             match worker.join() {

@@ -77,13 +77,13 @@ pub struct Config {
     pub origins: Origins,
 }
 
-/// Listener addresses.
+/// Listener addresses; `None` is off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Listen {
     /// Plain HTTP: no inference awareness. 127.0.0.1:8080.
-    pub plain: SocketAddr,
+    pub plain: Option<SocketAddr>,
     /// Inference-aware HTTP. 127.0.0.1:8081.
-    pub aware: SocketAddr,
+    pub aware: Option<SocketAddr>,
     /// The same as `plain` over TLS. None.
     pub plain_tls: Option<SocketAddr>,
     /// The same as `aware` over TLS. None.
@@ -182,6 +182,8 @@ pub struct Timeouts {
     pub client_idle: Duration,
     /// Idle connection to a replica; engines close theirs after 5 s. 3 s.
     pub upstream_idle: Duration,
+    /// From SIGTERM until listeners close: readiness says no, and requests are served as before. 3 s.
+    pub shutdown_delay: Duration,
     /// From SIGTERM until open requests are cut. 30 s.
     pub drain: Duration,
 }

@@ -22,6 +22,7 @@ use crate::{
     config::Config,
     metrics::Metrics,
     scrape::{self, Scraping},
+    shutdown::Shutdown,
     tls::Tls,
     world::{
         World,
@@ -37,8 +38,8 @@ pub struct Inputs {
     pub config: Arc<Config>,
     /// Counters.
     pub metrics: Arc<Metrics>,
-    /// True once the process drains: `/readyz` then says 503.
-    pub draining: watch::Receiver<bool>,
+    /// Once it is announced, `/readyz` says 503.
+    pub shutdown: watch::Receiver<Shutdown>,
     /// Those to keep up to date.
     pub certificates: Vec<Arc<Tls>>,
 }
@@ -81,14 +82,14 @@ impl Control {
     /// # Errors
     /// When a port cannot be bound or the thread not started.
     pub fn start(inputs: Inputs) -> Result<Self, ControlError> {
-        let Inputs { world, config, metrics, draining, certificates } = inputs;
+        let Inputs { world, config, metrics, shutdown, certificates } = inputs;
         let (metrics_port, metrics_address) = bind("metrics", config.listen.metrics)?;
         let (admin_port, admin_address) = bind("admin", config.listen.admin)?;
         let health = config.listen.grpc_health.map(|address| bind("grpc-health", address)).transpose()?;
         let (health_port, health_address) = health.unzip();
         let (writer, updates) = Writer::new(world.clone(), &config);
         let config_text = config.to_string().into();
-        let sources = Sources { world: world.clone(), config_text, metrics: metrics.clone(), draining };
+        let sources = Sources { world: world.clone(), config_text, metrics: metrics.clone(), shutdown };
         let follow = |tls: Arc<Tls>| tls.follow(metrics.proxy());
         let reloading: Vec<_> = certificates.into_iter().map(follow).collect();
         let following = Following { world: world.clone(), config: config.clone(), updates: updates.clone() };

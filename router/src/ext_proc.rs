@@ -139,8 +139,8 @@ async fn answer(shared: Rc<Connection>, request: Request<Incoming>) -> Result<An
         PROCESS => process(&shared, request),
         path if path.starts_with("/grpc.health.v1.Health/") => {
             let worker = &shared.front.worker;
-            let (world, draining) = (worker.world.clone(), worker.process_draining.clone());
-            let answer = HealthServer::new(Checks { world, draining }).call(request).await?;
+            let (world, shutdown) = (worker.world.clone(), worker.shutdown.clone());
+            let answer = HealthServer::new(Checks { world, shutdown }).call(request).await?;
             answer.map(|body| Box::pin(body) as _)
         }
         path => refuse(Status::unimplemented(format!(

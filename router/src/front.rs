@@ -98,7 +98,7 @@ pub async fn serve(front: Rc<Front>, sockets: Sockets, cut: impl Future<Output =
     let doors = sockets.into_iter().map(|(door, socket)| Ok((door, TcpListener::from_std(socket)?)));
     let doors = doors.collect::<io::Result<Vec<_>>>()?;
     let worker = &front.worker;
-    let mut draining = worker.process_draining.clone();
+    let mut shutdown = worker.shutdown.clone();
     let mut sweep = interval(SWEEP_INTERVAL);
     let (mut connections, turn) = (JoinSet::new(), Cell::new(0));
     loop {
@@ -106,7 +106,7 @@ pub async fn serve(front: Rc<Front>, sockets: Sockets, cut: impl Future<Output =
             (door, accepted) = next(&doors, &turn) => seat(&front, &mut connections, door, accepted).await,
             Some(ended) = connections.join_next() => note_panic(ended),
             _ = sweep.tick() => worker.pool.borrow_mut().sweep(),
-            _ = draining.wait_for(|draining| *draining) => break,
+            _ = shutdown.wait_for(|shutdown| shutdown.is_draining()) => break,
         }
     }
     worker.draining.send_replace(true);

@@ -20,6 +20,7 @@ pub mod metrics;
 pub mod path;
 pub mod scrape;
 pub mod session;
+pub mod shutdown;
 pub mod stage;
 pub mod tls;
 pub mod upstream;

@@ -24,6 +24,8 @@ use warmlane_router::{
 /// The settings or flags are wrong, as with most Unix programs.
 const MISUSED: u8 = 2;
 
+const SIGTERM: &str = "SIGTERM";
+
 /// The two signals that end the process, and the runtime that waits for them.
 struct Signals {
     runtime: Runtime,
@@ -67,21 +69,25 @@ fn run(config: Config) -> anyhow::Result<()> {
     let running = App::start(config)?;
     let Listen { plain, aware, plain_tls, aware_tls, metrics, admin, grpc_health, ext_proc } =
         running.listening;
-    let more = [
+    let listeners = [
+        ("plain", plain),
+        ("aware", aware),
+        ("metrics", Some(metrics)),
+        ("admin", Some(admin)),
         ("plain-tls", plain_tls),
         ("aware-tls", aware_tls),
         ("grpc-health", grpc_health),
         ("ext-proc", ext_proc),
     ];
-    let more = more.into_iter().filter_map(|(name, at)| at.map(|at| format!(" {name}={at}")));
-    let more: String = more.collect();
-    say(&format!("listening plain={plain} aware={aware} metrics={metrics} admin={admin}{more}\n"));
+    let at = listeners.into_iter().filter_map(|(name, at)| at.map(|at| format!(" {name}={at}")));
+    say(&format!("listening{}\n", at.collect::<String>()));
     let name = signals.next();
     tracing::info!("{name}: finishing open requests; a second signal cuts them");
-    stop(running, signals)
+    // At a terminal nobody has to be told.
+    stop(running, signals, name == SIGTERM)
 }
 
-fn stop(running: Running, mut signals: Signals) -> anyhow::Result<()> {
+fn stop(mut running: Running, mut signals: Signals, announce: bool) -> anyhow::Result<()> {
     let cut = running.cutter();
     // Not joined: it waits for a signal that need not come, and ends with the process.
     let waiting = thread::Builder::new().name("signals".to_owned()).spawn(move || {
@@ -90,6 +96,9 @@ fn stop(running: Running, mut signals: Signals) -> anyhow::Result<()> {
         cut();
     });
     waiting.context("cannot start a thread")?;
+    if announce {
+        running.announce();
+    }
     running.drain();
     Ok(())
 }
@@ -131,7 +140,7 @@ impl Signals {
         let Self { runtime, terminate, interrupt } = self;
         runtime.block_on(async {
             tokio::select! {
-                _ = terminate.recv() => "SIGTERM",
+                _ = terminate.recv() => SIGTERM,
                 _ = interrupt.recv() => "SIGINT",
             }
         })

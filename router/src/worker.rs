@@ -16,6 +16,7 @@ use crate::{
     http1::HeadLimits,
     ledger::{InFlight, Outcome},
     metrics::{Metrics, ProxyMetrics},
+    shutdown::Shutdown,
     upstream::Pool,
     world::World,
     world::writer::Update,
@@ -35,9 +36,9 @@ pub struct Worker {
     pub metrics: Arc<ProxyMetrics>,
     /// Tells the writer about endpoints that cannot be reached.
     pub updates: mpsc::Sender<Update>,
-    /// True once the process drains.
-    pub process_draining: watch::Receiver<bool>,
-    /// The same for this worker's connections: they wait for it between requests, and what all workers wait for would
+    /// How far the process is on its way out.
+    pub shutdown: watch::Receiver<Shutdown>,
+    /// True once it drains, for this worker's connections: they wait for it between requests, and what all workers wait for would
     /// be a lock that they share.
     pub draining: watch::Sender<bool>,
     /// Limits of heads, from the settings.
@@ -82,8 +83,8 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     /// See [`Worker::updates`].
     pub updates: mpsc::Sender<Update>,
-    /// See [`Worker::draining`].
-    pub draining: watch::Receiver<bool>,
+    /// See [`Worker::shutdown`].
+    pub shutdown: watch::Receiver<Shutdown>,
 }
 
 /// How often idle connections to endpoints are looked through.
@@ -94,7 +95,7 @@ pub const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
 impl Worker {
     /// A worker over what is shared.
     pub fn new(shared: Shared) -> Self {
-        let Shared { world, config, metrics, updates, draining } = shared;
+        let Shared { world, config, metrics, updates, shutdown } = shared;
         let limits = config.limits;
         let head_limits = HeadLimits {
             head: limits.head,
@@ -115,7 +116,7 @@ impl Worker {
             config,
             metrics: metrics.proxy(),
             updates,
-            process_draining: draining,
+            shutdown,
             draining: watch::Sender::new(false),
             head_limits,
         }

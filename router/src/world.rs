@@ -2,7 +2,13 @@
 //!
 //! One writer ([`writer`]) replaces the snapshot; everybody else reads it. The tables are lock-free hints.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Instant,
+};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use warmlane_picker::{
@@ -29,6 +35,8 @@ const FIRST_INDEX_BLOCKS: usize = 29_700;
 pub struct World {
     /// The state of the pool.
     pub snapshot: ArcSwap<Snapshot>,
+    /// A snapshot had a ready replica.
+    served: AtomicBool,
     /// The merged answer to `GET /v1/models`; `None` until a replica has said what it serves.
     pub models: ArcSwapOption<String>,
     /// Who reads engines for this router.
@@ -63,6 +71,7 @@ impl World {
         };
         Self {
             snapshot: ArcSwap::default(),
+            served: AtomicBool::new(false),
             models: ArcSwapOption::empty(),
             agents: Agents::new(config),
             ledger: Arc::new(Ledger::new(MAX_ENDPOINTS)),
@@ -84,6 +93,19 @@ impl World {
     /// A moment by the same clock.
     pub fn time(&self, at: Instant) -> Time {
         at.saturating_duration_since(self.epoch)
+    }
+
+    /// Replaces the snapshot.
+    fn publish(&self, snapshot: Snapshot) {
+        if snapshot.endpoints().iter().any(|endpoint| endpoint.ready) {
+            self.served.store(true, Relaxed);
+        }
+        self.snapshot.store(Arc::new(snapshot));
+    }
+
+    /// Whether a replica has been ready since the router started.
+    pub fn has_served(&self) -> bool {
+        self.served.load(Relaxed)
     }
 
     /// Whether an endpoint failed the router's readings or left the pool. One that is shutting down has not: it may well

@@ -51,12 +51,28 @@ impl TestRouter {
 
     /// A connection to the aware listener.
     pub fn aware(&self) -> Wire {
-        Wire::connect(self.running.listening.aware)
+        Wire::connect(self.aware_address())
     }
 
     /// A connection to the plain listener.
     pub fn plain(&self) -> Wire {
-        Wire::connect(self.running.listening.plain)
+        Wire::connect(self.plain_address())
+    }
+
+    /// Where the aware listener is.
+    ///
+    /// # Panics
+    /// When it is off.
+    pub fn aware_address(&self) -> SocketAddr {
+        self.running.listening.aware.expect("an aware listener")
+    }
+
+    /// Where the plain listener is.
+    ///
+    /// # Panics
+    /// When it is off.
+    pub fn plain_address(&self) -> SocketAddr {
+        self.running.listening.plain.expect("a plain listener")
     }
 
     /// A connection to the admin port.
@@ -95,6 +111,12 @@ impl TestRouter {
         let page = self.metrics().get("/metrics").text();
         let lines = page.lines().filter(|line| line.starts_with(series));
         lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+
+    /// Stops it as SIGTERM does: see [`Running::announce`] and [`Running::drain`].
+    pub fn terminate(mut self) {
+        self.running.announce();
+        self.running.drain();
     }
 
     /// Drains it: see [`Running::drain`].

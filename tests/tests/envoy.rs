@@ -16,6 +16,8 @@ use warmlane_tests::{
 mod clients;
 #[path = "envoy/failing.rs"]
 mod failing;
+#[path = "envoy/leaving.rs"]
+mod leaving;
 #[path = "envoy/table.rs"]
 mod table;
 

@@ -235,13 +235,13 @@ fn a_request_nobody_answers_ends_by_the_request_timeout() {
 fn draining_lets_open_streams_end_and_takes_no_new_ones() {
     let (engine, parts) = RawEngine::in_parts();
     let router = TestRouter::start(&[engine.address()]);
-    let listening = router.listening();
+    let aware = router.aware_address();
     let mut client = router.aware();
     client.send(request(STREAM).as_bytes());
     parts.send(format!("{HEAD}4\r\nabcd\r\n").into_bytes()).expect("engine lives");
     assert!(client.until(b"abcd").is_some());
     let draining = std::thread::spawn(move || router.drain());
-    eventually("the listener closes", || TcpListener::bind(listening.aware).is_ok());
+    eventually("the listener closes", || TcpListener::bind(aware).is_ok());
     parts.send(b"4\r\nefgh\r\n0\r\n\r\n".to_vec()).expect("engine lives");
     drop(parts);
     assert!(client.until(b"efgh\r\n0\r\n\r\n").is_some(), "the open stream ends properly");

@@ -12,6 +12,7 @@ use warmlane_tests::{
 };
 
 const SERVING: u8 = 1;
+const PICKER: &str = "envoy.service.ext_proc.v3.ExternalProcessor";
 const NOT_SERVING: u8 = 2;
 const SERVICE_UNKNOWN: u8 = 3;
 /// gRPC's code for a name that nobody has.
@@ -64,7 +65,7 @@ fn readiness_follows_the_replicas_and_liveness_does_not() {
     let nobody = SocketAddr::from(([127, 0, 0, 1], 1));
     let (ready, unready) = (start(engine.address()), start(nobody));
     let (mut client, mut other) = (connect(&ready), connect(&unready));
-    for service in ["", "readiness", "envoy.service.ext_proc.v3.ExternalProcessor"] {
+    for service in ["", "readiness", PICKER] {
         eventually(service, || check(&mut client, service) == Ok(SERVING));
         assert_eq!(check(&mut other, service), Ok(NOT_SERVING), "{service}");
     }
@@ -73,10 +74,21 @@ fn readiness_follows_the_replicas_and_liveness_does_not() {
 }
 
 #[test]
+fn a_picker_that_has_lost_its_replicas_is_asked_on() {
+    let engine = RawEngine::start(Behaviour::Answer(answer("text/plain", b"ok")));
+    let router = start(engine.address());
+    let mut client = connect(&router);
+    eventually("the replica is ready", || check(&mut client, "readiness") == Ok(SERVING));
+    engine.stop();
+    eventually("it is gone", || check(&mut client, "readiness") == Ok(NOT_SERVING));
+    assert_eq!(check(&mut client, PICKER), Ok(SERVING), "it has an answer for that, and Envoy none");
+}
+
+#[test]
 fn the_port_that_envoy_asks_says_the_same() {
     let picker = TestPicker::idle(1);
     let mut client = Multiplexed::connect(picker.address());
-    for service in ["", "readiness", "liveness", "envoy.service.ext_proc.v3.ExternalProcessor"] {
+    for service in ["", "readiness", "liveness", PICKER] {
         assert_eq!(check(&mut client, service), Ok(SERVING), "{service}");
     }
     assert_eq!(check(&mut client, "nobody"), Err(NOT_FOUND.to_owned()));
@@ -108,6 +120,7 @@ fn a_router_that_drains_is_not_ready_and_still_alive() {
     engine.wait_for(1);
     let draining = thread::spawn(move || router.drain());
     eventually("it says so", || check(&mut probe, "") == Ok(NOT_SERVING));
+    assert_eq!(check(&mut probe, PICKER), Ok(NOT_SERVING));
     assert_eq!(check(&mut probe, "liveness"), Ok(SERVING));
     send.send(answer("text/plain", b"ok")).expect("sent");
     assert_eq!(client.response().text(), "ok", "the open request ends");

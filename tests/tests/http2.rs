@@ -30,7 +30,7 @@ fn reason<T: std::fmt::Debug>(outcome: Result<T, h2::Error>) -> Reason {
 fn requests_are_served_side_by_side_on_one_connection() {
     let engine = ok();
     let router = TestRouter::start(&[engine.address()]);
-    let mut client = Multiplexed::connect(router.listening().aware);
+    let mut client = Multiplexed::connect(router.aware_address());
     let streams: Vec<_> = (0..100).map(|_| client.post("/v1/chat/completions", CHAT)).collect();
     for stream in streams {
         let (head, body) = stream.answer().expect("an answer");
@@ -40,7 +40,7 @@ fn requests_are_served_side_by_side_on_one_connection() {
     }
     assert_eq!(engine.seen().len(), 100);
     assert!(engine.seen().iter().all(|seen| seen.body == CHAT.as_bytes()));
-    let mut plain = Multiplexed::connect(router.listening().plain);
+    let mut plain = Multiplexed::connect(router.plain_address());
     assert_eq!(plain.get("/x").answer().expect("an answer").0.status, 200);
     drop((client, plain));
     eventually("both are gone", || router.metric("warmlane_client_connections") == 0.0);
@@ -50,7 +50,7 @@ fn requests_are_served_side_by_side_on_one_connection() {
 fn tokens_arrive_as_they_come() {
     let (engine, send) = RawEngine::in_parts();
     let router = TestRouter::start(&[engine.address()]);
-    let mut client = Multiplexed::connect(router.listening().aware);
+    let mut client = Multiplexed::connect(router.aware_address());
     let mut stream = client.post("/v1/chat/completions", CHAT);
     let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
     send.send(format!("{head}8\r\ndata: 1\n\r\n").into_bytes()).expect("sent");
@@ -71,7 +71,7 @@ fn large_bodies_go_both_ways() {
     let body = vec![b'x'; 8 << 20];
     let engine = RawEngine::start(Behaviour::Answer(answer("text/plain", &body)));
     let router = TestRouter::start(&[engine.address()]);
-    let mut client = Multiplexed::connect(router.listening().aware);
+    let mut client = Multiplexed::connect(router.aware_address());
     for with_length in [true, false] {
         let mut request = Request::post("http://t/x");
         if with_length {
@@ -94,7 +94,7 @@ fn an_answer_that_is_cut_resets_its_stream_and_no_other() {
     for bytes in cut {
         let bad = RawEngine::start(Behaviour::AnswerAndReset(bytes.into()));
         let router = TestRouter::start(&[bad.address()]);
-        let mut client = Multiplexed::connect(router.listening().aware);
+        let mut client = Multiplexed::connect(router.aware_address());
         let mut stream = client.get("/x");
         // The reset may overtake what came before it.
         let outcome = stream.head().and_then(|_| {
@@ -122,7 +122,7 @@ fn an_answer_whose_end_is_the_connections_is_whole_or_reset() {
     let head = "HTTP/1.1 200 OK\r\n\r\nabc";
     let engine = RawEngine::start(Behaviour::AnswerAndClose(head.into()));
     let router = TestRouter::start(&[engine.address()]);
-    let mut client = Multiplexed::connect(router.listening().aware);
+    let mut client = Multiplexed::connect(router.aware_address());
     assert_eq!(client.get("/x").answer().expect("whole").1, b"abc");
     engine.behave(Behaviour::AnswerAndReset(head.into()));
     assert_eq!(reason(client.get("/x").answer()), Reason::INTERNAL_ERROR);
@@ -132,7 +132,7 @@ fn an_answer_whose_end_is_the_connections_is_whole_or_reset() {
 fn a_stream_that_its_client_resets_leaves_its_engine() {
     let (engine, send) = RawEngine::in_parts();
     let router = TestRouter::start(&[engine.address()]);
-    let mut client = Multiplexed::connect(router.listening().aware);
+    let mut client = Multiplexed::connect(router.aware_address());
     let stream = client.post("/v1/chat/completions", CHAT);
     engine.wait_for(1);
     stream.reset();
@@ -161,7 +161,7 @@ fn an_upload_that_breaks_off_is_no_request() {
         if with_length {
             request = request.header("content-length", 40);
         }
-        let mut client = Multiplexed::connect(router.listening().aware);
+        let mut client = Multiplexed::connect(router.aware_address());
         let mut stream = client.open(request.body(()).expect("a request"), None);
         stream.send(br#"{"model":"m","prompt":"x"}"#, false);
         // What was sent is with the router before its end is.
@@ -180,7 +180,7 @@ fn an_upload_that_breaks_off_is_no_request() {
 fn errors_are_told_in_full() {
     let engine = ok();
     let router = TestRouter::with(&[engine.address()], |config| config.limits.body = 1_024);
-    let mut client = Multiplexed::connect(router.listening().aware);
+    let mut client = Multiplexed::connect(router.aware_address());
     let unknown = r#"{"model":"nobody","messages":[]}"#;
     let (head, body) = client.post("/v1/chat/completions", unknown).answer().expect("an answer");
     assert_eq!(head.status, 404);
@@ -198,8 +198,8 @@ fn errors_are_told_in_full() {
 fn a_drain_lets_open_streams_end_and_takes_no_more() {
     let (engine, send) = RawEngine::in_parts();
     let router = TestRouter::start(&[engine.address()]);
-    let mut client = Multiplexed::connect(router.listening().aware);
-    let mut idle = Frames::connect(router.listening().aware);
+    let mut client = Multiplexed::connect(router.aware_address());
+    let mut idle = Frames::connect(router.aware_address());
     let mut stream = client.post("/v1/chat/completions", CHAT);
     send.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\na".to_vec()).expect("sent");
     stream.head().expect("a head");
@@ -221,7 +221,7 @@ fn a_drain_waits_for_what_is_answered_and_not_yet_written() {
     const STREAMS: u32 = 120;
     let engine = RawEngine::start(Behaviour::Answer(answer("text/plain", &[b'x'; 60_000])));
     let router = TestRouter::start(&[engine.address()]);
-    let mut client = Frames::over(narrow(router.listening().aware));
+    let mut client = Frames::over(narrow(router.aware_address()));
     // Windows as large as they may be: what is not read fills the router's own buffers.
     client.send(kind::SETTINGS, 0, 0, &[0, 4, 0x7f, 0xff, 0xff, 0xff]);
     client.send(8, 0, 0, &0x7000_0000_u32.to_be_bytes());
@@ -243,9 +243,9 @@ fn an_idle_connection_is_told_to_go_and_one_with_a_stream_is_not() {
     let router = TestRouter::with(&[engine.address()], |config| {
         config.timeouts.client_idle = Duration::from_millis(50);
     });
-    let mut busy = Multiplexed::connect(router.listening().aware);
+    let mut busy = Multiplexed::connect(router.aware_address());
     let mut stream = busy.post("/v1/chat/completions", CHAT);
-    let mut idle = Frames::connect(router.listening().aware);
+    let mut idle = Frames::connect(router.aware_address());
     assert!(idle.until(|frame| frame.kind == kind::GOAWAY).is_some());
     assert!(idle.until(|_| false).is_none());
     send.send(answer("text/plain", b"ok")).expect("sent");
@@ -256,7 +256,7 @@ fn an_idle_connection_is_told_to_go_and_one_with_a_stream_is_not() {
 fn places_are_for_streams_too() {
     let engine = RawEngine::start(Behaviour::Hang);
     let router = TestRouter::with(&[engine.address()], |config| config.limits.connections = 4);
-    let mut client = Multiplexed::connect(router.listening().aware);
+    let mut client = Multiplexed::connect(router.aware_address());
     let held: Vec<_> = (0..3).map(|_| client.get("/x")).collect();
     engine.wait_for(3);
     assert_eq!(reason(client.get("/x").answer()), Reason::REFUSED_STREAM);

@@ -31,7 +31,7 @@ fn streams_opened_and_reset_at_once_end_the_connection() {
     let _turn = turn();
     let engine = RawEngine::start(Behaviour::Answer(answer("text/plain", b"ok")));
     let router = TestRouter::start(&[engine.address()]);
-    let mut client = Frames::connect(router.listening().aware);
+    let mut client = Frames::connect(router.aware_address());
     let mut sent = 0;
     // Until the router has had enough; a client that reads nothing notices late.
     while sent < 200_000 {
@@ -58,7 +58,7 @@ fn streams_reset_one_by_one_are_bounded_too() {
     // Each is looked at before it is reset, so that no queue fills up.
     let engine = RawEngine::start(Behaviour::Hang);
     let router = TestRouter::start(&[engine.address()]);
-    let mut client = Frames::connect(router.listening().aware);
+    let mut client = Frames::connect(router.aware_address());
     let mut reset = 0;
     while reset < 2_000 {
         let id = 2 * reset + 1;
@@ -88,7 +88,7 @@ fn a_hundred_users_who_leave_at_once_are_no_flood() {
     let _turn = turn();
     let engine = RawEngine::start(Behaviour::Hang);
     let router = TestRouter::start(&[engine.address()]);
-    let mut client = Multiplexed::connect(router.listening().aware);
+    let mut client = Multiplexed::connect(router.aware_address());
     let streams: Vec<_> = (0..100).map(|_| client.get("/x")).collect();
     engine.wait_for(100);
     streams.into_iter().for_each(|stream| stream.reset());
@@ -105,7 +105,7 @@ fn acknowledgements_that_nobody_reads_do_not_pile_up() {
         let router = TestRouter::with(&[engine.address()], |config| {
             config.timeouts.client_idle = Duration::from_millis(500);
         });
-        let mut client = Frames::connect(router.listening().aware);
+        let mut client = Frames::connect(router.aware_address());
         let before = resident();
         let burst: Vec<u8> = (0..1_000).flat_map(|_| frame(kind, 0, 0, payload)).collect();
         client.stream().set_write_timeout(Some(Duration::from_millis(500))).expect("write timeout");
@@ -124,14 +124,14 @@ fn a_head_in_endless_continuations_is_cut_off() {
     let _turn = turn();
     let engine = RawEngine::start(Behaviour::Answer(answer("text/plain", b"ok")));
     let router = TestRouter::start(&[engine.address()]);
-    let mut client = Frames::connect(router.listening().aware);
+    let mut client = Frames::connect(router.aware_address());
     client.send(kind::HEADERS, 1, 1, &hpack(&GET));
     let more = hpack(&[("x-more", &"v".repeat(8_000))]);
     let before = resident();
     let sent = (0..100_000).take_while(|_| client.send(kind::CONTINUATION, 0, 1, &more)).count();
     assert!(sent < 100_000, "endless");
     assert!(resident().saturating_sub(before) < 8 << 20);
-    let mut empty = Frames::connect(router.listening().aware);
+    let mut empty = Frames::connect(router.aware_address());
     empty.send(kind::HEADERS, 1, 1, &hpack(&GET));
     let sent = (0..1_000_000).take_while(|_| empty.send(kind::CONTINUATION, 0, 1, &[])).count();
     assert!(sent < 1_000_000, "endless");
@@ -144,7 +144,7 @@ fn a_head_over_the_limit_is_refused_alone() {
     let _turn = turn();
     let engine = RawEngine::start(Behaviour::Answer(answer("text/plain", b"ok")));
     let router = TestRouter::with(&[engine.address()], |config| config.limits.head = 4_096);
-    let mut client = Multiplexed::connect(router.listening().aware);
+    let mut client = Multiplexed::connect(router.aware_address());
     let request = Request::get("http://t/x").header("x-long", "v".repeat(6_000));
     let outcome = client.open(request.body(()).expect("a request"), Some(b"")).answer();
     assert!(!matches!(&outcome, Ok((head, _)) if head.status != 431), "{outcome:?}");
@@ -160,7 +160,7 @@ fn empty_data_for_ever_is_silence() {
         config.timeouts.client_body_idle = Duration::from_millis(200);
         config.timeouts.client_idle = Duration::from_millis(200);
     });
-    let mut client = Frames::connect(router.listening().aware);
+    let mut client = Frames::connect(router.aware_address());
     client.headers(1, false, &POST);
     let burst: Vec<u8> = (0..100).flat_map(|_| frame(kind::DATA, 0, 1, &[])).collect();
     let mut writer = client.stream().try_clone().expect("a second handle");
@@ -187,7 +187,7 @@ fn windows_that_never_open_hold_back_the_engine_and_little_memory() {
     let (address, sent) = torrent();
     let good = RawEngine::start(Behaviour::Answer(answer("text/plain", b"ok")));
     let (router, other) = (TestRouter::start(&[address]), TestRouter::start(&[good.address()]));
-    let mut client = Frames::connect(router.listening().aware);
+    let mut client = Frames::connect(router.aware_address());
     // A window of nothing for every stream.
     client.send(kind::SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]);
     let before = resident();
@@ -217,7 +217,7 @@ fn answers_that_are_not_read_keep_their_places_and_not_for_ever() {
         config.limits.connections = 4;
         config.timeouts.client_idle = Duration::from_millis(300);
     });
-    let mut client = Frames::connect(router.listening().aware);
+    let mut client = Frames::connect(router.aware_address());
     client.send(kind::SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]);
     let mut answered = 0;
     for stream in (0..20).map(|number| 2 * number + 1) {
@@ -237,7 +237,7 @@ fn streams_over_the_limit_are_refused() {
     let _turn = turn();
     let engine = RawEngine::start(Behaviour::Hang);
     let router = TestRouter::with(&[engine.address()], |config| config.limits.streams = 2);
-    let mut client = Frames::connect(router.listening().aware);
+    let mut client = Frames::connect(router.aware_address());
     // The limit is told at once; a client that does not care is refused.
     for stream in 0..4 {
         client.headers(2 * stream + 1, true, &GET);

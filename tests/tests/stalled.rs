@@ -33,7 +33,7 @@ fn a_thousand_clients_that_do_not_read_hold_their_buffers_and_hold_their_engines
     let clients: Vec<TcpStream> = (0..CLIENTS)
         .map(|_| {
             // The kernel's own buffers are not what is measured here.
-            let mut stream = narrow(router.listening().aware);
+            let mut stream = narrow(router.aware_address());
             stream.write_all(ask).expect("sent");
             stream
         })

@@ -198,9 +198,9 @@ fn ten_thousand_clients_that_vanish_leave_nothing_behind() {
     println!("seed {SEED}");
     let engines = [engine(), engine(), engine()];
     let router = TestRouter::start(&engines.each_ref().map(Running::address));
-    let listening = router.listening();
+    let (aware, plain) = (router.aware_address(), router.plain_address());
     let client = |rng: &mut fastrand::Rng| {
-        let address = if rng.bool() { listening.aware } else { listening.plain };
+        let address = if rng.bool() { aware } else { plain };
         let _ = live(address, rng);
     };
     // Threads, pools and tables have their sizes after some of them.
@@ -227,12 +227,11 @@ fn clients_of_tls_and_http2_that_vanish_leave_nothing_behind() {
         // A handshake that stops half way is given up before the test is.
         config.timeouts.client_head = Duration::from_secs(1);
     });
-    let listening = router.listening();
-    let secure = listening.aware_tls.expect("a TLS listener");
+    let (aware, secure) = (router.aware_address(), router.listening().aware_tls.expect("a TLS listener"));
     let client = |rng: &mut fastrand::Rng| {
         let _ = match rng.bool() {
             true => live_securely(secure, &certificate, rng),
-            false => live_many_times(listening.aware, rng),
+            false => live_many_times(aware, rng),
         };
     };
     crowd(400, SEED, client);

@@ -1,7 +1,9 @@
 //! gRPC health (grpc.health.v1) for gateways and for Kubernetes' own gRPC probes.
 //!
-//! `liveness` serves as long as the process answers. The empty name, `readiness` and the name of Envoy's external processor
-//! serve while `/readyz` says 200. Any other name is unknown: `Check` fails with NOT_FOUND, `Watch` says so and goes on.
+//! `liveness` serves as long as the process answers. The empty name and `readiness` serve while `/readyz` says 200. The name
+//! of Envoy's external processor serves from the first ready replica until shutdown is announced: with no replica left the
+//! picker still answers, and better than an Envoy that goes around it. Any other name is unknown: `Check` fails with
+//! NOT_FOUND, `Watch` says so and goes on.
 
 use std::{
     pin::{Pin, pin},
@@ -31,7 +33,7 @@ use tonic_health::pb::{
 };
 
 use super::{HEAD_TIMEOUT, pages::unready};
-use crate::{front::PING_INTERVAL, world::World};
+use crate::{front::PING_INTERVAL, shutdown::Shutdown, world::World};
 
 /// How soon a watcher hears of a change.
 const WATCH_INTERVAL: Duration = Duration::from_millis(500);
@@ -39,16 +41,16 @@ const WATCH_INTERVAL: Duration = Duration::from_millis(500);
 const MAX_STREAMS: u32 = 16;
 
 const LIVENESS: &str = "liveness";
-/// Names that are served while requests can be.
-const READINESS: [&str; 3] = ["", "readiness", "envoy.service.ext_proc.v3.ExternalProcessor"];
+const READINESS: &str = "readiness";
+const PICKER: &str = "envoy.service.ext_proc.v3.ExternalProcessor";
 
 /// Whether requests can be served, for whoever asks.
 #[derive(Clone)]
 pub struct Checks {
     /// The pool's state.
     pub world: Arc<World>,
-    /// True once the process drains.
-    pub draining: watch::Receiver<bool>,
+    /// How far the process is on its way out.
+    pub shutdown: watch::Receiver<Shutdown>,
 }
 
 /// The changes of one service's status.
@@ -88,11 +90,13 @@ pub(super) async fn serve(stream: TcpStream, checks: Checks) {
 impl Checks {
     /// `None` of a name that means nothing here.
     fn status(&self, service: &str) -> Option<ServingStatus> {
-        let serving = |serves| if serves { ServingStatus::Serving } else { ServingStatus::NotServing };
-        if service == LIVENESS {
-            return Some(ServingStatus::Serving);
-        }
-        READINESS.contains(&service).then(|| serving(unready(&self.world, &self.draining).is_none()))
+        let serves = match service {
+            LIVENESS => true,
+            "" | READINESS => unready(&self.world, *self.shutdown.borrow()).is_none(),
+            PICKER => !self.shutdown.borrow().is_announced() && self.world.has_served(),
+            _ => return None,
+        };
+        Some(if serves { ServingStatus::Serving } else { ServingStatus::NotServing })
     }
 }
 
@@ -106,8 +110,9 @@ impl Health for Checks {
     ) -> Result<Response<HealthCheckResponse>, Status> {
         let service = request.into_inner().service;
         let status = self.status(&service).ok_or_else(|| {
-            let known = READINESS[1..].join(", ");
-            Status::not_found(format!("no service {service:?} here; known are \"\", {LIVENESS}, {known}"))
+            Status::not_found(format!(
+                "no service {service:?} here; known are \"\", {LIVENESS}, {READINESS}, {PICKER}"
+            ))
         })?;
         Ok(Response::new(HealthCheckResponse { status: status.into() }))
     }

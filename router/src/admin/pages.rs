@@ -7,10 +7,9 @@ use hyper::{
     header::{ALLOW, CONTENT_TYPE, HeaderValue},
 };
 use serde_json::json;
-use tokio::sync::watch;
 
 use super::{Port, Sources, agents, endpoints};
-use crate::{metrics, world::World};
+use crate::{metrics, shutdown::Shutdown, world::World};
 
 type Answer = Response<Full<Bytes>>;
 
@@ -40,7 +39,7 @@ pub(super) fn answer<B>(port: Port, request: &Request<B>, sources: &Sources) -> 
 
 /// 200 while new requests can be served, else 503 with the reason.
 fn readiness(sources: &Sources) -> Answer {
-    if let Some(reason) = unready(&sources.world, &sources.draining) {
+    if let Some(reason) = unready(&sources.world, *sources.shutdown.borrow()) {
         return page(StatusCode::SERVICE_UNAVAILABLE, TEXT, reason + "\n");
     }
     let snapshot = sources.world.snapshot.load();
@@ -50,8 +49,8 @@ fn readiness(sources: &Sources) -> Answer {
 }
 
 /// Why new requests cannot be served, if they cannot.
-pub(super) fn unready(world: &World, draining: &watch::Receiver<bool>) -> Option<String> {
-    if *draining.borrow() {
+pub(super) fn unready(world: &World, shutdown: Shutdown) -> Option<String> {
+    if shutdown.is_announced() {
         return Some("draining: the router is stopping".to_owned());
     }
     let snapshot = world.snapshot.load();

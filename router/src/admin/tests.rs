@@ -9,6 +9,7 @@ use warmlane_picker::{Lora, Reading, Signals as Load, Slot, Time};
 use super::*;
 use crate::{
     config::Config,
+    shutdown::Shutdown,
     world::writer::{Failure, Update, Writer},
 };
 
@@ -17,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 struct Fixture {
     sources: Sources,
-    draining: watch::Sender<bool>,
+    shutdown: watch::Sender<Shutdown>,
     updates: mpsc::Sender<Update>,
     _writer: JoinSet<()>,
 }
@@ -29,11 +30,11 @@ impl Fixture {
         let (writer, updates) = Writer::new(world.clone(), &config);
         let mut task = JoinSet::new();
         task.spawn(writer.run());
-        let (draining, is_draining) = watch::channel(false);
+        let (shutdown, is_shutdown) = watch::channel(Shutdown::Serving);
         let metrics = Arc::new(Metrics::new(&world));
         let sources =
-            Sources { world, config_text: config.to_string().into(), metrics, draining: is_draining };
-        Self { sources, draining, updates, _writer: task }
+            Sources { world, config_text: config.to_string().into(), metrics, shutdown: is_shutdown };
+        Self { sources, shutdown, updates, _writer: task }
     }
 
     /// Tells the writer and waits until it has published.
@@ -79,7 +80,7 @@ async fn readiness_follows_the_replicas_and_the_drain() {
     fixture.tell(Update::Unreachable { slot: Slot(1), why: Failure::Refused }).await;
     assert_eq!(fixture.ask(Port::Admin, "/readyz").0, StatusCode::SERVICE_UNAVAILABLE);
     fixture.tell(Update::Alive { slot: Slot(1) }).await;
-    fixture.draining.send_replace(true);
+    fixture.shutdown.send_replace(Shutdown::Announced);
     let (status, why) = fixture.ask(Port::Metrics, "/readyz");
     assert_eq!(
         (status, why.as_str()),

@@ -77,8 +77,8 @@ fn is_host_and_port(text: &str) -> bool {
 fn listeners(config: &Config) -> Result<(), Fault> {
     let listen = &config.listen;
     let all = [
-        ("listen.plain", Some(listen.plain)),
-        ("listen.aware", Some(listen.aware)),
+        ("listen.plain", listen.plain),
+        ("listen.aware", listen.aware),
         ("listen.plain_tls", listen.plain_tls),
         ("listen.aware_tls", listen.aware_tls),
         ("listen.metrics", Some(listen.metrics)),
@@ -87,6 +87,9 @@ fn listeners(config: &Config) -> Result<(), Fault> {
         ("listen.ext_proc", listen.ext_proc),
     ];
     let all: Vec<_> = all.into_iter().filter_map(|(key, address)| Some((key, address?))).collect();
+    let serve = [listen.plain, listen.aware, listen.plain_tls, listen.aware_tls, listen.ext_proc];
+    let why = "no listener is left for requests: give one of --plain, --aware and --ext-proc an address";
+    require(serve.iter().any(Option::is_some), "listen.aware", why)?;
     for (at, (key, address)) in all.iter().enumerate() {
         let twin = all[..at].iter().find(|(_, other)| other == address && address.port() != 0);
         let why =

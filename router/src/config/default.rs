@@ -19,8 +19,8 @@ impl Config {
     /// what a test starts from.
     pub fn for_endpoints(endpoints: Vec<String>) -> Self {
         let listen = Listen {
-            plain: local(0),
-            aware: local(0),
+            plain: Some(local(0)),
+            aware: Some(local(0)),
             metrics: local(0),
             admin: local(0),
             ..Listen::default()
@@ -38,8 +38,8 @@ const fn local(port: u16) -> SocketAddr {
 impl Default for Listen {
     fn default() -> Self {
         Self {
-            plain: local(8080),
-            aware: local(8081),
+            plain: Some(local(8080)),
+            aware: Some(local(8081)),
             plain_tls: None,
             aware_tls: None,
             metrics: local(9090),
@@ -80,6 +80,7 @@ impl Default for Timeouts {
             client_body: Duration::from_secs(10 * MINUTE),
             client_idle: Duration::from_secs(75),
             upstream_idle: Duration::from_secs(3),
+            shutdown_delay: Duration::from_secs(3),
             drain: Duration::from_secs(30),
         }
     }

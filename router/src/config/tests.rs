@@ -37,7 +37,7 @@ fn the_flags_that_others_rely_on_work_together() {
     );
     let config = loaded.expect("valid").config;
     assert_eq!(config.endpoints, ["a:1", "b:2"]);
-    assert_eq!(config.listen.plain.port(), 1);
+    assert_eq!(config.listen.plain.map(|at| at.port()), Some(1));
     assert_eq!(config.listen.admin.port(), 4);
     assert_eq!(config.profile, Profile::of(Strategy::PrefixCache));
     assert_eq!(config.plain_policy, PlainPolicy::LeastRequest);
@@ -178,6 +178,8 @@ fn values_must_go_together() {
         ("--endpoint a:0", "is not HOST:PORT"),
         ("--endpoint a:1 --plain 127.0.0.1:9090", "listen.plain has the same address"),
         ("--endpoint a:1 --plain localhost:80", "write IP:PORT"),
+        ("--endpoint a:1 --ext-proc 9002", "such as 127.0.0.1:9002"),
+        ("--endpoint a:1 --plain off --aware off", "no listener is left"),
         ("--endpoint a:1 --weights-queue 0 --weights-kv 0 --weights-work 0", "without a load term"),
         ("--endpoint a:1 --thresholds-stale 1s", "longer than thresholds.fresh"),
         ("--endpoint a:1 --thresholds-shed-kv 1.5", "share of the KV cache"),

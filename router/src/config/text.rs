@@ -178,8 +178,13 @@ pub(super) mod address {
     pub(in super::super) const FORM: Form = Form::Quoted;
 
     pub(in super::super) fn read(text: &str) -> Result<SocketAddr, Refusal> {
-        let why = "write IP:PORT, such as 127.0.0.1:8080, 0.0.0.0:8080 for every address, or [::]:8080";
-        text.trim().parse().map_err(|_| why.to_owned())
+        let text = text.trim();
+        text.parse().map_err(|_| {
+            let port = text.trim_start_matches(':').parse().unwrap_or(8080_u16);
+            format!(
+                "write IP:PORT, such as 127.0.0.1:{port}, 0.0.0.0:{port} for every address, or [::]:{port}"
+            )
+        })
     }
 
     pub(in super::super) fn write(value: &SocketAddr) -> String {
@@ -187,7 +192,7 @@ pub(super) mod address {
     }
 }
 
-/// An address to listen on, or nothing.
+/// An address to listen on, or `off`.
 pub(super) mod maybe_address {
     use std::net::SocketAddr;
 
@@ -195,12 +200,17 @@ pub(super) mod maybe_address {
 
     pub(in super::super) const FORM: Form = Form::Quoted;
 
+    const OFF: &str = "off";
+
     pub(in super::super) fn read(text: &str) -> Result<Option<SocketAddr>, Refusal> {
-        if text.trim().is_empty() { Ok(None) } else { address::read(text).map(Some) }
+        match text.trim() {
+            "" | OFF => Ok(None),
+            text => address::read(text).map(Some).map_err(|why| format!("{why}; {OFF} for no listener")),
+        }
     }
 
     pub(in super::super) fn write(value: &Option<SocketAddr>) -> String {
-        value.as_ref().map(address::write).unwrap_or_default()
+        value.as_ref().map_or_else(|| OFF.to_owned(), address::write)
     }
 }
 

@@ -5,15 +5,15 @@ use std::{
 
 use super::*;
 
-fn inputs(change: impl FnOnce(&mut Config)) -> (Inputs, watch::Sender<bool>) {
+fn inputs(change: impl FnOnce(&mut Config)) -> (Inputs, watch::Sender<Shutdown>) {
     let mut config = Config::for_endpoints(vec!["127.0.0.1:1".to_owned()]);
     change(&mut config);
     let world = Arc::new(World::new(&config, 1));
     let metrics = Arc::new(Metrics::new(&world));
-    let (draining, is_draining) = watch::channel(false);
+    let (shutdown, is_shutdown) = watch::channel(Shutdown::Serving);
     (
-        Inputs { world, config: Arc::new(config), metrics, draining: is_draining, certificates: Vec::new() },
-        draining,
+        Inputs { world, config: Arc::new(config), metrics, shutdown: is_shutdown, certificates: Vec::new() },
+        shutdown,
     )
 }
 
@@ -27,7 +27,7 @@ fn get(address: SocketAddr, path: &str) -> String {
 
 #[test]
 fn both_ports_serve_and_the_endpoints_are_known_as_soon_as_it_is_started() {
-    let (inputs, _draining) = inputs(|_| {});
+    let (inputs, _shutdown) = inputs(|_| {});
     let world = inputs.world.clone();
     let control = Control::start(inputs).expect("starts");
     assert_eq!(world.snapshot.load().endpoints().len(), 1);
@@ -41,7 +41,7 @@ fn both_ports_serve_and_the_endpoints_are_known_as_soon_as_it_is_started() {
 
 #[test]
 fn dropping_it_frees_the_ports_and_ends_the_updates() {
-    let (inputs, _draining) = inputs(|_| {});
+    let (inputs, _shutdown) = inputs(|_| {});
     let control = Control::start(inputs).expect("starts");
     let (metrics, updates) = (control.metrics_address(), control.updates());
     drop(control);
@@ -53,7 +53,7 @@ fn dropping_it_frees_the_ports_and_ends_the_updates() {
 fn a_taken_port_is_named_with_its_flag() {
     let holder = TcpListener::bind("127.0.0.1:0").expect("bind");
     let taken = holder.local_addr().expect("address");
-    let (inputs, _draining) = inputs(|config| config.listen.admin = taken);
+    let (inputs, _shutdown) = inputs(|config| config.listen.admin = taken);
     let error = Control::start(inputs).expect_err("taken").to_string();
     assert!(error.contains(&format!("cannot listen on {taken} (--admin)")), "{error}");
 }

@@ -18,6 +18,7 @@ use crate::{
     front::{Client, Transport},
     metrics::{Listener, Metrics},
     path::{self, Plan, Trace},
+    shutdown::Shutdown,
     worker::{Shared, Worker},
     world::World,
 };
@@ -38,8 +39,8 @@ fn worker(strategy: Strategy) -> Worker {
     let world = Arc::new(World::new(&config, 7));
     let metrics = Arc::new(Metrics::new(&world));
     let (updates, _) = mpsc::channel(1);
-    let (_, draining) = watch::channel(false);
-    Worker::new(Shared { world, config, metrics, updates, draining })
+    let (_, shutdown) = watch::channel(Shutdown::Serving);
+    Worker::new(Shared { world, config, metrics, updates, shutdown })
 }
 
 /// Anything that writers may publish; with readings that count in full, since two clocks are never the same.

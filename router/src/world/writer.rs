@@ -239,7 +239,7 @@ impl Writer {
         let begun = Instant::now();
         let snapshot = self.pool.snapshot();
         self.upkeep.hold(snapshot.kv_capacity_tokens());
-        self.world.snapshot.store(Arc::new(snapshot));
+        self.world.publish(snapshot);
         self.dirty = false;
         self.not_before = begun + (begun.elapsed() * REST).max(MIN_GAP);
     }

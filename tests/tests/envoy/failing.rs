@@ -182,26 +182,6 @@ fn a_picked_replica_that_is_outside_the_cluster_is_passed_over_in_silence() {
 }
 
 #[test]
-fn a_router_that_drains_finishes_what_is_open() {
-    let Scene { picker, envoy } = Scene::of("full-duplex.yaml");
-    let (behaviour, parts) = Behaviour::in_parts();
-    let TestPicker { router, engines } = picker;
-    engines[1].behave(behaviour);
-    let mut client = Wire::connect(envoy.aware());
-    client.begin_post(PATH, "", CHAT);
-    parts.send(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\none".to_vec()).expect("the engine waits");
-    assert!(client.until(b"one").is_some());
-    let draining = std::thread::spawn(move || router.drain());
-    envoy.wait_for_picker(false);
-    parts.send(b"two".to_vec()).expect("the engine waits");
-    assert!(client.until(b"two").is_some(), "nothing is lost");
-    drop(parts);
-    draining.join().expect("drained");
-    engines[1].behave(Behaviour::Answer(answer("application/json", b"{}")));
-    assert_eq!(Wire::connect(envoy.aware()).post(PATH, CHAT).status, 200, "and others go on without it");
-}
-
-#[test]
 fn a_stream_that_falls_silent_is_cut_where_the_client_can_see_it() {
     let limit = |config: &mut Config| config.timeouts.stream_idle = Duration::from_millis(300);
     let scene = Scene::set("full-duplex.yaml", limit);

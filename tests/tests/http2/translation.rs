@@ -13,7 +13,7 @@ enum Fate {
 const BASE: [(&str, &str); 3] = [(":scheme", "http"), (":path", "/x"), (":authority", "t")];
 
 fn fate(router: &TestRouter, fields: &[(&str, &str)], body: Option<&[u8]>) -> Fate {
-    let mut client = Frames::connect(router.listening().aware);
+    let mut client = Frames::connect(router.aware_address());
     client.headers(1, body.is_none(), fields);
     if let Some(body) = body {
         client.send(kind::DATA, 1, 1, body);
@@ -129,7 +129,7 @@ fn trailers_are_dropped_in_both_directions() {
     let bytes = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Late: 1\r\n\r\n";
     let engine = RawEngine::start(Behaviour::Answer(bytes.into()));
     let router = TestRouter::start(&[engine.address()]);
-    let mut client = Frames::connect(router.listening().aware);
+    let mut client = Frames::connect(router.aware_address());
     client.headers(1, false, &with("POST", &[]));
     client.send(kind::DATA, 0, 1, b"abc");
     client.send(kind::HEADERS, 5, 1, &hpack(&[("x-late", "2")]));

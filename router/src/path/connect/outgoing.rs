@@ -77,11 +77,12 @@ pub(super) fn write_head(
 
 fn own_address(worker: &Worker, listener: Listener) -> String {
     let listen = &worker.config.listen;
-    match listener {
-        Listener::Plain => listen.plain.to_string(),
-        // Envoy speaks for clients of the last.
-        Listener::Aware | Listener::ExtProc => listen.aware.to_string(),
-    }
+    let address = match listener {
+        Listener::Plain => listen.plain.or(listen.plain_tls),
+        Listener::Aware => listen.aware.or(listen.aware_tls),
+        Listener::ExtProc => listen.ext_proc,
+    };
+    address.map(|address| address.to_string()).unwrap_or_default()
 }
 
 /// Takes the chunks' framing out of a body that will be changed. It was read once already, so it is sound.
