@@ -35,6 +35,14 @@ pub enum Fault {
     /// The process holds as many request bodies as it may.
     #[error("the router holds too many request bodies at the moment; try again")]
     OverBudget,
+    /// As many connections and streams are open as may be.
+    #[error(
+        "the router has {limit} connections and streams open, its limit (router flag --limits-connections); try again"
+    )]
+    Crowded {
+        /// The limit.
+        limit: usize,
+    },
     /// The client did not send its request in time.
     #[error("the request did not arrive within {0:?}")]
     SlowClient(Duration),
@@ -133,7 +141,7 @@ impl Fault {
             Self::TooLarge { .. } => 413,
             Self::SlowClient(_) => 408,
             Self::UnknownModel { .. } => 404,
-            Self::OverBudget | Self::NoEndpoint { .. } => 503,
+            Self::OverBudget | Self::Crowded { .. } | Self::NoEndpoint { .. } => 503,
             Self::Shed { .. } => 429,
             Self::Malformed { .. } => 502,
             Self::Upstream { .. } => 503,
@@ -151,7 +159,9 @@ impl Fault {
             Self::UnknownModel { .. } => ErrorType::NotFound,
             Self::Shed { .. } => ErrorType::RateLimit,
             Self::Malformed { .. } => ErrorType::BadGateway,
-            Self::OverBudget | Self::NoEndpoint { .. } | Self::Upstream { .. } => ErrorType::Unavailable,
+            Self::OverBudget | Self::Crowded { .. } | Self::NoEndpoint { .. } | Self::Upstream { .. } => {
+                ErrorType::Unavailable
+            }
             Self::Timeout(_) | Self::ClientGone => ErrorType::Timeout,
         }
     }
@@ -163,6 +173,7 @@ impl Fault {
             Self::Body(_) | Self::CutOff => ErrorReason::Body,
             Self::TooLarge { .. } => ErrorReason::TooLarge,
             Self::OverBudget => ErrorReason::OverBudget,
+            Self::Crowded { .. } => ErrorReason::Crowded,
             Self::SlowClient(_) => ErrorReason::SlowClient,
             Self::UnknownModel { .. } => ErrorReason::UnknownModel,
             Self::NoEndpoint { .. } => ErrorReason::NoEndpoint,
@@ -182,6 +193,7 @@ impl Fault {
             | Self::CutOff
             | Self::TooLarge { .. }
             | Self::OverBudget
+            | Self::Crowded { .. }
             | Self::SlowClient(_)
             | Self::NoEndpoint { .. }
             | Self::Shed { .. }
@@ -202,7 +214,9 @@ impl Fault {
     pub fn retry_after(&self) -> Option<u64> {
         match self {
             Self::Shed { retry_after } => Some(retry_after.as_secs().max(1)),
-            Self::OverBudget | Self::NoEndpoint { .. } | Self::Upstream { .. } => Some(1),
+            Self::OverBudget | Self::Crowded { .. } | Self::NoEndpoint { .. } | Self::Upstream { .. } => {
+                Some(1)
+            }
             Self::Framing(_)
             | Self::Body(_)
             | Self::CutOff
@@ -222,6 +236,7 @@ impl Fault {
             | Self::CutOff
             | Self::TooLarge { .. }
             | Self::OverBudget
+            | Self::Crowded { .. }
             | Self::SlowClient(_)
             | Self::ClientGone => false,
             Self::Body(_)

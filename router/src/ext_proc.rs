@@ -9,7 +9,7 @@
 //! process-wide budget; a connection without a stream by `timeouts.client_idle`.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     convert::Infallible,
     pin::{Pin, pin},
     rc::Rc,
@@ -33,15 +33,22 @@ use tokio::{
 use tonic::{
     Status,
     codec::{BufferSettings, EncodeBody, SingleMessageCompressionOverride, Streaming},
-    codegen::Service,
+    codegen::{
+        Service,
+        tokio_stream::{Stream, once},
+    },
 };
 use tonic_health::pb::health_server::HealthServer;
 use tonic_prost::ProstCodec;
 
 use crate::{
     admin::health::Checks,
+    error::Fault,
     front::{self, Front, Open, PING_INTERVAL, PING_TIMEOUT, Streams, Tasks, Transport},
     metrics::Listener,
+    path::RequestId,
+    seldom::Seldom,
+    worker::Worker,
 };
 use arriving::{Arriving, Unfinished};
 use messages::{ProcessingRequest, ProcessingResponse};
@@ -82,6 +89,9 @@ const BATCH: usize = 32 * 1024;
 /// of an Envoy, and they may leave all at once; floods are Envoy's to stop.
 const RESET_UNSEEN: usize = 4096;
 
+/// Gateways that ask for the first time.
+static FIRST: Seldom = Seldom::new();
+
 type Answer = Response<Counted>;
 
 /// An answer's body. The connection is not idle before its end.
@@ -95,13 +105,20 @@ struct Connection {
     front: Rc<Front>,
     streams: Rc<Streams>,
     watched: Watched,
+    /// A pick was asked for.
+    asked: Cell<bool>,
 }
 
 /// Serves one connection of Envoy's to its end.
 pub(crate) async fn serve(front: &Rc<Front>, transport: Transport) {
     let tasks = Tasks::default();
     let streams = Rc::new(Streams::new(Instant::now()));
-    let shared = Rc::new(Connection { front: front.clone(), streams, watched: Watched::default() });
+    let shared = Rc::new(Connection {
+        front: front.clone(),
+        streams,
+        watched: Watched::default(),
+        asked: Cell::default(),
+    });
     {
         let service = service_fn(|request| answer(shared.clone(), request));
         let (reader, writer) = split(transport);
@@ -155,20 +172,40 @@ type Uncounted = Response<Pin<Box<dyn Body<Data = Bytes, Error = Status>>>>;
 fn process(shared: &Connection, request: Request<Incoming>) -> Uncounted {
     let front = &shared.front;
     let Some(seat) = front.seats.take() else {
-        front.worker.metrics.connection_refused(Listener::ExtProc);
-        return refuse(Status::resource_exhausted("limits.connections of the router is reached"));
+        return crowded(&front.worker);
     };
+    if !shared.asked.replace(true)
+        && let Some(left_out) = FIRST.is_due()
+    {
+        tracing::info!(left_out, "a gateway asks for picks over a new connection");
+    }
     let limit = usize::try_from(front.worker.config.limits.body + OVERHEAD).ok();
-    let buffers = BufferSettings::new(ROOM, BATCH);
-    let decoder = ProstCodec::<ProcessingResponse, ProcessingRequest>::raw_decoder(buffers);
-    let encoder = ProstCodec::<ProcessingResponse, ProcessingRequest>::raw_encoder(buffers);
+    let decoder =
+        ProstCodec::<ProcessingResponse, ProcessingRequest>::raw_decoder(BufferSettings::new(ROOM, BATCH));
     let unfinished = Unfinished::new(&front.worker.world.budget);
     let arriving = Arriving::new(request.into_body(), unfinished.clone());
     let incoming = Streaming::new_request(decoder, arriving, None, limit);
     let session = Rc::new(RefCell::new(Session::new(front.worker.clone(), seat, incoming, unfinished)));
     shared.watched.add(&session);
+    encoded(Answers(session))
+}
+
+/// A request for which there is no place: its client is told, whatever the failure mode.
+fn crowded(worker: &Worker) -> Uncounted {
+    let fault = Fault::Crowded { limit: worker.config.limits.connections };
+    worker.metrics.connection_refused(Listener::ExtProc);
+    worker.metrics.request_done(Listener::ExtProc, fault.status());
+    worker.metrics.error(Listener::ExtProc, fault.reason());
+    let id = RequestId::made(worker.rng.borrow_mut().u128(..));
+    encoded(once(Ok(refusal::immediate(&fault, None, &id))))
+}
+
+/// Messages as the body of an answer.
+fn encoded(messages: impl Stream<Item = Result<ProcessingResponse, Status>> + 'static) -> Uncounted {
+    let encoder =
+        ProstCodec::<ProcessingResponse, ProcessingRequest>::raw_encoder(BufferSettings::new(ROOM, BATCH));
     let compression = SingleMessageCompressionOverride::Disable;
-    let body = EncodeBody::new_server(encoder, Answers(session), None, compression, None);
+    let body = EncodeBody::new_server(encoder, messages, None, compression, None);
     let mut answer: Uncounted = Response::new(Box::pin(body));
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     answer

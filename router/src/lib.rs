@@ -19,6 +19,7 @@ pub mod ledger;
 pub mod metrics;
 pub mod path;
 pub mod scrape;
+pub mod seldom;
 pub mod session;
 pub mod shutdown;
 pub mod stage;

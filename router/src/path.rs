@@ -118,6 +118,12 @@ impl Trace {
         self.enter_at(self.stage, self.entered);
     }
 
+    /// The same as text, for the access line.
+    pub fn shown(&self) -> String {
+        let micros = |stage: Stage| self.spent[stage as usize].as_micros();
+        Stage::ALL.map(|stage| format!("{}={}us", stage.name(), micros(stage))).join(" ")
+    }
+
     /// Time spent in each stage it has been in.
     pub fn spent(&self) -> impl Iterator<Item = (Stage, Duration)> {
         Stage::ALL.into_iter().zip(self.spent).filter(|(_, spent)| !spent.is_zero())

@@ -12,7 +12,7 @@ use std::{
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use warmlane_picker::{
-    GroupTable, Health, PinTable, PrefixIndex, Slot, Snapshot, Time, chain, group::GroupRule,
+    GroupTable, Health, PinTable, PrefixIndex, Slot, Snapshot, Stuck, Time, chain, group::GroupRule,
 };
 
 use crate::{
@@ -113,6 +113,11 @@ impl World {
     pub fn is_down(&self, slot: Slot) -> bool {
         let snapshot = self.snapshot.load();
         snapshot.endpoint(slot).is_none_or(|endpoint| matches!(endpoint.health, Health::Failed(_)))
+    }
+
+    /// Whether requests that an endpoint holds will come to nothing, as far as the router's readings say.
+    pub fn stuck(&self, slot: Slot) -> Option<Stuck> {
+        self.snapshot.load().endpoint(slot)?.stuck
     }
 
     /// Hash of an outside key (session, adapter) that nobody outside can aim.

@@ -91,6 +91,18 @@ impl Bootstrap {
         Self(self.0.replace(text, by))
     }
 
+    /// In which clients may steer by headers.
+    #[must_use]
+    pub fn trusting(self) -> Self {
+        let steers = |line: &str| {
+            ["model-name-rewrite", "-objective", "-fairness-id"].iter().any(|end| line.ends_with(end))
+        };
+        let kept = |line: &&str| !(line.trim_start().starts_with("- remove: x-") && steers(line));
+        let text: String = self.0.lines().filter(kept).map(|line| format!("{line}\n")).collect();
+        assert_ne!(text, self.0, "the bootstrap takes no such header off");
+        Self(text)
+    }
+
     /// Without retries, where it has any.
     #[must_use]
     pub fn without_retries(self) -> Self {

@@ -2,7 +2,8 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use warmlane_router::config::Config;
+use warmlane_picker::Criticality;
+use warmlane_router::config::{Config, ModelRule, Target};
 use warmlane_tests::{
     Behaviour, RawEngine, Response, Wire,
     engine::answer,
@@ -129,7 +130,7 @@ fn unchunked(body: &[u8]) -> Vec<u8> {
 
 #[test]
 fn a_model_is_rewritten_and_in_full_duplex_restored() {
-    let scene = Scene::of("full-duplex.yaml");
+    let scene = Scene::changed("full-duplex.yaml", Bootstrap::trusting);
     scene.picker.engines[1].behave(Behaviour::Answer(answer("text/event-stream", EVENTS.as_bytes())));
     let long = CHAT.replace("hi", &"long ".repeat(40_000));
     let response = scene.client().post_with(PATH, "x-gateway-model-name-rewrite: a\r\n", &long);
@@ -138,16 +139,53 @@ fn a_model_is_rewritten_and_in_full_duplex_restored() {
     assert!(unchunked(&seen.body) == long.replace("\"m\"", "\"a\"").as_bytes());
 }
 
+/// A name for clients, of another length than the one that engines know.
+fn assistant(config: &mut Config) {
+    let targets = vec![Target { name: "a".to_owned(), weight: 1 }];
+    config.models =
+        vec![ModelRule { name: "assistant".to_owned(), criticality: Criticality::Standard, targets }];
+}
+
 #[test]
-fn a_buffered_body_is_routed_and_rewritten_too() {
-    let scene = Scene::changed("override-host.yaml", |bootstrap| {
+fn buffered_bodies_are_routed_and_rewritten_too() {
+    let buffer = |bootstrap: Bootstrap| {
         bootstrap
             .change("request_body_mode: FULL_DUPLEX_STREAMED", "request_body_mode: BUFFERED")
+            .change("response_body_mode: FULL_DUPLEX_STREAMED", "response_body_mode: BUFFERED")
             .change("request_trailer_mode: SEND", "request_trailer_mode: SKIP")
-    });
-    assert_eq!(Scene::by(&scene.client().post_with(PATH, "x-gateway-model-name-rewrite: a\r\n", CHAT)), 1);
-    let seen = scene.picker.engines[1].seen().pop().expect("a request");
-    assert_eq!(seen.body, CHAT.replace("\"m\"", "\"a\"").as_bytes());
+            .change("response_trailer_mode: SEND", "response_trailer_mode: SKIP")
+    };
+    let scene = Scene::with("full-duplex.yaml", assistant, buffer);
+    let reply = answer("application/json", br#"{"model":"a","engine":1}"#);
+    scene.picker.engines[1].behave(Behaviour::Answer(reply));
+    let ask = CHAT.replace("\"m\"", "\"assistant\"");
+    for chunked in [false, true] {
+        let mut client = scene.client();
+        let response = if chunked {
+            let head = format!("POST {PATH} HTTP/1.1\r\nHost: t\r\ncontent-type: application/json\r\n");
+            let body = format!("transfer-encoding: chunked\r\n\r\n{:x}\r\n{ask}\r\n0\r\n\r\n", ask.len());
+            client.send((head + &body).as_bytes());
+            client.response()
+        } else {
+            client.post(PATH, &ask)
+        };
+        assert_eq!(response.text(), r#"{"model":"assistant","engine":1}"#);
+        let seen = scene.picker.engines[1].seen().pop().expect("a request");
+        assert_eq!(unchunked(&seen.body), CHAT.replace("\"m\"", "\"a\"").as_bytes());
+    }
+}
+
+#[test]
+fn clients_steer_by_no_header_unless_they_are_trusted_to() {
+    for bootstrap in ALL {
+        let scene = Scene::of(bootstrap);
+        for family in ["x-gateway", "x-llm-d"] {
+            let name = format!("{family}-model-name-rewrite: a\r\n");
+            assert_eq!(Scene::by(&scene.client().post_with(PATH, &name, CHAT)), 1);
+            let seen = scene.picker.engines[1].seen().pop().expect("a request");
+            assert_eq!(unchunked(&seen.body), CHAT.as_bytes(), "{bootstrap} {name}");
+        }
+    }
 }
 
 #[test]

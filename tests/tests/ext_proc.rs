@@ -9,6 +9,8 @@ use warmlane_tests::{
     picker::{Said, TestPicker},
 };
 
+#[path = "ext_proc/blame.rs"]
+mod blame;
 #[path = "ext_proc/held.rs"]
 mod held;
 #[path = "ext_proc/hostile.rs"]
@@ -20,6 +22,7 @@ mod responses;
 
 const CHAT: &str = r#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#;
 const PATH: &str = "/v1/chat/completions";
+const EVENTS: &[(&str, &str)] = &[("content-type", "text/event-stream")];
 
 fn chat() -> Asked {
     Asked::post(PATH, CHAT)

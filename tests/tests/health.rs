@@ -1,10 +1,10 @@
 //! gRPC health, as gateways and Kubernetes' probes ask for it.
 
-use std::{net::SocketAddr, thread};
+use std::{net::SocketAddr, sync::mpsc, thread};
 
 use hyper::Request;
 use warmlane_tests::{
-    Behaviour, RawEngine, TestRouter,
+    Behaviour, PATIENCE, RawEngine, TestRouter,
     engine::answer,
     eventually,
     http2::{Multiplexed, Stream},
@@ -108,6 +108,24 @@ fn a_watcher_hears_of_every_change() {
     assert_eq!(status(&watch.part().expect("a message").expect("whole")), SERVING);
     engine.stop();
     assert_eq!(status(&watch.part().expect("a message").expect("whole")), NOT_SERVING);
+}
+
+#[test]
+fn a_watcher_does_not_hold_the_drain_up() {
+    let picker = TestPicker::idle(1);
+    let mut client = Multiplexed::connect(picker.address());
+    let mut watch = call(&mut client, "Watch", PICKER);
+    watch.head().expect("a head");
+    assert_eq!(status(&watch.part().expect("a message").expect("whole")), SERVING);
+    let TestPicker { router, engines: _engines } = picker;
+    let (ended, drained) = mpsc::channel();
+    thread::spawn(move || {
+        router.drain();
+        let _ = ended.send(());
+    });
+    assert_eq!(status(&watch.part().expect("a message").expect("whole")), NOT_SERVING);
+    // Cut by the limit, it would take longer.
+    drained.recv_timeout(PATIENCE).expect("drained");
 }
 
 #[test]

@@ -122,6 +122,7 @@ fn endpoint(slot: u16, rng: &mut Rng) -> (Endpoint, Models) {
         socket: SocketAddr::from(([10, 0, (slot >> 8) as u8, slot as u8], 8_000)),
         ready: true,
         health: Health::Healthy,
+        stuck: None,
         local: slot == 0,
         joined: None,
         signals,

@@ -40,7 +40,7 @@ pub use request::{Live, Request, Work};
 pub use retry::{RetryBudget, RetryRule};
 pub use score::Scorer;
 pub use signal::{Lora, Reading, Signals};
-pub use snapshot::{Endpoint, Health, Models, Slot, SlotSet, Snapshot};
+pub use snapshot::{Endpoint, Health, Models, Slot, SlotSet, Snapshot, Stuck};
 
 /// Time since an epoch that the caller chooses: the process start in the router, zero in a simulation.
 pub type Time = std::time::Duration;

@@ -40,12 +40,26 @@ pub struct Endpoint {
     pub ready: bool,
     /// Hardware and process health.
     pub health: Health,
+    /// Whether requests that it holds will come to nothing, although it has closed nothing.
+    pub stuck: Option<Stuck>,
     /// It runs on the router's own node.
     pub local: bool,
     /// When it joined, or came back to, a pool that was at work; `None` for those that were there from the start.
     pub joined: Option<Time>,
     /// Its load.
     pub signals: Signals,
+}
+
+/// How an endpoint keeps whoever waits for it waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stuck {
+    /// It answers nobody and refuses nobody: its machine, or the way to it, is gone.
+    Silent {
+        /// When it was last heard of.
+        since: Time,
+    },
+    /// It answers readings, holds requests and computes nothing.
+    Stalled,
 }
 
 /// The names that one endpoint serves.

@@ -141,6 +141,10 @@ impl Stream for Changes {
             if changes.told.replace(status) != Some(status) {
                 return Poll::Ready(Some(Ok(HealthCheckResponse { status: status.into() })));
             }
+            if changes.checks.shutdown.borrow().is_draining() {
+                // It has been told; a watcher must not hold the drain up.
+                return Poll::Ready(None);
+            }
         }
     }
 }

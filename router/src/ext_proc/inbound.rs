@@ -131,8 +131,8 @@ impl Inbound {
     }
 
     fn header(&self, names: [&str; 2]) -> Option<&str> {
-        let value = names.into_iter().find_map(|name| self.headers.get(name))?;
-        std::str::from_utf8(value).ok().map(str::trim).filter(|value| !value.is_empty())
+        let text = |name| std::str::from_utf8(self.headers.get(name)?).ok().map(str::trim);
+        names.into_iter().filter_map(text).find(|value| !value.is_empty())
     }
 
     fn hints(&self, worker: &Worker) -> Hints {

@@ -68,8 +68,8 @@ pub enum Violation {
     /// A mode in which the head must be answered before the body is seen.
     #[error("request_body_mode {0:?} cannot be routed by body; set FULL_DUPLEX_STREAMED or BUFFERED")]
     Mode(BodyMode),
-    /// A mode of an Envoy to come.
-    #[error("body mode {0} is unknown; set FULL_DUPLEX_STREAMED or BUFFERED")]
+    /// A mode of an Envoy to come, or one for gRPC.
+    #[error("body mode {0} is not served; set FULL_DUPLEX_STREAMED or BUFFERED")]
     UnknownMode(i32),
 }
 

@@ -48,6 +48,7 @@ fn message(fault: &Fault, is_inference: bool) -> String {
         | Fault::CutOff
         | Fault::TooLarge { .. }
         | Fault::OverBudget
+        | Fault::Crowded { .. }
         | Fault::SlowClient(_)
         | Fault::UnknownModel { .. }
         | Fault::Upstream { .. }
@@ -66,7 +67,7 @@ fn message(fault: &Fault, is_inference: bool) -> String {
 fn dropped(fault: &Fault) -> Option<&'static str> {
     match fault {
         Fault::NoEndpoint { .. } => Some("rejected-no-endpoints"),
-        Fault::Shed { .. } | Fault::OverBudget => Some("rejected-saturated"),
+        Fault::Shed { .. } | Fault::OverBudget | Fault::Crowded { .. } => Some("rejected-saturated"),
         Fault::Framing(_)
         | Fault::Body(_)
         | Fault::CutOff

@@ -3,15 +3,18 @@
 use bytes::Bytes;
 
 use super::messages::{
-    Answer, AppendAction, BodyMutation, CommonResponse, HeaderMutation, HeaderValue, HeaderValueOption,
-    HttpBody, HttpStatus, ImmediateResponse, Kind, Mutation, ProcessingResponse, Reply, Struct,
-    TrailersAnswer, Value,
+    Answer, AppendAction, BodyMode, BodyMutation, CommonResponse, HeaderMutation, HeaderValue,
+    HeaderValueOption, HttpBody, HttpStatus, ImmediateResponse, Kind, Mutation, ProcessingResponse, Reply,
+    Struct, TrailersAnswer, Value,
 };
 
 /// Where the picked endpoint stands, as a header and as a key of [`NAMESPACE`].
 pub(super) const DESTINATION: &str = "x-gateway-destination-endpoint";
 /// The namespace that gateways read the endpoint from.
 pub(super) const NAMESPACE: &str = "envoy.lb";
+
+/// How long a body is.
+pub(super) const LENGTH: &str = "content-length";
 
 /// Largest piece of body in an answer: gRPC and Envoy take more, gateways in between may not.
 pub(super) const PIECE: usize = 62_000;
@@ -101,9 +104,24 @@ pub(super) fn unchanged(wrap: fn(Answer) -> Reply) -> ProcessingResponse {
     plain(wrap(Answer::default()))
 }
 
-/// Another body instead of the one that came, where Envoy waits for the word.
-pub(super) fn replaced(wrap: fn(Answer) -> Reply, body: Bytes) -> ProcessingResponse {
-    plain(wrap(with_body(Mutation::Body(body))))
+/// Another body instead of the one that came, where Envoy waits for the word. Of a whole one the length is told, which
+/// Envoy compares; of a part of one no length is right.
+pub(super) fn replaced(wrap: fn(Answer) -> Reply, mode: BodyMode, body: Bytes) -> ProcessingResponse {
+    let header_mutation = match mode {
+        BodyMode::Buffered => Some(setting(vec![length_of(&body)])),
+        BodyMode::BufferedPartial => {
+            Some(HeaderMutation { set_headers: Vec::new(), remove_headers: vec![LENGTH.to_owned()] })
+        }
+        BodyMode::None | BodyMode::Streamed | BodyMode::FullDuplexStreamed | BodyMode::Grpc => None,
+    };
+    let body_mutation = Some(BodyMutation { mutation: Some(Mutation::Body(body)) });
+    let common = CommonResponse { header_mutation, body_mutation, ..CommonResponse::default() };
+    plain(wrap(Answer { response: Some(common) }))
+}
+
+/// The header that says how long a body is.
+pub(super) fn length_of(body: &Bytes) -> (&'static str, Bytes) {
+    (LENGTH, body.len().to_string().into())
 }
 
 /// A body streamed back in pieces of bounded size; nothing is copied. An empty one at the end says that it is the end.

@@ -11,7 +11,7 @@ use super::{
     phase::Modes,
     reply::{Changes, DESTINATION, Headers},
     restore::Restore,
-    tail::Tail,
+    tail::{End, Tail},
     told::{Origin, Told},
 };
 use crate::{
@@ -24,6 +24,9 @@ use crate::{
 
 /// For routes that choose by model.
 const MODEL: &str = "x-gateway-model-name";
+const REQUEST_ID: &str = "x-request-id";
+
+mod verdict;
 
 /// See the module's header.
 pub(super) struct Routed {
@@ -39,14 +42,17 @@ pub(super) struct Routed {
     pub(super) report: Report,
     /// The response's own id is to be found in its first bytes, and remembered for this endpoint.
     pub(super) begins_session: bool,
-    /// On the endpoint's account; `None` once that is over.
+    /// On the endpoint's account; `None` once that is over, or where the endpoint is nobody's.
     in_flight: Option<InFlight>,
+    /// Its response was seen to its end, or it was given up.
+    is_over: bool,
     modes: Modes,
     restore: Option<Restore>,
     tail: Tail,
     origin: Origin,
     is_events: bool,
-    first_byte: Option<Instant>,
+    /// When the first byte of its body came.
+    pub(super) first_byte: Option<Instant>,
 }
 
 // === Routed ===
@@ -74,6 +80,7 @@ impl Routed {
             report: Report::default(),
             begins_session: false,
             in_flight,
+            is_over: false,
             modes,
             restore,
             tail: Tail::default(),
@@ -105,7 +112,7 @@ impl Routed {
     pub(super) fn changes(&self, endpoints: &str, id: Option<&[u8]>) -> Changes {
         let mut set: Headers = vec![(DESTINATION, Bytes::copy_from_slice(endpoints.as_bytes()))];
         if let Some(id) = id {
-            set.push(("x-request-id", Bytes::copy_from_slice(id)));
+            set.push((REQUEST_ID, Bytes::copy_from_slice(id)));
         }
         let model = self.asked.as_ref().map(|body| body.model.as_bytes());
         // A name may be any text; not every text may stand in a header.
@@ -121,7 +128,7 @@ impl Routed {
         worker: &Worker,
         head: &HeaderMap,
         told: &Told,
-        end: bool,
+        (end, id): (bool, &[u8]),
     ) -> Headers {
         let status = head.get(":status").and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
         self.status = status.unwrap_or_default();
@@ -132,12 +139,17 @@ impl Routed {
         }
         // Engines say how long a body is only when they have made it.
         let is_made = end || self.status >= 400 || head.get("content-length").is_some();
-        if is_made && self.modes.response == BodyMode::None {
-            self.judge(worker, true);
+        match self.modes.response {
+            BodyMode::None if is_made => self.judge(worker, true),
+            // Nothing tells how it ends; that it begins is all that can be said for its endpoint.
+            BodyMode::None => self.speak_for(worker),
+            _ => {}
         }
-        let names = worker.config.headers.endpoint;
         let endpoint = || ("x-warmlane-endpoint", Bytes::copy_from_slice(self.at.address.as_bytes()));
-        names.then(endpoint).into_iter().collect()
+        let names = worker.config.headers.endpoint.then(endpoint);
+        // Engines do not send it back by themselves.
+        let own = || (REQUEST_ID, Bytes::copy_from_slice(id));
+        names.into_iter().chain(head.get(REQUEST_ID).is_none().then(own)).collect()
     }
 
     /// The gateway went to another endpoint than the first one named: at once, or because that one could not be reached.
@@ -195,10 +207,10 @@ impl Routed {
 
     /// Once: behind a last piece, trailers may still come.
     fn response_ends(&mut self, worker: &Worker) {
-        if self.is_over() {
+        if self.is_over {
             return;
         }
-        let (report, gave_up) = self.tail.read(self.is_events);
+        let End { report, gave_up, .. } = self.tail.read(self.is_events);
         self.report = report;
         self.judge(worker, !gave_up);
         let tokens = report.usage.map_or(0, |usage| usage.completion_tokens);
@@ -209,72 +221,6 @@ impl Routed {
         if let Some(usage) = report.usage {
             worker.metrics.used(usage);
         }
-    }
-
-    /// The response is over: takes the request off the account.
-    fn judge(&mut self, worker: &Worker, is_sound: bool) {
-        let Some(mut in_flight) = self.in_flight.take() else { return };
-        if let Some(outcome) = self.outcome(is_sound) {
-            worker.judge(&mut in_flight, outcome);
-        }
-    }
-
-    /// What a response that is over says of its endpoint.
-    fn outcome(&self, is_sound: bool) -> Option<Outcome> {
-        match (self.origin, self.status) {
-            (Origin::Unreachable, _) => Some(Outcome::Bad),
-            // 504: the endpoint took longer than the gateway allows.
-            (Origin::Gateway, status) if status != 504 => None,
-            // Its head was not shown.
-            (_, 0) => (!is_sound).then_some(Outcome::Bad),
-            (_, status) => match Outcome::of_status(status) {
-                Some(Outcome::Good) if !is_sound => Some(Outcome::Bad),
-                outcome => outcome,
-            },
-        }
-    }
-
-    /// It is given up. `blames`: for the endpoint says nothing any more.
-    pub(super) fn give_up(&mut self, worker: &Worker, blames: bool) {
-        if let Some(mut in_flight) = self.in_flight.take()
-            && blames
-        {
-            worker.judge(&mut in_flight, Outcome::Bad);
-        }
-    }
-
-    /// Whether the endpoint is down for the router's own readings too.
-    pub(super) fn is_down(&self, worker: &Worker) -> bool {
-        worker.world.is_down(self.at.slot)
-    }
-
-    /// Whether the response was seen to its end.
-    pub(super) fn is_over(&self) -> bool {
-        self.in_flight.is_none()
-    }
-
-    /// Envoy tells no more: whether what came of the body seems to be all of it. A body that trailers end has no last piece
-    /// where trailers are not sent.
-    pub(super) fn was_seen_to_end(&mut self, worker: &Worker) -> bool {
-        let (report, _) = self.tail.read(self.is_events);
-        let is_whole = self.in_flight.is_some() && (report.finish.is_some() || report.usage.is_some());
-        if is_whole {
-            self.response_ends(worker);
-        }
-        is_whole
-    }
-
-    /// Envoy tells no more. Where it would have told the end, its client left; else the request goes on unseen.
-    /// True when it does.
-    pub(super) fn lingers(&mut self, worker: &Worker) -> bool {
-        if self.modes.response != BodyMode::None {
-            self.in_flight = None;
-            return false;
-        }
-        if let Some(in_flight) = self.in_flight.take() {
-            worker.world.lingering.keep(in_flight, worker.world.time(self.sent));
-        }
-        true
     }
 }
 

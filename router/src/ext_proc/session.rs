@@ -159,6 +159,10 @@ impl Session {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<ProcessingResponse, Status>>> {
         loop {
             if let Some(reply) = self.outbox.pop_front() {
+                if !self.outbox.is_empty() && self.ending.is_none() {
+                    // A long body is taken in its own time.
+                    self.deadline = self.due();
+                }
                 return Poll::Ready(Some(Ok(reply)));
             }
             if let State::Routed(routed) = &mut self.request {
@@ -172,6 +176,10 @@ impl Session {
                 // What comes behind a refusal is of no use.
                 Poll::Ready(Some(Ok(_))) if self.ending.is_some() => self.unfinished.finished(),
                 Poll::Ready(Some(Ok(message))) => self.take(message),
+                // What is not decided must not end well: the endpoint would get it without its body.
+                Poll::Ready(None) if matches!(self.request, State::Inbound(_)) => {
+                    self.broken(Status::cancelled("the stream was closed before the request was whole"));
+                }
                 // Nobody is there to be told, or nothing more will come.
                 Poll::Ready(None) => return Poll::Ready(None),
                 Poll::Ready(Some(Err(status))) => self.broken(status),
@@ -186,7 +194,12 @@ impl Session {
 
 fn modes(config: ProtocolConfiguration) -> Result<Modes, Violation> {
     let mode = |number| BodyMode::try_from(number).map_err(|_| Violation::UnknownMode(number));
-    Ok(Modes { request: mode(config.request_body_mode)?, response: mode(config.response_body_mode)? })
+    let modes =
+        Modes { request: mode(config.request_body_mode)?, response: mode(config.response_body_mode)? };
+    match modes.response {
+        BodyMode::Grpc => Err(Violation::UnknownMode(config.response_body_mode)),
+        _ => Ok(modes),
+    }
 }
 
 impl Drop for Session {

@@ -8,13 +8,26 @@ use bytes::Bytes;
 use memchr::memmem;
 use warmlane_engine::sse::{
     Splitter,
-    payload::{self, Report},
+    payload::{self, Kind, Report},
 };
 
 /// Bytes that the last events of a stream, or the end of a JSON object, take.
 const ENOUGH: usize = 4 * 1024;
 /// A final chunk of a stream that has usage comes behind one that says why it ended, and before `[DONE]`.
 const PIECES: usize = 8;
+
+/// Names of the events that end the streams which have no `[DONE]`.
+const LAST: [&[u8]; 4] = [b"message_stop", b"response.completed", b"response.incomplete", b"response.failed"];
+
+/// What the end of a response says.
+#[derive(Debug, Default)]
+pub(super) struct End {
+    pub(super) report: Report,
+    /// The engine gave the answer up and is to blame.
+    pub(super) gave_up: bool,
+    /// Nothing of it is to come.
+    pub(super) is_last: bool,
+}
 
 /// See the module's header.
 #[derive(Debug, Default)]
@@ -41,20 +54,32 @@ impl Tail {
         }
     }
 
-    /// What it says, and whether the engine gave the answer up and is to blame. An object that is no stream of events
-    /// says so by its status.
-    pub(super) fn read(&self, is_events: bool) -> (Report, bool) {
-        let text: Vec<u8> = self.pieces.iter().flatten().copied().collect();
-        let text = &text[text.len().saturating_sub(ENOUGH)..];
+    /// What it says. An object that is no stream of events says by its status whether it is an answer.
+    pub(super) fn read(&self, is_events: bool) -> End {
+        let text = self.text();
         if !is_events {
-            return (of_object(text), false);
+            let report = of_object(&text);
+            return End { report, gave_up: false, is_last: report != Report::default() };
         }
-        let (mut report, mut gave_up) = (Report::default(), false);
-        Splitter::new(ENOUGH).push(text, |event| {
-            gave_up |= payload::is_failure(event);
-            report.absorb(Report::of(event.data));
+        let mut end = End::default();
+        Splitter::new(ENOUGH).push(&text, |event| {
+            end.gave_up |= payload::is_failure(event);
+            end.is_last |= payload::kind(event) == Kind::Done || LAST.contains(&event.name);
+            end.report.absorb(Report::of(event.data));
         });
-        (report, gave_up)
+        end
+    }
+
+    /// The last bytes, and no more of them than are of use.
+    fn text(&self) -> Vec<u8> {
+        let mut skipped = self.bytes.saturating_sub(ENOUGH);
+        let mut text = Vec::with_capacity(self.bytes - skipped);
+        for piece in &self.pieces {
+            let from = skipped.min(piece.len());
+            skipped -= from;
+            text.extend_from_slice(&piece[from..]);
+        }
+        text
     }
 }
 
@@ -73,7 +98,7 @@ fn of_object(text: &[u8]) -> Report {
 mod tests {
     use super::*;
 
-    fn read(pieces: &[&[u8]], is_events: bool) -> (Report, bool) {
+    fn read(pieces: &[&[u8]], is_events: bool) -> End {
         let mut tail = Tail::default();
         pieces.iter().for_each(|piece| tail.push(&Bytes::copy_from_slice(piece)));
         tail.read(is_events)
@@ -87,24 +112,45 @@ mod tests {
             b"\n\ndata: {\"choices\":[],\"usage\":{\"prompt_tokens\":7,\"total_tokens\":17,\"completion_tokens\":10}}\n\n",
             b"data: [DONE]\n\n",
         ];
-        let (report, gave_up) = read(&pieces, true);
-        let usage = report.usage.expect("usage");
-        assert_eq!((usage.prompt_tokens, usage.completion_tokens, gave_up), (7, 10, false));
+        let end = read(&pieces, true);
+        let usage = end.report.usage.expect("usage");
+        assert_eq!((usage.prompt_tokens, usage.completion_tokens, end.gave_up), (7, 10, false));
+        assert!(end.is_last && !read(&pieces[..2], true).is_last, "some engines state usage in every event");
     }
 
     #[test]
     fn usage_stands_at_the_end_of_an_object_however_long_it_is() {
         let text = format!("{{\"choices\":[{{\"text\":\"{}\"", "x".repeat(50_000));
         let end = b",\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":5}}";
-        let (report, _) = read(&[text.as_bytes(), end], false);
-        assert_eq!(report.usage.map(|usage| usage.completion_tokens), Some(5));
+        let end = read(&[text.as_bytes(), end], false);
+        assert_eq!(end.report.usage.map(|usage| usage.completion_tokens), Some(5));
     }
 
     #[test]
     fn an_answer_that_was_given_up_is_seen() {
-        assert!(read(&[b"data: {\"error\":{\"message\":\"x\"}}\n\n", b"data: [DONE]\n\n"], true).1);
+        assert!(read(&[b"data: {\"error\":{\"message\":\"x\"}}\n\n", b"data: [DONE]\n\n"], true).gave_up);
         let clients = b"data: {\"error\":{\"message\":\"x\",\"type\":\"BadRequestError\",\"code\":400}}\n\n";
-        assert!(!read(&[clients], true).1, "by its client's fault");
+        assert!(!read(&[clients], true).gave_up, "by its client's fault");
+    }
+
+    #[test]
+    fn each_api_says_in_its_own_way_that_nothing_is_to_come() {
+        for (event, is_last) in [
+            (&b"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"[..], true),
+            (b"event: message_delta\ndata: {\"usage\":{\"output_tokens\":3}}\n\n", false),
+            (b"event: response.completed\ndata: {}\n\n", true),
+            (b"event: response.output_text.delta\ndata: {}\n\n", false),
+        ] {
+            assert_eq!(read(&[event], true).is_last, is_last, "{}", String::from_utf8_lossy(event));
+        }
+    }
+
+    #[test]
+    fn only_the_end_of_a_large_piece_is_read() {
+        let large = [vec![b'x'; 3 * ENOUGH], b"end".to_vec()].concat();
+        let mut tail = Tail::default();
+        tail.push(&Bytes::from(large));
+        assert_eq!((tail.text().len(), tail.text().ends_with(b"end")), (ENOUGH, true));
     }
 
     #[test]

@@ -68,6 +68,7 @@ fn snapshot(rng: &mut fastrand::Rng, now: std::time::Duration) -> Snapshot {
             socket: ([10, 0, 0, slot as u8], 8000).into(),
             ready: rng.u8(0..10) > 0,
             health: if rng.u8(0..10) == 0 { Health::Degraded("hot".into()) } else { Health::Healthy },
+            stuck: None,
             local: rng.bool(),
             joined: None,
             signals,

@@ -9,8 +9,12 @@ use crate::{
     ext_proc,
     metrics::Listener,
     path::{self, Next},
+    seldom::Seldom,
     tls,
 };
+
+/// Handshakes of gateways that fail: their configuration's fault, or ours, and nothing works until it is mended.
+static GATEWAYS: Seldom = Seldom::new();
 
 /// Serves one connection to its end. Its seat is free afterwards.
 pub(super) async fn converse(front: Rc<Front>, stream: TcpStream, door: Door, _seat: Seat) {
@@ -24,7 +28,17 @@ pub(super) async fn converse(front: Rc<Front>, stream: TcpStream, door: Door, _s
     let handshake = timeout(front.worker.config.timeouts.client_head, tls.acceptor().accept(stream)).await;
     let Ok(Ok(stream)) = handshake else {
         front.worker.metrics.handshake_failed(door.listener);
-        tracing::debug!(outcome = ?handshake.map(|shaken| shaken.map(drop)), "TLS handshake failed");
+        let outcome = handshake.map(|shaken| shaken.map(drop));
+        tracing::debug!(?outcome, "TLS handshake failed");
+        if door.listener == Listener::ExtProc
+            && let Some(left_out) = GATEWAYS.is_due()
+        {
+            tracing::warn!(
+                ?outcome,
+                left_out,
+                "a gateway's TLS handshake failed: does its picker cluster have a transport_socket that fits --ext-proc-tls?"
+            );
+        }
         return;
     };
     if door.listener == Listener::ExtProc {

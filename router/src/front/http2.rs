@@ -29,7 +29,7 @@ use tokio::{
 };
 
 use super::{Front, Transport, note_panic};
-use crate::metrics::Listener;
+use crate::{metrics::Listener, seldom::Seldom};
 
 mod exchange;
 mod request;
@@ -89,6 +89,9 @@ async fn drive(front: &Rc<Front>, tasks: &Tasks, transport: Transport, read: Vec
     let io = TokioIo::new(join(Cursor::new(read).chain(reader), writer));
     keep(front, listener, pin!(builder(front, tasks).serve_connection(io, service)), &streams).await;
 }
+
+/// Connections of gateways that end by an error.
+static GATEWAYS: Seldom = Seldom::new();
 
 /// Keeps a connection until it ends, idles for too long, floods, or the process drains.
 pub(crate) async fn keep<C>(front: &Front, listener: Listener, mut connection: Pin<&mut C>, streams: &Streams)
@@ -164,6 +167,12 @@ fn note_end(front: &Front, listener: Listener, ended: hyper::Result<()>) {
     let Err(error) = ended else { return };
     tracing::debug!(%error, "HTTP/2 connection ended by an error");
     let cause = error.source().and_then(|cause| cause.downcast_ref::<h2::Error>());
+    if listener == Listener::ExtProc
+        && cause.is_some_and(h2::Error::is_library)
+        && let Some(left_out) = GATEWAYS.is_due()
+    {
+        tracing::warn!(%error, left_out, "a gateway's connection ended by an error: does it speak TLS, or HTTP/1.1, to a port for gRPC?");
+    }
     if cause.is_some_and(|cause| cause.is_library() && cause.reason() == Some(Reason::ENHANCE_YOUR_CALM)) {
         front.worker.metrics.flooded(listener);
     }

@@ -54,6 +54,8 @@ labels! {
         TooLarge = "too_large",
         /// The process holds as many body bytes as it may.
         OverBudget = "over_budget",
+        /// As many connections and streams are open as may be.
+        Crowded = "crowded",
         /// The request did not come in time.
         SlowClient = "slow_client",
         /// No replica lists the model.

@@ -53,7 +53,8 @@ pub(super) fn admit(
         incoming,
         listener,
         criticality: hinted.or(rule.map(|rule| rule.criticality)).unwrap_or_default(),
-        rewrite: model.or_else(|| draw(&rule?.targets, &mut worker.rng.borrow_mut())),
+        // The pool's own rules stand above what a gateway asks for.
+        rewrite: rule.and_then(|rule| draw(&rule.targets, &mut worker.rng.borrow_mut())).or(model),
         prompt_tokens,
         output_tokens,
     };

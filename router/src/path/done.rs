@@ -110,8 +110,7 @@ fn count(worker: &Worker, trace: &Trace, outcome: &Result<Relayed, Fault>) {
 fn log(trace: &Trace, client: &Client, outcome: &Result<Relayed, Fault>) {
     let model = client.body.model.as_str();
     let request_id = String::from_utf8_lossy(&trace.request_id);
-    let micros = |stage: Stage| trace.spent().find(|(s, _)| *s == stage).map_or(0, |(_, t)| t.as_micros());
-    let stages = Stage::ALL.map(|stage| format!("{}={}us", stage.name(), micros(stage))).join(" ");
+    let stages = trace.shown();
     let listener = trace.listener.name();
     match outcome {
         Ok(relayed) => tracing::info!(

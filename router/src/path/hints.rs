@@ -70,6 +70,7 @@ mod tests {
                 socket: address.parse().expect("socket"),
                 ready: true,
                 health: Health::Healthy,
+                stuck: None,
                 local: false,
                 joined: None,
                 signals: Signals::default(),

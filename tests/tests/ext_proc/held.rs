@@ -11,7 +11,7 @@ use warmlane_tests::{
     picker::{Said, TestPicker},
 };
 
-use super::{CHAT, PATH, chat, immediate};
+use super::{CHAT, PATH, chat, header, immediate, message};
 
 const MILLIS: fn(u64) -> Duration = Duration::from_millis;
 
@@ -82,6 +82,53 @@ fn a_gateway_that_does_not_read_holds_nothing_once_its_time_is_up() {
     assert!(picker.gateway().ask(&chat()).destination.is_some());
     drop(stream);
     eventually("it is counted", || picker.ended("silent") == 1.0);
+}
+
+#[test]
+fn a_gateway_that_reads_slowly_gets_all_of_a_long_body() {
+    let picker = TestPicker::with(&[Said::default()], |config| config.timeouts.stream_idle = MILLIS(200));
+    let mut gateway = Multiplexed::connect(picker.address());
+    let request = Request::post("http://p/envoy.service.ext_proc.v3.ExternalProcessor/Process")
+        .header("content-type", "application/grpc")
+        .header("te", "trailers");
+    let body = CHAT.replace("hi", &"x".repeat(3_000_000));
+    let mut stream = gateway.open(request.body(()).expect("a request"), None);
+    stream.send(&framed(&messages::request_headers(&messages::post(PATH), false)), false);
+    stream.send(&framed(&messages::request_body(body.as_bytes(), true)), false);
+    stream.head().expect("an answer");
+    let mut got = 0;
+    while got < body.len() {
+        got += stream.part().expect("more").expect("not cut").len();
+        // In all, longer than a gateway that reads nothing is waited for.
+        std::thread::sleep(MILLIS(40));
+    }
+    assert_eq!(picker.in_flight(0), 1);
+}
+
+#[test]
+fn a_request_for_which_there_is_no_place_gets_the_clients_error() {
+    // The connection has one.
+    let picker = TestPicker::with(&[Said::default()], |config| config.limits.connections = 2);
+    let gateway = picker.gateway();
+    let first = gateway.ask(&chat());
+    assert!(first.destination.is_some());
+    let answer = gateway.ask(&chat());
+    assert_eq!(message(&answer).0, 503);
+    assert_eq!(header(&answer, "x-llm-d-request-dropped-reason"), Some("rejected-saturated"));
+    assert_eq!(header(&answer, "retry-after"), Some("1"));
+    drop(first);
+    eventually("its place is free", || gateway.ask(&chat()).destination.is_some());
+}
+
+#[test]
+fn a_stream_that_is_closed_before_its_request_is_whole_does_not_end_well() {
+    let picker = TestPicker::idle(1);
+    let mut exchange = picker.gateway().open();
+    exchange.send(&messages::request_headers(&messages::post(PATH), false));
+    exchange.half_close();
+    let status = exchange.next().expect("an end").expect_err("an error");
+    assert_eq!(status.code(), tonic::Code::Cancelled);
+    assert_eq!(picker.ended("abandoned"), 1.0);
 }
 
 #[test]

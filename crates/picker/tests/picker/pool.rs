@@ -49,6 +49,7 @@ pub(crate) fn replica(slot: u16, signals: Signals) -> Endpoint {
         socket: SocketAddr::from(([10, 0, 0, slot as u8], 8_000)),
         ready: true,
         health: Health::Healthy,
+        stuck: None,
         local: false,
         joined: None,
         signals,

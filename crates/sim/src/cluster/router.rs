@@ -225,6 +225,7 @@ fn snapshot(sides: &[Side], adapters: &[String]) -> Snapshot {
             socket: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             ready: side.ready,
             health: Health::Healthy,
+            stuck: None,
             local: false,
             joined: None,
             signals: side.signals.clone(),

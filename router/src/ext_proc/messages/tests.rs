@@ -137,7 +137,7 @@ fn every_answer_is_understood() {
     let mutation = body.response.and_then(|common| common.body_mutation).and_then(|body| body.mutation);
     let Some(Published::StreamedResponse(streamed)) = mutation else { panic!("{mutation:?}") };
     assert_eq!((&streamed.body[..], streamed.end_of_stream), (&b"p"[..], true));
-    let whole = reply::replaced(Reply::RequestBody, Bytes::from_static(b"w"));
+    let whole = reply::replaced(Reply::RequestBody, BodyMode::Buffered, Bytes::from_static(b"w"));
     let Some(Response::RequestBody(body)) = theirs(&whole).response else { panic!("{whole:?}") };
     let mutation = body.response.and_then(|common| common.body_mutation).and_then(|body| body.mutation);
     assert_eq!(mutation, Some(Published::Body(b"w".to_vec())));

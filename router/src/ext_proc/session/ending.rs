@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tonic::{Code, Status};
+use tracing::field;
 
 use super::{
     super::{
@@ -15,6 +16,7 @@ use super::{
 use crate::{
     error::Fault,
     metrics::{ErrorReason, Label, Listener, StreamEnd},
+    stage::Stage,
 };
 
 /// How long Envoy may take to close a stream that was refused. Ended first by the router, a stream whose body is still
@@ -60,14 +62,13 @@ impl Session {
     }
 
     /// A response that has begun must not seem to end well: Envoy cuts it for an answer that comes now.
-    pub(super) fn cut(&mut self) {
-        let (status, limit) = match &self.request {
-            State::Routed(routed) => (routed.status, self.worker.config.timeouts.stream_idle),
-            State::Inbound(_) | State::Nothing => return,
-        };
+    pub(super) fn cut(&mut self, reason: ErrorReason) {
+        let State::Routed(routed) = &self.request else { return };
+        let (status, limits) = (routed.status, &self.worker.config.timeouts);
+        let limit = if reason == ErrorReason::Timeout { limits.request } else { limits.stream_idle };
         self.worker.metrics.request_done(Listener::ExtProc, status);
-        self.worker.metrics.error(Listener::ExtProc, ErrorReason::StreamIdle);
-        self.log(status, ErrorReason::StreamIdle.name());
+        self.worker.metrics.error(Listener::ExtProc, reason);
+        self.log(status, reason.name());
         self.answer_instead(&Fault::Timeout(limit));
     }
 
@@ -81,7 +82,7 @@ impl Session {
 
     /// What Envoy sends cannot be read on.
     pub(super) fn broken(&mut self, status: Status) {
-        let is_open = matches!(self.request, State::Inbound(_));
+        let is_open = matches!(self.phase.waits_for(), Wait::Body | Wait::Response);
         match status.code() {
             // A body in one message that is longer than any may be, or than there is room for.
             Code::OutOfRange if is_open => {
@@ -133,22 +134,34 @@ impl Session {
         }
     }
 
-    pub(super) fn log(&self, status: u16, end: &'static str) {
+    /// The access line. What is not known of a request has no field.
+    pub(super) fn log(&mut self, status: u16, end: &'static str) {
         if !self.worker.config.log.access {
             return;
         }
+        self.trace.enter(Stage::Done);
+        let stages = self.trace.shown();
         let request_id = String::from_utf8_lossy(&self.trace.request_id);
         let listener = Listener::ExtProc.name();
         let State::Routed(routed) = &self.request else {
-            tracing::info!(target: "access", %request_id, listener, status, end);
+            tracing::info!(target: "access", %request_id, listener, status, end, %stages);
             return;
         };
         let model = routed.asked.as_ref().map_or("", |body| body.model.as_str());
-        let usage = routed.report.usage.unwrap_or_default();
+        let (picked, fairness) = (&routed.plan.first, &routed.aims.fairness);
+        let usage = routed.report.usage;
+        let micros = |at: std::time::Instant| at.duration_since(self.trace.began).as_micros() as u64;
         tracing::info!(
             target: "access", %request_id, listener, model, status, end, endpoint = %routed.at.address,
-            fairness = routed.aims.fairness, prompt_tokens = usage.prompt_tokens, completion_tokens = usage.completion_tokens,
+            // The gateway went to another one.
+            picked = (picked.slot != routed.at.slot).then(|| field::display(&picked.address)),
+            fairness = (!fairness.is_empty()).then_some(fairness.as_str()),
+            prompt_tokens = usage.map(|usage| usage.prompt_tokens),
+            completion_tokens = usage.map(|usage| usage.completion_tokens),
+            cached_tokens = usage.and_then(|usage| usage.cached_tokens),
             finish = routed.report.finish.map(|finish| finish.as_str()),
+            first_byte_us = routed.first_byte.map(micros),
+            %stages,
         );
     }
 }

@@ -74,11 +74,13 @@ impl Session {
         match step {
             RequestStep::DecideInBody => {
                 let body = routed.renamed().map(|_| joined(pieces));
+                // Envoy refuses a body that is longer or shorter than its head says.
+                changes.set.extend(body.as_ref().map(reply::length_of));
                 self.outbox.push_back(reply::routed_by_body(changes, endpoints, body));
             }
             RequestStep::Decide { trailers } => {
                 let length: usize = pieces.iter().map(Bytes::len).sum();
-                changes.set.push(("content-length", length.to_string().into()));
+                changes.set.push((reply::LENGTH, length.to_string().into()));
                 self.outbox.push_back(reply::routed(changes, endpoints));
                 self.give_back(pieces, trailers);
             }

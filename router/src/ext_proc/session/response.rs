@@ -22,7 +22,7 @@ impl Session {
         let mut headers = Vec::new();
         if let State::Routed(routed) = &mut self.request {
             if let Some(map) = &head.headers {
-                headers = routed.response_begins(&self.worker, map, told, end);
+                headers = routed.response_begins(&self.worker, map, told, (end, &self.trace.request_id));
             }
             if end {
                 routed.rest(&self.worker);
@@ -37,8 +37,8 @@ impl Session {
             return Ok(());
         }
         let mode = self.phase.modes().response;
-        // A buffered one is whole; without an end, trailers follow.
-        let is_last = end || mode == BodyMode::Buffered;
+        // A buffered one is whole, or Envoy shows no more of it; without an end, trailers follow.
+        let is_last = end || matches!(mode, BodyMode::Buffered | BodyMode::BufferedPartial);
         let was = piece.clone();
         let piece = match &mut self.request {
             State::Routed(routed) => routed.response_piece(&self.worker, piece, is_last),
@@ -46,7 +46,7 @@ impl Session {
         };
         let changed = (piece.as_ptr(), piece.len()) != (was.as_ptr(), was.len());
         if changed && mode != BodyMode::FullDuplexStreamed {
-            self.outbox.push_back(reply::replaced(Reply::ResponseBody, piece));
+            self.outbox.push_back(reply::replaced(Reply::ResponseBody, mode, piece));
         } else {
             self.pass(mode, Reply::ResponseBody, piece, end);
         }

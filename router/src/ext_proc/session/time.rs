@@ -5,10 +5,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tonic::Status;
 
-use super::{super::phase::Wait, Ending, Session, State};
+use super::{
+    super::{messages::BodyMode, phase::Wait},
+    Ending, Session, State,
+};
 use crate::{
     error::{Fault, UpstreamFault},
-    metrics::{Label, StreamEnd},
+    metrics::{ErrorReason, Label, StreamEnd},
     path::STUCK,
 };
 
@@ -21,6 +24,8 @@ impl Session {
         let (now, limits) = (Instant::now(), &self.worker.config.timeouts);
         match self.phase.waits_for() {
             Wait::Head => self.deadline,
+            // Envoy shows nothing of a body that it collects before it is whole.
+            Wait::Body if self.phase.modes().request == BodyMode::Buffered => self.body_by,
             Wait::Body => self.body_by.min(now + limits.client_body_idle),
             // Looked at now and then: the endpoint may be down.
             Wait::Response | Wait::ResponseBody => {
@@ -62,18 +67,18 @@ impl Session {
         }
     }
 
-    /// No response has begun. Envoy, which waits for it, does not know that its endpoint is down.
+    /// No response has begun. Envoy, which waits for it, may not know that its endpoint is gone.
     fn unanswered(&mut self) {
         let is_late = Instant::now() >= self.response_by();
         let is_whole = self.phase.request_is_whole();
         let State::Routed(routed) = &mut self.request else { return };
-        let is_down = routed.is_down(&self.worker);
-        if !is_late && !is_down {
+        let is_lost = routed.is_lost(&self.worker);
+        if !is_late && !is_lost {
             self.deadline = self.due();
             return;
         }
         // One that has not got all of the request is not to blame for being late.
-        routed.give_up(&self.worker, is_whole || is_down);
+        routed.give_up(&self.worker, is_whole || is_lost);
         let fault = if is_late {
             Fault::Timeout(self.worker.config.timeouts.request)
         } else {
@@ -87,11 +92,12 @@ impl Session {
     /// say whether it is there, and a limit on the whole ends the rest.
     fn silent(&mut self) {
         let State::Routed(routed) = &mut self.request else { return self.ending = Some(Ending::With(None)) };
-        let is_down = routed.is_down(&self.worker);
-        if is_down || Instant::now() >= self.response_by() {
+        let is_lost = routed.is_lost(&self.worker);
+        let is_late = Instant::now() >= self.response_by();
+        if is_lost || is_late {
             let State::Routed(routed) = &mut self.request else { return };
-            routed.give_up(&self.worker, is_down);
-            self.cut();
+            routed.give_up(&self.worker, is_lost);
+            self.cut(if is_lost { ErrorReason::StreamIdle } else { ErrorReason::Timeout });
         } else {
             self.deadline = self.due();
         }
@@ -107,7 +113,9 @@ impl Session {
             routed.give_up(&self.worker, false);
         }
         if self.end.is_none() {
-            self.log(0, StreamEnd::Silent.name());
+            if !matches!(self.request, State::Nothing) {
+                self.log(0, StreamEnd::Silent.name());
+            }
             self.end = Some(StreamEnd::Silent);
         }
         (self.request, self.seat) = (State::Nothing, None);

@@ -42,6 +42,8 @@ struct Member {
     socket: SocketAddr,
     local: bool,
     presence: Presence,
+    /// When it last answered.
+    heard: Time,
     /// When it said that it is shutting down.
     terminating: Option<Time>,
     /// `None` until the next look: its process is a new one.
@@ -105,6 +107,9 @@ impl Pool {
         // In the first moments everybody is new.
         let joined = (now > self.slow_start).then_some(now);
         let member = self.members.get_mut(usize::from(update.slot().0))?;
+        if let Update::Load(_) | Update::Models { .. } | Update::Alive { .. } = update {
+            member.heard = now;
+        }
         let news = match update {
             Update::Load(load) => member.read(*load),
             Update::Models { at, list, .. } => Some(member.list(at, list)),
@@ -164,6 +169,7 @@ impl Member {
             socket: address.parse().unwrap_or_else(|_| (Ipv4Addr::UNSPECIFIED, 0).into()),
             local: false,
             presence: Presence::default(),
+            heard: Time::ZERO,
             terminating: None,
             breaker: None,
             resting: None,
@@ -263,6 +269,7 @@ impl Member {
             socket: self.socket,
             ready: self.presence.is_ready() && self.terminating.is_none() && !self.stalled,
             health: self.health(),
+            stuck: self.stuck(),
             local: self.local,
             joined: self.joined,
             signals: self.signals.clone(),

@@ -58,6 +58,11 @@ impl Presence {
         (was != *self).then_some(Turn::Down)
     }
 
+    /// Whether it is down for saying nothing at all. What refuses has told everybody who is connected to it, too.
+    pub(super) fn is_silent(self) -> bool {
+        matches!(self, Self::Down(Failure::TimedOut | Failure::NoRoute))
+    }
+
     /// Why it is not ready.
     pub(super) fn trouble(self) -> Option<String> {
         match self {
@@ -97,7 +102,9 @@ mod tests {
         presence.failed(Failure::TimedOut);
         presence.failed(Failure::TimedOut);
         assert_eq!(presence.failed(Failure::TimedOut), Some(Turn::Down));
-        assert!(!presence.is_ready());
+        assert!(!presence.is_ready() && presence.is_silent());
+        assert_eq!(presence.failed(Failure::Refused), Some(Turn::Down));
+        assert!(!presence.is_silent(), "a new process on its address says that the old one is gone");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! Invariant: at most half of the ready endpoints rest at a time. When more fail, the cause is not theirs alone, and a
 //! pool with failures serves more than an empty one.
 
-use warmlane_picker::{Breaker, Health, Outcomes, Slot, Time, breaker::Turn};
+use warmlane_picker::{Breaker, Health, Outcomes, Slot, Stuck, Time, breaker::Turn};
 
 use super::{Member, News, Pool, TERMINATION, stall::Seen};
 
@@ -74,6 +74,13 @@ impl Member {
             (None, Some(_), _) => Health::Degraded("shutting down".into()),
             (None, None, Some(why)) => Health::Degraded(why.clone()),
             (None, None, None) => self.gpu.clone(),
+        }
+    }
+
+    pub(super) fn stuck(&self) -> Option<Stuck> {
+        match self.presence.is_silent() {
+            true => Some(Stuck::Silent { since: self.heard }),
+            false => (self.stalled && self.presence.is_ready()).then_some(Stuck::Stalled),
         }
     }
 

@@ -1,0 +1,63 @@
+//! A line of the log that others can provoke, written at most once in ten seconds, with how many were left out.
+
+use std::{
+    sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+/// Between two of them.
+const PAUSE: Duration = Duration::from_secs(10);
+
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// See the module's header. One for each kind of line.
+#[derive(Debug, Default)]
+pub struct Seldom {
+    /// From when on the next may be written, in milliseconds of the process.
+    next: AtomicU64,
+    left_out: AtomicU64,
+}
+
+// === Seldom ===
+
+impl Seldom {
+    /// None was written yet.
+    pub const fn new() -> Self {
+        Self { next: AtomicU64::new(0), left_out: AtomicU64::new(0) }
+    }
+
+    /// Whether one may be written now, and how many were not since the last.
+    pub fn is_due(&self) -> Option<u64> {
+        self.is_due_at(START.elapsed())
+    }
+
+    fn is_due_at(&self, now: Duration) -> Option<u64> {
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let take = |next| (millis(now) >= next).then(|| millis(now + PAUSE));
+        match self.next.fetch_update(Relaxed, Relaxed, take) {
+            Ok(_) => Some(self.left_out.swap(0, Relaxed)),
+            Err(_) => {
+                self.left_out.fetch_add(1, Relaxed);
+                None
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_is_written_and_then_one_in_each_pause_with_the_count_of_others() {
+        let (seldom, second) = (Seldom::new(), Duration::from_secs(1));
+        assert_eq!(seldom.is_due_at(second), Some(0));
+        assert_eq!(seldom.is_due_at(second), None);
+        assert_eq!(seldom.is_due_at(second + PAUSE / 2), None);
+        assert_eq!(seldom.is_due_at(second + PAUSE), Some(2));
+        assert_eq!(seldom.is_due_at(second + 2 * PAUSE), Some(0));
+    }
+}
