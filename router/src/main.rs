@@ -64,7 +64,7 @@ fn main() -> ExitCode {
 }
 
 fn run(config: Config) -> anyhow::Result<()> {
-    tracing::info!("settings:\n{config}");
+    tracing::info!("set (for all settings: --check, or /debug/config):\n{}", config.changed());
     let mut signals = Signals::new().context("cannot listen for signals")?;
     let running = App::start(config)?;
     let Listen { plain, aware, plain_tls, aware_tls, metrics, admin, grpc_health, ext_proc } =

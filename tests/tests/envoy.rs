@@ -228,8 +228,10 @@ fn a_subset_that_a_filter_before_it_chose_is_kept_to() {
 fn self_signed_tls_is_spoken_and_checked() {
     let identity = |config: &mut Config| config.ext_proc.tls = "self-signed".parse().expect("an identity");
     let scene = Scene::with("override-host.yaml", identity, |bootstrap| {
-        let tls = "    transport_socket: { name: envoy.transport_sockets.tls, typed_config: { \"@type\": \
-                   type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext } }\n";
+        // What the page says.
+        let page = include_str!("../../docs/ENVOY.md");
+        let tls =
+            page.split("```yaml\n").nth(1).and_then(|text| text.split("```").next()).expect("an example");
         let checks = "    health_checks:\n";
         bootstrap.change(checks, &format!("{tls}{checks}"))
     });

@@ -95,9 +95,7 @@ fn arg(key: &Key) -> Arg {
         .help_heading(key.group);
     match key.form {
         Form::List => arg.action(ArgAction::Append),
-        Form::Bare if key.value == "BOOL" => {
-            arg.num_args(0..=1).require_equals(true).default_missing_value("true")
-        }
+        Form::Bare if key.value == "BOOL" => arg.num_args(0..=1).default_missing_value("true"),
         Form::Bare | Form::Size | Form::Quoted | Form::Toml => arg,
     }
 }

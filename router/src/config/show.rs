@@ -5,9 +5,23 @@ use std::fmt;
 
 use super::{
     Config, Origin,
-    keys::{KEYS, Key},
+    keys::{self, KEYS, Key},
     text::Form,
 };
+
+impl Config {
+    /// The lines of those that somebody set.
+    pub fn changed(&self) -> String {
+        let mut text = String::new();
+        for (path, origin) in &self.origins.0 {
+            if let Some(key) = keys::find(path) {
+                let line = format!("{path} = {}", literal(key.form, &(key.get)(self)));
+                text += &format!("{line:<40} # {origin}\n");
+            }
+        }
+        text
+    }
+}
 
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

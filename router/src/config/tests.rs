@@ -228,6 +228,29 @@ fn the_help_names_every_flag_with_its_place_in_the_file() {
 }
 
 #[test]
+fn a_switch_is_on_by_its_name_or_by_a_word_behind_it() {
+    let access = |args: &str| load(&format!("--endpoint a:1 {args}"), &[]).expect(args).config.log.access;
+    for on in ["--log-access", "--log-access true", "--log-access=1", "--log-access --workers 2"] {
+        assert!(access(on), "{on}");
+    }
+    assert!(!access("--log-access false"));
+    let why = refusal(load("--endpoint a:1 --log-access yes", &[]));
+    assert!(why.contains("write true or false"), "{why}");
+}
+
+#[test]
+fn listeners_can_be_off() {
+    let args = "--endpoint a:1 --ext-proc 127.0.0.1:1 --plain off --aware off";
+    let listen = load(args, &[]).expect("valid").config.listen;
+    assert_eq!((listen.plain, listen.aware), (None, None));
+    let file = load_file("[listen]\nplain = \"off\"\n").expect("valid").config;
+    assert_eq!(file.listen.plain, None);
+    assert!(file.to_string().contains("plain = \"off\""));
+    let changed = file.changed();
+    assert!(changed.lines().count() == 2 && changed.contains("listen.plain = \"off\""), "{changed}");
+}
+
+#[test]
 fn checking_only_is_a_flag() {
     assert!(load("--endpoint a:1 --check", &[]).expect("valid").check_only);
     assert!(!load("--endpoint a:1", &[]).expect("valid").check_only);

@@ -93,7 +93,7 @@ impl ProxyMetrics {
         page.counters("picks", "Requests that the picker gave to an endpoint", picks)?;
         page.counter(
             "prompt_tokens",
-            "Prompt tokens of those requests, estimated",
+            "Prompt tokens of the requests that the picker gave to an endpoint, estimated",
             self.prompt_tokens.get(),
         )?;
         page.counter("prefix_lookups", "Prompts looked up in the prefix index", self.lookups.get())?;
