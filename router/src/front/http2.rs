@@ -168,7 +168,7 @@ fn note_end(front: &Front, listener: Listener, ended: hyper::Result<()>) {
     tracing::debug!(%error, "HTTP/2 connection ended by an error");
     let cause = error.source().and_then(|cause| cause.downcast_ref::<h2::Error>());
     if listener == Listener::ExtProc
-        && cause.is_some_and(h2::Error::is_library)
+        && let Some(error) = cause.filter(|cause| cause.is_library())
         && let Some(left_out) = GATEWAYS.is_due()
     {
         tracing::warn!(%error, left_out, "a gateway's connection ended by an error: does it speak TLS, or HTTP/1.1, to a port for gRPC?");
