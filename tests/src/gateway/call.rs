@@ -163,8 +163,10 @@ impl Call {
         if self.buffer.len() < PREFIX + length {
             return None;
         }
-        self.buffer.advance(PREFIX);
-        Some(self.buffer.split_to(length).freeze())
+        // A copy: a part that is split off would let the rest be copied with each one that comes.
+        let message = Bytes::copy_from_slice(&self.buffer[PREFIX..PREFIX + length]);
+        self.buffer.advance(PREFIX + length);
+        Some(message)
     }
 }
 

@@ -31,6 +31,15 @@ struct Template {
 
 impl Chats {
     pub(crate) fn new(bytes: usize) -> Self {
+        Self::beginning(bytes, PREFIXES)
+    }
+
+    /// The same with one beginning: large ones take seconds to make, and the engines' pages wait for as long.
+    pub(crate) fn alike(bytes: usize) -> Self {
+        Self::beginning(bytes, 1)
+    }
+
+    fn beginning(bytes: usize, beginnings: u64) -> Self {
         let text = bytes - OPENING.len() - BETWEEN.len() - OWN - CLOSING.len();
         let template = |number: u64| {
             // A quarter, a half, three quarters, or nearly all of it is shared.
@@ -41,13 +50,13 @@ impl Chats {
             let body = [OPENING, &system, BETWEEN, &digits, &user, CLOSING].concat().into_bytes();
             Template { body, own }
         };
-        Self { templates: (0..PREFIXES).map(template).collect() }
+        Self { templates: (0..beginnings).map(template).collect() }
     }
 
     /// The next one.
     pub(crate) fn next(&self) -> Vec<u8> {
         let number = CHATS.fetch_add(1, Ordering::Relaxed);
-        let template = &self.templates[(number % PREFIXES) as usize];
+        let template = &self.templates[number as usize % self.templates.len()];
         let mut body = template.body.clone();
         body[template.own..template.own + OWN].copy_from_slice(format!("{number:0OWN$x}").as_bytes());
         body

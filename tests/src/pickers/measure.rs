@@ -5,6 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anyhow::Context as _;
+
 use super::{
     Args, Load,
     chats::Chats,
@@ -44,8 +46,9 @@ pub(super) async fn all(args: &Args) -> anyhow::Result<Figures> {
         pickers.rotate_left(1);
         for step in steps {
             for picker in &pickers {
-                bar.set_message(format!("{}, {step:?}", picker.kind));
-                measure(picker, step, &mut figures).await?;
+                let what = format!("{}, {step:?}", picker.kind);
+                bar.set_message(what.clone());
+                measure(picker, step, &mut figures).await.context(what)?;
                 bar.inc(1);
             }
         }
@@ -126,7 +129,7 @@ async fn cost(
 /// MB at most above what there was, while one large body passes. A picker of its own: what one had once, it keeps.
 async fn grown(kind: Kind, args: &Args, engines: &Engines) -> anyhow::Result<f64> {
     let picker = Picker::start(kind, args, &engines.addresses).await?;
-    let (before, body) = (picker.resident_mb(), Chats::new(BODY).next());
+    let (before, body) = (picker.resident_mb(), Chats::alike(BODY).next());
     Connection::open(picker.address).await?.request(&body).await?;
     Ok(picker.peak_mb() - before)
 }
