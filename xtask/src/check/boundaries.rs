@@ -11,11 +11,15 @@ use serde::Deserialize;
 use crate::{step, workspace};
 
 /// What each of our crates may depend on among our own; a crate that is missing here fails the check.
-const ALLOWED: [(&str, &[&str]); 11] = [
-    ("warmlane-agent", &["warmlane-api", "warmlane-engine", "warmlane-picker", "warmlane-scrape"]),
+const ALLOWED: [(&str, &[&str]); 12] = [
+    (
+        "warmlane-agent",
+        &["warmlane-api", "warmlane-engine", "warmlane-kv", "warmlane-picker", "warmlane-scrape"],
+    ),
     ("warmlane-api", &[]),
     ("warmlane-engine", &[]),
     ("warmlane-fake-nvml", &[]),
+    ("warmlane-kv", &["warmlane-engine"]),
     ("warmlane-load", &["warmlane-engine"]),
     ("warmlane-picker", &[]),
     ("warmlane-router", &["warmlane-api", "warmlane-engine", "warmlane-picker", "warmlane-scrape"]),

@@ -1,0 +1,17 @@
+//! Follows the KV events of one engine: the set of blocks that it holds, kept by sequence numbers, replays and new starts.
+//!
+//! Start reading at [`Follower`]: it subscribes, asks for a replay of what it missed, and takes frames in order;
+//! [`order`] decides, without sockets or clocks, what a frame means. What changes goes to a [`Sink`].
+//!
+//! Bounds: one frame of [`warmlane_engine::kv_events::MAX_PAYLOAD`] at a time, and the blocks themselves
+//! ([`warmlane_engine::kv_events::MOST`]).
+
+#![forbid(unsafe_code)]
+
+mod follower;
+pub mod order;
+mod trouble;
+pub mod zmtp;
+
+pub use follower::{Follower, Sink, State};
+pub use trouble::Trouble;
