@@ -15,8 +15,10 @@ use tokio::{runtime::Builder, sync::oneshot, task::JoinSet};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 use warmlane_api::node::node_server::NodeServer;
+use warmlane_kv::Follower;
 
 use crate::{
+    cache::Feed,
     config::Config,
     engines,
     gpu::{Settings, Watch},
@@ -62,7 +64,8 @@ impl Agent {
         let listener = bind("--listen", config.listen)?;
         let pages = bind("--metrics", config.metrics)?;
         let (listen, metrics) = (listener.local_addr()?, pages.local_addr()?);
-        let node = Arc::new(Node::new(&config.node, &config.engines));
+        let followed: Vec<bool> = config.kv_events.iter().map(Option::is_some).collect();
+        let node = Arc::new(Node::following(&config.node, &config.engines, &followed));
         let gpus = Watch::start(Settings { library: config.library(), ..Settings::default() })
             .context("cannot start the threads that read GPUs")?;
         let counters = Arc::new(Metrics::new(&node));
@@ -114,6 +117,12 @@ impl Work {
         let Self { config, node, metrics, gpus, listener, pages } = self;
         let mut tasks = JoinSet::new();
         engines::spawn(&node, &metrics, &config.engines, config.rhythm(), &mut tasks);
+        for (engine, address) in config.kv_events.iter().enumerate() {
+            if let Some(address) = address {
+                let feed = Feed { node: node.clone(), engine };
+                tasks.spawn(Follower::new(address.clone(), feed).run());
+            }
+        }
         tasks.spawn(pages::serve(tokio::net::TcpListener::from_std(pages)?, metrics.clone()));
         let mut seen = gpus.gpus();
         let reading = node.clone();

@@ -26,6 +26,11 @@ pub struct Config {
     #[arg(long = "engine", env = "WARMLANE_ENGINE", value_name = "HOST:PORT[,...]", value_delimiter = ',', required = true, value_parser = host_and_port)]
     pub engines: Vec<String>,
 
+    /// Where the engines publish KV events (ZMQ): one for each --engine, in the same order, or none. An engine replays at the
+    /// port behind
+    #[arg(long, env = "WARMLANE_KV_EVENTS", value_name = "HOST:PORT|none[,...]", value_delimiter = ',', value_parser = host_and_port_or_none)]
+    pub kv_events: Vec<Option<String>>,
+
     /// Where routers dial: gRPC, in the clear
     #[arg(long, env = "WARMLANE_LISTEN", value_name = "ADDR", default_value_t = any(9010))]
     pub listen: SocketAddr,
@@ -50,6 +55,7 @@ pub struct Config {
 const EXAMPLES: &str = "\
 Examples:
   warmlane-agent --node gpu-1 --engine 127.0.0.1:8000,127.0.0.1:8001
+  warmlane-agent --node gpu-1 --engine 127.0.0.1:8000 --kv-events 127.0.0.1:5557
   warmlane-router --endpoint 127.0.0.1:8000,127.0.0.1:8001 --agent 127.0.0.1:9010
   curl http://127.0.0.1:9011/metrics            what it reads, and how often
   curl http://127.0.0.1:9091/debug/agents       what a router has heard of it";
@@ -70,9 +76,16 @@ impl Config {
     /// With the flag, what is wrong, and what to write.
     pub fn check(&self) -> Result<(), String> {
         let mut seen = HashSet::new();
-        match self.engines.iter().find(|engine| !seen.insert(*engine)) {
-            Some(twice) => Err(format!("--engine: {twice} is there twice")),
-            None => Ok(()),
+        if let Some(twice) = self.engines.iter().find(|engine| !seen.insert(*engine)) {
+            return Err(format!("--engine: {twice} is there twice"));
+        }
+        match (self.kv_events.len(), self.engines.len()) {
+            (0, _) => Ok(()),
+            (events, engines) if events == engines => Ok(()),
+            (events, engines) => Err(format!(
+                "--kv-events: {events} addresses for {engines} engines; write one for each, in the same order, or none for one \
+                 that publishes nothing"
+            )),
         }
     }
 
@@ -103,6 +116,10 @@ fn host_and_port(text: &str) -> Result<String, String> {
     }
 }
 
+fn host_and_port_or_none(text: &str) -> Result<Option<String>, String> {
+    if text == "none" { Ok(None) } else { host_and_port(text).map(Some) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,10 +145,18 @@ mod tests {
             ("--engine a", "HOST:PORT"),
             ("--engine a:0", "HOST:PORT"),
             ("--engine a:1,a:1", "twice"),
+            ("--engine a:1,b:1 --kv-events a:2", "1 addresses for 2 engines"),
+            ("--engine a:1 --kv-events x", "HOST:PORT"),
         ] {
             let error = parse(flags).expect_err(flags);
             assert!(error.contains(told), "{flags}: {error}");
         }
+    }
+
+    #[test]
+    fn kv_events_stand_in_the_order_of_the_engines() {
+        let config = parse("--engine a:1,b:1 --kv-events none,b:5557").expect("good flags");
+        assert_eq!(config.kv_events, [None, Some("b:5557".to_owned())]);
     }
 
     #[test]

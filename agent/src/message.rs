@@ -1,10 +1,12 @@
 //! The node's state as routers are told it. Times become ages at the moment of sending.
 
 use warmlane_api::node::{self as told, endpoint, unreachable::Cause, verdict::Grade};
+use warmlane_kv::State;
 use warmlane_picker::{Signals, Time};
 use warmlane_scrape::{Failure, Page};
 
 use crate::{
+    cache::Delta,
     gpu::{Gpu, Verdict},
     join::Joined,
     node::{Contact, Engine, Models},
@@ -20,6 +22,20 @@ pub(crate) fn endpoint(engine: &Engine, on: &Joined, now: Time) -> told::Endpoin
         gpus: on.gpus.clone(),
         verdict: on.verdict.as_ref().map(verdict),
         score: score(&engine.contact.now, on.verdict.as_ref()),
+    }
+}
+
+/// What changed in an engine's KV cache.
+pub(crate) fn blocks(address: &str, delta: Delta) -> told::Blocks {
+    told::Blocks {
+        address: address.to_owned(),
+        reset: delta.reset,
+        added: delta.added,
+        removed: delta.removed,
+        count: delta.digest.count,
+        sum: delta.digest.sum,
+        block_size: delta.block_size,
+        whole: delta.state == State::Known { whole: true },
     }
 }
 

@@ -16,6 +16,7 @@ use warmlane_picker::Time;
 use warmlane_scrape::{Failure, Finding, Page};
 
 use crate::{
+    cache::Cache,
     gpu::Gpu,
     join::{Joined, join},
 };
@@ -29,6 +30,8 @@ pub struct Node {
     name: String,
     began: Instant,
     state: Mutex<State>,
+    /// Of engines whose KV events are followed.
+    caches: Vec<Option<Cache>>,
     version: watch::Sender<u64>,
 }
 
@@ -105,6 +108,12 @@ pub struct News {
 impl Node {
     /// A node with these engines, of which nothing is known.
     pub fn new(name: &str, engines: &[String]) -> Self {
+        Self::following(name, engines, &[])
+    }
+
+    /// The same, with the KV events of the engines that have a `true` at their place.
+    pub fn following(name: &str, engines: &[String], followed: &[bool]) -> Self {
+        let caches = followed.iter().map(|is_followed| is_followed.then(Cache::default)).collect();
         let engine = |address: &String| Engine {
             address: address.as_str().into(),
             contact: Versioned { now: Contact::Untried, version: FIRST },
@@ -116,6 +125,7 @@ impl Node {
             name: name.to_owned(),
             began: Instant::now(),
             state: Mutex::new(state),
+            caches,
             version: watch::Sender::new(FIRST),
         }
     }
@@ -151,6 +161,21 @@ impl Node {
             gpus: gpus.map(|gpu| gpu.now.clone()).collect(),
             joined: state.joined.clone(),
         }
+    }
+
+    /// What an engine holds in its KV cache, where its events are followed.
+    pub fn cache(&self, engine: usize) -> Option<&Cache> {
+        self.caches.get(engine)?.as_ref()
+    }
+
+    /// Something changed that is kept elsewhere.
+    pub(crate) fn touch(&self) {
+        self.change(|_, _| true);
+    }
+
+    /// The address of an engine.
+    pub fn address(&self, engine: usize) -> Option<Arc<str>> {
+        self.state().engines.get(engine).map(|engine| engine.address.clone())
     }
 
     /// Something was found out about an engine.

@@ -5,6 +5,7 @@
 //! [`MOST_FOLLOWERS`] of them.
 
 use std::{
+    future::ready,
     pin::Pin,
     sync::{
         Arc,
@@ -58,6 +59,10 @@ struct Teller {
     generation: u64,
     sequence: u64,
     seen: u64,
+    /// Of each engine's cache.
+    blocks: Vec<Option<u64>>,
+    /// Everything in a cache was told, and others wait for their turn.
+    has_more: bool,
 }
 
 // === Publisher ===
@@ -86,6 +91,8 @@ impl node_server::Node for Publisher {
             generation: self.generation,
             sequence: 0,
             seen: 0,
+            blocks: Vec::new(),
+            has_more: false,
         };
         let mut task = JoinSet::new();
         task.spawn(teller.run(sender));
@@ -105,6 +112,7 @@ impl Teller {
             tokio::select! {
                 _ = changes.changed() => {}
                 _ = heartbeat.tick() => {}
+                () = ready(()), if self.has_more => {}
             }
             let Ok(room) = sender.reserve().await else { return };
             changes.mark_unchanged();
@@ -121,6 +129,7 @@ impl Teller {
         let now = self.node.now();
         let endpoint = |engine| message::endpoint(engine, &news.joined, now);
         self.metrics.told(full);
+        let blocks = self.blocks();
         told::Update {
             generation: self.generation,
             sequence: self.sequence,
@@ -129,7 +138,31 @@ impl Teller {
             full,
             endpoints: news.engines.iter().map(endpoint).collect(),
             gpus: news.gpus.iter().map(message::gpu).collect(),
+            blocks,
         }
+    }
+
+    /// What changed in the caches. One at most is told as a whole: two megabytes if it is large.
+    fn blocks(&mut self) -> Vec<told::Blocks> {
+        let (mut told, mut wholes) = (Vec::new(), 0);
+        self.has_more = false;
+        for engine in 0.. {
+            let Some(address) = self.node.address(engine) else { break };
+            if self.blocks.len() == engine {
+                self.blocks.push(None);
+            }
+            let Some(cache) = self.node.cache(engine) else { continue };
+            if wholes > 0 && cache.needs_all(self.blocks[engine]) {
+                self.has_more = true;
+                continue;
+            }
+            if let Some(delta) = cache.since(self.blocks[engine]) {
+                wholes += usize::from(delta.reset);
+                self.blocks[engine] = Some(delta.seen);
+                told.push(message::blocks(&address, delta));
+            }
+        }
+        told
     }
 }
 

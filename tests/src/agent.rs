@@ -29,6 +29,7 @@ impl TestAgent {
         let mut config = Config {
             node: "node-a".to_owned(),
             engines: engines.iter().map(ToString::to_string).collect(),
+            kv_events: Vec::new(),
             listen: any,
             metrics: any,
             nvml_lib: "none".into(),

@@ -1,0 +1,190 @@
+//! What one engine holds in its KV cache, and what changed in it lately.
+//!
+//! The engine's events write, followers read, under one lock. Every change makes a version; who has seen one gets what changed
+//! since, once, however often it changed. Who has seen too old a one gets everything.
+//!
+//! Memory: the blocks ([`warmlane_engine::kv_events::MOST`]) and the last [`KEPT`] changes, 16 bytes each.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use warmlane_engine::kv_events::{Blocks, Changes, Digest, Event};
+use warmlane_kv::{Sink, State};
+
+use crate::node::Node;
+
+/// Changes kept. A router reads 200 times a second, and an engine stores some thousand blocks in one.
+const KEPT: usize = 8_192;
+
+/// See the module's header.
+#[derive(Debug, Default)]
+pub struct Cache(Mutex<Held>);
+
+#[derive(Debug, Default)]
+struct Held {
+    blocks: Blocks,
+    block_size: u32,
+    state: State,
+    /// Grows with each change.
+    version: u64,
+    /// Blocks that came or went, and the version at which they did.
+    changes: VecDeque<(u64, u64)>,
+    /// Whoever has seen less lacks changes that are no longer kept.
+    complete_since: u64,
+}
+
+/// What is new to somebody.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Delta {
+    /// It begins with nothing: everything is in it.
+    pub reset: bool,
+    /// Held now and not before.
+    pub added: Vec<u64>,
+    /// Held before and not now.
+    pub removed: Vec<u64>,
+    /// Of all that is held.
+    pub digest: Digest,
+    /// Tokens in a block; 0 while none has been seen.
+    pub block_size: u32,
+    /// How it stands with the engine's events.
+    pub state: State,
+    /// Whoever takes this has seen as much.
+    pub seen: u64,
+}
+
+/// Where an engine's events go.
+#[derive(Debug)]
+pub(crate) struct Feed {
+    pub(crate) node: Arc<Node>,
+    pub(crate) engine: usize,
+}
+
+// === Cache ===
+
+impl Cache {
+    /// What changed after `seen`; `None` when nothing has. Without `seen` everything is new.
+    pub fn since(&self, seen: Option<u64>) -> Option<Delta> {
+        let held = self.held();
+        if seen == Some(held.version) {
+            return None;
+        }
+        let known = seen.filter(|seen| *seen >= held.complete_since);
+        let (added, removed) = match known {
+            None => (held.blocks.iter().collect(), Vec::new()),
+            Some(seen) => held.changed_after(seen),
+        };
+        Some(Delta {
+            reset: known.is_none(),
+            added,
+            removed,
+            digest: held.blocks.digest(),
+            block_size: held.block_size,
+            state: held.state.clone(),
+            seen: held.version,
+        })
+    }
+
+    /// Whether somebody who has seen so much must be told everything.
+    pub fn needs_all(&self, seen: Option<u64>) -> bool {
+        let held = self.held();
+        seen.is_none_or(|seen| seen < held.complete_since)
+    }
+
+    /// Blocks held, and how it stands with the engine's events.
+    pub fn summary(&self) -> (u64, State) {
+        let held = self.held();
+        (held.blocks.digest().count, held.state.clone())
+    }
+
+    fn take(&self, event: &Event) -> bool {
+        let mut held = self.held();
+        if let Event::Stored(stored) = event {
+            held.block_size = stored.block_size;
+        }
+        let was_behind = held.blocks.is_behind();
+        if *event == Event::Cleared {
+            held.clear();
+        } else {
+            let changes = held.blocks.apply(event);
+            held.note(&changes);
+        }
+        was_behind || !held.blocks.is_behind()
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === Held ===
+
+impl Held {
+    /// What came and what went in the end. What did both is neither.
+    fn changed_after(&self, seen: u64) -> (Vec<u64>, Vec<u64>) {
+        let from = self.changes.partition_point(|(version, _)| *version <= seen);
+        // A block comes and goes in turn, so it is where it was after an even number of changes.
+        let mut odd = HashMap::new();
+        for (_, block) in self.changes.iter().skip(from) {
+            *odd.entry(*block).or_insert(false) ^= true;
+        }
+        let changed = odd.into_iter().filter_map(|(block, odd)| odd.then_some(block));
+        changed.partition(|block| self.blocks.holds(*block))
+    }
+
+    fn note(&mut self, changes: &Changes) {
+        self.version += 1;
+        for block in changes.removed.iter().chain(&changes.added) {
+            if self.changes.len() == KEPT
+                && let Some((version, _)) = self.changes.pop_front()
+            {
+                self.complete_since = version;
+            }
+            self.changes.push_back((self.version, *block));
+        }
+    }
+
+    /// Everybody gets what comes after as everything.
+    fn clear(&mut self) {
+        self.blocks.clear();
+        self.changes.clear();
+        self.version += 1;
+        self.complete_since = self.version;
+    }
+}
+
+// === Feed ===
+
+impl Feed {
+    fn cache(&self) -> Option<&Cache> {
+        self.node.cache(self.engine)
+    }
+}
+
+impl Sink for Feed {
+    fn take(&self, event: &Event) -> bool {
+        let fits = self.cache().is_none_or(|cache| cache.take(event));
+        self.node.touch();
+        fits
+    }
+
+    fn clear(&self) {
+        if let Some(cache) = self.cache() {
+            cache.held().clear();
+        }
+        self.node.touch();
+    }
+
+    fn stands(&self, state: &State) {
+        if let Some(cache) = self.cache() {
+            let mut held = cache.held();
+            held.state = state.clone();
+            held.version += 1;
+        }
+        self.node.touch();
+    }
+}
+
+#[cfg(test)]
+mod tests;
