@@ -9,6 +9,7 @@ pub mod agent;
 pub mod demo;
 pub mod engine;
 pub mod envoy;
+pub mod follower;
 pub mod gateway;
 pub mod http2;
 pub mod nodes;

@@ -29,7 +29,8 @@ pub(crate) struct Args {
 }
 
 /// All targets, as tests/fuzz/Cargo.toml names them.
-const TARGETS: [&str; 6] = ["request_head", "response_head", "chunks", "body", "metrics", "config"];
+const TARGETS: [&str; 7] =
+    ["request_head", "response_head", "chunks", "body", "metrics", "config", "kv_events"];
 
 /// Together they keep two cores busy.
 const AT_ONCE: usize = 2;

@@ -31,7 +31,13 @@ fuzz_target!(|bytes: &[u8]| {
     let split = read(api, bytes, usize::from(choice / 8) + 1);
     let told = |body: &Option<RequestBody>| {
         body.as_ref().map(|body| {
-            (body.model.clone(), body.stream, body.max_tokens, body.model_span.clone(), body.prompt.blocks.clone())
+            (
+                body.model.clone(),
+                body.stream,
+                body.max_tokens,
+                body.model_span.clone(),
+                body.prompt.blocks.clone(),
+            )
         })
     };
     assert_eq!(told(&split), told(&whole), "split");

@@ -22,7 +22,14 @@ fuzz_target!(|bytes: &[u8]| {
 });
 
 fn check(read: &Metrics) {
-    let counts = [read.queue, read.running, read.prefix_queries, read.prefix_hits, read.preemptions, read.prompt_tokens];
+    let counts = [
+        read.queue,
+        read.running,
+        read.prefix_queries,
+        read.prefix_hits,
+        read.preemptions,
+        read.prompt_tokens,
+    ];
     assert!(counts.into_iter().flatten().all(|count| count.is_finite() && count >= 0.0), "{read:?}");
     assert!(read.kv_use.is_none_or(|share| (0.0..=1.0).contains(&share)), "{read:?}");
     assert!(read.block_size != Some(0) && read.kv_capacity_tokens != Some(0), "{read:?}");

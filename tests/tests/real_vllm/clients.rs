@@ -14,16 +14,21 @@ pub(crate) struct Engines {
     install: PathBuf,
     /// `HOST:PORT` of each.
     pub(crate) addresses: Vec<String>,
+    /// Where each publishes KV events.
+    pub(crate) kv_events: Vec<String>,
 }
 
 impl Engines {
     /// What the environment names; a suite that was asked for and cannot run has failed.
     pub(crate) fn given() -> Self {
         let install = PathBuf::from(std::env::var_os("WARMLANE_REAL_VLLM").expect(HOW));
-        let addresses = std::env::var("WARMLANE_REAL_ENGINES").expect(HOW);
-        let addresses: Vec<String> = addresses.split(',').map(str::to_owned).collect();
-        assert_eq!(addresses.len(), 2, "{HOW}");
-        Self { install, addresses }
+        let list = |variable| -> Vec<String> {
+            let text = std::env::var(variable).expect(HOW);
+            let all: Vec<String> = text.split(',').map(str::to_owned).collect();
+            assert_eq!(all.len(), 2, "{HOW}");
+            all
+        };
+        Self { install, addresses: list("WARMLANE_REAL_ENGINES"), kv_events: list("WARMLANE_REAL_KV_EVENTS") }
     }
 
     fn program(&self, name: &str) -> PathBuf {

@@ -53,6 +53,7 @@ pub(super) fn real_vllm(install: &Install, fleet: &Fleet) -> anyhow::Result<()> 
     command.env("WARMLANE_ENVOY", setup::envoy()?);
     command.env("WARMLANE_REAL_VLLM", install.dir());
     command.env("WARMLANE_REAL_ENGINES", fleet.addresses());
+    command.env("WARMLANE_REAL_KV_EVENTS", fleet.kv_events());
     step::shown(&mut command)
 }
 

@@ -36,6 +36,18 @@ impl Ports {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;
         Ok(Self { http: listener.local_addr()?.port(), kv_events: None })
     }
+
+    /// The same, with two ports in a row for KV events.
+    pub fn free_with_events() -> anyhow::Result<Self> {
+        let free = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+        let pair = (0..100).find_map(|_| {
+            let first = free(0).ok()?;
+            let port = first.local_addr().ok()?.port();
+            free(port.checked_add(1)?).ok().map(|_| port)
+        });
+        let kv_events = Some(pair.context("no two free ports in a row")?);
+        Ok(Self { kv_events, ..Self::free()? })
+    }
 }
 
 /// A running engine; ends when it is dropped.
@@ -43,6 +55,7 @@ impl Ports {
 pub struct Engine {
     child: Child,
     address: SocketAddr,
+    kv_events: Option<u16>,
     log: PathBuf,
     record: PathBuf,
 }
@@ -64,7 +77,7 @@ impl Engine {
         let both = out.try_clone()?;
         let child = command(install, ports).stdin(Stdio::null()).stdout(out).stderr(both).spawn();
         let child = child.context("cannot start vllm: `cargo xtask vllm install`")?;
-        let engine = Self { child, address, log, record };
+        let engine = Self { child, address, kv_events: ports.kv_events, log, record };
         std::fs::write(&engine.record, engine.child.id().to_string())?;
         Ok(engine)
     }
@@ -72,6 +85,11 @@ impl Engine {
     /// Where it serves HTTP.
     pub fn address(&self) -> String {
         self.address.to_string()
+    }
+
+    /// Where it publishes KV events, if it does.
+    pub fn kv_events(&self) -> Option<String> {
+        self.kv_events.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)).to_string())
     }
 
     /// The file with everything it printed.

@@ -33,9 +33,10 @@ impl Fleet {
         Ok(Self { engines: engines.collect::<anyhow::Result<_>>()? })
     }
 
-    /// Starts `count` engines on free ports.
+    /// Starts `count` engines on free ports, publishing KV events.
     pub fn start_anywhere(install: &Install, count: usize) -> anyhow::Result<Self> {
-        let ports: Vec<Ports> = (0..count).map(|_| Ports::free()).collect::<anyhow::Result<_>>()?;
+        let ports: Vec<Ports> =
+            (0..count).map(|_| Ports::free_with_events()).collect::<anyhow::Result<_>>()?;
         Self::start(install, ports)
     }
 
@@ -72,6 +73,11 @@ impl Fleet {
     /// Their addresses, separated by commas, as `warmlane-router --endpoint` takes them.
     pub fn addresses(&self) -> String {
         self.engines.iter().map(Engine::address).collect::<Vec<_>>().join(",")
+    }
+
+    /// Where they publish KV events, separated by commas.
+    pub fn kv_events(&self) -> String {
+        self.engines.iter().filter_map(Engine::kv_events).collect::<Vec<_>>().join(",")
     }
 
     /// An error once one of them has ended.

@@ -1,0 +1,91 @@
+//! A router's side of an agent's stream, without a router: what the agent says is held, and held against its own digest.
+
+use std::{
+    collections::{HashMap, HashSet},
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::runtime::{Builder, Runtime};
+use warmlane_api::node::{Blocks, FollowRequest, Update, node_client::NodeClient};
+use warmlane_engine::kv_events::Digest;
+
+use crate::eventually;
+
+/// See the module's header. Dropped, it leaves.
+#[derive(Debug)]
+pub struct TestFollower {
+    held: Arc<Mutex<HashMap<String, Held>>>,
+    _runtime: Runtime,
+}
+
+/// What one engine holds, as the agent tells it.
+#[derive(Clone, Debug, Default)]
+pub struct Held {
+    /// Blocks, under the agent's hashes.
+    pub blocks: HashSet<u64>,
+    /// Tokens in a block.
+    pub block_size: usize,
+    /// As far as is known these are all.
+    pub whole: bool,
+    /// How often everything was told anew.
+    pub resets: usize,
+}
+
+// === TestFollower ===
+
+impl TestFollower {
+    /// Follows an agent.
+    ///
+    /// # Panics
+    /// When it cannot be reached.
+    pub fn of(agent: SocketAddr) -> Self {
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("runtime");
+        let held: Arc<Mutex<HashMap<String, Held>>> = Arc::default();
+        let shared = held.clone();
+        let connected = runtime.block_on(NodeClient::connect(format!("http://{agent}"))).expect("an agent");
+        runtime.spawn(async move {
+            let mut client = connected.max_decoding_message_size(64 << 20);
+            let request = FollowRequest { router: "test".to_owned() };
+            let mut stream = client.follow(request).await.expect("a stream").into_inner();
+            while let Ok(Some(Update { blocks, .. })) = stream.message().await {
+                let mut held = lock(&shared);
+                blocks.into_iter().for_each(|blocks| take(&mut held, blocks));
+            }
+        });
+        Self { held, _runtime: runtime }
+    }
+
+    /// What an engine holds.
+    pub fn held(&self, engine: &str) -> Held {
+        lock(&self.held).get(engine).cloned().unwrap_or_default()
+    }
+
+    /// Waits until an engine holds what is wanted of it.
+    pub fn until(&self, what: &str, engine: &str, holds: impl Fn(&Held) -> bool) {
+        eventually(what, || holds(&self.held(engine)));
+    }
+}
+
+fn lock(held: &Mutex<HashMap<String, Held>>) -> MutexGuard<'_, HashMap<String, Held>> {
+    held.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A router would dial again where the digest differs; here it is a failure, seen as an engine that holds nothing.
+fn take(all: &mut HashMap<String, Held>, news: Blocks) {
+    let held = all.entry(news.address).or_default();
+    if news.reset {
+        held.blocks.clear();
+        held.resets += 1;
+    }
+    for block in &news.removed {
+        held.blocks.remove(block);
+    }
+    held.blocks.extend(&news.added);
+    (held.block_size, held.whole) = (news.block_size as usize, news.whole);
+    let digest = Digest::from_iter(held.blocks.iter().copied());
+    if digest != (Digest { count: news.count, sum: news.sum }) {
+        held.blocks.clear();
+        held.whole = false;
+    }
+}
