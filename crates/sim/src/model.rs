@@ -8,6 +8,7 @@
 
 mod adapters;
 mod blocks;
+mod kv_events;
 mod options;
 pub mod profile;
 mod prompt;
@@ -21,11 +22,13 @@ use std::collections::{HashMap, VecDeque};
 use self::{
     adapters::Adapters,
     blocks::{BlockId, Blocks},
+    kv_events::Notes,
     schedule::Scheduled,
     sequence::{Sequence, Slot},
 };
 pub use self::{
     adapters::{AdapterId, LoadTimes},
+    kv_events::{KvEvent, KvEvents, Stored},
     options::Options,
     profile::Profile,
     prompt::{Prompt, root},
@@ -219,6 +222,16 @@ impl Engine {
     /// Drops the prefix cache; blocks in use stay with their requests.
     pub fn reset_prefix_cache(&mut self) {
         self.blocks.forget();
+    }
+
+    /// Notes from now on what happens in the prefix cache. Only prompts made with their source can be told.
+    pub fn note_kv_events(&mut self) {
+        self.blocks.notes = Some(Notes::default());
+    }
+
+    /// What happened in the prefix cache since this was last called.
+    pub fn take_kv_events(&mut self) -> KvEvents {
+        self.blocks.notes.as_mut().map(Notes::take).unwrap_or_default()
     }
 
     /// Load and totals now. A sleeping engine reports no load, as the real one does.

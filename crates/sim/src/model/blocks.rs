@@ -5,9 +5,11 @@
 //! is zero, and in the map exactly under its own hash.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     hash::{BuildHasherDefault, Hasher},
 };
+
+use super::kv_events::Notes;
 
 /// Index of a block.
 pub(super) type BlockId = u32;
@@ -20,6 +22,8 @@ pub(super) struct Blocks {
     /// Sentinel of the free queue: index `blocks.len() - 1`, never handed out.
     end: BlockId,
     free: u32,
+    /// Where changes of the map are noted, if anybody wants to know.
+    pub(super) notes: Option<Notes>,
 }
 
 #[derive(Debug, Clone)]
@@ -47,7 +51,7 @@ impl Blocks {
                 after: (at + 1) % around,
             })
             .collect();
-        Self { blocks, cached: HashMap::default(), end: count, free: count }
+        Self { blocks, cached: HashMap::default(), end: count, free: count, notes: None }
     }
 
     pub(super) fn total(&self) -> u32 {
@@ -63,6 +67,11 @@ impl Blocks {
         self.cached.get(&hash).copied()
     }
 
+    /// Whether a block with this hash is cached, most likely this one.
+    pub(super) fn caches(&self, likely: BlockId, hash: u64) -> bool {
+        self.blocks[likely as usize].hash == Some(hash) || self.cached.contains_key(&hash)
+    }
+
     /// Whether nobody holds the block, so that holding it takes one from the free ones.
     pub(super) fn is_free(&self, id: BlockId) -> bool {
         self.blocks[id as usize].holders == 0
@@ -76,6 +85,9 @@ impl Blocks {
         }
         if let Some(hash) = self.blocks[id as usize].hash.take() {
             self.cached.remove(&hash);
+            if let Some(notes) = &mut self.notes {
+                notes.removed(hash);
+            }
         }
         self.hold(id);
         Some(id)
@@ -106,17 +118,20 @@ impl Blocks {
         }
     }
 
-    /// Makes a full block findable. Where the hash is cached already, the older block stays.
-    pub(super) fn publish(&mut self, id: BlockId, hash: u64) {
-        if let std::collections::hash_map::Entry::Vacant(entry) = self.cached.entry(hash) {
-            entry.insert(id);
-            self.blocks[id as usize].hash = Some(hash);
-        }
+    /// Makes a full block findable; whether it was not. Where the hash is cached already, the older block stays.
+    pub(super) fn publish(&mut self, id: BlockId, hash: u64) -> bool {
+        let Entry::Vacant(entry) = self.cached.entry(hash) else { return false };
+        entry.insert(id);
+        self.blocks[id as usize].hash = Some(hash);
+        true
     }
 
     /// Forgets every cached block; blocks in use stay with their holders.
     pub(super) fn forget(&mut self) {
         self.cached.clear();
+        if let Some(notes) = &mut self.notes {
+            notes.cleared();
+        }
         for block in &mut self.blocks {
             block.hash = None;
         }

@@ -1,13 +1,14 @@
 //! A prompt as the scheduler needs it: chained block hashes and a length, shared, not the tokens.
 //!
 //! Block `i` has the hash `H(hash of block i-1, its tokens)`; the root is seeded by adapter and cache
-//! salt, so equal text under another adapter or salt shares nothing.
+//! salt, so equal text under another adapter or salt shares nothing. Tokens and names are kept only
+//! for an engine that notes KV events.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use super::tokens::{filler, mix};
 
-/// A prompt cut into blocks. Cloning is two reference counts.
+/// A prompt cut into blocks. Cloning is a few reference counts.
 #[derive(Debug, Clone)]
 pub struct Prompt {
     blocks: Arc<[u64]>,
@@ -15,6 +16,15 @@ pub struct Prompt {
     root: u64,
     tokens: u32,
     block_size: u32,
+    source: Option<Arc<Source>>,
+}
+
+/// What the hashes were made of.
+#[derive(Debug)]
+pub(super) struct Source {
+    tokens: Box<[u32]>,
+    pub(super) adapter: Option<Box<str>>,
+    pub(super) salt: Option<Box<str>>,
 }
 
 /// Where a hash chain begins: nothing is shared between two roots.
@@ -45,7 +55,15 @@ impl Prompt {
                 parent
             })
             .collect();
-        Self { blocks, tail, root, tokens: tokens.len() as u32, block_size }
+        Self { blocks, tail, root, tokens: tokens.len() as u32, block_size, source: None }
+    }
+
+    /// The same from the names behind the root; tokens and names are kept to be told in KV events.
+    pub fn with_source(tokens: &[u32], block_size: u32, adapter: Option<&str>, salt: Option<&str>) -> Self {
+        let source =
+            Source { tokens: tokens.into(), adapter: adapter.map(Into::into), salt: salt.map(Into::into) };
+        let source = Some(Arc::new(source));
+        Self { source, ..Self::new(tokens, block_size, root(adapter, salt)) }
     }
 
     /// Number of tokens.
@@ -83,8 +101,27 @@ impl Prompt {
         })
     }
 
+    /// What the hashes were made of, where it is kept.
+    pub(super) fn source(&self) -> Option<&Source> {
+        self.source.as_deref()
+    }
+
     /// Hash of the last full block, or the root.
     pub(super) fn parent(&self) -> u64 {
         self.blocks.last().copied().unwrap_or(self.root)
+    }
+}
+
+// === Source ===
+
+impl Source {
+    /// The tokens in `span` of a prompt that is answered with `stream`.
+    pub(super) fn tokens(&self, stream: u64, span: Range<u32>) -> Vec<u32> {
+        let prompt = self.tokens.len() as u32;
+        let token = |at: u32| match at.checked_sub(prompt) {
+            Some(output) => filler(stream, output),
+            None => self.tokens[at as usize],
+        };
+        span.map(token).collect()
     }
 }

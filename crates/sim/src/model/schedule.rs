@@ -5,6 +5,8 @@
 //! begins anew from the front of the queue. Then waiting requests are admitted first come, first
 //! served: one that waits for an adapter slot is passed over, one that does not fit stops admission.
 
+use std::ops::Range;
+
 use super::{
     Engine, Output, Step, Token,
     sequence::{Finish, Slot},
@@ -225,11 +227,32 @@ impl Engine {
         if !self.options.prefix_caching {
             return;
         }
-        while (sequence.published + 1) * self.options.block_size <= computed {
-            let index = sequence.published;
-            let hash = sequence.block_hash(index);
-            self.blocks.publish(sequence.table[index as usize], hash);
-            sequence.published += 1;
+        let full = computed / self.options.block_size;
+        while self.sequences[slot as usize].published < full {
+            let run = self.offer(slot, full);
+            if let (Some(notes), false) = (&mut self.blocks.notes, run.is_empty()) {
+                self.sequences[slot as usize].stored(&run).into_iter().for_each(|run| notes.stored(run));
+            }
         }
+    }
+
+    /// Makes blocks findable, up to `full` or to the first that needs or bears no publishing; returns those that are
+    /// new. A block whose parent is not cached any more would never be found, so it stays with its request: that
+    /// happens where the cache was reset, or an equal block of another request was evicted.
+    fn offer(&mut self, slot: Slot, full: u32) -> Range<u32> {
+        let sequence = &mut self.sequences[slot as usize];
+        let first = sequence.published;
+        for index in first..full {
+            let hash = sequence.block_hash(index);
+            sequence.published += 1;
+            let orphan = index.checked_sub(1).is_some_and(|before| {
+                let parent = sequence.block_hash(before);
+                !self.blocks.caches(sequence.table[before as usize], parent)
+            });
+            if orphan || !self.blocks.publish(sequence.table[index as usize], hash) {
+                return first..index;
+            }
+        }
+        first..full
     }
 }

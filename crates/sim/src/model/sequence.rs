@@ -3,7 +3,9 @@
 //! Invariant: `computed <= known`, where `known` is prompt plus output so far; a step that brings
 //! `computed` to `known` puts out one token.
 
-use super::{AdapterId, Prompt, Request, blocks::BlockId};
+use std::ops::Range;
+
+use super::{AdapterId, Prompt, Request, blocks::BlockId, kv_events::Stored};
 
 /// Index of a sequence in the engine.
 pub(super) type Slot = u32;
@@ -126,6 +128,21 @@ impl Sequence {
     /// Hashes of all full blocks known so far, in order.
     pub(super) fn known_hashes(&self) -> impl Iterator<Item = u64> {
         self.prompt.blocks().iter().chain(&self.output_blocks).copied()
+    }
+
+    /// The blocks in `run` as an event tells them; `None` where the prompt's tokens are not kept.
+    pub(super) fn stored(&self, run: &Range<u32>) -> Option<Stored> {
+        let (source, size) = (self.prompt.source()?, self.prompt.block_size());
+        let hash = |index: u32| self.known_hashes().nth(index as usize);
+        Some(Stored {
+            hashes: self.known_hashes().skip(run.start as usize).take(run.len()).collect(),
+            parent: run.start.checked_sub(1).and_then(hash),
+            tokens: source.tokens(self.stream, run.start * size..run.end * size),
+            block_size: size,
+            adapter: source.adapter.clone(),
+            adapter_number: self.adapter.map(|adapter| u32::from(adapter.0) + 1),
+            salt: source.salt.clone().filter(|_| run.start == 0),
+        })
     }
 
     /// Notes that it is scheduled; only the first time counts.

@@ -4,6 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod told;
+
 /// A driver with a clock of its own: submits what it is told and runs steps to the end.
 struct Bench {
     engine: Engine,
