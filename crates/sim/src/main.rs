@@ -7,7 +7,7 @@ use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use warmlane_sim::{
     model::{self, LoadTimes, Profile},
-    server::{self, Options, Stop},
+    server::{self, Addresses, Options, Stop},
 };
 
 /// A simulated vLLM engine: the HTTP interface, metrics and timing of a GPU replica, without a GPU.
@@ -61,6 +61,12 @@ struct Flags {
     /// Seed of response ids and of the length of answers that may end by themselves.
     #[arg(long, env = "WARMLANE_SIM_SEED", default_value_t = 0)]
     seed: u64,
+    /// Address to publish KV events on (ZMQ); replays are on the next port. Port 0 takes a free pair, which is printed.
+    #[arg(long, env = "WARMLANE_SIM_KV_EVENTS", value_name = "ADDRESS")]
+    kv_events: Option<SocketAddr>,
+    /// How KV events are written: map (vLLM 0.32) or array (vLLM 0.17).
+    #[arg(long, env = "WARMLANE_SIM_KV_EVENTS_FORMAT", default_value = "map", value_name = "FORMAT")]
+    kv_events_format: server::KvFormat,
     /// Misbehave on purpose: hang, hang-mid-stream, reset, reset-mid-stream, close-mid-body, wrong-length,
     /// error-500-on-shutdown, error-503, error-event, error-mid-stream, slow, garbage-metrics, stale-metrics, no-metrics,
     /// asleep, refuse. While it runs: POST /sim/fault with {"modes": ["hang"], "share": 0.1}
@@ -124,6 +130,9 @@ impl Flags {
             seed: self.seed,
             keep_alive,
             troubles: server::Troubles { modes: self.fault, share: self.fault_share },
+            kv_events: self
+                .kv_events
+                .map(|listen| server::KvEvents { listen, format: self.kv_events_format }),
         })
     }
 }
@@ -133,7 +142,8 @@ fn profile(name: &str) -> Result<Profile, String> {
 }
 
 /// Scripts wait for this line; a closed stdout is theirs to close.
-fn announce(address: SocketAddr) {
+fn announce(addresses: Addresses) {
+    let kv_events = addresses.kv_events.map(|address| format!(" kv-events={address}")).unwrap_or_default();
     let mut out = std::io::stdout();
-    let _ = writeln!(out, "listening {address}").and_then(|()| out.flush());
+    let _ = writeln!(out, "listening {}{kv_events}", addresses.http).and_then(|()| out.flush());
 }

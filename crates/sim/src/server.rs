@@ -7,6 +7,7 @@ mod ask;
 mod clock;
 mod connection;
 mod conversation;
+mod kv_events;
 mod pooling;
 mod refusal;
 mod replica;
@@ -25,14 +26,17 @@ use std::{
     time::Duration,
 };
 
-pub use self::trouble::{Mode, Troubles};
+pub use self::{
+    kv_events::{KvEvents, KvFormat},
+    trouble::{Mode, Troubles},
+};
 
 use tokio::{
     sync::{mpsc, oneshot},
     task::LocalSet,
 };
 
-use self::replica::Replica;
+use self::{kv_events::Ports, replica::Replica};
 use crate::{
     error::Error,
     model::{self, Profile},
@@ -59,6 +63,17 @@ pub struct Options {
     pub keep_alive: Duration,
     /// How it misbehaves.
     pub troubles: Troubles,
+    /// Where and how KV events are published, if they are.
+    pub kv_events: Option<KvEvents>,
+}
+
+/// Where a server listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Addresses {
+    /// HTTP.
+    pub http: SocketAddr,
+    /// KV events; replays are on the next port.
+    pub kv_events: Option<SocketAddr>,
 }
 
 /// How a server ends.
@@ -73,10 +88,17 @@ pub enum Stop {
 /// A server on a thread of its own; dropping it terminates it.
 #[derive(Debug)]
 pub struct Running {
-    address: SocketAddr,
+    addresses: Addresses,
     stop: Option<oneshot::Sender<Stop>>,
     troubles: mpsc::UnboundedSender<Troubles>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// What a server was told to listen on, bound.
+struct Listeners {
+    http: TcpListener,
+    kv_events: Option<Ports>,
+    addresses: Addresses,
 }
 
 // === Options ===
@@ -94,6 +116,7 @@ impl Options {
             seed: 0,
             keep_alive: Duration::from_secs(5),
             troubles: Troubles::none(),
+            kv_events: None,
         }
     }
 
@@ -111,6 +134,9 @@ impl Options {
         }
         if !self.adapters.is_empty() && engine.max_loras == 0 {
             return refuse("max-loras", "must be 1 or more where there are adapters");
+        }
+        if self.kv_events.is_some() && !engine.prefix_caching {
+            return refuse("kv-events", "there are none without a prefix cache: turn it on, or these off");
         }
         let tokens =
             engine.kv_tokens.unwrap_or(self.profile.kv_tokens) / engine.block_size * engine.block_size;
@@ -130,7 +156,12 @@ impl Options {
 impl Running {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.addresses.http
+    }
+
+    /// Where it publishes KV events, if it does; replays are on the next port.
+    pub fn kv_events(&self) -> Option<SocketAddr> {
+        self.addresses.kv_events
     }
 
     /// Makes it misbehave from now on, in these ways instead of others.
@@ -161,41 +192,53 @@ impl Drop for Running {
     }
 }
 
+// === Listeners ===
+
+impl Listeners {
+    fn bind(options: &Options) -> Result<Self, Error> {
+        let (http, address) = listen(options.listen)?;
+        let kv_events = options.kv_events.map(|events| Ports::bind(events.listen)).transpose()?;
+        let addresses = Addresses { http: address, kv_events: kv_events.as_ref().map(|ports| ports.address) };
+        Ok(Self { http, kv_events, addresses })
+    }
+}
+
 /// Starts a server on a thread of its own; it listens when this returns.
 ///
 /// # Errors
 /// Settings that make no sense, or an address that cannot be listened on.
 pub fn start(options: Options) -> Result<Running, Error> {
     options.check()?;
-    let (listener, address) = listen(options.listen)?;
+    let listeners = Listeners::bind(&options)?;
+    let addresses = listeners.addresses;
     let (stop, stopped) = oneshot::channel();
     let (troubles, orders) = mpsc::unbounded_channel();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Start)?;
     let run = move || {
         let stopped = async move { stopped.await.unwrap_or(Stop::Terminate) };
-        let served = run(listener, options, stopped, Some(orders));
+        let served = run(listeners, options, stopped, Some(orders));
         if let Err(error) = runtime.block_on(served) {
             eprintln!("warmlane-sim: {error}");
         }
     };
     let thread = thread::Builder::new().name("warmlane-sim".to_owned()).spawn(run).map_err(Error::Start)?;
-    Ok(Running { address, stop: Some(stop), troubles, thread: Some(thread) })
+    Ok(Running { addresses, stop: Some(stop), troubles, thread: Some(thread) })
 }
 
 /// Serves in the caller's runtime, which must be single-threaded, until `stop` resolves; `listening`
-/// learns the address first.
+/// learns the addresses first.
 ///
 /// # Errors
 /// Settings that make no sense, or an address that cannot be listened on.
 pub async fn serve(
     options: Options,
-    listening: impl FnOnce(SocketAddr),
+    listening: impl FnOnce(Addresses),
     stop: impl Future<Output = Stop>,
 ) -> Result<(), Error> {
     options.check()?;
-    let (listener, address) = listen(options.listen)?;
-    listening(address);
-    run(listener, options, stop, None).await
+    let listeners = Listeners::bind(&options)?;
+    listening(listeners.addresses);
+    run(listeners, options, stop, None).await
 }
 
 fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
@@ -209,14 +252,22 @@ fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
 }
 
 async fn run(
-    listener: TcpListener,
+    listeners: Listeners,
     options: Options,
     stop: impl Future<Output = Stop>,
     orders: Option<mpsc::UnboundedReceiver<Troubles>>,
 ) -> Result<(), Error> {
-    let listener = tokio::net::TcpListener::from_std(listener).map_err(Error::Start)?;
+    let listener = tokio::net::TcpListener::from_std(listeners.http).map_err(Error::Start)?;
     let replica = Rc::new(Replica::new(options));
     replica.misbehave(replica.options().troubles.clone());
-    LocalSet::new().run_until(connection::accept(listener, replica, stop, orders)).await;
-    Ok(())
+    let serve = async {
+        // The sockets live as long as the server does.
+        let _kv_events = match (listeners.kv_events, replica.frames()) {
+            (Some(ports), Some(frames)) => Some(ports.open(frames).await?),
+            _ => None,
+        };
+        connection::accept(listener, replica, stop, orders).await;
+        Ok(())
+    };
+    LocalSet::new().run_until(serve).await
 }

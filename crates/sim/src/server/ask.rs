@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::{conversation, replica::Replica};
 use crate::{
     error::Error,
-    model::{Prompt, Request, root, tokens},
+    model::{Prompt, Request, tokens},
 };
 
 /// The body of a request, with typed access.
@@ -125,8 +125,7 @@ impl Ask {
         let max_tokens = output_limit(api, fields, limit)?;
         let room = room(ids.len(), limit)?;
         let adapter_name = adapter.map(|_| model.as_str());
-        let prompt =
-            Prompt::new(&ids, options.engine.block_size, root(adapter_name, fields.text("cache_salt")?));
+        let prompt = replica.prompt(&ids, adapter_name, fields.text("cache_salt")?);
         let stop_after = (!fields.flag("ignore_eos")?).then(|| natural_length(&prompt, options.seed));
         let stop_after = stop_after.max(minimum(fields)?);
         let usage = fields.get("stream_options");

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    model::{Prompt, Request, root, tokens},
+    model::{Request, tokens},
 };
 
 const DIMENSIONS: usize = 64;
@@ -119,10 +119,8 @@ async fn pool(replica: &Rc<Replica>, fields: &Fields, input: &Value) -> Result<P
     if ids.is_empty() {
         return Err(Error::NoPrompt);
     }
-    let options = &replica.options().engine;
-    room(ids.len(), options.max_model_len)?;
-    let root = root(adapter.map(|_| name.as_str()), fields.text("cache_salt")?);
-    let prompt = Prompt::new(&ids, options.block_size, root);
+    room(ids.len(), replica.options().engine.max_model_len)?;
+    let prompt = replica.prompt(&ids, adapter.map(|_| name.as_str()), fields.text("cache_salt")?);
     let vector = vector(prompt.output_stream());
     replica.whole(Request { prompt, max_tokens: 1, stop_after: None, adapter }).await?;
     Ok(Pooled { vector, tokens: ids.len() as u32 })

@@ -11,11 +11,11 @@ use std::{
 
 use tokio::sync::{Notify, oneshot};
 
-use super::{Mode, Options, Troubles, clock::Clock, reply::Shape, stream::Live};
+use super::{Mode, Options, Troubles, clock::Clock, kv_events::Frames, reply::Shape, stream::Live};
 use crate::{
     error::Error,
     metrics::{Metrics, Sample, unix_time},
-    model::{AdapterId, Engine, Outcome, Output, Request, Step, Token},
+    model::{AdapterId, Engine, Outcome, Output, Prompt, Request, Step, Token, root},
 };
 
 mod sink;
@@ -38,6 +38,8 @@ pub(super) struct Replica {
     stale: RefCell<Option<String>>,
     /// Signals that other faults are switched on.
     changed: Notify,
+    /// What is published of the prefix cache, if anything is.
+    frames: Option<Rc<Frames>>,
 }
 
 struct State {
@@ -57,7 +59,11 @@ pub(super) struct Lease {
 
 impl Replica {
     pub(super) fn new(options: Options) -> Self {
-        let engine = Engine::new(options.profile.clone(), options.engine.clone());
+        let mut engine = Engine::new(options.profile.clone(), options.engine.clone());
+        let frames = options.kv_events.map(|events| Rc::new(Frames::new(events.format)));
+        if frames.is_some() {
+            engine.note_kv_events();
+        }
         Self {
             started: unix_time(),
             clock: Clock::new(options.time_scale),
@@ -69,6 +75,7 @@ impl Replica {
             troubles: RefCell::new(Troubles::none()),
             stale: RefCell::new(None),
             changed: Notify::new(),
+            frames,
             options,
         }
     }
@@ -109,6 +116,19 @@ impl Replica {
 
     pub(super) fn options(&self) -> &Options {
         &self.options
+    }
+
+    pub(super) fn frames(&self) -> Option<Rc<Frames>> {
+        self.frames.clone()
+    }
+
+    /// A prompt for this engine, which keeps what is to be published of it.
+    pub(super) fn prompt(&self, tokens: &[u32], adapter: Option<&str>, salt: Option<&str>) -> Prompt {
+        let block_size = self.options.engine.block_size;
+        match self.frames {
+            Some(_) => Prompt::with_source(tokens, block_size, adapter, salt),
+            None => Prompt::new(tokens, block_size, root(adapter, salt)),
+        }
     }
 
     pub(super) fn metrics(&self) -> Rc<RefCell<Metrics>> {
@@ -261,6 +281,9 @@ impl Replica {
         let state = &mut *self.state.borrow_mut();
         let metrics = &mut *self.metrics.borrow_mut();
         state.engine.complete(output);
+        if let Some(frames) = &self.frames {
+            frames.push(&state.engine.take_kv_events());
+        }
         metrics.step(step);
         // Outcomes stand in the order of the tokens that brought them.
         let mut outcomes = output.finished.iter().peekable();

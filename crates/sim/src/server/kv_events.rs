@@ -1,0 +1,124 @@
+//! KV events over ZMQ, as vLLM publishes them: a PUB socket tells what happens in the prefix cache, a ROUTER socket on
+//! the next port tells again what it told.
+//!
+//! A frame is `[topic, sequence number, payload]`; each engine step that changes the cache makes one. Nothing here
+//! waits for a subscriber: who does not read loses frames, finds the gap in the numbers and asks for a replay.
+//!
+//! Bounds: the last [`frames::KEPT`] frames are kept, each of a size that one step's token budget limits (5 bytes a
+//! token). The sockets queue at most 100,000 frames per peer, as vLLM does; queued frames share the payload.
+
+mod encode;
+mod frames;
+mod replay;
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    rc::Rc,
+    str::FromStr,
+};
+
+use tokio::task::JoinSet;
+use zeromq::{PubSocket, RouterSocket, Socket, SocketSend, ZmqError};
+
+pub(super) use self::frames::Frames;
+use super::listen;
+use crate::error::Error;
+
+/// A free pair of ports is looked for by trying: the port after a free one is taken now and then.
+const TRIES: u32 = 64;
+
+/// Where and how KV events are published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KvEvents {
+    /// Where to publish; replays are on the next port. Port 0 takes a free pair.
+    pub listen: SocketAddr,
+    /// How events are written.
+    pub format: KvFormat,
+}
+
+/// How an event is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KvFormat {
+    /// As a map of named fields: vLLM 0.32.
+    Map,
+    /// As an array: vLLM 0.17.
+    Array,
+}
+
+/// Both ports, bound and not yet served.
+#[derive(Debug)]
+pub(super) struct Ports {
+    publish: TcpListener,
+    replay: TcpListener,
+    /// Where events are published.
+    pub(super) address: SocketAddr,
+}
+
+// === KvFormat ===
+
+impl FromStr for KvFormat {
+    type Err = &'static str;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        match name {
+            "map" => Ok(Self::Map),
+            "array" => Ok(Self::Array),
+            _ => Err("known formats are map (vLLM 0.32) and array (vLLM 0.17)"),
+        }
+    }
+}
+
+// === Ports ===
+
+impl Ports {
+    /// Binds `address` and the port after it.
+    pub(super) fn bind(address: SocketAddr) -> Result<Self, Error> {
+        let mut tried = Self::pair(address);
+        let tries = if address.port() == 0 { TRIES } else { 1 };
+        for _ in 1..tries {
+            if tried.is_ok() {
+                break;
+            }
+            tried = Self::pair(address);
+        }
+        tried
+    }
+
+    fn pair(address: SocketAddr) -> Result<Self, Error> {
+        let (publish, address) = listen(address)?;
+        let mut next = address;
+        let port = address.port().checked_add(1).ok_or(Error::Setting {
+            setting: "kv-events",
+            reason: "must leave a port after it for replays: take 65534 or less".to_owned(),
+        })?;
+        next.set_port(port);
+        let (replay, _) = listen(next)?;
+        Ok(Self { publish, replay, address })
+    }
+
+    /// Serves both ports, until the tasks are dropped.
+    pub(super) async fn open(self, frames: Rc<Frames>) -> Result<JoinSet<()>, Error> {
+        let fail = |error: ZmqError| Error::Start(io::Error::other(error));
+        let (mut publish, mut replay) = (PubSocket::new(), RouterSocket::new());
+        publish.bind_listener(self.publish).await.map_err(fail)?;
+        replay.bind_listener(self.replay).await.map_err(fail)?;
+        let mut tasks = JoinSet::new();
+        tasks.spawn_local(self::publish(publish, Rc::clone(&frames)));
+        tasks.spawn_local(replay::serve(replay, frames));
+        Ok(tasks)
+    }
+}
+
+/// Publishes each frame once.
+async fn publish(mut socket: PubSocket, frames: Rc<Frames>) {
+    let mut next = 0;
+    loop {
+        while let Some(frame) = frames.first_from(next) {
+            next = frame.number + 1;
+            // It is dropped where nobody subscribes or somebody is slow; other errors the socket does not have.
+            let _ = socket.send(frame.message()).await;
+        }
+        frames.more().await;
+    }
+}
