@@ -28,14 +28,19 @@ fn program(flags: &[&str], environment: &[(&str, &str)]) -> Command {
 
 /// Starts the program on a free port and learns it from the line it prints.
 fn start(flags: &[&str], environment: &[(&str, &str)]) -> (Program, SocketAddr) {
+    let (program, line) = announced(flags, environment);
+    (program, line.parse().unwrap())
+}
+
+/// What the program announces.
+fn announced(flags: &[&str], environment: &[(&str, &str)]) -> (Program, String) {
     let mut command = program(flags, environment);
     let mut child = command.args(["--listen", "127.0.0.1:0"]).stdout(Stdio::piped()).spawn().unwrap();
     let out = child.stdout.take().unwrap();
     let program = Program(child);
     let mut line = String::new();
     BufReader::new(out).read_line(&mut line).unwrap();
-    let address = line.trim_end().strip_prefix("listening ").unwrap();
-    (program, address.parse().unwrap())
+    (program, line.trim_end().strip_prefix("listening ").unwrap().to_owned())
 }
 
 fn models(address: SocketAddr) -> Vec<Value> {
@@ -55,6 +60,21 @@ fn flags_and_environment_say_what_is_served() {
 }
 
 #[test]
+fn kv_events_are_announced_and_both_ports_are_open() {
+    let flags = ["--kv-events", "127.0.0.1:0", "--kv-events-format", "array"];
+    let environment = [("WARMLANE_SIM_KV_EVENTS", "127.0.0.1:0")];
+    for (flags, environment) in [(&flags[..], &[][..]), (&[], &environment)] {
+        let (_program, line) = announced(flags, environment);
+        let (address, events) = line.split_once(" kv-events=").unwrap();
+        assert_eq!(models(address.parse().unwrap()).len(), 1);
+        let mut events: SocketAddr = events.parse().unwrap();
+        connect(events);
+        events.set_port(events.port() + 1);
+        connect(events);
+    }
+}
+
+#[test]
 fn wrong_flags_are_refused_with_what_would_be_right() {
     let complaint = |flags: &[&str]| {
         let output = program(flags, &[]).output().unwrap();
@@ -64,6 +84,10 @@ fn wrong_flags_are_refused_with_what_would_be_right() {
     assert!(complaint(&["--profile", "h100"]).contains("known profiles are a10 and l20"));
     assert!(complaint(&["--time-scale", "0"]).contains("time-scale: must be a number above 0"));
     assert!(complaint(&["--kv-tokens", "100"]).contains("raise kv-tokens"));
+    assert!(complaint(&["--kv-events-format", "x"]).contains("known formats are map"));
+    assert!(complaint(&["--kv-events", "127.0.0.1:65535"]).contains("take 65534 or less"));
+    let without_cache = ["--kv-events", "127.0.0.1:0", "--no-prefix-caching"];
+    assert!(complaint(&without_cache).contains("none without a prefix cache"));
 }
 
 #[test]

@@ -7,5 +7,6 @@ mod binary;
 mod client;
 mod end;
 mod faults;
+mod kv_events;
 mod page;
 mod shapes;
