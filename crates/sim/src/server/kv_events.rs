@@ -6,9 +6,12 @@
 //!
 //! Bounds: the last [`frames::KEPT`] frames are kept, each of a size that one step's token budget limits (5 bytes a
 //! token). The sockets queue at most 100,000 frames per peer, as vLLM does; queued frames share the payload.
+//!
+//! The sockets speak ZMTP 3.0: a peer that is set to send heartbeats is dropped by them.
 
 mod encode;
 mod frames;
+mod guard;
 mod replay;
 
 use std::{
@@ -19,7 +22,7 @@ use std::{
 };
 
 use tokio::task::JoinSet;
-use zeromq::{PubSocket, RouterSocket, Socket, SocketSend, ZmqError};
+use zeromq::{PubSocket, RouterSocket, Socket, SocketSend};
 
 pub(super) use self::frames::Frames;
 use super::listen;
@@ -99,15 +102,26 @@ impl Ports {
 
     /// Serves both ports, until the tasks are dropped.
     pub(super) async fn open(self, frames: Rc<Frames>) -> Result<JoinSet<()>, Error> {
-        let fail = |error: ZmqError| Error::Start(io::Error::other(error));
         let (mut publish, mut replay) = (PubSocket::new(), RouterSocket::new());
-        publish.bind_listener(self.publish).await.map_err(fail)?;
-        replay.bind_listener(self.replay).await.map_err(fail)?;
         let mut tasks = JoinSet::new();
+        tasks.spawn_local(guard::serve(from_std(self.publish)?, inside(&mut publish).await?));
+        tasks.spawn_local(guard::serve(from_std(self.replay)?, inside(&mut replay).await?));
         tasks.spawn_local(self::publish(publish, Rc::clone(&frames)));
         tasks.spawn_local(replay::serve(replay, frames));
         Ok(tasks)
     }
+}
+
+fn from_std(listener: TcpListener) -> Result<tokio::net::TcpListener, Error> {
+    tokio::net::TcpListener::from_std(listener).map_err(Error::Start)
+}
+
+/// Binds a socket where only its guard looks for it.
+async fn inside(socket: &mut impl Socket) -> Result<SocketAddr, Error> {
+    let (listener, address) = listen(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+    let bound = socket.bind_listener(listener).await;
+    bound.map_err(|error| Error::Start(io::Error::other(error)))?;
+    Ok(address)
 }
 
 /// Publishes each frame once.

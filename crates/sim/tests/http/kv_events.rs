@@ -1,6 +1,6 @@
 //! KV events over ZMQ, read as a router reads them.
 
-use std::{thread, time::Duration};
+use std::{io::Write, thread, time::Duration};
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ use warmlane_sim::{
 };
 use zeromq::{DealerSocket, Socket, SocketRecv, SocketSend, SubSocket, ZmqMessage};
 
-use crate::client::{options, post};
+use crate::client::{connect, options, post};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const END: u64 = u64::MAX;
@@ -246,6 +246,22 @@ fn a_replay_begins_where_it_is_told_to() {
     let all = watched.replay(0);
     assert_eq!((all[0].0, all.len() as u64), (0, last.0 + 1));
     assert!(all.ends_with(&frames));
+}
+
+#[test]
+fn frames_that_claim_more_than_memory_harm_nobody() {
+    let mut watched = Watched::new(KvFormat::Map);
+    let events = watched.engine.kv_events().unwrap();
+    let greeting = [&b"\xff\0\0\0\0\0\0\0\0\x7f\x03\0NULL"[..], &[0; 48]].concat();
+    for port in [events.port(), events.port() + 1] {
+        let mut hostile = connect((events.ip(), port).into());
+        hostile.write_all(&greeting).unwrap();
+        hostile.write_all(&[&[6][..], &(1_u64 << 50).to_be_bytes()].concat()).unwrap();
+        // Cut: the engine ends the connection by itself.
+        std::io::copy(&mut hostile, &mut std::io::sink()).unwrap();
+    }
+    complete(&watched.engine, &json!({"prompt": text(1, 40), "max_tokens": 1}));
+    assert_eq!(watched.stored().len(), 1);
 }
 
 #[test]
