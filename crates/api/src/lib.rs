@@ -1,8 +1,14 @@
-//! The gRPC contract between the agents of the nodes and the routers: `proto/warmlane/node/v1/node.proto`, and its code.
+//! The gRPC contract between the agents of the nodes and the routers, `proto/warmlane/node/v1/node.proto`, and its code; beside
+//! it what agents ask the kubelet, `proto/kubelet/podresources/v1/podresources.proto`.
 //!
 //! Messages only: what they are made of and what becomes of them is the business of those who speak it.
 
 /// What an agent tells of its node. Generated: the documentation stands in the .proto file.
 pub mod node {
     tonic::include_proto!("warmlane.node.v1");
+}
+
+/// What the kubelet tells of its pods' devices. Generated: the documentation stands in the .proto file.
+pub mod podresources {
+    tonic::include_proto!("v1");
 }
