@@ -1,8 +1,10 @@
-//! The agent as one process: readers of engines, the watch over GPUs, the stream for routers, the page for monitoring.
+//! The agent as one process: readers of engines, the watch over GPUs, questions to the kubelet, the stream for routers, the
+//! page for monitoring.
 //!
 //! One thread does all of it but the GPUs, whose library may hang: they have threads of their own (`gpu/watch.rs`).
 
 use std::{
+    collections::BTreeSet,
     io,
     net::{SocketAddr, TcpListener},
     sync::Arc,
@@ -11,7 +13,11 @@ use std::{
 };
 
 use anyhow::Context;
-use tokio::{runtime::Builder, sync::oneshot, task::JoinSet};
+use tokio::{
+    runtime::Builder,
+    sync::{oneshot, watch},
+    task::JoinSet,
+};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 use warmlane_api::node::node_server::NodeServer;
@@ -22,6 +28,7 @@ use crate::{
     config::Config,
     engines,
     gpu::{Settings, Watch},
+    kubelet::{self, Follower, Known},
     metrics::Metrics,
     node::Node,
     pages,
@@ -124,6 +131,12 @@ impl Work {
             }
         }
         tasks.spawn(pages::serve(tokio::net::TcpListener::from_std(pages)?, metrics.clone()));
+        if let Some(socket) = config.kubelet() {
+            let (follower, known) = Follower::new(kubelet::Settings::new(socket), gpus.gpus());
+            let counted = metrics.clone();
+            tasks.spawn(async move { follower.run(|outcome| counted.asked(outcome)).await });
+            tasks.spawn(hear(known, node.clone()));
+        }
         let mut seen = gpus.gpus();
         let reading = node.clone();
         tasks.spawn(async move {
@@ -141,5 +154,19 @@ impl Work {
             .serve_with_incoming(incoming)
             .await?;
         Ok(())
+    }
+}
+
+/// Keeps the node told of who has which GPU, and says where that cannot be what was meant.
+async fn hear(mut known: watch::Receiver<Known>, node: Arc<Node>) {
+    let mut without = BTreeSet::new();
+    while known.changed().await.is_ok() {
+        let pods = known.borrow_and_update().clone();
+        node.read_pods(pods);
+        let now = node.pods_without_gpus();
+        for pod in now.difference(&without) {
+            tracing::warn!(%pod, "the kubelet knows of no GPU of this pod: is it named rightly in --engine, and running?");
+        }
+        without = now;
     }
 }

@@ -4,13 +4,14 @@ use std::{
     collections::HashSet,
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
+    str::FromStr,
     time::Duration,
 };
 
 use clap::Parser;
 use warmlane_scrape::Rhythm;
 
-use crate::gpu::LibrarySource;
+use crate::{gpu::LibrarySource, kubelet::PodName};
 
 /// Reads the engines and GPUs of one node and tells every router of them.
 ///
@@ -22,9 +23,18 @@ pub struct Config {
     #[arg(long, env = "WARMLANE_NODE", value_name = "NAME")]
     pub node: String,
 
-    /// Engines on this node. May be given several times
-    #[arg(long = "engine", env = "WARMLANE_ENGINE", value_name = "HOST:PORT[,...]", value_delimiter = ',', required = true, value_parser = host_and_port)]
-    pub engines: Vec<String>,
+    /// Engines on this node, each with its pod where it has one. May be given several times
+    ///
+    /// With the pod named, the engine is known to run on the GPUs that the kubelet gave to that pod: when one fails, it and no
+    /// other is taken out. Several ports of one pod are several engines
+    #[arg(
+        long = "engine",
+        env = "WARMLANE_ENGINE",
+        value_name = "HOST:PORT[=NAMESPACE/POD][,...]",
+        value_delimiter = ',',
+        required = true
+    )]
+    pub engines: Vec<EngineFlag>,
 
     /// Where the engines publish KV events (ZMQ): one for each --engine, in the same order, or none. An engine replays at the
     /// port behind
@@ -43,6 +53,12 @@ pub struct Config {
     #[arg(long, env = "WARMLANE_NVML_LIB", value_name = "PATH|none", default_value = "libnvidia-ml.so.1")]
     pub nvml_lib: PathBuf,
 
+    /// The kubelet's pod-resources socket, which tells which pod has which GPU; none: do not ask
+    ///
+    /// In a container mount its directory, not the socket: the kubelet makes it anew when it starts
+    #[arg(long, env = "WARMLANE_KUBELET_SOCKET", value_name = "PATH|none", default_value = KUBELET_SOCKET)]
+    pub kubelet_socket: PathBuf,
+
     /// error, warn, info, debug, trace, or per module
     #[arg(long, env = "WARMLANE_LOG_LEVEL", value_name = "FILTER", default_value = "info")]
     pub log_level: String,
@@ -52,10 +68,23 @@ pub struct Config {
     pub log_json: bool,
 }
 
+/// An engine as it is given: its address, and its pod where that is said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineFlag {
+    /// `HOST:PORT`, as routers write their `--endpoint`.
+    pub address: String,
+    /// Whose GPUs are the engine's.
+    pub pod: Option<PodName>,
+}
+
+/// Where every kubelet has it.
+const KUBELET_SOCKET: &str = "/var/lib/kubelet/pod-resources/kubelet.sock";
+
 const EXAMPLES: &str = "\
 Examples:
   warmlane-agent --node gpu-1 --engine 127.0.0.1:8000,127.0.0.1:8001
   warmlane-agent --node gpu-1 --engine 127.0.0.1:8000 --kv-events 127.0.0.1:5557
+  warmlane-agent --node gpu-1 --engine 10.0.3.7:8000=llm/qwen-0,10.0.3.9:8000=llm/qwen-1
   warmlane-router --endpoint 127.0.0.1:8000,127.0.0.1:8001 --agent 127.0.0.1:9010
   curl http://127.0.0.1:9011/metrics            what it reads, and how often
   curl http://127.0.0.1:9091/debug/agents       what a router has heard of it";
@@ -76,8 +105,8 @@ impl Config {
     /// With the flag, what is wrong, and what to write.
     pub fn check(&self) -> Result<(), String> {
         let mut seen = HashSet::new();
-        if let Some(twice) = self.engines.iter().find(|engine| !seen.insert(*engine)) {
-            return Err(format!("--engine: {twice} is there twice"));
+        if let Some(twice) = self.engines.iter().find(|engine| !seen.insert(&engine.address)) {
+            return Err(format!("--engine: {} is there twice", twice.address));
         }
         match (self.kv_events.len(), self.engines.len()) {
             (0, _) => Ok(()),
@@ -101,6 +130,23 @@ impl Config {
             Some("libnvidia-ml.so.1") => LibrarySource::Default,
             _ => LibrarySource::Path(self.nvml_lib.clone()),
         }
+    }
+
+    /// The kubelet's socket, unless it is not to be asked.
+    pub fn kubelet(&self) -> Option<PathBuf> {
+        (self.kubelet_socket.as_os_str() != "none").then(|| self.kubelet_socket.clone())
+    }
+}
+
+// === EngineFlag ===
+
+impl FromStr for EngineFlag {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (address, pod) = text.split_once('=').map_or((text, None), |(address, pod)| (address, Some(pod)));
+        let pod = pod.map(PodName::from_str).transpose().map_err(|error| error.to_string())?;
+        Ok(Self { address: host_and_port(address)?, pod })
     }
 }
 
@@ -133,7 +179,9 @@ mod tests {
     #[test]
     fn engines_are_listed_in_one_flag_or_several() {
         let config = parse("--engine a:1,b:2 --engine [::1]:3").expect("good flags");
-        assert_eq!(config.engines, ["a:1", "b:2", "[::1]:3"]);
+        let addresses: Vec<&str> = config.engines.iter().map(|engine| &*engine.address).collect();
+        assert_eq!(addresses, ["a:1", "b:2", "[::1]:3"]);
+        assert!(config.engines.iter().all(|engine| engine.pod.is_none()));
         assert_eq!((config.listen.port(), config.metrics.port()), (9010, 9011));
     }
 
@@ -147,6 +195,12 @@ mod tests {
             ("--engine a:1,a:1", "twice"),
             ("--engine a:1,b:1 --kv-events a:2", "1 addresses for 2 engines"),
             ("--engine a:1 --kv-events x", "HOST:PORT"),
+            ("--engine a:1=llm/x,a:1=llm/y", "twice"),
+            ("--engine a:1=", "NAMESPACE/POD"),
+            ("--engine a:1=vllm-0", "NAMESPACE/POD"),
+            ("--engine a:1=llm/vllm_0", "NAMESPACE/POD"),
+            ("--engine llm/vllm-0=a:1", "NAMESPACE/POD"),
+            ("--engine a=llm/vllm-0", "HOST:PORT"),
         ] {
             let error = parse(flags).expect_err(flags);
             assert!(error.contains(told), "{flags}: {error}");
@@ -157,6 +211,22 @@ mod tests {
     fn kv_events_stand_in_the_order_of_the_engines() {
         let config = parse("--engine a:1,b:1 --kv-events none,b:5557").expect("good flags");
         assert_eq!(config.kv_events, [None, Some("b:5557".to_owned())]);
+    }
+
+    #[test]
+    fn an_engine_may_name_its_pod_and_a_pod_may_have_several() {
+        let config = parse("--engine a:1=llm/x-0,a:2=llm/x-0,b:1").expect("good flags");
+        let pods: Vec<_> =
+            config.engines.iter().map(|engine| engine.pod.as_ref().map(ToString::to_string)).collect();
+        assert_eq!(pods, [Some("llm/x-0".to_owned()), Some("llm/x-0".to_owned()), None]);
+    }
+
+    #[test]
+    fn the_kubelet_is_asked_where_it_always_is_unless_told_otherwise() {
+        let socket = |flags: &str| parse(&format!("--engine a:1 {flags}")).expect("good flags").kubelet();
+        assert_eq!(socket(""), Some(PathBuf::from("/var/lib/kubelet/pod-resources/kubelet.sock")));
+        assert_eq!(socket("--kubelet-socket /k.sock"), Some(PathBuf::from("/k.sock")));
+        assert_eq!(socket("--kubelet-socket none"), None);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use tokio::task::JoinSet;
 use warmlane_picker::{Time, Work};
 use warmlane_scrape::{Finding, Observer, Outcome, Reader, Rhythm};
 
-use crate::{metrics::Metrics, node::Node};
+use crate::{config::EngineFlag, metrics::Metrics, node::Node};
 
 /// Whom the reader of one engine reads for.
 struct Place {
@@ -19,13 +19,13 @@ struct Place {
 pub(crate) fn spawn(
     node: &Arc<Node>,
     metrics: &Arc<Metrics>,
-    addresses: &[String],
+    engines: &[EngineFlag],
     rhythm: Rhythm,
     tasks: &mut JoinSet<()>,
 ) {
-    for (at, address) in addresses.iter().enumerate() {
+    for (at, engine) in engines.iter().enumerate() {
         let place = Place { node: node.clone(), metrics: metrics.clone(), at };
-        tasks.spawn(Reader::new(address.clone(), rhythm, place).run());
+        tasks.spawn(Reader::new(engine.address.clone(), rhythm, place).run());
     }
 }
 

@@ -1,6 +1,6 @@
 //! Reads the engines and GPUs of one node and tells every router of them.
 //!
-//! Start reading at [`app`], which puts it together: `engines` and [`gpu`] find out, [`node`] is what is known, `publish` tells
+//! Start reading at [`app`], which puts it together: `engines`, [`gpu`] and [`kubelet`] find out, [`node`] is what is known, `publish` tells
 //! it. It never chooses a replica: that is the picker's.
 
 #![forbid(unsafe_code)]
@@ -11,6 +11,7 @@ pub mod config;
 mod engines;
 pub mod gpu;
 pub mod join;
+pub mod kubelet;
 mod message;
 pub mod metrics;
 pub mod node;

@@ -8,13 +8,13 @@ use warmlane_scrape::{Failure, Page};
 use crate::{
     cache::Delta,
     gpu::{Gpu, Verdict},
-    join::Joined,
     node::{Contact, Engine, Models},
     score::score,
 };
 
 /// What an engine is now, and on which GPUs.
-pub(crate) fn endpoint(engine: &Engine, on: &Joined, now: Time) -> told::Endpoint {
+pub(crate) fn endpoint(engine: &Engine, now: Time) -> told::Endpoint {
+    let on = &engine.joined;
     told::Endpoint {
         address: engine.address.to_string(),
         contact: contact(&engine.contact.now, now),

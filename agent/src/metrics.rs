@@ -17,7 +17,8 @@ use warmlane_scrape::Outcome;
 
 use crate::{
     gpu::Verdict,
-    node::{Contact, Node},
+    kubelet::Trouble,
+    node::{Contact, Engine, Node},
     score::score,
 };
 
@@ -31,6 +32,7 @@ pub struct Metrics {
     scrapes: Family<[(&'static str, &'static str); 1], Counter>,
     scrape_duration: Histogram,
     updates: Family<[(&'static str, &'static str); 1], Counter>,
+    questions: Family<[(&'static str, &'static str); 1], Counter>,
 }
 
 /// The node as gauges, read when a page is asked for.
@@ -43,14 +45,19 @@ impl Metrics {
     /// Counters at zero, and gauges that look at `node` when a page is asked for.
     pub fn new(node: &Arc<Node>) -> Self {
         let mut registry = Registry::with_prefix("warmlane_agent");
-        let (scrapes, updates) = (Family::default(), Family::default());
+        let (scrapes, updates, questions) = (Family::default(), Family::default(), Family::default());
         // 1 ms to 4 s: a page costs an engine a few milliseconds, and 2 s is the limit.
         let scrape_duration = Histogram::new(exponential_buckets(0.001, 2.0, 13));
         registry.register("scrapes", "Readings of engines' metric pages", scrapes.clone());
         registry.register("scrape_duration_seconds", "Time such a reading took", scrape_duration.clone());
         registry.register("updates", "Updates sent to routers", updates.clone());
+        registry.register(
+            "kubelet_questions",
+            "Questions to the kubelet, by how they ended",
+            questions.clone(),
+        );
         registry.register_collector(Box::new(Gauges(node.clone())));
-        Self { registry, scrapes, scrape_duration, updates }
+        Self { registry, scrapes, scrape_duration, updates, questions }
     }
 
     /// A reading of an engine's page ended like this.
@@ -62,6 +69,12 @@ impl Metrics {
     /// An update was made for a router.
     pub(crate) fn told(&self, full: bool) {
         self.updates.get_or_create(&[("kind", if full { "full" } else { "delta" })]).inc();
+    }
+
+    /// The kubelet was asked who has which GPU.
+    pub(crate) fn asked(&self, outcome: Result<(), &Trouble>) {
+        let outcome = outcome.map_or_else(Trouble::name, |()| "ok");
+        self.questions.get_or_create(&[("outcome", outcome)]).inc();
     }
 
     /// The page.
@@ -80,26 +93,23 @@ impl Metrics {
 impl Collector for Gauges {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let all = self.0.since(0);
-        let signals = |contact: &Contact| match contact {
+        let signals = |engine: &Engine| match &engine.contact.now {
             Contact::Load(page) => Some(page.signals.clone()),
             Contact::Untried | Contact::Alive | Contact::Unreachable { .. } => None,
         };
-        let engines: Vec<_> =
-            all.engines.iter().map(|engine| (&*engine.address, &engine.contact.now)).collect();
-        let verdict = all.joined.verdict.as_ref();
-        let each = |value: &dyn Fn(&Contact) -> Option<f32>| {
-            let row = |(address, contact): &(&str, &Contact)| {
-                value(contact).map(|value| ([("endpoint", (*address).to_owned())], f64::from(value)))
+        let each = |value: &dyn Fn(&Engine) -> Option<f32>| {
+            let row = |engine: &Engine| {
+                value(engine).map(|value| ([("endpoint", engine.address.to_string())], f64::from(value)))
             };
-            engines.iter().filter_map(row).collect::<Vec<_>>()
+            all.engines.iter().filter_map(row).collect::<Vec<_>>()
         };
-        let scores = each(&|contact| Some(score(contact, verdict)));
+        let scores = each(&|engine| Some(score(&engine.contact.now, engine.joined.verdict.as_ref())));
         gauges(&mut encoder, "endpoint_score", "From 0, avoid it, to 1, idle and well", scores)?;
-        let queue = each(&|contact| signals(contact)?.queue.map(|reading| reading.value));
+        let queue = each(&|engine| signals(engine)?.queue.map(|reading| reading.value));
         gauges(&mut encoder, "endpoint_queue", "Requests waiting, as the engine says", queue)?;
-        let running = each(&|contact| signals(contact)?.running.map(|reading| reading.value));
+        let running = each(&|engine| signals(engine)?.running.map(|reading| reading.value));
         gauges(&mut encoder, "endpoint_running", "Requests running, as the engine says", running)?;
-        let kv_use = each(&|contact| signals(contact)?.kv_use.map(|reading| reading.value));
+        let kv_use = each(&|engine| signals(engine)?.kv_use.map(|reading| reading.value));
         gauges(&mut encoder, "endpoint_kv_use", "Share of the KV cache in use, 0 to 1", kv_use)?;
         let caches = all.engines.iter().enumerate().filter_map(|(number, engine)| {
             let (blocks, _) = self.0.cache(number)?.summary();
@@ -107,6 +117,8 @@ impl Collector for Gauges {
         });
         let help = "Blocks in the KV cache, as the engine's events add up";
         gauges(&mut encoder, "endpoint_kv_blocks", help, caches.collect::<Vec<_>>())?;
+        let devices = each(&|engine| Some(engine.joined.gpus.len() as f32));
+        gauges(&mut encoder, "endpoint_gpus", "GPUs it is known to run on", devices)?;
         self.encode_gpus(&mut encoder, &all.gpus)
     }
 }

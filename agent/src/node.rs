@@ -5,6 +5,7 @@
 //! it changed. So nothing queues for a slow one, and memory is one state per engine and GPU.
 
 use std::{
+    collections::BTreeSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
@@ -17,8 +18,10 @@ use warmlane_scrape::{Failure, Finding, Page};
 
 use crate::{
     cache::Cache,
+    config::EngineFlag,
     gpu::Gpu,
     join::{Joined, join},
+    kubelet::{Known, PodName},
 };
 
 /// The version of a node of which nothing has been found out. Who has seen nothing has seen version 0.
@@ -40,7 +43,7 @@ struct State {
     version: u64,
     engines: Vec<Engine>,
     gpus: Vec<Versioned<Gpu>>,
-    joined: Joined,
+    pods: Known,
 }
 
 /// An engine on this node.
@@ -48,6 +51,10 @@ struct State {
 pub struct Engine {
     /// `host:port` as configured.
     pub address: Arc<str>,
+    /// The pod that it runs in, where that was said.
+    pub pod: Option<PodName>,
+    /// What it runs on.
+    pub joined: Joined,
     /// What was reached last.
     pub contact: Versioned<Contact>,
     /// What it serves, once it has said so.
@@ -99,23 +106,23 @@ pub struct News {
     pub engines: Vec<Engine>,
     /// GPUs that changed.
     pub gpus: Vec<Gpu>,
-    /// What each of these engines runs on.
-    pub joined: Joined,
 }
 
 // === Node ===
 
 impl Node {
     /// A node with these engines, of which nothing is known.
-    pub fn new(name: &str, engines: &[String]) -> Self {
+    pub fn new(name: &str, engines: &[EngineFlag]) -> Self {
         Self::following(name, engines, &[])
     }
 
     /// The same, with the KV events of the engines that have a `true` at their place.
-    pub fn following(name: &str, engines: &[String], followed: &[bool]) -> Self {
+    pub fn following(name: &str, engines: &[EngineFlag], followed: &[bool]) -> Self {
         let caches = followed.iter().map(|is_followed| is_followed.then(Cache::default)).collect();
-        let engine = |address: &String| Engine {
-            address: address.as_str().into(),
+        let engine = |flag: &EngineFlag| Engine {
+            address: flag.address.as_str().into(),
+            pod: flag.pod.clone(),
+            joined: Joined::default(),
             contact: Versioned { now: Contact::Untried, version: FIRST },
             models: None,
         };
@@ -159,7 +166,6 @@ impl Node {
             version: state.version,
             engines: state.engines.iter().filter_map(engine).collect(),
             gpus: gpus.map(|gpu| gpu.now.clone()).collect(),
-            joined: state.joined.clone(),
         }
     }
 
@@ -208,13 +214,25 @@ impl Node {
     pub(crate) fn read_gpus(&self, gpus: &[Gpu]) {
         self.change(|state, version| {
             state.gpus = gpus.iter().map(|gpu| Versioned { now: gpu.clone(), version }).collect();
-            let joined = join(state.engines.len(), gpus);
-            if state.joined != joined {
-                state.joined = joined;
-                state.engines.iter_mut().for_each(|engine| engine.contact.version = version);
-            }
+            state.join(version);
             true
         });
+    }
+
+    /// The kubelet told who has which GPU, or has not for long.
+    pub(crate) fn read_pods(&self, pods: Known) {
+        self.change(|state, version| {
+            state.pods = pods;
+            state.join(version)
+        });
+    }
+
+    /// Pods that engines are named with, and that have no GPU as far as is known.
+    pub(crate) fn pods_without_gpus(&self) -> BTreeSet<PodName> {
+        let state = self.state();
+        let named =
+            state.engines.iter().filter(|_| state.pods.is_some()).filter(|e| e.joined.gpus.is_empty());
+        named.filter_map(|engine| engine.pod.clone()).collect()
     }
 
     /// `change` says whether anything did.
@@ -229,6 +247,26 @@ impl Node {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === State ===
+
+impl State {
+    /// Finds out anew what runs on what. Whether that changed for anyone.
+    fn join(&mut self, version: u64) -> bool {
+        let gpus: Vec<Gpu> = self.gpus.iter().map(|gpu| gpu.now.clone()).collect();
+        let count = self.engines.len();
+        let mut changed = false;
+        for engine in &mut self.engines {
+            let joined = join(engine.pod.as_ref(), count, &gpus, self.pods.as_deref());
+            if engine.joined != joined {
+                engine.joined = joined;
+                engine.contact.version = version;
+                changed = true;
+            }
+        }
+        changed
     }
 }
 

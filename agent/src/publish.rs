@@ -127,7 +127,7 @@ impl Teller {
         let news = self.node.since(self.seen);
         (self.seen, self.sequence) = (news.version, self.sequence + 1);
         let now = self.node.now();
-        let endpoint = |engine| message::endpoint(engine, &news.joined, now);
+        let endpoint = |engine| message::endpoint(engine, now);
         self.metrics.told(full);
         let blocks = self.blocks();
         told::Update {

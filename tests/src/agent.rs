@@ -2,7 +2,10 @@
 
 use std::net::SocketAddr;
 
-use warmlane_agent::{app::Agent, config::Config};
+use warmlane_agent::{
+    app::Agent,
+    config::{Config, EngineFlag},
+};
 
 use crate::Wire;
 
@@ -28,11 +31,15 @@ impl TestAgent {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut config = Config {
             node: "node-a".to_owned(),
-            engines: engines.iter().map(ToString::to_string).collect(),
+            engines: engines
+                .iter()
+                .map(|engine| EngineFlag { address: engine.to_string(), pod: None })
+                .collect(),
             kv_events: Vec::new(),
             listen: any,
             metrics: any,
             nvml_lib: "none".into(),
+            kubelet_socket: "none".into(),
             log_level: "info".to_owned(),
             log_json: false,
         };

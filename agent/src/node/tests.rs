@@ -2,9 +2,12 @@ use warmlane_engine::models::ModelList;
 use warmlane_picker::{Reading, Signals};
 
 use super::*;
+use crate::kubelet::Pod;
 
 fn node(engines: usize) -> Node {
-    let engines: Vec<String> = (0..engines).map(|n| format!("127.0.0.1:{}", 8_000 + n)).collect();
+    let address = |n| format!("127.0.0.1:{}", 8_000 + n);
+    let engines: Vec<EngineFlag> =
+        (0..engines).map(|n| EngineFlag { address: address(n), pod: None }).collect();
     Node::new("node-a", &engines)
 }
 
@@ -57,4 +60,24 @@ fn where_an_engine_is_wakes_nobody_and_a_page_does() {
     assert!(changes.has_changed().expect("open"));
     node.found(7, page(1.0));
     assert_eq!(node.since(0).version, FIRST + 1, "nobody's place");
+}
+
+#[test]
+fn what_the_kubelet_tells_is_told_of_those_it_concerns() {
+    let engine = |port: u16, pod: &str| EngineFlag { address: format!("a:{port}"), pod: pod.parse().ok() };
+    let node =
+        Node::new("node-a", &[engine(1, "llm/a"), engine(2, "llm/a"), engine(3, "llm/b"), engine(4, "")]);
+    let seen = node.since(0).version;
+    assert!(node.pods_without_gpus().is_empty(), "nobody knows");
+    let pod = Pod { name: "llm/a".parse().expect("a name"), devices: vec!["GPU-0".to_owned()] };
+    node.read_pods(Some(Arc::from([pod])));
+    let news = node.since(seen);
+    let told: Vec<&str> = news.engines.iter().map(|engine| &*engine.address).collect();
+    assert_eq!(told, ["a:1", "a:2"]);
+    assert!(news.engines.iter().all(|engine| engine.joined.gpus == ["GPU-0"]));
+    let without: Vec<String> = node.pods_without_gpus().iter().map(ToString::to_string).collect();
+    assert_eq!(without, ["llm/b"]);
+    node.read_pods(None);
+    assert_eq!(node.since(news.version).engines.len(), 2, "it is taken back");
+    assert!(node.pods_without_gpus().is_empty());
 }
