@@ -12,6 +12,7 @@ pub mod envoy;
 pub mod follower;
 pub mod gateway;
 pub mod http2;
+pub mod kubelet;
 pub mod nodes;
 pub mod nvml;
 pub mod picker;
