@@ -9,7 +9,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -42,9 +42,10 @@ pub enum Pace {
     },
 }
 
-/// Counts that others may read while a run goes on.
+/// Counts that others may read while a run goes on, and the way to end it early.
 #[derive(Debug, Default)]
 pub struct Progress {
+    ending: AtomicBool,
     sent: AtomicU64,
     done: AtomicU64,
     failed: AtomicU64,
@@ -109,6 +110,15 @@ impl Progress {
         self.failed.load(Relaxed)
     }
 
+    /// Sends nothing more: the run is over when what is in flight has ended.
+    pub fn end(&self) {
+        self.ending.store(true, Relaxed);
+    }
+
+    fn ending(&self) -> bool {
+        self.ending.load(Relaxed)
+    }
+
     /// Token events seen.
     pub fn tokens(&self) -> u64 {
         self.tokens.load(Relaxed)
@@ -134,6 +144,7 @@ impl Runner {
     async fn closed(mut self, concurrency: usize) -> Run {
         loop {
             while self.flights.len() < concurrency
+                && !self.progress.ending()
                 && let Some(request) = self.turns.next()
             {
                 self.launch(request);
@@ -152,7 +163,9 @@ impl Runner {
                 }
                 Some(landed) = self.flights.join_next() => {
                     self.land(landed);
-                    while let Some(request) = self.turns.freed() {
+                    while !self.progress.ending()
+                        && let Some(request) = self.turns.freed()
+                    {
                         self.launch(request);
                     }
                 }
@@ -161,8 +174,11 @@ impl Runner {
         self.finish()
     }
 
-    /// One arrival. False when the workload is over. A turn whose session is busy starts when it can.
+    /// One arrival. False when the run is over. A turn whose session is busy starts when it can.
     fn arrive(&mut self) -> bool {
+        if self.progress.ending() {
+            return false;
+        }
         let arrival = self.turns.arrive();
         if let turns::Arrival::Ready(request) = arrival {
             self.launch(request);

@@ -90,6 +90,24 @@ async fn failures_are_outcomes_too() {
     assert_eq!((run.outcomes.len(), progress.failed()), (6, 1));
 }
 
+#[tokio::test]
+async fn a_run_that_is_told_to_end_sends_nothing_more_and_finishes_what_it_sent() {
+    for pace in [Pace::Closed { concurrency: 4 }, Pace::Open { per_second: 200.0, seed: 3 }] {
+        let progress = Arc::new(Progress::default());
+        let enough = Arc::clone(&progress);
+        let server = Scripted::start(move |_| {
+            enough.end();
+            async { Answer::Send(stream(2)) }
+        })
+        .await;
+        let client = Arc::new(Client::new(server.addr));
+        let run = run(client, pace, requests(1000), Arc::clone(&progress)).await;
+        assert!(run.outcomes.iter().all(Outcome::ok), "{pace:?}");
+        assert_eq!(run.outcomes.len() as u64, progress.sent(), "{pace:?}");
+        assert!(progress.sent() < 1000, "{pace:?}");
+    }
+}
+
 #[test]
 fn gaps_between_arrivals_have_the_mean_of_the_rate() {
     let mut rng = fastrand::Rng::with_seed(1);
