@@ -10,8 +10,10 @@
 mod bar;
 mod cast;
 mod cpu;
+mod fault;
 mod figures;
 mod kv;
+mod nodes;
 mod plan;
 mod plot;
 mod process;
@@ -32,9 +34,13 @@ use warmlane_xtask::{interrupt, workspace};
 
 /// Compares plain and inference-aware routing on simulated or real replicas.
 ///
-/// Starts five simulated vLLM replicas and the router, sends one load through three routes (plain with a
-/// random choice, plain with least requests, inference-aware), prints one table, saves a plot of KV cache use, and stays
-/// up for your own requests until Ctrl-C. About three minutes on two idle cores, after the build.
+/// Starts five simulated vLLM replicas, each on a node of its own with an agent and a simulated GPU, and the router;
+/// sends one load through three routes (plain with a random choice, plain with least requests, inference-aware),
+/// prints one table, saves a plot of KV cache use, and stays up for your own requests until Ctrl-C. About three minutes
+/// on two idle cores, after the build.
+///
+/// With --fault only the aware route is loaded; what the fault did is printed as it happens, then held against what is
+/// expected: an error if it is anything else. It ends by itself after a minute and a half.
 #[derive(Debug, clap::Parser)]
 #[command(bin_name = "cargo xtask demo")]
 pub struct Args {
@@ -53,6 +59,9 @@ pub struct Args {
     /// Simulated replicas, or two real vLLM engines on this machine's CPU (installs 6 GB the first time)
     #[arg(long, value_enum, default_value_t = plan::Engines::Sim)]
     engines: plan::Engines,
+    /// Let something fail in the middle of the load, and show what becomes of its replica and its requests
+    #[arg(long, value_enum, conflicts_with = "seeds")]
+    fault: Option<fault::Fault>,
     /// Through a real Envoy, which asks the router where each request should go (installs 40 MB the first time)
     #[arg(long)]
     envoy: bool,
@@ -62,7 +71,7 @@ pub struct Args {
     /// Repeat with so many seeds, counted up from --seed, and print each mean with its 95 % interval
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=100))]
     seeds: u64,
-    /// Requests per route [default: depends on the workload]
+    /// Requests per route; with --fault, a third of them end before it [default: depends on the workload]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     prompts: Option<u32>,
     /// Requests in flight at once [default: depends on the workload]
@@ -81,6 +90,8 @@ pub struct Args {
 struct Binaries {
     router: PathBuf,
     sim: PathBuf,
+    agent: PathBuf,
+    fake_nvml: PathBuf,
 }
 
 impl Binaries {
@@ -91,7 +102,12 @@ impl Binaries {
             anyhow::ensure!(path.exists(), "{} is not built: run `cargo xtask demo`", path.display());
             Ok(path)
         };
-        Ok(Self { router: beside("warmlane-router")?, sim: beside("warmlane-sim")? })
+        Ok(Self {
+            router: beside("warmlane-router")?,
+            sim: beside("warmlane-sim")?,
+            agent: beside("warmlane-agent")?,
+            fake_nvml: beside("libwarmlane_fake_nvml.so")?,
+        })
     }
 }
 
@@ -105,6 +121,10 @@ fn positive(text: &str) -> Result<f64, String> {
 /// # Errors
 /// What failed, with the last words of the program that did.
 pub fn run(args: &Args) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        args.fault.is_none() || args.engines == plan::Engines::Sim,
+        "--fault needs simulated replicas, whose GPUs can be made to fail: leave --engines real out"
+    );
     let plan = Plan::new(args);
     let binaries = Binaries::find()?;
     interrupt::watch()?;
@@ -115,6 +135,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 
 async fn show(args: &Args, plan: &Plan, binaries: &Binaries) -> anyhow::Result<()> {
     let mut replicas = Replicas::start(plan, binaries)?;
+    if let Some(fault) = plan.fault {
+        return break_one(args, plan, binaries, &mut replicas, fault).await;
+    }
     let mut rounds = Vec::new();
     let mut last = None;
     for seed in (args.seed..).take(args.seeds as usize) {
@@ -127,7 +150,7 @@ async fn show(args: &Args, plan: &Plan, binaries: &Binaries) -> anyhow::Result<(
             drop(last.take());
             replicas.renew()?;
             let mut cast = Cast::start(plan, binaries, route, &replicas).await?;
-            round.push(cast.measure(plan, &mut replicas, seed).await?);
+            round.push(cast.measure(plan, &mut replicas, seed, None).await?);
             last = Some(cast);
         }
         rounds.push(round);
@@ -139,22 +162,53 @@ async fn show(args: &Args, plan: &Plan, binaries: &Binaries) -> anyhow::Result<(
     }
 }
 
+/// Loads the aware route while one node fails.
+async fn break_one(
+    args: &Args,
+    plan: &Plan,
+    binaries: &Binaries,
+    replicas: &mut Replicas,
+    fault: fault::Fault,
+) -> anyhow::Result<()> {
+    replicas.renew()?;
+    let mut cast = Cast::start(plan, binaries, Route::Aware, replicas).await?;
+    let mut incident = cast.incident(plan, fault)?;
+    let measured = cast.measure(plan, replicas, args.seed, Some(&mut incident)).await?;
+    let findings = incident.findings(measured.figures.requests, measured.figures.errors);
+    print!("{}", findings.text());
+    if let Some(failure) = &measured.failure {
+        println!("the first request that failed: {failure}");
+    }
+    save_plot(args, plan, std::slice::from_ref(&measured))?;
+    save_json(args, &findings.json())?;
+    anyhow::ensure!(findings.met(), "the fault did not go as expected; the lines marked FAILED say what");
+    Ok(())
+}
+
 /// Prints and saves what was measured.
 fn finish(args: &Args, plan: &Plan, rounds: &[Vec<Measured>]) -> anyhow::Result<()> {
-    let svg = args.svg.clone().unwrap_or_else(|| workspace::target().join("demo/kv.svg"));
-    if let Some(first) = rounds.first() {
-        if let Some(dir) = svg.parent().filter(|dir| !dir.as_os_str().is_empty()) {
-            std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
-        }
-        plot::save(&svg, plan, first)?;
-    }
     let report = report::Report::new(rounds);
     print!("{}", report.text(plan));
-    println!("plot of KV cache use: {}", svg.display());
-    if let Some(file) = &args.json {
-        let json = serde_json::to_string_pretty(&report.json())?;
-        std::fs::write(file, json + "\n").with_context(|| format!("cannot write {}", file.display()))?;
-        println!("figures: {}", file.display());
+    if let Some(first) = rounds.first() {
+        save_plot(args, plan, first)?;
     }
+    save_json(args, &report.json())
+}
+
+fn save_plot(args: &Args, plan: &Plan, measured: &[Measured]) -> anyhow::Result<()> {
+    let svg = args.svg.clone().unwrap_or_else(|| workspace::target().join("demo/kv.svg"));
+    if let Some(dir) = svg.parent().filter(|dir| !dir.as_os_str().is_empty()) {
+        std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    }
+    plot::save(&svg, plan, measured)?;
+    println!("plot of KV cache use: {}", svg.display());
+    Ok(())
+}
+
+fn save_json(args: &Args, json: &serde_json::Value) -> anyhow::Result<()> {
+    let Some(file) = &args.json else { return Ok(()) };
+    let json = serde_json::to_string_pretty(json)?;
+    std::fs::write(file, json + "\n").with_context(|| format!("cannot write {}", file.display()))?;
+    println!("figures: {}", file.display());
     Ok(())
 }

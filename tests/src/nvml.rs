@@ -1,7 +1,7 @@
 //! The fake NVML of one test: a copy of the library with a script of its own beside it.
 
 use std::{
-    env, fs,
+    env, fs, io,
     path::{Path, PathBuf},
     process::Command,
     sync::OnceLock,
@@ -109,14 +109,18 @@ impl FakeNvml {
         });
     }
 
-    /// In one step: a reader sees the old script or the new one.
     fn write(&self) {
-        let draft = self.dir.path().join("draft");
-        fs::write(&draft, self.script.to_string()).expect("write the script");
-        let mut script = library(self.dir.path()).into_os_string();
-        script.push(".json");
-        fs::rename(draft, script).expect("publish the script");
+        let mut file = library(self.dir.path()).into_os_string();
+        file.push(".json");
+        publish(&self.script, Path::new(&file)).expect("write the script");
     }
+}
+
+/// Writes a script in one step: a reader sees the old one or the new one.
+pub(crate) fn publish(script: &Value, file: &Path) -> io::Result<()> {
+    let draft = file.with_extension("draft");
+    fs::write(&draft, script.to_string())?;
+    fs::rename(draft, file)
 }
 
 fn library(dir: &Path) -> PathBuf {
@@ -124,7 +128,7 @@ fn library(dir: &Path) -> PathBuf {
 }
 
 /// An A10 as it is under load.
-fn card(index: usize) -> Value {
+pub(crate) fn card(index: usize) -> Value {
     json!({
         "uuid": format!("GPU-{index}"),
         "name": "NVIDIA A10",

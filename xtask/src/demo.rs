@@ -15,8 +15,8 @@ pub(crate) struct Args {
     options: Vec<OsString>,
 }
 
-/// Optimised, since a debug build would measure itself.
-const BUILD: [&str; 9] = [
+/// Optimised, since a debug build would measure itself. Libraries too: the fake NVML is one that agents load.
+const BUILD: [&str; 12] = [
     "build",
     "--release",
     "--package",
@@ -24,8 +24,11 @@ const BUILD: [&str; 9] = [
     "--package",
     "warmlane-sim",
     "--package",
+    "warmlane-agent",
+    "--package",
+    "warmlane-fake-nvml",
+    "--package",
     "warmlane-tests",
-    "--bins",
 ];
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {

@@ -12,17 +12,18 @@ const HEARTBEAT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Bar {
     route: &'static str,
-    prompts: u64,
+    /// None where the load goes on until something happens.
+    prompts: Option<u64>,
     started: Instant,
     spoke: Instant,
     bar: Option<ProgressBar>,
 }
 
 impl Bar {
-    pub(super) fn start(route: &'static str, prompts: usize) -> Self {
+    pub(super) fn start(route: &'static str, prompts: Option<usize>) -> Self {
         use std::io::IsTerminal as _;
         let now = Instant::now();
-        let prompts = prompts as u64;
+        let prompts = prompts.map(|prompts| prompts as u64);
         let bar = std::io::stderr().is_terminal().then(|| terminal_bar(route, prompts));
         Self { route, prompts, started: now, spoke: now, bar }
     }
@@ -43,7 +44,16 @@ impl Bar {
         } else if self.spoke.elapsed() >= HEARTBEAT {
             self.spoke = Instant::now();
             let (done, route) = (progress.done(), self.route);
-            println!("  ... {route:<22} {done:>5}/{} done, {}", self.prompts, note());
+            let of = self.prompts.map(|prompts| format!("/{prompts}")).unwrap_or_default();
+            println!("  ... {route:<22} {done:>5}{of} done, {}", note());
+        }
+    }
+
+    /// Prints a line, above the bar where there is one.
+    pub(super) fn say(&self, line: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| println!("{line}")),
+            None => println!("{line}"),
         }
     }
 
@@ -65,12 +75,15 @@ impl Drop for Bar {
     }
 }
 
-fn terminal_bar(route: &'static str, prompts: u64) -> ProgressBar {
-    let bar = ProgressBar::new(prompts);
-    // The template is a constant, so the fallback is never taken.
-    let style =
-        ProgressStyle::with_template("  {prefix:<22} {bar:28} {pos:>5}/{len} {elapsed:>4} {wide_msg:.dim}");
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+fn terminal_bar(route: &'static str, prompts: Option<u64>) -> ProgressBar {
+    let (bar, template) = match prompts {
+        Some(prompts) => {
+            (ProgressBar::new(prompts), "  {prefix:<22} {bar:28} {pos:>5}/{len} {elapsed:>4} {wide_msg:.dim}")
+        }
+        None => (ProgressBar::no_length(), "  {prefix:<22} {pos:>5} done {elapsed:>4} {wide_msg:.dim}"),
+    };
+    // The templates are constants, so the fallback is never taken.
+    bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
     bar.set_prefix(route);
     bar
 }

@@ -1,4 +1,4 @@
-//! The router and the replicas of one route, and the measurement of it.
+//! The router and the replicas of one route, with an agent on each node, and the measurement of it.
 
 use std::{
     net::SocketAddr,
@@ -8,15 +8,18 @@ use std::{
 };
 
 use anyhow::Context as _;
+use tokio::time::MissedTickBehavior;
 use warmlane_load::{Client, Pace, Progress, Prompt, Request, Run, Summary};
 
 use super::{
     Binaries,
     bar::Bar,
     cpu::Cpu,
+    fault::{self, Fault, Incident},
     figures::Figures,
     kv::{self, Sample, Watch},
-    plan::{MODEL, Plan},
+    nodes::Node,
+    plan::{Engines, MODEL, Plan},
     process::Process,
     replicas::Replicas,
     route::Route,
@@ -36,6 +39,8 @@ pub(super) struct Cast {
     /// In front of the router, and so gone before it.
     envoy: Option<Envoy>,
     router: Process,
+    /// One per simulated replica; real engines have none. Behind the router, or it would see them fall.
+    nodes: Vec<Node>,
     pub(super) plain: SocketAddr,
     pub(super) aware: SocketAddr,
     pub(super) metrics: SocketAddr,
@@ -66,9 +71,16 @@ impl Cast {
         replicas: &Replicas,
     ) -> anyhow::Result<Self> {
         let replicas = replicas.addresses()?;
-        let endpoints: Vec<String> = replicas.iter().map(ToString::to_string).collect();
+        let nodes = match plan.engines {
+            Engines::Sim => Node::start_all(binaries, &plan.cards, &replicas)?,
+            Engines::Real => Vec::new(),
+        };
+        let agents = nodes.iter().map(Node::address).collect::<anyhow::Result<Vec<_>>>()?;
         let mut command = Command::new(&binaries.router);
-        command.args(["--endpoint", &endpoints.join(",")]);
+        command.args(["--endpoint", &list(&replicas)]);
+        if !agents.is_empty() {
+            command.args(["--agent", &list(&agents)]);
+        }
         for listener in ["--plain", "--aware", "--metrics", "--admin"] {
             command.args([listener, "127.0.0.1:0"]);
         }
@@ -81,7 +93,7 @@ impl Cast {
         let address = |name| router.address(Some(name));
         let (plain, aware) = (address("plain")?, address("aware")?);
         let (metrics, admin) = (address("metrics")?, address("admin")?);
-        let mut cast = Self { route, envoy: None, router, plain, aware, metrics, admin, replicas };
+        let mut cast = Self { route, envoy: None, router, nodes, plain, aware, metrics, admin, replicas };
         cast.wait_until_ready().await?;
         if plan.envoy {
             cast.put_envoy_before().await?;
@@ -111,17 +123,22 @@ impl Cast {
         let admin = Client::new(self.admin).with_limit(Duration::from_secs(2));
         let deadline = Instant::now() + READY_LIMIT;
         loop {
-            let seen = admin.get("/debug/endpoints").await.map(|page| ready(&page));
-            if matches!(seen, Ok(count) if count == self.replicas.len()) {
+            let replicas = admin.get("/debug/endpoints").await.map(|page| ready(&page));
+            let nodes = admin.get("/debug/agents").await.map(|page| connected(&page));
+            if matches!((&replicas, &nodes), (Ok(ready), Ok(connected))
+                if *ready == self.replicas.len() && *connected == self.nodes.len())
+            {
                 return Ok(());
             }
             self.router.check()?;
+            self.nodes.iter_mut().try_for_each(Node::check)?;
             interrupt::checkpoint()?;
             anyhow::ensure!(
                 Instant::now() < deadline,
-                "after {} s the router does not see {} ready replicas but: {seen:?}; {}",
+                "after {} s the router does not see {} ready replicas and {} agents but: {replicas:?} and {nodes:?}; {}",
                 READY_LIMIT.as_secs(),
                 self.replicas.len(),
+                self.nodes.len(),
                 self.router.last_words()
             );
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -151,19 +168,25 @@ impl Cast {
         }
     }
 
+    /// A fault that strikes in the load that is measured next.
+    pub(super) fn incident(&self, plan: &Plan, fault: Fault) -> anyhow::Result<Incident> {
+        Incident::prepare(fault, plan.due(), &self.nodes, &self.replicas, self.admin)
+    }
+
     /// Sends the whole load and watches it.
     pub(super) async fn measure(
         &mut self,
         plan: &Plan,
         replicas: &mut Replicas,
         seed: u64,
+        incident: Option<&mut Incident>,
     ) -> anyhow::Result<Measured> {
         let number = Route::ALL.iter().position(|route| *route == self.route).unwrap_or_default();
         let requests = plan.requests(seed, number);
-        let mut bar = Bar::start(self.route.title(), plan.prompts);
+        let mut bar = Bar::start(self.route.title(), incident.is_none().then_some(plan.prompts));
         let before = Cpu::now()?;
         let watch = Watch::start(&self.replicas);
-        let run = self.send(plan, requests, replicas, &watch, &mut bar).await?;
+        let run = self.send(plan, requests, replicas, &watch, &mut bar, incident).await?;
         let busy = Cpu::now()?.busy_since(before);
         let samples = watch.finish();
         let loaded = run.loaded().unwrap_or((Duration::ZERO, run.elapsed));
@@ -180,45 +203,71 @@ impl Cast {
         replicas: &mut Replicas,
         watch: &Watch,
         bar: &mut Bar,
+        mut incident: Option<&mut Incident>,
     ) -> anyhow::Result<Run> {
         let progress = Arc::new(Progress::default());
         let client = Arc::new(Client::new(self.front()));
         let pace = Pace::Closed { concurrency: plan.concurrency };
         let mut run = std::pin::pin!(warmlane_load::run(client, pace, requests, Arc::clone(&progress)));
-        let mut glances = tokio::time::interval(GLANCE);
+        let mut glances = tokio::time::interval(if incident.is_some() { fault::GLANCE } else { GLANCE });
+        glances.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 run = &mut run => return Ok(run),
                 _ = glances.tick() => {
                     interrupt::checkpoint()?;
                     self.check(replicas)?;
+                    if let Some(incident) = incident.as_deref_mut() {
+                        incident.look(&mut self.nodes, &progress, bar).await?;
+                    }
                     bar.show(&progress, &watch.latest());
                 }
             }
         }
     }
 
-    /// An error once the router or a replica has ended.
+    /// An error once the router, an agent or a replica has ended.
     pub(super) fn check(&mut self, replicas: &mut Replicas) -> anyhow::Result<()> {
         self.router.check()?;
+        self.nodes.iter_mut().try_for_each(Node::check)?;
         replicas.check().context("a replica is gone")
     }
 }
 
 /// How many replicas the router calls ready on its debug page.
 fn ready(page: &[u8]) -> usize {
+    count(page, "endpoints", "ready")
+}
+
+/// How many agents the router follows.
+fn connected(page: &[u8]) -> usize {
+    count(page, "agents", "connected")
+}
+
+/// Rows of a debug page of which this is true.
+fn count(page: &[u8], rows: &str, what: &str) -> usize {
     let page: serde_json::Value = serde_json::from_slice(page).unwrap_or_default();
-    let endpoints = page["endpoints"].as_array().map_or(&[][..], Vec::as_slice);
-    endpoints.iter().filter(|endpoint| endpoint["ready"] == true).count()
+    let rows = page[rows].as_array().map_or(&[][..], Vec::as_slice);
+    rows.iter().filter(|row| row[what] == true).count()
+}
+
+/// As flags take several addresses.
+fn list(addresses: &[SocketAddr]) -> String {
+    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::ready;
+    use super::{connected, ready};
 
     #[test]
     fn only_ready_replicas_are_counted() {
         assert_eq!(ready(br#"{"endpoints":[{"ready":true},{"ready":false},{"ready":true}]}"#), 2);
         assert_eq!(ready(b"not json"), 0);
+    }
+
+    #[test]
+    fn only_connected_agents_are_counted() {
+        assert_eq!(connected(br#"{"agents":[{"connected":false},{"connected":true}]}"#), 1);
     }
 }

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use warmlane_load::workload::{Lora, Prefix, Random, Shape, Workload as Requests};
 
-use super::Args;
+use super::{Args, fault::Fault};
 
 /// Kinds of traffic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -44,6 +44,8 @@ pub(super) enum Card {
 pub(super) struct Plan {
     pub(super) workload: Workload,
     pub(super) engines: Engines,
+    /// What goes wrong in the middle of the load, which then goes on until all is well.
+    pub(super) fault: Option<Fault>,
     /// Envoy carries the traffic.
     pub(super) envoy: bool,
     pub(super) shape: Shape,
@@ -62,6 +64,13 @@ pub(super) const MODEL: &str = "/model/qwen";
 /// Real engines get a twentieth of the length: a CPU makes some hundred tokens a second.
 const REAL_LENGTHS: f64 = 0.05;
 
+/// With a fault a third of so many requests end before it. With so many at once, that is after some ten seconds, and
+/// four replicas serve what five did.
+const FAULT_PROMPTS: usize = 300;
+const FAULT_CONCURRENCY: usize = 100;
+/// More than are sent until all is well again, or given up.
+const FAULT_LIMIT: usize = 5_000;
+
 /// Prompts of the full load test.
 const FULL_PROMPTS: usize = 3000;
 
@@ -71,12 +80,16 @@ impl Plan {
     pub(super) fn new(args: &Args) -> Self {
         let real = args.engines == Engines::Real;
         let adapters = adapters(if args.workload == Workload::Lora && !real { 8 } else { 2 });
-        let (prompts, concurrency, scale) = if real { (240, 12, 1.0) } else { args.workload.load() };
+        let (mut prompts, mut concurrency, scale) = if real { (240, 12, 1.0) } else { args.workload.load() };
+        if args.fault.is_some() {
+            (prompts, concurrency) = (FAULT_PROMPTS, concurrency.min(FAULT_CONCURRENCY));
+        }
         let shape = args.workload.shape(&adapters);
         let strategy = if args.workload == Workload::Prefix { "PREFIX_CACHE" } else { "DEFAULT" };
         Self {
             workload: args.workload,
             engines: args.engines,
+            fault: args.fault,
             envoy: args.envoy,
             shape: if real { shape.scaled(REAL_LENGTHS) } else { shape },
             prompts: args.prompts.map_or(prompts, |prompts| prompts as usize),
@@ -96,7 +109,13 @@ impl Plan {
             Engines::Sim => seed,
             Engines::Real => seed + 1000 * route as u64,
         };
-        Requests::new(self.shape.clone(), MODEL, self.prompts, seed)
+        let count = if self.fault.is_some() { FAULT_LIMIT.max(self.prompts) } else { self.prompts };
+        Requests::new(self.shape.clone(), MODEL, count, seed)
+    }
+
+    /// Requests that end before a fault.
+    pub(super) fn due(&self) -> u64 {
+        self.prompts as u64 / 3
     }
 
     /// Names of the replicas, in the order of their start.
@@ -114,31 +133,39 @@ impl Plan {
     pub(super) fn describe(&self) -> String {
         let mut text = String::from("\n");
         let lines = [
-            (
-                "load",
-                format!(
-                    "{} prompts on each route, {} at once: {}",
-                    self.prompts,
-                    self.concurrency,
-                    self.traffic()
-                ),
-            ),
+            ("load", self.load()),
             ("replicas", self.replicas()),
-            (
-                "routes",
-                format!(
-                    "{}plain (random, then least request) and aware with strategy {}",
-                    self.carrier(),
-                    self.strategy
-                ),
-            ),
+            ("routes", self.routes()),
             ("scaled", self.scaled()),
         ];
-        for (name, line) in lines {
+        let fault = self
+            .fault
+            .map(|fault| ("fault", format!("{} once {} requests have ended", fault.title(), self.due())));
+        for (name, line) in lines.into_iter().chain(fault) {
             // Writing to a string cannot fail.
             let _ = writeln!(text, "  {name:<9} {line}");
         }
         text + "\n"
+    }
+
+    fn load(&self) -> String {
+        let (at_once, traffic) = (self.concurrency, self.traffic());
+        match self.fault {
+            None => format!("{} prompts on each route, {at_once} at once: {traffic}", self.prompts),
+            Some(_) => {
+                format!("{at_once} prompts at once until the replica that fails serves again: {traffic}")
+            }
+        }
+    }
+
+    fn routes(&self) -> String {
+        let (carrier, strategy) = (self.carrier(), &self.strategy);
+        match self.fault {
+            None => {
+                format!("{carrier}plain (random, then least request) and aware with strategy {strategy}")
+            }
+            Some(_) => format!("{carrier}aware with strategy {strategy}"),
+        }
     }
 
     fn carrier(&self) -> &'static str {
@@ -178,7 +205,10 @@ impl Plan {
         let cards = cards.iter().filter(|(count, _)| *count > 0);
         let cards: Vec<String> = cards.map(|(count, title)| format!("{count} simulated {title}")).collect();
         let slots = if self.workload == Workload::Lora { ", 2 adapter slots each" } else { "" };
-        format!("{}{slots}, fresh for each route", cards.join(" and "))
+        format!(
+            "{}{slots}, fresh for each route; each on a node of its own with an agent",
+            cards.join(" and ")
+        )
     }
 
     fn scaled(&self) -> String {
@@ -189,7 +219,9 @@ impl Plan {
             ),
             Engines::Sim => {
                 let cut = match self.workload {
-                    Workload::Random | Workload::Mixed if self.prompts < FULL_PROMPTS => {
+                    Workload::Random | Workload::Mixed
+                        if self.fault.is_none() && self.prompts < FULL_PROMPTS =>
+                    {
                         format!(
                             "{} of the full test's {FULL_PROMPTS} prompts, at full length; ",
                             self.prompts
@@ -250,10 +282,18 @@ impl Card {
         }
     }
 
-    fn title(self) -> &'static str {
+    pub(super) fn title(self) -> &'static str {
         match self {
             Self::A10 => "A10",
             Self::L20 => "L20",
+        }
+    }
+
+    /// In bytes, as its data sheet says.
+    pub(super) fn memory(self) -> u64 {
+        match self {
+            Self::A10 => 24_000_000_000,
+            Self::L20 => 48_000_000_000,
         }
     }
 }

@@ -41,6 +41,7 @@ fn commands(plan: &Plan, cast: &Cast) -> String {
         ("a streamed chat", post(cast.aware, "/v1/chat/completions", &chat)),
         ("an adapter", post(cast.aware, "/v1/completions", &completion(adapter))),
         ("what the router knows of each replica", format!("curl -s http://{}/debug/endpoints", cast.admin)),
+        ("the agents it follows, and their GPUs", format!("curl -s http://{}/debug/agents", cast.admin)),
         ("the router's own metrics", format!("curl -s http://{}/metrics", cast.metrics)),
     ];
     let lines: String = lines.iter().map(|(what, command)| format!("  # {what}\n  {command}\n")).collect();
