@@ -59,7 +59,7 @@ pub enum Trouble {
     #[error("it does not know the pod-resources API v1: kubelets do from Kubernetes 1.20 on")]
     Unknown,
     /// It answered something else.
-    #[error("it answered {code:?}: {text}")]
+    #[error("it does not answer as a kubelet does: is this its socket? ({code:?}: {text})")]
     Answered {
         /// gRPC's.
         code: Code,
@@ -158,6 +158,7 @@ impl Service<Uri> for Made {
 
     fn call(&mut self, _: Uri) -> Self::Future {
         // Asked again only when the first one broke, and then the question has failed.
-        ready(self.0.take().map(TokioIo::new).ok_or_else(|| io::ErrorKind::NotConnected.into()))
+        let broken = || io::Error::new(io::ErrorKind::NotConnected, "it ended the connection");
+        ready(self.0.take().map(TokioIo::new).ok_or_else(broken))
     }
 }
