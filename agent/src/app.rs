@@ -21,10 +21,9 @@ use tokio::{
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 use warmlane_api::node::node_server::NodeServer;
-use warmlane_kv::Follower;
 
 use crate::{
-    cache::Feed,
+    cache,
     config::Config,
     engines,
     gpu::{Settings, Watch},
@@ -124,12 +123,7 @@ impl Work {
         let Self { config, node, metrics, gpus, listener, pages } = self;
         let mut tasks = JoinSet::new();
         engines::spawn(&node, &metrics, &config.engines, config.rhythm(), &mut tasks);
-        for (engine, address) in config.kv_events.iter().enumerate() {
-            if let Some(address) = address {
-                let feed = Feed { node: node.clone(), engine };
-                tasks.spawn(Follower::new(address.clone(), feed).run());
-            }
-        }
+        cache::spawn(&node, &config.kv_events, &mut tasks);
         tasks.spawn(pages::serve(tokio::net::TcpListener::from_std(pages)?, metrics.clone()));
         if let Some(socket) = config.kubelet() {
             let (follower, known) = Follower::new(kubelet::Settings::new(socket), gpus.gpus());

@@ -10,8 +10,9 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use tokio::task::JoinSet;
 use warmlane_engine::kv_events::{Blocks, Changes, Digest, Event};
-use warmlane_kv::{Sink, State};
+use warmlane_kv::{Follower, Sink, State};
 
 use crate::node::Node;
 
@@ -56,9 +57,19 @@ pub struct Delta {
 
 /// Where an engine's events go.
 #[derive(Debug)]
-pub(crate) struct Feed {
-    pub(crate) node: Arc<Node>,
-    pub(crate) engine: usize,
+struct Feed {
+    node: Arc<Node>,
+    engine: usize,
+}
+
+/// Follows each engine that publishes events, on `tasks`; that stops when it is dropped.
+pub(crate) fn spawn(node: &Arc<Node>, events: &[Option<String>], tasks: &mut JoinSet<()>) {
+    for (engine, address) in events.iter().enumerate() {
+        if let Some(address) = address {
+            let feed = Feed { node: node.clone(), engine };
+            tasks.spawn(Follower::new(address.clone(), feed).run());
+        }
+    }
 }
 
 // === Cache ===

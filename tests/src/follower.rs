@@ -7,6 +7,7 @@ use std::{
 };
 
 use tokio::runtime::{Builder, Runtime};
+use tonic::transport::Endpoint;
 use warmlane_api::node::{Blocks, FollowRequest, Update, node_client::NodeClient};
 use warmlane_engine::kv_events::Digest;
 
@@ -43,9 +44,10 @@ impl TestFollower {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("runtime");
         let held: Arc<Mutex<HashMap<String, Held>>> = Arc::default();
         let shared = held.clone();
-        let connected = runtime.block_on(NodeClient::connect(format!("http://{agent}"))).expect("an agent");
+        let endpoint = Endpoint::from_shared(format!("http://{agent}")).expect("an address");
+        let channel = runtime.block_on(endpoint.connect()).expect("an agent");
         runtime.spawn(async move {
-            let mut client = connected.max_decoding_message_size(64 << 20);
+            let mut client = NodeClient::new(channel).max_decoding_message_size(64 << 20);
             let request = FollowRequest { router: "test".to_owned() };
             let mut stream = client.follow(request).await.expect("a stream").into_inner();
             while let Ok(Some(Update { blocks, .. })) = stream.message().await {
