@@ -3,7 +3,7 @@
 //! The engine's events write, followers read, under one lock. Every change makes a version; who has seen one gets what changed
 //! since, once, however often it changed. Who has seen too old a one gets everything.
 //!
-//! Memory: the blocks ([`warmlane_engine::kv_events::MOST`]) and the last [`KEPT`] changes, 16 bytes each.
+//! Memory: the blocks ([`warmlane_engine::kv_events::MOST`]) and the last 8,192 changes, 16 bytes each.
 
 use std::{
     collections::{HashMap, VecDeque},
