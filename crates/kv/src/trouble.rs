@@ -6,7 +6,9 @@ use std::{io, time::Duration};
 #[derive(Debug, thiserror::Error)]
 pub enum Trouble {
     /// The connection cannot be made, or broke.
-    #[error("{0}: does the engine publish KV events on this port (--kv-events-config)?")]
+    #[error(
+        "{0}: does the engine listen there for KV events (--kv-events-config, its endpoint with a star: tcp://*:PORT)?"
+    )]
     Broken(#[from] io::Error),
     /// No connection, or no answer, in time.
     #[error("no answer within {0:?}")]

@@ -190,7 +190,8 @@ fn events(port: u16) -> String {
         "enable_kv_cache_events": true,
         "publisher": "zmq",
         "topic": "kv-events",
-        "endpoint": format!("tcp://127.0.0.1:{port}"),
+        // To an address without a star vLLM connects, rather than listening there.
+        "endpoint": format!("tcp://*:{port}"),
         "replay_endpoint": format!("tcp://127.0.0.1:{}", port + 1),
     })
     .to_string()
