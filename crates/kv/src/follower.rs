@@ -137,11 +137,9 @@ impl<S: Sink> Follower<S> {
 
     async fn replay(&mut self) -> Result<Step, Trouble> {
         let mut asked = Connection::open(&self.replay, Kind::Dealer, LIMIT).await?;
+        // Of an engine that has published nothing yet, all is known.
+        self.whole |= self.order.is_new();
         let from = self.order.begin_replay();
-        if from == 0 {
-            // Of an engine that has published nothing yet, all is known.
-            self.whole = true;
-        }
         asked.send(&[b"", &from.to_be_bytes()]).await?;
         loop {
             let message = timeout(REPLAY, asked.next()).await.map_err(|_| Trouble::Slow(REPLAY))??;

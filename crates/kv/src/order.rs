@@ -47,6 +47,11 @@ impl Order {
         self.last.map_or(0, |last| last.seq)
     }
 
+    /// Whether no frame has been taken, so that a replay brings all there is.
+    pub fn is_new(&self) -> bool {
+        self.last.is_none()
+    }
+
     /// Nothing is known any more: the next replay begins at the first frame.
     pub fn forget(&mut self) {
         *self = Self::default();
@@ -123,7 +128,9 @@ mod tests {
     #[test]
     fn the_first_replay_is_all_there_is_and_live_frames_go_on_from_it() {
         let mut order = Order::default();
+        assert!(order.is_new());
         assert_eq!(replay(&mut order, 1, 3, 9), [Step::Anew { whole: true }, Step::Take, Step::Take]);
+        assert!(!order.is_new());
         assert_eq!(order.published(1, &payload(1, 1)), Step::Skip, "in both");
         assert_eq!(order.published(3, &payload(1, 3)), Step::Take);
     }
