@@ -99,6 +99,7 @@ fn cause(why: Failure) -> Cause {
         Failure::NoRoute => Cause::NoRoute(told::NoRoute {}),
         Failure::Unresolved => Cause::Unresolved(told::Unresolved {}),
         Failure::TimedOut => Cause::TimedOut(told::TimedOut {}),
+        Failure::Mute => Cause::Mute(told::Mute {}),
         Failure::Broken => Cause::Broken(told::Broken {}),
         Failure::Status(status) => Cause::Status(status.into()),
         Failure::TooLarge(bytes) => Cause::TooLarge(bytes as u64),

@@ -58,6 +58,11 @@ pub enum Stuck {
         /// When it was last heard of.
         since: Time,
     },
+    /// It takes connections and answers nothing: its process is stuck.
+    Mute {
+        /// When it was last heard of.
+        since: Time,
+    },
     /// It answers readings, holds requests and computes nothing.
     Stalled,
 }

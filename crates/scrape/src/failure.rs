@@ -11,8 +11,10 @@ pub enum Failure {
     NoRoute,
     /// Its name has no address.
     Unresolved,
-    /// No answer in time.
+    /// No answer in time, or no connection.
     TimedOut,
+    /// It takes connections, and answers nothing in time.
+    Mute,
     /// The connection broke.
     Broken,
     /// It answers with this status where 200 is due.
@@ -28,7 +30,12 @@ impl Failure {
     pub fn is_final(self) -> bool {
         match self {
             Self::Refused | Self::NoRoute => true,
-            Self::Unresolved | Self::TimedOut | Self::Broken | Self::Status(_) | Self::TooLarge(_) => false,
+            Self::Unresolved
+            | Self::TimedOut
+            | Self::Mute
+            | Self::Broken
+            | Self::Status(_)
+            | Self::TooLarge(_) => false,
         }
     }
 }
@@ -57,6 +64,9 @@ impl fmt::Display for Failure {
                 f.write_str("its host name has no address: is the name right, does DNS answer?")
             }
             Self::TimedOut => f.write_str("no answer in time: is it overloaded, stuck or cut off?"),
+            Self::Mute => {
+                f.write_str("it takes connections and answers nothing in time: is it overloaded, or stuck?")
+            }
             Self::Broken => f.write_str("the connection broke before an answer"),
             Self::TooLarge(bytes) => {
                 write!(f, "it answers with more than {bytes} bytes: is this an engine's port?")

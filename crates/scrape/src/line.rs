@@ -29,6 +29,8 @@ pub(super) struct Line {
     agent: &'static str,
     limit: Duration,
     open: Option<Open>,
+    /// The engine has taken a new connection for the request under way.
+    is_connected: bool,
 }
 
 struct Open {
@@ -53,6 +55,8 @@ pub(super) enum LineError {
     Connect(io::Error),
     #[error("no whole answer within {0:?}")]
     Timeout(Duration),
+    #[error("connected, and no whole answer within {0:?}")]
+    Mute(Duration),
     #[error("the connection broke: {0}")]
     Broken(hyper::Error),
     #[error("the answer is larger than {0} bytes")]
@@ -63,7 +67,7 @@ pub(super) enum LineError {
 
 impl Line {
     pub(super) fn new(host: &str, agent: &'static str, limit: Duration) -> Self {
-        Self { host: host.to_owned(), agent, limit, open: None }
+        Self { host: host.to_owned(), agent, limit, open: None, is_connected: false }
     }
 
     /// Asks for `path`. Connects where there is no connection, or where the engine closed the kept one. After an
@@ -75,7 +79,13 @@ impl Line {
         max: usize,
     ) -> Result<Reply, LineError> {
         let limit = self.limit;
-        timeout(limit, self.try_get(socket, path, max)).await.unwrap_or(Err(LineError::Timeout(limit)))
+        self.is_connected = false;
+        let answer = timeout(limit, self.try_get(socket, path, max)).await;
+        answer.unwrap_or(Err(if self.is_connected {
+            LineError::Mute(limit)
+        } else {
+            LineError::Timeout(limit)
+        }))
     }
 
     async fn try_get(&mut self, socket: SocketAddr, path: &str, max: usize) -> Result<Reply, LineError> {
@@ -93,6 +103,7 @@ impl Line {
             }
         }
         let mut fresh = connect(socket).await?;
+        self.is_connected = true;
         let reply = self.ask(&mut fresh, path, max).await?;
         self.open = Some(fresh);
         Ok(reply)
@@ -141,7 +152,7 @@ impl LineError {
     pub(super) fn outcome(&self) -> Outcome {
         match self {
             Self::Connect(_) => Outcome::Connect,
-            Self::Timeout(_) => Outcome::Timeout,
+            Self::Timeout(_) | Self::Mute(_) => Outcome::Timeout,
             Self::Broken(_) => Outcome::Closed,
             Self::TooLarge(_) => Outcome::TooLarge,
         }
@@ -152,6 +163,7 @@ impl LineError {
         match self {
             Self::Connect(error) => (error.into(), Seen::Failed),
             Self::Timeout(_) => (Failure::TimedOut, Seen::Silent),
+            Self::Mute(_) => (Failure::Mute, Seen::Silent),
             Self::Broken(_) => (Failure::Broken, Seen::Failed),
             Self::TooLarge(bytes) => (Failure::TooLarge(*bytes), Seen::Silent),
         }

@@ -66,6 +66,7 @@ fn failure(cause: Cause) -> Failure {
         Cause::NoRoute(_) => Failure::NoRoute,
         Cause::Unresolved(_) => Failure::Unresolved,
         Cause::TimedOut(_) => Failure::TimedOut,
+        Cause::Mute(_) => Failure::Mute,
         Cause::Broken(_) => Failure::Broken,
         Cause::Status(status) => Failure::Status(u16::try_from(status).unwrap_or(u16::MAX)),
         Cause::TooLarge(bytes) => Failure::TooLarge(usize::try_from(bytes).unwrap_or(usize::MAX)),

@@ -68,6 +68,28 @@ fn a_replica_that_envoy_cannot_reach_has_failed_for_the_breaker_too() {
 }
 
 #[test]
+fn every_request_whose_replica_is_gone_goes_to_another_however_many_there_are() {
+    for bootstrap in ["override-host.yaml", "full-duplex.yaml"] {
+        let seldom = Duration::from_secs(60);
+        let scene = Scene::set(bootstrap, |config| {
+            (config.scrape.min_interval, config.scrape.max_interval) = (seldom, seldom);
+            config.breaker.in_a_row = 1_000;
+        });
+        scene.picker.engines[0].behave(Behaviour::Hang);
+        scene.picker.engines[1].stop();
+        let clients: Vec<Wire> = (0..20)
+            .map(|_| {
+                let mut client = scene.client();
+                client.begin_post(PATH, "", CHAT);
+                client
+            })
+            .collect();
+        eventually("the other has them all", || scene.picker.engines[0].open() == 20);
+        drop(clients);
+    }
+}
+
+#[test]
 fn one_client_that_sends_single_bytes_leaves_the_others_alone() {
     let scene = Scene::of("full-duplex.yaml");
     scene.picker.engines.iter().for_each(|engine| engine.behave(Behaviour::Hang));

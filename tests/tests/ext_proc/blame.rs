@@ -157,6 +157,16 @@ fn a_request_that_waits_at_a_replica_which_fell_silent_is_answered() {
 }
 
 #[test]
+fn a_request_at_a_replica_that_was_stuck_already_is_answered_too() {
+    let picker = hasty();
+    // It takes connections: so Envoy is connected to it, and waits.
+    picker.engines[0].stall();
+    let mut waiting = picker.gateway().ask(&chat()).exchange;
+    assert_eq!(immediate(&mut waiting), 503);
+    assert_eq!(failures(&picker), 1.0);
+}
+
+#[test]
 fn a_request_whose_replica_refuses_may_be_at_another_and_is_left_alone() {
     let said = [Said::default(), Said { queue: 30, ..Said::default() }];
     let picker = TestPicker::with(&said, |config| {

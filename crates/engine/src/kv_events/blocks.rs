@@ -11,7 +11,7 @@
 //!
 //! Memory: at most [`MOST`] blocks, then 2^19 slots of 25 bytes by the engine's hash, 2^19 of 9 for ours, and 2^18 of 17
 //! if every block has a twin (which halves ours): 20 MB at most, half as much again for the moment in which a table
-//! grows.
+//! grows. Copies of blocks, of which an engine has a few, are noted up to [`MOST`] too: 13 MB if it has that many.
 
 use std::collections::{HashMap, HashSet};
 
@@ -34,6 +34,8 @@ pub struct Blocks {
     held: HashSet<u64>,
     /// How many further engine hashes mean the same block of ours. Nearly always empty.
     more: HashMap<u64, u32>,
+    /// How often more an engine stored a block where it had it already: each copy is removed by itself.
+    copies: HashMap<(u64, u64), u32>,
     sum: u64,
     behind: bool,
     ignored: u64,
@@ -86,6 +88,7 @@ impl Blocks {
         let removed = self.held.drain().collect();
         self.engine.clear();
         self.more.clear();
+        self.copies.clear();
         self.sum = 0;
         self.behind = false;
         self.full = false;
@@ -164,10 +167,15 @@ impl Blocks {
     fn hold(&mut self, hash: u64, chain: u64, place: u64, changes: &mut Changes) -> bool {
         if let Some(held) = self.engine.get_mut(&hash) {
             if held.chain == chain {
-                held.places |= place;
+                if held.places & place == 0 {
+                    held.places |= place;
+                } else if self.copies.len() < MOST {
+                    *self.copies.entry((hash, place)).or_default() += 1;
+                }
                 return true;
             }
-            // The engine gave its hash to another block, so the old one is gone.
+            // The engine gave its hash to another block, so the old one is gone, and its copies with it.
+            self.copies.retain(|(copied, _), _| *copied != hash);
             let old = std::mem::replace(held, Held { chain, places: place }).chain;
             self.release(old, changes);
         } else if self.engine.len() >= MOST {
@@ -186,8 +194,16 @@ impl Blocks {
 
     fn remove(&mut self, removed: &Removed, changes: &mut Changes) {
         for hash in &removed.hashes {
+            let place = bit(&removed.place);
             let Some(held) = self.engine.get_mut(hash) else { continue };
-            held.places &= !bit(&removed.place);
+            if let Some(copies) = self.copies.get_mut(&(*hash, place)) {
+                *copies -= 1;
+                if *copies == 0 {
+                    self.copies.remove(&(*hash, place));
+                }
+                continue;
+            }
+            held.places &= !place;
             if held.places == 0 {
                 let chain = held.chain;
                 self.engine.remove(hash);

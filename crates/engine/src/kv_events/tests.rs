@@ -61,6 +61,22 @@ fn removed(hash: u64, medium: Option<&str>) -> Event {
 }
 
 #[test]
+fn a_block_that_is_stored_twice_is_held_until_both_copies_are_gone() {
+    let mut blocks = Blocks::default();
+    for _ in 0..3 {
+        blocks.apply(&event(stored(&[1], None, &[7, 8])));
+    }
+    assert_eq!(blocks.digest().count, 1);
+    assert_eq!(blocks.apply(&removed(1, None)), Changes::default());
+    assert_eq!(blocks.apply(&removed(1, None)), Changes::default());
+    blocks.apply(&event(stored(&[2], Some(1), &[9, 9])));
+    assert!(!blocks.is_behind(), "its child is no orphan");
+    assert_eq!(blocks.apply(&removed(1, None)).removed.len(), 1);
+    blocks.apply(&event(stored(&[1], None, &[7, 8])));
+    assert_eq!(blocks.apply(&removed(1, None)).removed.len(), 1, "no copy is left over");
+}
+
+#[test]
 fn recorded_frames_read_as_their_own_decoder_read_them() {
     for (_, payload, decoded) in frames() {
         let batch = decode(&payload).expect("a real frame");

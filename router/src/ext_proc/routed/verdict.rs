@@ -60,14 +60,17 @@ impl Routed {
     /// Whether nothing will come, and Envoy does not know: the endpoint has the request, as far as can be told, and is stuck.
     /// Of one that refuses connections Envoy knows, and may have gone to another.
     pub(in super::super) fn is_lost(&self, worker: &Worker) -> bool {
-        let since = match worker.world.stuck(self.at.slot) {
-            None => return false,
-            Some(Stuck::Stalled) => return true,
-            Some(Stuck::Silent { since }) => since,
-        };
-        let (begun, sent) = (self.status != 0 || self.first_byte.is_some(), worker.world.time(self.sent));
         let patience = worker.config.timeouts.stream_idle.min(STUCK);
-        worker.world.now() > since + patience && (begun || since > sent + CONNECTED)
+        let for_long = |since| worker.world.now() > since + patience;
+        match worker.world.stuck(self.at.slot) {
+            None => false,
+            Some(Stuck::Stalled) => true,
+            Some(Stuck::Mute { since }) => for_long(since),
+            Some(Stuck::Silent { since }) => {
+                let begun = self.status != 0 || self.first_byte.is_some();
+                for_long(since) && (begun || since > worker.world.time(self.sent) + CONNECTED)
+            }
+        }
     }
 
     /// Whether the response was seen to its end.

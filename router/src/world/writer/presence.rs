@@ -63,6 +63,11 @@ impl Presence {
         matches!(self, Self::Down(Failure::TimedOut | Failure::NoRoute))
     }
 
+    /// Whether it is down although it takes connections.
+    pub(super) fn is_mute(self) -> bool {
+        self == Self::Down(Failure::Mute)
+    }
+
     /// Why it is not ready.
     pub(super) fn trouble(self) -> Option<String> {
         match self {

@@ -78,9 +78,11 @@ impl Member {
     }
 
     pub(super) fn stuck(&self) -> Option<Stuck> {
-        match self.presence.is_silent() {
-            true => Some(Stuck::Silent { since: self.heard }),
-            false => (self.stalled && self.presence.is_ready()).then_some(Stuck::Stalled),
+        let since = self.heard;
+        match self.presence {
+            presence if presence.is_silent() => Some(Stuck::Silent { since }),
+            presence if presence.is_mute() => Some(Stuck::Mute { since }),
+            presence => (self.stalled && presence.is_ready()).then_some(Stuck::Stalled),
         }
     }
 
