@@ -140,14 +140,17 @@ impl Work {
             }
         });
         let incoming = TcpListenerStream::new(tokio::net::TcpListener::from_std(listener)?);
-        Server::builder()
+        let server = Server::builder()
             .http2_keepalive_interval(Some(PING_INTERVAL))
             .http2_keepalive_timeout(Some(PING_TIMEOUT))
             .tcp_nodelay(true)
             .add_service(NodeServer::new(Publisher::new(node, metrics)))
-            .serve_with_incoming(incoming)
-            .await?;
-        Ok(())
+            .serve_with_incoming(incoming);
+        tokio::select! {
+            served = server => Ok(served?),
+            // None of them ends by itself: what it knew would seem to hold for ever.
+            Some(ended) = tasks.join_next() => anyhow::bail!("a task of the agent has ended: {ended:?}"),
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use std::{
 
 use tokio::task::JoinSet;
 use warmlane_engine::kv_events::{Blocks, Changes, Digest, Event};
-use warmlane_kv::{Follower, Sink, State};
+use warmlane_kv::{Fit, Follower, Sink, State};
 
 use crate::node::Node;
 
@@ -109,19 +109,23 @@ impl Cache {
         (held.blocks.digest().count, held.state.clone())
     }
 
-    fn take(&self, event: &Event) -> bool {
+    fn take(&self, event: &Event) -> Fit {
         let mut held = self.held();
-        if let Event::Stored(stored) = event {
-            held.block_size = stored.block_size;
-        }
-        let was_behind = held.blocks.is_behind();
+        let (was_behind, left_out) = (held.blocks.is_behind(), held.left_out());
         if *event == Event::Cleared {
             held.clear();
         } else {
             let changes = held.blocks.apply(event);
+            if let (Event::Stored(stored), false) = (event, changes.added.is_empty()) {
+                held.block_size = stored.block_size;
+            }
             held.note(&changes);
         }
-        was_behind || !held.blocks.is_behind()
+        match held.blocks.is_behind() && !was_behind {
+            true => Fit::Behind,
+            false if held.left_out() > left_out => Fit::Partly,
+            false => Fit::Whole,
+        }
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
@@ -144,7 +148,15 @@ impl Held {
         changed.partition(|block| self.blocks.holds(*block))
     }
 
+    /// Blocks that are not held although the engine holds them.
+    fn left_out(&self) -> u64 {
+        self.blocks.ignored() + self.blocks.dropped()
+    }
+
     fn note(&mut self, changes: &Changes) {
+        if changes.added.is_empty() && changes.removed.is_empty() {
+            return;
+        }
         self.version += 1;
         for block in changes.removed.iter().chain(&changes.added) {
             if self.changes.len() == KEPT
@@ -174,10 +186,10 @@ impl Feed {
 }
 
 impl Sink for Feed {
-    fn take(&self, event: &Event) -> bool {
-        let fits = self.cache().is_none_or(|cache| cache.take(event));
+    fn take(&self, event: &Event) -> Fit {
+        let fit = self.cache().map_or(Fit::Whole, |cache| cache.take(event));
         self.node.touch();
-        fits
+        fit
     }
 
     fn clear(&self) {

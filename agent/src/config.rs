@@ -163,7 +163,11 @@ fn host_and_port(text: &str) -> Result<String, String> {
 }
 
 fn host_and_port_or_none(text: &str) -> Result<Option<String>, String> {
-    if text == "none" { Ok(None) } else { host_and_port(text).map(Some) }
+    match text {
+        "none" => Ok(None),
+        _ if text.ends_with(":65535") => Err("port 65535 has none behind it for replays".to_owned()),
+        _ => host_and_port(text).map(Some),
+    }
 }
 
 #[cfg(test)]

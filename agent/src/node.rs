@@ -179,9 +179,9 @@ impl Node {
         self.change(|_, _| true);
     }
 
-    /// The address of an engine.
-    pub fn address(&self, engine: usize) -> Option<Arc<str>> {
-        self.state().engines.get(engine).map(|engine| engine.address.clone())
+    /// The addresses of its engines, in order.
+    pub fn engines(&self) -> Vec<Arc<str>> {
+        self.state().engines.iter().map(|engine| engine.address.clone()).collect()
     }
 
     /// Something was found out about an engine.

@@ -63,6 +63,8 @@ struct Teller {
     blocks: Vec<Option<u64>>,
     /// Everything in a cache was told, and others wait for their turn.
     has_more: bool,
+    /// Whose turn it is to be told of as a whole.
+    turn: usize,
 }
 
 // === Publisher ===
@@ -93,6 +95,7 @@ impl node_server::Node for Publisher {
             seen: 0,
             blocks: Vec::new(),
             has_more: false,
+            turn: 0,
         };
         let mut task = JoinSet::new();
         task.spawn(teller.run(sender));
@@ -146,20 +149,21 @@ impl Teller {
     fn blocks(&mut self) -> Vec<told::Blocks> {
         let (mut told, mut wholes) = (Vec::new(), 0);
         self.has_more = false;
-        for engine in 0.. {
-            let Some(address) = self.node.address(engine) else { break };
-            if self.blocks.len() == engine {
-                self.blocks.push(None);
-            }
+        let engines = self.node.engines();
+        self.blocks.resize(engines.len(), None);
+        let first = self.turn;
+        for engine in (0..engines.len()).map(|step| (first + step) % engines.len()) {
             let Some(cache) = self.node.cache(engine) else { continue };
             if wholes > 0 && cache.needs_all(self.blocks[engine]) {
                 self.has_more = true;
                 continue;
             }
             if let Some(delta) = cache.since(self.blocks[engine]) {
-                wholes += usize::from(delta.reset);
+                if delta.reset {
+                    (wholes, self.turn) = (wholes + 1, engine + 1);
+                }
                 self.blocks[engine] = Some(delta.seen);
-                told.push(message::blocks(&address, delta));
+                told.push(message::blocks(&engines[engine], delta));
             }
         }
         told

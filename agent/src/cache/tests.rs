@@ -53,7 +53,7 @@ fn what_came_and_went_in_between_is_not_told() {
     assert!(copy.follow(&cache) && !copy.follow(&cache), "once, that there is nothing");
     [stored(1), stored(2), removed(1), stored(3), removed(3), stored(1)]
         .iter()
-        .for_each(|event| assert!(cache.take(event)));
+        .for_each(|event| assert_eq!(cache.take(event), Fit::Whole));
     let delta = cache.since(copy.seen).expect("news");
     assert_eq!((delta.added.len(), delta.removed.len(), delta.reset, delta.block_size), (2, 0, false, 1));
     assert!(copy.follow(&cache));
@@ -74,7 +74,7 @@ fn who_falls_too_far_behind_or_sees_a_clear_gets_everything() {
     quick.follow(&cache);
     slow.follow(&cache);
     assert_eq!((quick.resets, slow.resets), (1, 1), "just not too far");
-    (0..=KEPT as u64).for_each(|number| assert!(cache.take(&removed(number))));
+    (0..=KEPT as u64).for_each(|number| assert_eq!(cache.take(&removed(number)), Fit::Whole));
     slow.follow(&cache);
     assert_eq!((slow.resets, slow.held.len()), (2, 0));
     cache.take(&stored(5));
@@ -90,9 +90,9 @@ proptest! {
         let (cache, mut copy) = (Cache::default(), Copy::default());
         for (what, number) in steps {
             match what {
-                0 | 1 => assert!(cache.take(&stored(number))),
-                2 => assert!(cache.take(&removed(number))),
-                _ if number == 0 => assert!(cache.take(&Event::Cleared)),
+                0 | 1 => assert_eq!(cache.take(&stored(number)), Fit::Whole),
+                2 => assert_eq!(cache.take(&removed(number)), Fit::Whole),
+                _ if number == 0 => assert_eq!(cache.take(&Event::Cleared), Fit::Whole),
                 _ => {
                     copy.follow(&cache);
                 },

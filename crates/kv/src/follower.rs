@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tokio::time::{sleep, timeout};
-use warmlane_engine::kv_events::{Event, MAX_PAYLOAD, decode};
+use warmlane_engine::kv_events::{Event, decode};
 
 use crate::{
     Trouble,
@@ -12,14 +12,19 @@ use crate::{
     zmtp::{Connection, Kind},
 };
 
-/// A message: the payload, its number, its topic, and a little.
-const LIMIT: usize = MAX_PAYLOAD + 4096;
-/// Nothing of a replay for so long: it is given up.
-const REPLAY: Duration = Duration::from_secs(10);
+/// A message: a step of an engine makes some kilobytes.
+const LIMIT: usize = 8 << 20;
+/// Nothing of a replay for so long: it is broken off.
+const REPLAY: Duration = Duration::from_secs(5);
+/// Replays in a row, each of which gets on: sockets drop frames where a reader is slow.
+const REPLAYS: usize = 32;
+/// Frames of one replay: ten times what engines keep.
+const MOST_REPLAYED: usize = 100_000;
+const SECOND_TRY: Duration = Duration::from_millis(500);
 /// Wait before connecting again: doubled each time that nothing was heard.
 const SHORTEST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
-/// After so long without a frame, the last one is asked for again: a connection whose other end is gone says nothing either.
+/// After so long without a frame, connections are opened anew.
 const QUIET: Duration = Duration::from_secs(30);
 /// A set that does not add up is asked for anew, but not more often than this: an engine that has it wrong has it wrong again.
 const MEND: Duration = Duration::from_secs(60);
@@ -28,14 +33,25 @@ const END: u64 = u64::MAX;
 
 /// Who keeps the blocks. Called by one task, in order.
 pub trait Sink: Send + Sync + 'static {
-    /// Takes an event in; false where its blocks do not follow from what is known.
-    fn take(&self, event: &Event) -> bool;
+    /// Takes an event in.
+    fn take(&self, event: &Event) -> Fit;
 
     /// Forgets everything.
     fn clear(&self);
 
     /// How it stands with the engine.
     fn stands(&self, state: &State);
+}
+
+/// How an event fits to what is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fit {
+    /// All of it was taken in.
+    Whole,
+    /// There was no room for some blocks, or no sense in them.
+    Partly,
+    /// Its blocks do not follow from what is known.
+    Behind,
 }
 
 /// How it stands with an engine's events.
@@ -63,7 +79,14 @@ pub struct Follower<S> {
     replay: String,
     sink: S,
     order: Order,
+    /// All blocks are known.
     whole: bool,
+    /// They were before the last frame.
+    was_whole: bool,
+    /// What the log was told of that.
+    settled: Option<bool>,
+    /// The log was told that there are no replays.
+    unreplayed: bool,
     state: State,
     mended: Option<tokio::time::Instant>,
 }
@@ -78,6 +101,9 @@ impl<S: Sink> Follower<S> {
             sink,
             order: Order::default(),
             whole: false,
+            was_whole: false,
+            settled: None,
+            unreplayed: false,
             state: State::default(),
             mended: None,
         }
@@ -99,124 +125,194 @@ impl<S: Sink> Follower<S> {
     }
 
     async fn follow(&mut self, wait: &mut Duration) -> Result<std::convert::Infallible, Trouble> {
-        let mut live = Connection::open(&self.address, Kind::Sub, LIMIT).await?;
-        live.subscribe().await?;
-        // What is published meanwhile waits in the connection, and comes again.
-        self.catch_up().await?;
-        *wait = SHORTEST_WAIT;
         loop {
-            let Ok(message) = timeout(QUIET, live.next()).await else {
-                self.catch_up().await?;
-                continue;
-            };
-            let (seq, payload) = frame(message?, 3)?;
-            match self.order.published(seq, &payload) {
-                Step::Take if !self.take(seq, &payload) && self.whole => self.doubt(),
-                Step::Take | Step::Skip => {}
-                Step::Anew { .. } | Step::Replay => {
-                    tracing::debug!(
-                        engine = self.address,
-                        seq,
-                        "KV events were missed: asking for them again"
-                    );
-                    self.catch_up().await?;
+            let mut live = Connection::open(&self.address, Kind::Sub, LIMIT).await?;
+            live.subscribe().await?;
+            // What is published meanwhile waits in the connection, and comes again.
+            self.catch_up().await?;
+            *wait = SHORTEST_WAIT;
+            // A connection whose other end is gone is as quiet as an engine that does nothing: both are opened again.
+            while let Ok(message) = timeout(QUIET, live.next()).await {
+                let (seq, payload) = frame(message?, 3)?;
+                self.hear(seq, &payload).await?;
+            }
+        }
+    }
+
+    async fn hear(&mut self, seq: u64, payload: &[u8]) -> Result<(), Trouble> {
+        match self.order.published(seq, payload) {
+            Step::Skip => return Ok(()),
+            Step::Replay => return self.catch_up().await,
+            Step::Anew { .. } => {
+                self.forget();
+                self.take(seq, payload);
+            }
+            Step::Take => {
+                if self.take(seq, payload) == Fit::Behind && self.was_whole {
+                    return self.doubt().await;
                 }
             }
         }
+        self.tell();
+        Ok(())
     }
 
     /// Replays what was missed; all there is where the engine is another process.
     async fn catch_up(&mut self) -> Result<(), Trouble> {
-        while self.replay().await? == Step::Replay {
-            tracing::info!(engine = self.address, "its KV events are another process's: starting anew");
-            self.sink.clear();
+        for _ in 0..REPLAYS {
+            if self.replay().await? != Step::Replay {
+                return Ok(self.settle());
+            }
+            if self.order.is_new() {
+                tracing::info!(engine = self.address, "its KV events are another process's: starting anew");
+                self.forget();
+            }
         }
-        self.stands(State::Known { whole: self.whole });
-        Ok(())
+        Err(Trouble::Endless)
     }
 
     async fn replay(&mut self) -> Result<Step, Trouble> {
-        let mut asked = Connection::open(&self.replay, Kind::Dealer, LIMIT).await?;
+        let Some(mut asked) = self.open_replay().await? else { return Ok(Step::Skip) };
         // Of an engine that has published nothing yet, all is known.
         self.whole |= self.order.is_new();
         let from = self.order.begin_replay();
         asked.send(&[b"", &from.to_be_bytes()]).await?;
-        loop {
-            let message = timeout(REPLAY, asked.next()).await.map_err(|_| Trouble::Slow(REPLAY))??;
-            let (seq, payload) = frame(message, 2)?;
+        for _ in 0..MOST_REPLAYED {
+            let Ok(message) = timeout(REPLAY, asked.next()).await else {
+                return match self.order.break_replay() {
+                    Step::Replay => Ok(Step::Replay),
+                    _ => Err(Trouble::Slow(REPLAY)),
+                };
+            };
+            let (seq, payload) = frame(message?, 2)?;
             if seq == END {
                 return Ok(self.order.end_replay());
             }
             match self.order.replayed(seq, &payload) {
-                Step::Take => self.whole &= self.take(seq, &payload),
+                Step::Take => drop(self.take(seq, &payload)),
                 Step::Skip => {}
                 Step::Replay => return Ok(Step::Replay),
                 Step::Anew { whole } => {
-                    self.sink.clear();
-                    self.whole = self.take(seq, &payload) && whole;
+                    self.forget();
+                    self.whole = whole;
+                    self.take(seq, &payload);
                 }
             }
         }
+        Err(Trouble::Endless)
     }
 
-    /// Takes a frame's events in; false where they do not follow from what is known.
-    fn take(&mut self, seq: u64, payload: &[u8]) -> bool {
-        match decode(payload) {
-            Ok(batch) => {
-                let mut fits = true;
-                batch.events.iter().for_each(|event| fits &= self.sink.take(event));
-                fits
+    /// `None` where the engine replays nothing: then it is followed from where it is.
+    async fn open_replay(&mut self) -> Result<Option<Connection>, Trouble> {
+        let refused = |trouble: &Trouble| matches!(trouble, Trouble::Broken(error) if error.kind() == std::io::ErrorKind::ConnectionRefused);
+        let mut opened = Connection::open(&self.replay, Kind::Dealer, LIMIT).await;
+        if opened.as_ref().is_err_and(refused) {
+            // An engine that starts has one of its two sockets before the other.
+            sleep(SECOND_TRY).await;
+            opened = Connection::open(&self.replay, Kind::Dealer, LIMIT).await;
+        }
+        match opened {
+            Err(trouble) if refused(&trouble) => {
+                if !std::mem::replace(&mut self.unreplayed, true) {
+                    tracing::warn!(
+                        engine = self.address,
+                        replay = self.replay,
+                        "it replays no KV events: what it holds already stays unknown. Does its --kv-events-config name \
+                         a replay_endpoint at this port?"
+                    );
+                }
+                self.order.without_replay();
+                self.forget();
+                Ok(None)
             }
+            opened => opened.map(Some),
+        }
+    }
+
+    /// Takes a frame's events in.
+    fn take(&mut self, seq: u64, payload: &[u8]) -> Fit {
+        self.was_whole = self.whole;
+        let batch = match decode(payload) {
+            Ok(batch) => batch,
             Err(error) => {
                 // What it stored or removed is lost: what was held may be gone.
-                if std::mem::take(&mut self.whole) {
+                if self.whole {
                     tracing::warn!(
                         engine = self.address,
                         seq,
                         "a frame of its KV events cannot be read: {error}. Its blocks are forgotten"
                     );
                 }
-                self.sink.clear();
-                false
+                self.forget();
+                return Fit::Partly;
+            }
+        };
+        let mut worst = Fit::Whole;
+        for event in &batch.events {
+            match self.sink.take(event) {
+                // Now all is known again: nothing.
+                Fit::Whole if *event == Event::Cleared => (self.whole, worst) = (true, Fit::Whole),
+                Fit::Whole => {}
+                fit => (self.whole, worst) = (false, fit),
             }
         }
+        worst
     }
 
     /// Blocks came that follow from nothing known, although all was.
-    fn doubt(&mut self) {
+    async fn doubt(&mut self) -> Result<(), Trouble> {
         let now = tokio::time::Instant::now();
         if self.mended.is_some_and(|mended| now < mended + MEND) {
-            self.whole = false;
-            return self.stands(State::Known { whole: false });
+            self.tell();
+            return Ok(());
         }
         self.mended = Some(now);
         tracing::warn!(engine = self.address, "its KV events do not add up: asking for all of them again");
         self.order.forget();
+        self.forget();
+        self.catch_up().await
+    }
+
+    fn forget(&mut self) {
+        self.whole = false;
+        self.sink.clear();
+        if matches!(self.state, State::Known { .. }) {
+            self.tell();
+        }
+    }
+
+    fn tell(&mut self) {
+        self.stands(State::Known { whole: self.whole });
+    }
+
+    /// The same after a replay, for the log too.
+    fn settle(&mut self) {
+        let is_news = self.settled != Some(self.whole) || matches!(self.state, State::Lost { .. });
+        match self.whole {
+            _ if !is_news => {}
+            true => tracing::info!(engine = self.address, "all its KV blocks are known"),
+            false => tracing::info!(
+                engine = self.address,
+                "its KV blocks are known in part: those that it stored too long ago stay unknown until it stores them again"
+            ),
+        }
+        self.settled = Some(self.whole);
+        self.tell();
     }
 
     fn stands(&mut self, state: State) {
-        if self.state == state {
-            return;
+        if self.state != state {
+            self.sink.stands(&state);
+            self.state = state;
         }
-        match &state {
-            State::Unheard => {}
-            State::Known { whole: true } => {
-                tracing::info!(engine = self.address, "all its KV blocks are known");
-            }
-            State::Known { whole: false } => tracing::info!(
-                engine = self.address,
-                "its KV blocks are known in part: older ones become known as prompts come again"
-            ),
-            State::Lost { why } => {
-                tracing::warn!(engine = self.address, "its KV events cannot be followed: {why}");
-            }
-        }
-        self.sink.stands(&state);
-        self.state = state;
     }
 
     fn lose(&mut self, trouble: &Trouble) {
-        self.stands(State::Lost { why: trouble.to_string().into() });
+        let why: Arc<str> = trouble.to_string().into();
+        if !matches!(&self.state, State::Lost { why: before } if *before == why) {
+            tracing::warn!(engine = self.address, "its KV events cannot be followed: {why}");
+        }
+        self.stands(State::Lost { why });
     }
 }
 

@@ -3,8 +3,7 @@
 //! Start reading at [`Follower`]: it subscribes, asks for a replay of what it missed, and takes frames in order;
 //! [`order`] decides, without sockets or clocks, what a frame means. What changes goes to a [`Sink`].
 //!
-//! Bounds: one frame of [`warmlane_engine::kv_events::MAX_PAYLOAD`] at a time, and the blocks themselves
-//! ([`warmlane_engine::kv_events::MOST`]).
+//! Bounds: a frame of 8 MiB, and what it decodes to, at a time; the blocks themselves ([`warmlane_engine::kv_events::MOST`]).
 
 #![forbid(unsafe_code)]
 
@@ -13,5 +12,5 @@ pub mod order;
 mod trouble;
 pub mod zmtp;
 
-pub use follower::{Follower, Sink, State};
+pub use follower::{Fit, Follower, Sink, State};
 pub use trouble::Trouble;

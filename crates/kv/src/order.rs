@@ -13,6 +13,10 @@ pub struct Order {
     last: Option<Mark>,
     /// A replay is under way, and nothing of it has come.
     opening: bool,
+    /// The replay has brought something new.
+    progressed: bool,
+    /// A replay brought nothing at all, or there is none: what came before cannot be learnt.
+    unreplayed: bool,
 }
 
 /// A frame, known again.
@@ -34,7 +38,7 @@ pub enum Step {
     },
     /// Nothing: it was seen.
     Skip,
-    /// Ask for a replay: frames were missed, or are another process's.
+    /// Ask for a replay: frames were missed, or are another process's. All is to be forgotten where [`Order::is_new`].
     Replay,
 }
 
@@ -43,7 +47,7 @@ pub enum Step {
 impl Order {
     /// The first frame to ask for, at the beginning, after a broken connection, or when frames were missed.
     pub fn begin_replay(&mut self) -> u64 {
-        self.opening = true;
+        (self.opening, self.progressed) = (true, false);
         self.last.map_or(0, |last| last.seq)
     }
 
@@ -72,8 +76,11 @@ impl Order {
             _ if opening => Step::Anew { whole: seq == 0 },
             Some(last) if seq <= last.seq => return Step::Skip,
             Some(last) if seq == last.seq + 1 => Step::Take,
+            // Lost on the way: what is missing can be asked for again, as long as that gets on.
+            _ if self.progressed => return Step::Replay,
             _ => Step::Anew { whole: false },
         };
+        self.progressed = true;
         self.last = Some(Mark { seq, print });
         step
     }
@@ -81,8 +88,21 @@ impl Order {
     /// The replay is over. [`Step::Replay`] when nothing came of it, not even the frame that was known: another process
     /// has not got so far yet.
     pub fn end_replay(&mut self) -> Step {
-        let is_other = std::mem::take(&mut self.opening) && self.last.take().is_some();
+        let is_empty = std::mem::take(&mut self.opening);
+        let is_other = is_empty && self.last.take().is_some();
+        self.unreplayed = is_empty && !is_other;
         if is_other { Step::Replay } else { Step::Skip }
+    }
+
+    /// The replay broke off. [`Step::Replay`] when it got on: the rest may be asked for.
+    pub fn break_replay(&mut self) -> Step {
+        self.opening = false;
+        if self.progressed { Step::Replay } else { Step::Skip }
+    }
+
+    /// There is no replay: frames are taken from the next one on.
+    pub fn without_replay(&mut self) {
+        *self = Self { unreplayed: true, ..Self::default() };
     }
 
     /// A frame as it was published.
@@ -91,6 +111,10 @@ impl Order {
         match self.last {
             // Nothing had been published when the replay was asked for.
             None if seq == 0 => {}
+            None if self.unreplayed => {
+                self.last = Some(Mark { seq, print });
+                return Step::Anew { whole: false };
+            }
             None => return Step::Replay,
             Some(last) if seq <= last.seq => return Step::Skip,
             Some(last) if seq == last.seq + 1 => {}
@@ -140,6 +164,33 @@ mod tests {
         let mut order = Order::default();
         assert_eq!(replay(&mut order, 1, 0, 9), []);
         assert_eq!(order.published(0, &payload(1, 0)), Step::Take);
+    }
+
+    #[test]
+    fn an_engine_that_replays_nothing_is_followed_from_where_it_is() {
+        let mut order = Order::default();
+        assert_eq!(replay(&mut order, 1, 57, 0), []);
+        assert_eq!(order.published(57, &payload(1, 57)), Step::Anew { whole: false });
+        assert_eq!(order.published(58, &payload(1, 58)), Step::Take);
+        order.without_replay();
+        assert_eq!(order.published(80, &payload(1, 80)), Step::Anew { whole: false });
+    }
+
+    #[test]
+    fn what_a_replay_loses_on_the_way_is_asked_for_again() {
+        let mut order = Order::default();
+        assert_eq!(order.begin_replay(), 0);
+        assert_eq!(order.replayed(0, &payload(1, 0)), Step::Anew { whole: true });
+        assert_eq!(order.replayed(2, &payload(1, 2)), Step::Replay);
+        assert!(order.begin_replay() == 0 && !order.is_new());
+        assert_eq!(order.replayed(0, &payload(1, 0)), Step::Skip);
+        assert_eq!(
+            order.replayed(2, &payload(1, 2)),
+            Step::Anew { whole: false },
+            "it does not get on: it has none"
+        );
+        order.begin_replay();
+        assert_eq!(order.break_replay(), Step::Skip);
     }
 
     #[test]
@@ -197,6 +248,7 @@ mod tests {
                         note(step, again);
                     }
                     prop_assert_eq!(order.end_replay(), Step::Skip);
+                    note(Step::Skip, seq);
                 }
             }
             prop_assert!(taken.windows(2).all(|pair| pair[1] == pair[0] + 1), "{taken:?}");

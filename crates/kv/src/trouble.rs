@@ -28,6 +28,9 @@ pub enum Trouble {
         /// What is taken.
         limit: usize,
     },
+    /// A replay that does not end.
+    #[error("its replay does not come to an end")]
+    Endless,
     /// Not the parts of a KV event.
     #[error("a message is no KV event: it has {0} parts")]
     Parts(usize),

@@ -89,15 +89,13 @@ impl Connection {
             return Err(Trouble::NotZmtp);
         }
         if &theirs[12..16] != MECHANISM || theirs[16] != 0 {
-            return Err(Trouble::Mechanism(
-                String::from_utf8_lossy(&theirs[12..32]).trim_end_matches('\0').to_owned(),
-            ));
+            return Err(Trouble::Mechanism(shown(&theirs[12..32])));
         }
         self.stream.write_all(&ready(kind)).await?;
         let (head, body) = self.frame().await?;
         match (head & COMMAND != 0, body.starts_with(b"\x05READY")) {
             (true, true) => Ok(()),
-            _ => Err(Trouble::Refused(String::from_utf8_lossy(&body).into_owned())),
+            _ => Err(Trouble::Refused(shown(&body))),
         }
     }
 
@@ -200,6 +198,11 @@ impl Connection {
             _ => Ok(()),
         }
     }
+}
+
+/// A peer's text for the log: short, and without what a terminal would act on.
+fn shown(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).chars().filter(|c| !c.is_control()).take(100).collect()
 }
 
 /// Says what this side is.

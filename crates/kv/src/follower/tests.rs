@@ -57,11 +57,11 @@ impl Kept {
 }
 
 impl Sink for Kept {
-    fn take(&self, event: &Event) -> bool {
+    fn take(&self, event: &Event) -> Fit {
         self.with(|(blocks, _)| {
             let was_behind = blocks.is_behind();
             blocks.apply(event);
-            was_behind || !blocks.is_behind()
+            if was_behind || !blocks.is_behind() { Fit::Whole } else { Fit::Behind }
         })
     }
 
@@ -219,7 +219,8 @@ async fn an_engine_that_restarts_is_known_anew() {
 
 #[tokio::test]
 async fn what_an_engine_no_longer_keeps_is_known_in_part_and_never_wrong() {
-    let (port, payloads) = (ports(), recorded(SERVER));
+    // Those before the first clear, which would make all known again.
+    let (port, payloads) = (ports(), recorded(SERVER)[..5].to_vec());
     let mut engine = Engine::start(port).await;
     engine.lose_all(&payloads);
     engine.keep(3);
@@ -233,6 +234,7 @@ async fn what_an_engine_no_longer_keeps_is_known_in_part_and_never_wrong() {
     };
     kept.until("in part", |(_, state)| *state == State::Known { whole: false }).await;
     assert!(kept.with(|(blocks, _)| blocks.iter().all(|block| all.holds(block))));
+    assert!(kept.with(|(blocks, _)| blocks.digest().count > 0));
     engine.stop().await;
 }
 
@@ -244,10 +246,27 @@ async fn a_frame_that_cannot_be_read_costs_what_was_known_and_no_more() {
     let kept = follow(port);
     kept.until("it is known", |(blocks, _)| blocks.digest() == digest(&payloads[..1])).await;
     engine.publish(&Bytes::from_static(b"\xc1garbage")).await;
-    kept.until("nothing is sure", |(blocks, _)| blocks.digest().count == 0).await;
+    kept.until("nothing is sure", |(blocks, state)| {
+        blocks.digest().count == 0 && *state == State::Known { whole: false }
+    })
+    .await;
     engine.publish(&payloads[0]).await;
     kept.until("it goes on", |(blocks, _)| blocks.digest() == digest(&payloads[..1])).await;
     engine.stop().await;
+}
+
+#[tokio::test]
+async fn an_engine_without_replays_is_followed_from_where_it_is() {
+    let (port, payloads) = (ports(), recorded(SERVER));
+    let mut engine = Engine::start(port).await;
+    engine.replaying.abort();
+    let _ = (&mut engine.replaying).await;
+    engine.lose(&payloads[0]);
+    let kept = follow(port);
+    kept.until("in part", |(_, state)| *state == State::Known { whole: false }).await;
+    engine.publish(&payloads[0]).await;
+    kept.until("what comes is known", |(blocks, _)| blocks.digest() == digest(&payloads[..1])).await;
+    assert!(kept.with(|(_, state)| *state == State::Known { whole: false }));
 }
 
 #[test]
