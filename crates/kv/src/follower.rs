@@ -161,7 +161,8 @@ impl<S: Sink> Follower<S> {
     async fn catch_up(&mut self) -> Result<(), Trouble> {
         for _ in 0..REPLAYS {
             if self.replay().await? != Step::Replay {
-                return Ok(self.settle());
+                self.settle();
+                return Ok(());
             }
             if self.order.is_new() {
                 tracing::info!(engine = self.address, "its KV events are another process's: starting anew");
