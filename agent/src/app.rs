@@ -70,8 +70,7 @@ impl Agent {
         let listener = bind("--listen", config.listen)?;
         let pages = bind("--metrics", config.metrics)?;
         let (listen, metrics) = (listener.local_addr()?, pages.local_addr()?);
-        let followed: Vec<bool> = config.kv_events.iter().map(Option::is_some).collect();
-        let node = Arc::new(Node::following(&config.node, &config.engines, &followed));
+        let node = Arc::new(Node::following(&config.node, &config.engines, &config.kv_events));
         let gpus = Watch::start(Settings { library: config.library(), ..Settings::default() })
             .context("cannot start the threads that read GPUs")?;
         let counters = Arc::new(Metrics::new(&node));

@@ -20,14 +20,19 @@ use crate::node::Node;
 const KEPT: usize = 8_192;
 
 /// See the module's header.
-#[derive(Debug, Default)]
-pub struct Cache(Mutex<Held>);
+#[derive(Debug)]
+pub struct Cache {
+    /// The engine's address.
+    pub engine: Arc<str>,
+    held: Mutex<Held>,
+}
 
 #[derive(Debug, Default)]
 struct Held {
     blocks: Blocks,
     block_size: u32,
-    state: State,
+    /// All that the engine holds is known.
+    whole: bool,
     /// Grows with each change.
     version: u64,
     /// Blocks that came or went, and the version at which they did.
@@ -49,8 +54,8 @@ pub struct Delta {
     pub digest: Digest,
     /// Tokens in a block; 0 while none has been seen.
     pub block_size: u32,
-    /// How it stands with the engine's events.
-    pub state: State,
+    /// All that the engine holds is known.
+    pub whole: bool,
     /// Whoever takes this has seen as much.
     pub seen: u64,
 }
@@ -59,29 +64,32 @@ pub struct Delta {
 #[derive(Debug)]
 struct Feed {
     node: Arc<Node>,
-    engine: usize,
+    cache: Arc<Cache>,
 }
 
 /// Follows each engine that publishes events, on `tasks`; that stops when it is dropped.
 pub(crate) fn spawn(node: &Arc<Node>, events: &[Option<String>], tasks: &mut JoinSet<()>) {
-    for (engine, address) in events.iter().enumerate() {
-        if let Some(address) = address {
-            let feed = Feed { node: node.clone(), engine };
-            tasks.spawn(Follower::new(address.clone(), feed).run());
-        }
+    for (cache, address) in node.caches().iter().zip(events.iter().flatten()) {
+        let feed = Feed { node: node.clone(), cache: cache.clone() };
+        tasks.spawn(Follower::new(address.clone(), feed).run());
     }
 }
 
 // === Cache ===
 
 impl Cache {
+    /// Of an engine of which nothing is known.
+    pub fn new(engine: &str) -> Self {
+        Self { engine: engine.into(), held: Mutex::default() }
+    }
+
     /// What changed after `seen`; `None` when nothing has. Without `seen` everything is new.
     pub fn since(&self, seen: Option<u64>) -> Option<Delta> {
         let held = self.held();
         if seen == Some(held.version) {
             return None;
         }
-        let known = seen.filter(|seen| *seen >= held.complete_since);
+        let known = held.follows(seen);
         let (added, removed) = match known {
             None => (held.blocks.iter().collect(), Vec::new()),
             Some(seen) => held.changed_after(seen),
@@ -92,21 +100,19 @@ impl Cache {
             removed,
             digest: held.blocks.digest(),
             block_size: held.block_size,
-            state: held.state.clone(),
+            whole: held.whole,
             seen: held.version,
         })
     }
 
     /// Whether somebody who has seen so much must be told everything.
     pub fn needs_all(&self, seen: Option<u64>) -> bool {
-        let held = self.held();
-        seen.is_none_or(|seen| seen < held.complete_since)
+        self.held().follows(seen).is_none()
     }
 
-    /// Blocks held, and how it stands with the engine's events.
-    pub fn summary(&self) -> (u64, State) {
-        let held = self.held();
-        (held.blocks.digest().count, held.state.clone())
+    /// Blocks held.
+    pub fn count(&self) -> u64 {
+        self.held().blocks.digest().count
     }
 
     fn take(&self, event: &Event) -> Fit {
@@ -129,13 +135,18 @@ impl Cache {
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 // === Held ===
 
 impl Held {
+    /// What somebody has seen, where changes bring them from there to now.
+    fn follows(&self, seen: Option<u64>) -> Option<u64> {
+        seen.filter(|seen| *seen >= self.complete_since)
+    }
+
     /// What came and what went in the end. What did both is neither.
     fn changed_after(&self, seen: u64) -> (Vec<u64>, Vec<u64>) {
         let from = self.changes.partition_point(|(version, _)| *version <= seen);
@@ -179,30 +190,22 @@ impl Held {
 
 // === Feed ===
 
-impl Feed {
-    fn cache(&self) -> Option<&Cache> {
-        self.node.cache(self.engine)
-    }
-}
-
 impl Sink for Feed {
     fn take(&self, event: &Event) -> Fit {
-        let fit = self.cache().map_or(Fit::Whole, |cache| cache.take(event));
+        let fit = self.cache.take(event);
         self.node.touch();
         fit
     }
 
     fn clear(&self) {
-        if let Some(cache) = self.cache() {
-            cache.held().clear();
-        }
+        self.cache.held().clear();
         self.node.touch();
     }
 
     fn stands(&self, state: &State) {
-        if let Some(cache) = self.cache() {
-            let mut held = cache.held();
-            held.state = state.clone();
+        {
+            let mut held = self.cache.held();
+            held.whole = *state == State::Known { whole: true };
             held.version += 1;
         }
         self.node.touch();

@@ -1,7 +1,6 @@
 //! The node's state as routers are told it. Times become ages at the moment of sending.
 
 use warmlane_api::node::{self as told, endpoint, unreachable::Cause, verdict::Grade};
-use warmlane_kv::State;
 use warmlane_picker::{Signals, Time};
 use warmlane_scrape::{Failure, Page};
 
@@ -26,16 +25,16 @@ pub(crate) fn endpoint(engine: &Engine, now: Time) -> told::Endpoint {
 }
 
 /// What changed in an engine's KV cache.
-pub(crate) fn blocks(address: &str, delta: Delta) -> told::Blocks {
+pub(crate) fn blocks(engine: &str, delta: Delta) -> told::Blocks {
     told::Blocks {
-        address: address.to_owned(),
+        address: engine.to_owned(),
         reset: delta.reset,
         added: delta.added,
         removed: delta.removed,
         count: delta.digest.count,
         sum: delta.digest.sum,
         block_size: delta.block_size,
-        whole: delta.state == State::Known { whole: true },
+        whole: delta.whole,
     }
 }
 

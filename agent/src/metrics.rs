@@ -111,10 +111,8 @@ impl Collector for Gauges {
         gauges(&mut encoder, "endpoint_running", "Requests running, as the engine says", running)?;
         let kv_use = each(&|engine| signals(engine)?.kv_use.map(|reading| reading.value));
         gauges(&mut encoder, "endpoint_kv_use", "Share of the KV cache in use, 0 to 1", kv_use)?;
-        let caches = all.engines.iter().enumerate().filter_map(|(number, engine)| {
-            let (blocks, _) = self.0.cache(number)?.summary();
-            Some(([("endpoint", (*engine.address).to_owned())], blocks as f64))
-        });
+        let caches = self.0.caches().iter();
+        let caches = caches.map(|cache| ([("endpoint", cache.engine.to_string())], cache.count() as f64));
         let help = "Blocks in the KV cache, as the engine's events add up";
         gauges(&mut encoder, "endpoint_kv_blocks", help, caches.collect::<Vec<_>>())?;
         let devices = each(&|engine| Some(engine.joined.gpus.len() as f32));

@@ -34,7 +34,7 @@ pub struct Node {
     began: Instant,
     state: Mutex<State>,
     /// Of engines whose KV events are followed.
-    caches: Vec<Option<Cache>>,
+    caches: Vec<Arc<Cache>>,
     version: watch::Sender<u64>,
 }
 
@@ -116,9 +116,10 @@ impl Node {
         Self::following(name, engines, &[])
     }
 
-    /// The same, with the KV events of the engines that have a `true` at their place.
-    pub fn following(name: &str, engines: &[EngineFlag], followed: &[bool]) -> Self {
-        let caches = followed.iter().map(|is_followed| is_followed.then(Cache::default)).collect();
+    /// The same, with the caches of those engines that have an address for KV events at their place.
+    pub fn following(name: &str, engines: &[EngineFlag], events: &[Option<String>]) -> Self {
+        let followed = engines.iter().zip(events).filter(|(_, events)| events.is_some());
+        let caches = followed.map(|(engine, _)| Arc::new(Cache::new(&engine.address))).collect();
         let engine = |flag: &EngineFlag| Engine {
             address: flag.address.as_str().into(),
             pod: flag.pod.clone(),
@@ -169,19 +170,14 @@ impl Node {
         }
     }
 
-    /// What an engine holds in its KV cache, where its events are followed.
-    pub fn cache(&self, engine: usize) -> Option<&Cache> {
-        self.caches.get(engine)?.as_ref()
+    /// What those engines hold in their KV caches whose events are followed, in the engines' order.
+    pub fn caches(&self) -> &[Arc<Cache>] {
+        &self.caches
     }
 
     /// Something changed that is kept elsewhere.
     pub(crate) fn touch(&self) {
         self.change(|_, _| true);
-    }
-
-    /// The addresses of its engines, in order.
-    pub fn engines(&self) -> Vec<Arc<str>> {
-        self.state().engines.iter().map(|engine| engine.address.clone()).collect()
     }
 
     /// Something was found out about an engine.

@@ -59,7 +59,7 @@ struct Teller {
     generation: u64,
     sequence: u64,
     seen: u64,
-    /// Of each engine's cache.
+    /// What it has told of each cache.
     blocks: Vec<Option<u64>>,
     /// Everything in a cache was told, and others wait for their turn.
     has_more: bool,
@@ -149,21 +149,21 @@ impl Teller {
     fn blocks(&mut self) -> Vec<told::Blocks> {
         let (mut told, mut wholes) = (Vec::new(), 0);
         self.has_more = false;
-        let engines = self.node.engines();
-        self.blocks.resize(engines.len(), None);
+        let caches = self.node.caches();
+        self.blocks.resize(caches.len(), None);
         let first = self.turn;
-        for engine in (0..engines.len()).map(|step| (first + step) % engines.len()) {
-            let Some(cache) = self.node.cache(engine) else { continue };
-            if wholes > 0 && cache.needs_all(self.blocks[engine]) {
+        for at in (0..caches.len()).map(|step| (first + step) % caches.len()) {
+            let (cache, seen) = (&caches[at], &mut self.blocks[at]);
+            if wholes > 0 && cache.needs_all(*seen) {
                 self.has_more = true;
                 continue;
             }
-            if let Some(delta) = cache.since(self.blocks[engine]) {
+            if let Some(delta) = cache.since(*seen) {
                 if delta.reset {
-                    (wholes, self.turn) = (wholes + 1, engine + 1);
+                    (wholes, self.turn) = (wholes + 1, at + 1);
                 }
-                self.blocks[engine] = Some(delta.seen);
-                told.push(message::blocks(&engines[engine], delta));
+                *seen = Some(delta.seen);
+                told.push(message::blocks(&cache.engine, delta));
             }
         }
         told

@@ -65,6 +65,19 @@ pub fn models(adapters: &[&str]) -> String {
     format!(r#"{{"object":"list","data":[{}]}}"#, all.join(","))
 }
 
+/// Idle engines with pages as above, and where they are.
+pub fn engines(count: usize) -> (Vec<RawEngine>, Vec<SocketAddr>) {
+    let engines: Vec<RawEngine> = (0..count).map(|_| engine(Said::default())).collect();
+    let addresses = engines.iter().map(RawEngine::address).collect();
+    (engines, addresses)
+}
+
+fn engine(said: Said<'_>) -> RawEngine {
+    let engine = RawEngine::start(Behaviour::Answer(answer("application/json", b"{}")));
+    engine.metrics(page(said).as_bytes());
+    engine
+}
+
 // === TestPicker ===
 
 impl TestPicker {
@@ -87,8 +100,7 @@ impl TestPicker {
     /// When the router does not learn it.
     pub fn serving(said: &[Said<'_>], adapters: &[&str], change: impl FnOnce(&mut Config)) -> Self {
         let start = |said: &Said<'_>| {
-            let engine = RawEngine::start(Behaviour::Answer(answer("application/json", b"{}")));
-            engine.metrics(page(*said).as_bytes());
+            let engine = engine(*said);
             engine.models(&models(adapters));
             engine
         };

@@ -6,23 +6,10 @@ use serde_json::Value;
 use warmlane_api::node::{ModelList, Update, Verdict, verdict::Grade};
 use warmlane_router::config::Config;
 use warmlane_tests::{
-    Behaviour, RawEngine, TestRouter,
-    engine::answer,
-    eventually,
-    picker::{Said, page},
+    TestRouter, eventually,
+    picker::engines,
     told::{HEARTBEAT_MS, ToldAgent, delta, full, waiting},
 };
-
-fn engines(count: usize) -> (Vec<RawEngine>, Vec<SocketAddr>) {
-    let start = |_| {
-        let engine = RawEngine::start(Behaviour::Answer(answer("application/json", b"{}")));
-        engine.metrics(page(Said::default()).as_bytes());
-        engine
-    };
-    let engines: Vec<RawEngine> = (0..count).map(start).collect();
-    let addresses = engines.iter().map(RawEngine::address).collect();
-    (engines, addresses)
-}
 
 fn following(addresses: &[SocketAddr], agents: &[&ToldAgent]) -> TestRouter {
     let agents: Vec<String> = agents.iter().map(|agent| agent.address.to_string()).collect();

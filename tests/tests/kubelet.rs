@@ -1,7 +1,6 @@
 //! A kubelet that tells which pod has which GPU, that comes and goes, and that misbehaves.
 
 use std::{
-    net::SocketAddr,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
     thread,
@@ -15,13 +14,12 @@ use warmlane_agent::{
     kubelet::{Follower, Known, Pod, Settings},
 };
 use warmlane_tests::{
-    Behaviour, PATIENCE, RawEngine, TestRouter,
+    PATIENCE, TestRouter,
     agent::TestAgent,
-    engine::answer,
     eventually,
     kubelet::{FakeKubelet, Says, message},
     nvml::FakeNvml,
-    picker::{Said, page},
+    picker::{Said, engines, page},
 };
 
 const ONE: &[(&str, &str, &[&str])] = &[("llm/a", "nvidia.com/gpu", &["GPU-0"])];
@@ -208,17 +206,6 @@ async fn a_change_among_the_gpus_is_a_reason_to_ask() {
     asking.gpus.send_replace(Arc::from([gpu("MIG-a")]));
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert_eq!(kubelet.questions(), asked);
-}
-
-fn engines(count: usize) -> (Vec<RawEngine>, Vec<SocketAddr>) {
-    let start = |_| {
-        let engine = RawEngine::start(Behaviour::Answer(answer("application/json", b"{}")));
-        engine.metrics(page(Said::default()).as_bytes());
-        engine
-    };
-    let engines: Vec<RawEngine> = (0..count).map(start).collect();
-    let addresses = engines.iter().map(RawEngine::address).collect();
-    (engines, addresses)
 }
 
 #[test]

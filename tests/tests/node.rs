@@ -3,25 +3,12 @@
 use std::{net::SocketAddr, thread, time::Duration};
 
 use warmlane_tests::{
-    Behaviour, RawEngine, TestRouter,
+    TestRouter,
     agent::TestAgent,
-    engine::answer,
     eventually,
     nvml::FakeNvml,
-    picker::{Said, models, page},
+    picker::{Said, engines, page},
 };
-
-fn engines(count: usize) -> (Vec<RawEngine>, Vec<SocketAddr>) {
-    let start = |_| {
-        let engine = RawEngine::start(Behaviour::Answer(answer("application/json", b"{}")));
-        engine.metrics(page(Said::default()).as_bytes());
-        engine.models(&models(&["a"]));
-        engine
-    };
-    let engines: Vec<RawEngine> = (0..count).map(start).collect();
-    let addresses = engines.iter().map(RawEngine::address).collect();
-    (engines, addresses)
-}
 
 fn following(addresses: &[SocketAddr], agent: &TestAgent) -> TestRouter {
     let router = TestRouter::with(addresses, |config| config.agents = vec![agent.address().to_string()]);

@@ -81,8 +81,6 @@ pub struct Follower<S> {
     order: Order,
     /// All blocks are known.
     whole: bool,
-    /// They were before the last frame.
-    was_whole: bool,
     /// What the log was told of that.
     settled: Option<bool>,
     /// The log was told that there are no replays.
@@ -101,7 +99,6 @@ impl<S: Sink> Follower<S> {
             sink,
             order: Order::default(),
             whole: false,
-            was_whole: false,
             settled: None,
             unreplayed: false,
             state: State::default(),
@@ -148,7 +145,8 @@ impl<S: Sink> Follower<S> {
                 self.take(seq, payload);
             }
             Step::Take => {
-                if self.take(seq, payload) == Fit::Behind && self.was_whole {
+                let was_whole = self.whole;
+                if self.take(seq, payload) == Fit::Behind && was_whole {
                     return self.doubt().await;
                 }
             }
@@ -232,7 +230,6 @@ impl<S: Sink> Follower<S> {
 
     /// Takes a frame's events in.
     fn take(&mut self, seq: u64, payload: &[u8]) -> Fit {
-        self.was_whole = self.whole;
         let batch = match decode(payload) {
             Ok(batch) => batch,
             Err(error) => {

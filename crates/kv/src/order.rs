@@ -230,9 +230,9 @@ mod tests {
         #[test]
         fn what_is_taken_has_no_gap(lost in proptest::collection::vec(any::<bool>(), 1..80), kept in 1_u64..20) {
             let (mut order, mut taken) = (Order::default(), Vec::new());
-            let mut note = |step, seq| match step {
+            let note = |taken: &mut Vec<u64>, step, seq| match step {
                 Step::Take => taken.push(seq),
-                Step::Anew { .. } => taken = vec![seq],
+                Step::Anew { .. } => *taken = vec![seq],
                 Step::Skip | Step::Replay => {}
             };
             for (seq, lost) in (0_u64..).zip(lost) {
@@ -240,15 +240,15 @@ mod tests {
                     continue;
                 }
                 let step = order.published(seq, &payload(1, seq));
-                note(step, seq);
+                note(&mut taken, step, seq);
                 if step == Step::Replay {
                     let from = order.begin_replay().max((seq + 1).saturating_sub(kept));
                     for again in from..=seq {
                         let step = order.replayed(again, &payload(1, again));
-                        note(step, again);
+                        note(&mut taken, step, again);
                     }
                     prop_assert_eq!(order.end_replay(), Step::Skip);
-                    note(Step::Skip, seq);
+                    prop_assert_eq!(taken.last(), Some(&seq));
                 }
             }
             prop_assert!(taken.windows(2).all(|pair| pair[1] == pair[0] + 1), "{taken:?}");

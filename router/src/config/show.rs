@@ -15,11 +15,19 @@ impl Config {
         let mut text = String::new();
         for (path, origin) in &self.origins.0 {
             if let Some(key) = keys::find(path) {
-                let line = format!("{path} = {}", literal(key.form, &(key.get)(self)));
-                text += &format!("{line:<40} # {origin}\n");
+                text += &self.line(path, key, origin);
             }
         }
         text
+    }
+
+    /// A setting by this name, and who set it.
+    fn line(&self, name: &str, key: &Key, origin: &Origin) -> String {
+        let line = format!("{name} = {}", literal(key.form, &(key.get)(self)));
+        match origin {
+            Origin::Default => format!("{line}\n"),
+            origin => format!("{line:<40} # {origin}\n"),
+        }
     }
 }
 
@@ -34,11 +42,7 @@ impl fmt::Display for Config {
                 writeln!(f, "\n[{section}]")?;
                 open = section;
             }
-            let line = format!("{name} = {}", literal(key.form, &(key.get)(self)));
-            match self.origins.of(key.path) {
-                Origin::Default => writeln!(f, "{line}")?,
-                origin => writeln!(f, "{line:<40} # {origin}")?,
-            }
+            f.write_str(&self.line(name, key, &self.origins.of(key.path)))?;
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use hyper::Request;
 use warmlane_tests::{
     Wire, eventually,
     gateway::{Exchange, framed, messages, messages::With as _},
-    http2::Multiplexed,
+    http2::{Multiplexed, Stream},
     picker::{Said, TestPicker},
 };
 
@@ -63,17 +63,23 @@ fn a_connection_on_which_nothing_is_asked_is_closed_and_one_that_waits_for_an_an
     gateway.ended().expect("told to go");
 }
 
+/// A stream whose request has this body, and whose answers are taken when the test takes them.
+fn asking(gateway: &mut Multiplexed, body: &str) -> Stream {
+    let request = Request::post("http://p/envoy.service.ext_proc.v3.ExternalProcessor/Process")
+        .header("content-type", "application/grpc")
+        .header("te", "trailers");
+    let mut stream = gateway.open(request.body(()).expect("a request"), None);
+    stream.send(&framed(&messages::request_headers(&messages::post(PATH), false)), false);
+    stream.send(&framed(&messages::request_body(body.as_bytes(), true)), false);
+    stream
+}
+
 #[test]
 fn a_gateway_that_does_not_read_holds_nothing_once_its_time_is_up() {
     let picker = TestPicker::with(&[Said::default()], |config| config.timeouts.request = MILLIS(200));
     let mut gateway = Multiplexed::connect(picker.address());
-    let request = Request::post("http://p/envoy.service.ext_proc.v3.ExternalProcessor/Process")
-        .header("content-type", "application/grpc")
-        .header("te", "trailers");
     let body = CHAT.replace("hi", &"x".repeat(300_000));
-    let mut stream = gateway.open(request.body(()).expect("a request"), None);
-    stream.send(&framed(&messages::request_headers(&messages::post(PATH), false)), false);
-    stream.send(&framed(&messages::request_body(body.as_bytes(), true)), false);
+    let stream = asking(&mut gateway, &body);
     eventually("it is routed", || picker.in_flight(0) == 1);
     assert!(picker.router.metric("warmlane_body_bytes_held") > 200_000.0, "its body is not taken");
     eventually("it is let go", || picker.in_flight(0) == 0 && picker.ended("silent") == 0.0);
@@ -88,13 +94,8 @@ fn a_gateway_that_does_not_read_holds_nothing_once_its_time_is_up() {
 fn a_gateway_that_reads_slowly_gets_all_of_a_long_body() {
     let picker = TestPicker::with(&[Said::default()], |config| config.timeouts.stream_idle = MILLIS(200));
     let mut gateway = Multiplexed::connect(picker.address());
-    let request = Request::post("http://p/envoy.service.ext_proc.v3.ExternalProcessor/Process")
-        .header("content-type", "application/grpc")
-        .header("te", "trailers");
     let body = CHAT.replace("hi", &"x".repeat(3_000_000));
-    let mut stream = gateway.open(request.body(()).expect("a request"), None);
-    stream.send(&framed(&messages::request_headers(&messages::post(PATH), false)), false);
-    stream.send(&framed(&messages::request_body(body.as_bytes(), true)), false);
+    let mut stream = asking(&mut gateway, &body);
     stream.head().expect("an answer");
     let mut got = 0;
     while got < body.len() {

@@ -4,6 +4,8 @@
 //! (a timeout, a broken connection) only when it happens [`PATIENCE`] times in a row, since a busy engine can
 //! be late once.
 
+use warmlane_picker::{Stuck, Time};
+
 use super::Failure;
 
 /// Uncertain failures in a row that make an endpoint not ready.
@@ -58,14 +60,14 @@ impl Presence {
         (was != *self).then_some(Turn::Down)
     }
 
-    /// Whether it is down for saying nothing at all. What refuses has told everybody who is connected to it, too.
-    pub(super) fn is_silent(self) -> bool {
-        matches!(self, Self::Down(Failure::TimedOut | Failure::NoRoute))
-    }
-
-    /// Whether it is down although it takes connections.
-    pub(super) fn is_mute(self) -> bool {
-        self == Self::Down(Failure::Mute)
+    /// Whether it is down for saying nothing at all, since it was last heard. What refuses has told everybody who is connected
+    /// to it, too.
+    pub(super) fn stuck(self, since: Time) -> Option<Stuck> {
+        match self {
+            Self::Down(Failure::TimedOut | Failure::NoRoute) => Some(Stuck::Silent { since }),
+            Self::Down(Failure::Mute) => Some(Stuck::Mute { since }),
+            Self::Down(_) | Self::Unheard | Self::Ready | Self::Doubted(_) => None,
+        }
     }
 
     /// Why it is not ready.
@@ -107,9 +109,13 @@ mod tests {
         presence.failed(Failure::TimedOut);
         presence.failed(Failure::TimedOut);
         assert_eq!(presence.failed(Failure::TimedOut), Some(Turn::Down));
-        assert!(!presence.is_ready() && presence.is_silent());
+        let since = Time::from_secs(7);
+        assert!(!presence.is_ready() && presence.stuck(since) == Some(Stuck::Silent { since }));
         assert_eq!(presence.failed(Failure::Refused), Some(Turn::Down));
-        assert!(!presence.is_silent(), "a new process on its address says that the old one is gone");
+        assert!(
+            presence.stuck(since).is_none(),
+            "a new process on its address says that the old one is gone"
+        );
     }
 
     #[test]

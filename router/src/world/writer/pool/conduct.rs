@@ -78,12 +78,8 @@ impl Member {
     }
 
     pub(super) fn stuck(&self) -> Option<Stuck> {
-        let since = self.heard;
-        match self.presence {
-            presence if presence.is_silent() => Some(Stuck::Silent { since }),
-            presence if presence.is_mute() => Some(Stuck::Mute { since }),
-            presence => (self.stalled && presence.is_ready()).then_some(Stuck::Stalled),
-        }
+        let stalled = self.stalled && self.presence.is_ready();
+        self.presence.stuck(self.heard).or(stalled.then_some(Stuck::Stalled))
     }
 
     fn take_turn(&mut self, turn: Turn, totals: Outcomes, now: Time) -> News {
