@@ -36,6 +36,17 @@ impl Chain {
         chain
     }
 
+    /// The links of a chain that others made, with a hash for each of its blocks: as many as a chain of ours would have.
+    pub fn marked(blocks: &[u64]) -> Box<[u64]> {
+        (1..=marks::count(blocks.len())).map(|links| blocks[marks::depth(links) - 1]).collect()
+    }
+
+    /// Takes over the links of so many blocks from what [`Chain::marked`] gave, replacing what was there.
+    pub fn follow(&mut self, marked: &[u64], blocks: usize) {
+        self.0.clear();
+        self.0.extend_from_slice(&marked[..marks::count(blocks).min(marked.len())]);
+    }
+
     /// One hash per prefix; [`Chain::depth`] says of how many blocks.
     pub fn links(&self) -> &[u64] {
         &self.0
@@ -104,6 +115,21 @@ mod tests {
         assert_eq!(a.links()[..2], b.links()[..2]);
         assert_ne!(a.links()[2], b.links()[2]);
         assert_ne!(a.links()[3], b.links()[3]);
+    }
+
+    #[test]
+    fn of_a_chain_that_others_made_the_marked_links_are_followed_up_to_a_block() {
+        let blocks: Vec<u64> = (1..=100).collect();
+        let marked = Chain::marked(&blocks);
+        let mut chain = Chain::default();
+        for known in 0..=100 {
+            chain.follow(&marked, known);
+            let deepest = Chain::depth(chain.links().len());
+            assert!(deepest <= known && known - deepest <= known / 8, "{deepest} of {known}");
+            assert_eq!(chain.links().last().copied(), blocks[..deepest].last().copied());
+        }
+        chain.follow(&marked, 7_000);
+        assert_eq!(chain.links(), &*marked, "no more than there is");
     }
 
     #[test]

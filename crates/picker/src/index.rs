@@ -16,10 +16,12 @@ use crate::{
 };
 
 mod bitmaps;
+mod combined;
 mod matches;
 mod owners;
 
 use bitmaps::Bitmaps;
+pub use combined::{Source, Told};
 pub use matches::Matches;
 use owners::{EMPTY, Owners, inline_with, inline_without};
 
@@ -134,6 +136,21 @@ impl PrefixIndex {
         }
     }
 
+    /// States that `slot` holds what this link stands for. For an index of what engines say they hold, which has one
+    /// writer: what was stated can be taken back.
+    pub fn hold(&self, link: u64, slot: Slot, now: Time) {
+        if usize::from(slot.0) < self.endpoints {
+            self.add(link, slot, Stamp::of(now));
+        }
+    }
+
+    /// Takes back what [`PrefixIndex::hold`] stated.
+    pub fn release(&self, link: u64, slot: Slot) {
+        if let Some(cell) = self.table.find(link).filter(|_| usize::from(slot.0) < self.endpoints) {
+            self.remove(&cell, slot);
+        }
+    }
+
     fn drop_value(&self, value: u64) {
         if let (Some(bitmaps), Some(set)) = (&self.bitmaps, owners::wide_set(value)) {
             bitmaps.release(set);
@@ -146,13 +163,16 @@ impl PrefixIndex {
         if usize::from(slot.0) >= self.endpoints {
             return;
         }
-        for cell in self.table.cells() {
-            match &self.bitmaps {
-                Some(bitmaps) => leave(&cell, slot, bitmaps),
-                None => {
-                    if cell.update(|bits| bits & !(1 << slot.0)).1 == 0 {
-                        cell.clear();
-                    }
+        self.table.cells().for_each(|cell| self.remove(&cell, slot));
+    }
+
+    /// Takes a slot out of an entry; one that nobody is in makes room.
+    fn remove(&self, cell: &Cell<'_>, slot: Slot) {
+        match &self.bitmaps {
+            Some(bitmaps) => leave(cell, slot, bitmaps),
+            None => {
+                if cell.update(|bits| bits & !(1 << slot.0)).1 == 0 {
+                    cell.clear();
                 }
             }
         }

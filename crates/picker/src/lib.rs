@@ -31,7 +31,7 @@ pub use breaker::{Breaker, BreakerRule, Outcomes};
 pub use chain::Chain;
 pub use filter::{Filter, Verdict};
 pub use group::{Group, GroupTable};
-pub use index::{Matches, PrefixIndex};
+pub use index::{Matches, PrefixIndex, Source, Told};
 pub use pick::{Decision, NoEndpoint, Weighed, explain, pick};
 pub use pin::PinTable;
 pub use plain::{PlainPolicy, plain};

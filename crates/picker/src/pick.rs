@@ -5,7 +5,7 @@
 //! lookup happens before ([`crate::PrefixIndex::lookup`]).
 
 use crate::{
-    Profile, Request, Scorer, Slot, Snapshot, Strategy, Time, Verdict,
+    Profile, Request, Scorer, Slot, Snapshot, Source, Strategy, Time, Verdict,
     estimate::Estimate,
     filter::{Applied, Failed, Filter},
     snapshot::Serving,
@@ -53,6 +53,8 @@ pub struct Decision {
     pub relaxed: Vec<Filter>,
     /// Prompt tokens the endpoint is believed to hold.
     pub matched_tokens: u64,
+    /// Where that is known from; `None` when it holds none.
+    pub source: Option<Source>,
     /// The strategy that weighed.
     pub strategy: Strategy,
 }

@@ -137,6 +137,18 @@ impl SlotSet {
         self.0[word] |= 1 << (position % 64);
     }
 
+    /// Takes a position out.
+    pub fn remove(&mut self, position: usize) {
+        if let Some(word) = self.0.get_mut(position / 64) {
+            *word &= !(1 << (position % 64));
+        }
+    }
+
+    /// Takes all out; the room stays.
+    pub fn clear(&mut self) {
+        self.0.fill(0);
+    }
+
     /// Whether a position is in the set.
     #[inline]
     pub fn contains(&self, position: usize) -> bool {

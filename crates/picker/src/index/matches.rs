@@ -13,7 +13,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::owners::{Owners, slots_of};
-use crate::{Slot, chain::marks};
+use crate::{Slot, SlotSet, chain::marks};
 
 /// Up to this many links are searched one by one, more of them in about as many grains.
 const FINE: usize = 128;
@@ -35,6 +35,8 @@ pub struct Matches {
     deepest: u32,
     /// Slots whose depth is known, a bit each.
     found: Vec<u64>,
+    /// Slots whose engines say so themselves.
+    pub(super) told: SlotSet,
     /// Stack of the slots whose depth is searched for.
     sought: Vec<Sought>,
     grain: usize,
@@ -62,6 +64,7 @@ impl Matches {
     pub fn reset(&mut self, tokens_per_block: f32) {
         self.depths.fill(0);
         self.found.fill(0);
+        self.told.clear();
         self.tokens_per_block = tokens_per_block;
         self.deepest = 0;
     }

@@ -258,3 +258,27 @@ fn depths_become_tokens_and_are_forgotten_by_a_reset() {
     matches.reset(1.0);
     assert_eq!((matches.depth(Slot(70)), matches.deepest()), (0, 0));
 }
+
+#[test]
+fn what_engines_state_can_be_taken_back_to_nothing() {
+    for endpoints in [6, 100] {
+        let index = PrefixIndex::new(10_000, endpoints);
+        let blocks: Vec<u64> = (1..=100).map(|n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect();
+        let mut chain = Chain::default();
+        chain.follow(&Chain::marked(&blocks), blocks.len());
+        for slot in 0..6 {
+            blocks.iter().for_each(|block| index.hold(*block, Slot(slot), LATER));
+        }
+        index.hold(blocks[0], Slot(500), LATER);
+        let all = marks::depth(chain.links().len()) as u32;
+        assert_eq!(depths(&index, &chain, 6), [all; 6]);
+        // Engines drop the ends of prompts first.
+        blocks[8..].iter().rev().for_each(|block| index.release(*block, Slot(2)));
+        assert_eq!(depths(&index, &chain, 6), [all, all, 8, all, all, all]);
+        for slot in 0..6 {
+            blocks.iter().for_each(|block| index.release(*block, Slot(slot)));
+        }
+        index.release(blocks[0], Slot(500));
+        assert_eq!((depths(&index, &chain, 6), index.table.used()), (vec![0; 6], 0));
+    }
+}

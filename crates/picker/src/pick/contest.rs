@@ -72,6 +72,7 @@ impl<'a> Contest<'a> {
             endpoint,
             fallbacks: self.fallbacks(&totals, position, first),
             matched_tokens: matched(self.profile, self.request, endpoint),
+            source: self.request.prefix.source(endpoint).filter(|_| self.profile.strategy.needs_prefix()),
             tied,
             relaxed: self.relaxed,
             strategy: self.profile.strategy,
