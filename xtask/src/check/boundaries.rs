@@ -11,7 +11,7 @@ use serde::Deserialize;
 use crate::{step, workspace};
 
 /// What each of our crates may depend on among our own; a crate that is missing here fails the check.
-const ALLOWED: [(&str, &[&str]); 12] = [
+const ALLOWED: [(&str, &[&str]); 13] = [
     (
         "warmlane-agent",
         &["warmlane-api", "warmlane-engine", "warmlane-kv", "warmlane-picker", "warmlane-scrape"],
@@ -22,7 +22,10 @@ const ALLOWED: [(&str, &[&str]); 12] = [
     ("warmlane-kv", &["warmlane-engine"]),
     ("warmlane-load", &["warmlane-engine"]),
     ("warmlane-picker", &[]),
-    ("warmlane-router", &["warmlane-api", "warmlane-engine", "warmlane-picker", "warmlane-scrape"]),
+    (
+        "warmlane-router",
+        &["warmlane-api", "warmlane-engine", "warmlane-picker", "warmlane-scrape", "warmlane-tokens"],
+    ),
     ("warmlane-scrape", &["warmlane-engine", "warmlane-picker"]),
     ("warmlane-sim", &["warmlane-engine", "warmlane-picker"]),
     (
@@ -35,9 +38,11 @@ const ALLOWED: [(&str, &[&str]); 12] = [
             "warmlane-picker",
             "warmlane-router",
             "warmlane-sim",
+            "warmlane-tokens",
             "warmlane-xtask",
         ],
     ),
+    ("warmlane-tokens", &["warmlane-engine"]),
     ("warmlane-xtask", &[]),
 ];
 
