@@ -14,14 +14,15 @@ use std::{
 
 use anyhow::Context;
 use tokio::{runtime::Builder, sync::watch, task::LocalSet};
+use warmlane_tokens::Tokenizer;
 
 use crate::{
-    config::{Config, Listen},
+    config::{Config, Listen, TokenizerFile},
     control::{self, Control},
     front::{self, Door, Front, Seats, Sockets},
     metrics::{Listener, Metrics},
     shutdown::Shutdown,
-    tls::{Tls, TlsError},
+    tls::Tls,
     worker::{Shared, Worker},
     world::World,
 };
@@ -55,6 +56,14 @@ pub struct Certificates {
     gateways: Option<Arc<Tls>>,
 }
 
+/// What the files hold that the settings name.
+#[derive(Debug)]
+pub struct Files {
+    certificates: Certificates,
+    /// By the model's name.
+    tokenizers: Vec<(String, Tokenizer)>,
+}
+
 // === Certificates ===
 
 impl Certificates {
@@ -70,10 +79,17 @@ impl App {
     ///
     /// # Errors
     /// When one cannot be used; the message names it.
-    pub fn check(config: &Config) -> Result<Certificates, TlsError> {
+    pub fn check(config: &Config) -> anyhow::Result<Files> {
         let clients = config.listen.has_tls().then(|| Tls::load(&config.tls)).transpose()?;
         let gateways = Tls::for_gateways(&config.ext_proc.tls, config.tls.reload_interval)?;
-        Ok(Certificates { clients: clients.map(Arc::new), gateways: gateways.map(Arc::new) })
+        let certificates = Certificates { clients: clients.map(Arc::new), gateways: gateways.map(Arc::new) };
+        let load = |file: &TokenizerFile| {
+            let tokenizer = Tokenizer::load(&file.path)
+                .with_context(|| format!("--tokenizer {}={}", file.model, file.path.display()))?;
+            Ok((file.model.clone(), tokenizer))
+        };
+        let tokenizers = config.tokenizers.iter().map(load).collect::<anyhow::Result<_>>()?;
+        Ok(Files { certificates, tokenizers })
     }
 
     /// Binds the listeners and starts all threads.
@@ -86,10 +102,18 @@ impl App {
             set => set,
         };
         let mut listening = config.listen;
-        let certificates = Self::check(&config)?;
+        let Files { certificates, tokenizers } = Self::check(&config)?;
         let sockets = bind(&mut listening, threads, &certificates)?;
         let config = Arc::new(config);
-        let world = Arc::new(World::new(&config, fastrand::u64(..)));
+        let mut world = World::new(&config, fastrand::u64(..));
+        if !config.agents.is_empty() {
+            world = world.with(tokenizers);
+        } else if !tokenizers.is_empty() {
+            tracing::warn!(
+                "tokenizers have no use without agents (--agent) that follow the engines' KV events"
+            );
+        }
+        let world = Arc::new(world);
         let metrics = Arc::new(Metrics::new(&world));
         let (shutdown, is_shutdown) = watch::channel(Shutdown::default());
         let (cut, is_cut) = watch::channel(false);

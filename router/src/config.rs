@@ -7,7 +7,7 @@
 //! and written. Each source gives text for such rows; the texts are merged, read in the order of the table, and
 //! checked as a whole.
 
-use std::{fmt, net::SocketAddr, str::FromStr, time::Duration};
+use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use warmlane_picker::{BreakerRule, Criticality, PlainPolicy, Profile, RetryRule};
 
@@ -27,6 +27,7 @@ pub mod reference;
 mod show;
 mod tables;
 mod text;
+mod tokenizers;
 
 pub use error::ConfigError;
 pub use load::{Environment, Loaded, ProcessEnvironment};
@@ -67,6 +68,8 @@ pub struct Config {
     pub objectives: Vec<Objective>,
     /// Prefix reuse.
     pub prefix: Prefix,
+    /// Tokenizers of models, to match prompts with what engines say they hold.
+    pub tokenizers: Vec<TokenizerFile>,
     /// How often engines are read.
     pub scrape: Scrape,
     /// Data-plane threads. 0: one per core.
@@ -219,6 +222,17 @@ pub struct Prefix {
     pub group_requests: u16,
     /// See [`Prefix::group_requests`]. 60 s.
     pub group_window: Duration,
+    /// How long a prompt that is new waits until it is known what it is in tokens. 20 ms.
+    pub tokenizer_wait: Duration,
+}
+
+/// A model's tokenizer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenizerFile {
+    /// The name that replicas list.
+    pub model: String,
+    /// A `tokenizer.json`, or the folder that has one.
+    pub path: PathBuf,
 }
 
 /// How often engines are read.

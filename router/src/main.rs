@@ -46,7 +46,7 @@ fn main() -> ExitCode {
     if loaded.check_only {
         loaded.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
         if let Err(error) = App::check(&loaded.config) {
-            eprintln!("warmlane-router: {error}");
+            eprintln!("warmlane-router: {error:#}");
             return ExitCode::from(MISUSED);
         }
         say(&loaded.config.to_string());

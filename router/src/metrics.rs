@@ -23,6 +23,7 @@ mod pool;
 mod proxy;
 mod scraping;
 mod sheets;
+mod tokens;
 
 pub use cells::{Counts, Label, Tally};
 pub use durations::Durations;
@@ -30,6 +31,7 @@ pub use labels::{ErrorReason, Goal, Listener, LoadOutcome, RetryReason, StreamEn
 pub use proxy::{Connected, ProxyMetrics};
 pub use scraping::ScrapeMetrics;
 use sheets::Sheets;
+pub use tokens::TokenMetrics;
 
 /// Media type of a page.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -55,6 +57,7 @@ impl Metrics {
         registry.register_collector(Box::new(scraping.clone()));
         registry.register_collector(Box::new(pool::Pool::new(world.clone())));
         registry.register_collector(Box::new(agents::Agents::new(world.clone())));
+        registry.register_collector(Box::new(tokens::Tokens::new(world.clone())));
         Self { registry, sheets, scraping }
     }
 

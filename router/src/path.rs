@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use warmlane_engine::body::RequestBody;
+use warmlane_engine::body::{Api, RequestBody};
 
 use crate::{error::Fault, front::Client, metrics::Listener, stage::Stage, worker::Worker};
 
@@ -14,7 +14,9 @@ mod pick;
 mod read;
 mod relay;
 mod request_id;
+mod tokens;
 
+pub(crate) use admit::Admitted;
 pub use done::Next;
 pub use hints::{Hints, Offered};
 pub use pick::{Destination, Plan, moved};
@@ -23,6 +25,7 @@ pub(crate) use read::read as read_http;
 pub use read::{Incoming, api_of};
 pub(crate) use relay::STUCK;
 pub use request_id::RequestId;
+pub(crate) use tokens::Coming;
 
 /// Where a request is, since when, and what has been learnt about it: for the access line and the metrics.
 #[derive(Debug)]
@@ -61,6 +64,14 @@ async fn exchange(worker: &Worker, client: &mut Client, trace: &mut Trace) -> Re
     let admitted = admit::admit(worker, client.asked(), request, trace.listener)?;
     // Admission takes less time than looking at a clock: it is not timed by itself.
     trace.enter_at(Stage::Pick, now);
+    let asked = client.api.zip(client.asked());
+    let now = match tokens::ask(worker, asked, &admitted, || client.content()) {
+        None => now,
+        Some(coming) => {
+            coming.wait().await;
+            Instant::now()
+        }
+    };
     let plan = pick::pick(worker, client.asked(), admitted, worker.world.time(now))?;
     let now = trace.enter(Stage::Connect);
     let answered = connect::connect(worker, client, plan, trace, now).await?;
@@ -68,17 +79,28 @@ async fn exchange(worker: &Worker, client: &mut Client, trace: &mut Trace) -> Re
     relay::relay(worker, client, answered, trace, now).await
 }
 
-/// Admits and picks for a front that has read the request by itself and leaves the connecting to others.
-pub fn decide(
+/// Admits for a front that has read the request by itself; [`choose`] is next, once what is coming is there.
+pub(crate) fn admit(
     worker: &Worker,
-    asked: Option<&RequestBody>,
+    asked: Option<(Api, &RequestBody)>,
     request: Incoming,
     trace: &mut Trace,
-) -> Result<Plan, Fault> {
+    content: impl FnOnce() -> Vec<u8>,
+) -> Result<(Admitted, Option<Coming>), Fault> {
     let now = trace.enter(Stage::Admit);
-    let admitted = admit::admit(worker, asked, request, trace.listener)?;
+    let admitted = admit::admit(worker, asked.map(|(_, body)| body), request, trace.listener)?;
     trace.enter_at(Stage::Pick, now);
-    pick::pick(worker, asked, admitted, worker.world.time(now))
+    let coming = tokens::ask(worker, asked, &admitted, content);
+    Ok((admitted, coming))
+}
+
+/// Picks, for a front that leaves the connecting to others.
+pub(crate) fn choose(
+    worker: &Worker,
+    asked: Option<&RequestBody>,
+    admitted: Admitted,
+) -> Result<Plan, Fault> {
+    pick::pick(worker, asked, admitted, worker.world.now())
 }
 
 // === Trace ===

@@ -8,11 +8,12 @@ use std::{
 
 use tokio::sync::{mpsc, watch};
 use warmlane_engine::body::{Api, BodyReader, Limits};
-use warmlane_picker::{Chain, Live, Matches, RetryBudget};
+use warmlane_picker::{Live, RetryBudget};
 
 use crate::{
     config::Config,
     front::Room,
+    holders::Holders,
     http1::HeadLimits,
     ledger::{InFlight, Outcome},
     metrics::{Metrics, ProxyMetrics},
@@ -66,10 +67,8 @@ pub struct Worker {
 pub struct Scratch {
     /// The ledger, read.
     pub live: Vec<Live>,
-    /// The prompt's chain.
-    pub chain: Chain,
-    /// Who holds how much of it.
-    pub matches: Matches,
+    /// Who holds how much of the prompt.
+    pub holders: Holders,
 }
 
 /// What all workers of a process share.

@@ -14,12 +14,16 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use warmlane_picker::{
     GroupTable, Health, PinTable, PrefixIndex, Slot, Snapshot, Stuck, Time, chain, group::GroupRule,
 };
+use warmlane_tokens::Tokenizer;
 
 use crate::{
     agents::Agents,
+    blocks::Blocks,
     budget::Budget,
     config::Config,
+    lately::Lately,
     ledger::{Ledger, Lingering},
+    tokens::Tokens,
 };
 
 pub mod writer;
@@ -49,6 +53,12 @@ pub struct World {
     pub budget: Arc<Budget>,
     /// Own history of prompt prefixes. Replaced by a larger one when engines state more capacity.
     pub index: ArcSwap<PrefixIndex>,
+    /// Of it, what was sent lately.
+    pub lately: Lately,
+    /// What engines say they hold.
+    pub blocks: Blocks,
+    /// What prompts are in tokens.
+    pub tokens: Tokens,
     /// Session pins.
     pub pins: PinTable,
     /// Prefix groups and their pins.
@@ -78,11 +88,20 @@ impl World {
             lingering: Lingering::default(),
             budget: Budget::new(config.limits.body_budget),
             index: ArcSwap::from_pointee(PrefixIndex::new(FIRST_INDEX_BLOCKS, config.endpoints.len())),
+            lately: Lately::new(config.endpoints.len(), !config.agents.is_empty()),
+            blocks: Blocks::new(config.endpoints.len(), prefix.index_bytes),
+            tokens: Tokens::none(),
             pins: PinTable::new(prefix.sessions, prefix.session_lifetime),
             groups: GroupTable::new(prefix.groups, rule),
             key,
             epoch: Instant::now(),
         }
+    }
+
+    /// The same with these models' tokenizers.
+    pub fn with(mut self, tokenizers: Vec<(String, Tokenizer)>) -> Self {
+        self.tokens = Tokens::new(tokenizers);
+        self
     }
 
     /// Time since the router started: the picker's clock. Monotonic.

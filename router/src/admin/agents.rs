@@ -22,8 +22,21 @@ struct Row {
     losses: u64,
     endpoints: Vec<String>,
     ignored: usize,
+    /// Of the engines whose KV events it follows.
+    kv: Vec<Kv>,
     gpus: Vec<Gpu>,
     trouble: Option<String>,
+}
+
+/// What one engine says it holds.
+#[derive(Serialize)]
+struct Kv {
+    endpoint: String,
+    blocks: u64,
+    /// All that it holds is known.
+    whole: bool,
+    /// Its blocks are as long as most engines', so that prompts are looked for in them.
+    counts: bool,
 }
 
 #[derive(Serialize)]
@@ -40,6 +53,7 @@ pub(super) fn show(world: &World) -> String {
         heard_ms_ago: agent.heard.map(|at| now.saturating_sub(at).as_millis() as u64),
         // More digits than a JSON number is sure to keep.
         generation: format!("{:016x}", agent.generation),
+        kv: kv(world, &agent.endpoints),
         gpus: agent.gpus.into_iter().map(Gpu::from).collect(),
         address: agent.address,
         node: agent.node,
@@ -54,6 +68,23 @@ pub(super) fn show(world: &World) -> String {
     let page = Page { agents: world.agents.each().into_iter().map(row).collect() };
     // Strings and numbers always serialise; the fallback only keeps this function total.
     serde_json::to_string(&page).unwrap_or_default() + "\n"
+}
+
+fn kv(world: &World, endpoints: &[String]) -> Vec<Kv> {
+    let (snapshot, tellers) = (world.snapshot.load(), world.blocks.tellers());
+    let of = |address: &String| {
+        let slot = snapshot.endpoints().iter().find(|endpoint| *endpoint.address == **address)?.slot;
+        let (whole, partly) =
+            (tellers.wholly.contains(slot.0.into()), tellers.partly.contains(slot.0.into()));
+        let blocks = world.blocks.count(slot);
+        (whole || partly || blocks > 0).then(|| Kv {
+            endpoint: address.clone(),
+            blocks,
+            whole,
+            counts: whole || partly,
+        })
+    };
+    endpoints.iter().filter_map(of).collect()
 }
 
 // === Gpu ===

@@ -15,6 +15,7 @@ use super::{
     order::{Broken, Order},
 };
 use crate::{
+    blocks::Diverged,
     scrape::is_local,
     world::writer::{Failure, Update},
 };
@@ -63,6 +64,8 @@ enum Lost {
     Silent(Duration),
     #[error(transparent)]
     Broken(#[from] Broken),
+    #[error(transparent)]
+    Diverged(#[from] Diverged),
 }
 
 // === Follower ===
@@ -84,7 +87,9 @@ impl Follower {
             let lost = self.follow().await;
             let heard = self.following.world.agents.agent(self.number).updates > before;
             self.lose(&lost).await;
-            wait = if heard { SHORTEST_WAIT } else { (wait * 2).min(LONGEST_WAIT) };
+            // What does not add up may well not add up again, and asking for everything is dear.
+            let is_well = heard && !matches!(lost, Lost::Diverged(_));
+            wait = if is_well { SHORTEST_WAIT } else { (wait * 2).min(LONGEST_WAIT) };
             // Many routers lose a node's agent at one moment: they must not come back at one.
             sleep(wait.mul_f64(0.5 + self.rng.f64())).await;
         }
@@ -108,7 +113,9 @@ impl Follower {
             }
             let heartbeat = Duration::from_millis(update.heartbeat_ms.into());
             patience = heartbeat.clamp(*HEARTBEAT.start(), *HEARTBEAT.end()) * MISSES;
-            self.take(update).await;
+            if let Err(diverged) = self.take(update).await {
+                return diverged.into();
+            }
         }
     }
 
@@ -129,15 +136,26 @@ impl Follower {
         Ok(answer.map_err(Lost::Ended)?.into_inner())
     }
 
-    async fn take(&mut self, update: told::Update) {
+    async fn take(&mut self, update: told::Update) -> Result<(), Diverged> {
         self.note(&update);
         for endpoint in update.endpoints {
-            let slot = self.slots.get(&endpoint.address).copied();
-            let may_speak = |slot: &Slot| self.following.world.agents.coverage.claim(self.number, *slot);
-            if let Some(slot) = slot.filter(may_speak) {
+            if let Some(slot) = self.claimed(&endpoint.address) {
                 self.merge(slot, endpoint).await;
             }
         }
+        let world = self.following.world.clone();
+        for blocks in update.blocks {
+            if let Some(slot) = self.claimed(&blocks.address) {
+                world.blocks.take(slot, blocks, world.now()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The slot of an endpoint, where this agent may speak for it.
+    fn claimed(&self, address: &str) -> Option<Slot> {
+        let slot = self.slots.get(address).copied()?;
+        self.following.world.agents.coverage.claim(self.number, slot).then_some(slot)
     }
 
     /// What is shown of the agent.
@@ -223,6 +241,7 @@ impl Follower {
             (agent.connected, agent.trouble) = (false, Some(trouble));
         }
         let released = self.following.world.agents.coverage.release(self.number);
+        self.following.world.blocks.leave(&released).await;
         for slot in released {
             // Nobody knows of its GPU any more.
             if self.spoken_for.get(&slot).is_some_and(|said| said.health != Health::Healthy) {

@@ -103,6 +103,7 @@ impl Default for Prefix {
             group_blocks: 16,
             group_requests: 8,
             group_window: Duration::from_secs(MINUTE),
+            tokenizer_wait: Duration::from_millis(20),
         }
     }
 }

@@ -76,6 +76,7 @@ fn every_setting_can_be_set_by_file_environment_and_flag() {
         };
         let text = match key.path {
             "endpoints" | "agents" => "b:2".to_owned(),
+            "tokenizers" => "m=/a/tokenizer.json".to_owned(),
             "models" => "[{name=\"m\"}]".to_owned(),
             "listen.plain_tls" | "listen.aware_tls" | "listen.grpc_health" | "listen.ext_proc" => {
                 "127.0.0.1:2".to_owned()

@@ -40,6 +40,7 @@ mod response;
 mod time;
 
 use ending::Ending;
+use request::Deciding;
 
 /// See the module's header.
 pub(super) struct Session {
@@ -69,6 +70,7 @@ enum State {
     /// It is to come, or was refused.
     Nothing,
     Inbound(Box<Inbound>),
+    Deciding(Box<Deciding>),
     Routed(Box<Routed>),
 }
 
@@ -125,7 +127,12 @@ impl Session {
 
     fn take(&mut self, message: ProcessingRequest) {
         self.unfinished.finished();
-        match self.on(message) {
+        let taken = self.on(message);
+        self.go_on(taken);
+    }
+
+    fn go_on(&mut self, taken: Result<(), Trouble>) {
+        match taken {
             Ok(()) => self.deadline = self.due(),
             Err(Trouble::Violation(violation)) => self.break_off(violation),
             Err(Trouble::Fault(fault)) => self.refuse(&fault),
@@ -172,6 +179,12 @@ impl Session {
             if let Some(Ending::With(status)) = self.ending.take_if(|ending| ending.is_due()) {
                 return Poll::Ready(status.map(Err));
             }
+            if let State::Deciding(deciding) = &mut self.request {
+                ready!(deciding.poll(cx));
+                let decided = self.decided();
+                self.go_on(decided);
+                continue;
+            }
             match Pin::new(&mut self.incoming).poll_next(cx) {
                 // What comes behind a refusal is of no use.
                 Poll::Ready(Some(Ok(_))) if self.ending.is_some() => self.unfinished.finished(),
@@ -212,7 +225,7 @@ impl Drop for Session {
         }
         let status = match &self.request {
             State::Routed(routed) => routed.status,
-            State::Inbound(_) | State::Nothing => 0,
+            State::Inbound(_) | State::Deciding(_) | State::Nothing => 0,
         };
         if matches!(end, StreamEnd::Complete | StreamEnd::Routed) && status != 0 {
             metrics.request_done(Listener::ExtProc, status);

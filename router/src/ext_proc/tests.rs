@@ -7,6 +7,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::{mpsc, watch},
 };
+use warmlane_engine::body::{Api, RequestBody};
 use warmlane_picker::{Endpoint, Health, Lora, Models, Profile, Reading, Signals, Slot, Snapshot, Strategy};
 
 use super::{
@@ -15,9 +16,10 @@ use super::{
 };
 use crate::{
     config::{Config, ModelRule, Target},
+    error::Fault,
     front::{Client, Transport},
     metrics::{Listener, Metrics},
-    path::{self, Plan, Trace},
+    path::{self, Incoming, Plan, Trace},
     shutdown::Shutdown,
     worker::{Shared, Worker},
     world::World,
@@ -119,7 +121,7 @@ fn asked(rng: &mut fastrand::Rng) -> Asked {
 }
 
 /// What a decision is, or why there is none.
-fn shown(plan: Result<Plan, crate::error::Fault>) -> String {
+fn shown(plan: Result<Plan, Fault>) -> String {
     match plan {
         Ok(plan) => format!(
             "{:?} {:?} {:?} {:?} {:?} {}",
@@ -136,7 +138,7 @@ async fn by_http(worker: &Worker, client: &mut Client, asked: &Asked) -> String 
     client.request = format!("{head}\r\n{}", asked.body).into_bytes();
     let mut trace = Trace::begin(Listener::Aware);
     let decide = match path::read_http(worker, client, &mut trace).await {
-        Ok(incoming) => path::decide(worker, client.asked(), incoming, &mut trace),
+        Ok(incoming) => decide(worker, client.api.zip(client.asked()), incoming, &mut trace),
         Err(fault) => Err(fault),
     };
     shown(decide)
@@ -158,10 +160,21 @@ fn by_envoy(worker: &Worker, asked: &Asked, rng: &mut fastrand::Rng) -> String {
         let piece = rest.split_to(rng.usize(1..=rest.len()));
         inbound.push(worker, piece, 0).expect("room");
     }
-    let decide = inbound
+    let api = inbound.api;
+    let decided = inbound
         .finish(worker, false)
-        .and_then(|whole| path::decide(worker, whole.asked.as_ref(), whole.incoming, &mut trace));
-    shown(decide)
+        .and_then(|whole| decide(worker, api.zip(whole.asked.as_ref()), whole.incoming, &mut trace));
+    shown(decided)
+}
+
+fn decide(
+    worker: &Worker,
+    asked: Option<(Api, &RequestBody)>,
+    incoming: Incoming,
+    trace: &mut Trace,
+) -> Result<Plan, Fault> {
+    let (admitted, _) = path::admit(worker, asked, incoming, trace, Vec::new)?;
+    path::choose(worker, asked.map(|(_, body)| body), admitted)
 }
 
 #[tokio::test]

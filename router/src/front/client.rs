@@ -10,7 +10,7 @@ use warmlane_engine::body::{Api, BodyReader, RequestBody};
 
 use super::{Alarm, ReadHalf, Transport, http2::PREFACE};
 use crate::{
-    http1::{RequestHead, ResponseHead},
+    http1::{Body, RequestHead, ResponseHead},
     worker::Worker,
 };
 
@@ -80,6 +80,11 @@ impl Client {
     /// What the present request asks of an engine; `None` where it is no inference call, or is not looked at.
     pub fn asked(&self) -> Option<&RequestBody> {
         self.api.map(|_| &self.body)
+    }
+
+    /// A copy of the request's body, without the framing of chunks.
+    pub fn content(&self) -> Vec<u8> {
+        Body::payload(self.head.framing(), &self.request[self.head.head_len()..])
     }
 
     /// Whether bytes of the next request are here. The empty line that some clients send behind a body is

@@ -75,6 +75,19 @@ impl Body {
         Ok(scan)
     }
 
+    /// The payload of a body as it was sent, as far as it is sound.
+    pub fn payload(framing: Framing, sent: &[u8]) -> Vec<u8> {
+        let (mut body, mut payload, mut at) = (Self::new(framing), Vec::new(), 0);
+        while let Ok(step) = body.advance(&sent[at..]) {
+            payload.extend_from_slice(step.payload);
+            at += step.consumed;
+            if step.done || step.consumed == 0 {
+                break;
+            }
+        }
+        payload
+    }
+
     /// Whether the body is complete. Never true of a body that ends by closing.
     pub fn is_done(&self) -> bool {
         match self {
@@ -125,6 +138,14 @@ mod tests {
         let mut body = Body::new(Framing::Chunked);
         let scan = body.scan(b"3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nA: b\r\n\r\nHTTP/1.1 200").unwrap();
         assert_eq!(scan, Scan { consumed: 30, payload: 5, done: true });
+    }
+
+    #[test]
+    fn the_payload_of_a_body_is_what_its_framing_carries() {
+        assert_eq!(Body::payload(Framing::Chunked, b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"), b"abcde");
+        assert_eq!(Body::payload(Framing::Length(2), b"abc"), b"ab");
+        assert_eq!(Body::payload(Framing::None, b"abc"), b"");
+        assert_eq!(Body::payload(Framing::Chunked, b"3\r\nabc\r\nzz"), b"abc", "as far as it is sound");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The label values.
 
-use warmlane_picker::{PlainPolicy, Strategy};
+use warmlane_picker::{PlainPolicy, Source, Strategy};
 use warmlane_scrape::Outcome;
 
 use super::Label;
@@ -185,6 +185,18 @@ impl Label for Strategy {
     }
 }
 
+impl Label for Source {
+    const ALL: &'static [Self] = &Self::ALL;
+
+    fn index(self) -> usize {
+        self as usize
+    }
+
+    fn name(self) -> &'static str {
+        Self::name(self)
+    }
+}
+
 impl Label for PlainPolicy {
     const ALL: &'static [Self] = &[Self::Random, Self::RoundRobin, Self::LeastRequest];
 
@@ -216,6 +228,7 @@ mod tests {
         agrees::<LoadOutcome>();
         agrees::<Stage>();
         agrees::<Strategy>();
+        agrees::<Source>();
         agrees::<PlainPolicy>();
     }
 }

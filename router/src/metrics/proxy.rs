@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use warmlane_engine::sse::payload::Usage;
-use warmlane_picker::Strategy;
+use warmlane_picker::{Decision, Source, Strategy};
 
 use super::{
     Counts, Durations, ErrorReason, Goal, Label, Listener, LoadOutcome, RetryReason, StreamEnd, Tally,
@@ -33,6 +33,8 @@ pub struct ProxyMetrics {
     lookups: Tally,
     prompt_tokens: Tally,
     matched_tokens: Tally,
+    /// Picks of an endpoint that holds something of the prompt.
+    matches: Counts<Source>,
     /// By listener.
     connections: [Tally; LISTENERS],
     connections_refused: Counts<Listener>,
@@ -70,6 +72,7 @@ impl ProxyMetrics {
             lookups: Tally::default(),
             prompt_tokens: Tally::default(),
             matched_tokens: Tally::default(),
+            matches: Counts::new(),
             connections: Default::default(),
             connections_refused: Counts::new(),
             handshakes_failed: Counts::new(),
@@ -120,14 +123,17 @@ impl ProxyMetrics {
         self.shed.add(1);
     }
 
-    /// The picker chose an endpoint that is believed to hold `matched` of the prompt's tokens.
+    /// The picker chose an endpoint for a prompt of so many tokens.
     #[inline]
-    pub fn picked(&self, strategy: Strategy, matched: u64, prompt: u64) {
-        self.picks.add(strategy);
+    pub fn picked(&self, decision: &Decision, prompt: u64) {
+        self.picks.add(decision.strategy);
         self.prompt_tokens.add(prompt);
-        if strategy.needs_prefix() {
+        if decision.strategy.needs_prefix() {
             self.lookups.add(1);
-            self.matched_tokens.add(matched);
+            self.matched_tokens.add(decision.matched_tokens);
+            if let Some(source) = decision.source {
+                self.matches.add(source);
+            }
         }
     }
 
@@ -206,6 +212,7 @@ impl ProxyMetrics {
             lookups,
             prompt_tokens,
             matched_tokens,
+            matches,
             connections,
             connections_refused,
             handshakes_failed,
@@ -230,6 +237,7 @@ impl ProxyMetrics {
         add(&self.matched_tokens, matched_tokens);
         self.retries.absorb(retries);
         self.picks.absorb(picks);
+        self.matches.absorb(matches);
         self.connections_refused.absorb(connections_refused);
         self.handshakes_failed.absorb(handshakes_failed);
         self.floods.absorb(floods);

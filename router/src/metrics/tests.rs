@@ -1,4 +1,4 @@
-use warmlane_picker::Strategy;
+use warmlane_picker::{Decision, Slot, Source, Strategy};
 
 use super::*;
 use crate::{config::Config, stage::Stage};
@@ -12,7 +12,7 @@ fn world(endpoints: &[&str]) -> Arc<World> {
 }
 
 /// The families a page must have, dashboards and alerts name them.
-const FAMILIES: [&str; 29] = [
+const FAMILIES: [&str; 34] = [
     "build_info",
     "uptime_seconds",
     "requests_total",
@@ -26,6 +26,11 @@ const FAMILIES: [&str; 29] = [
     "prompt_tokens_total",
     "prefix_lookups_total",
     "prefix_matched_tokens_total",
+    "prefix_matches_total{source=\"history\"}",
+    "prompt_tokenize_seconds",
+    "prompt_tokenize_failures_total{reason=\"crowded\"}",
+    "prompts_known",
+    "kv_index_bytes",
     "scrapes_total",
     "scrape_duration_seconds",
     "endpoint_ready",
@@ -72,8 +77,17 @@ fn what_is_counted_is_shown() {
     proxy.retry(RetryReason::Closed);
     proxy.aborted();
     proxy.shed();
-    proxy.picked(Strategy::PrefixCache, 48, 64);
-    proxy.picked(Strategy::Default, 0, 10);
+    let decision = |strategy, matched_tokens, source| Decision {
+        endpoint: Slot(0),
+        fallbacks: Vec::new(),
+        tied: 1,
+        relaxed: Vec::new(),
+        matched_tokens,
+        source,
+        strategy,
+    };
+    proxy.picked(&decision(Strategy::PrefixCache, 48, Some(Source::Events)), 64);
+    proxy.picked(&decision(Strategy::Default, 0, None), 10);
     proxy.stage(Stage::Pick, Duration::from_micros(30));
     let connected = proxy.connected(Listener::Aware);
     let page = metrics.render().expect("page");
@@ -91,6 +105,7 @@ fn what_is_counted_is_shown() {
     assert_eq!(value(&page, "warmlane_prompt_tokens_total"), 74.0);
     assert_eq!(value(&page, "warmlane_prefix_lookups_total"), 1.0);
     assert_eq!(value(&page, "warmlane_prefix_matched_tokens_total"), 48.0);
+    assert_eq!(value(&page, "warmlane_prefix_matches_total{source=\"events\"}"), 1.0);
     assert_eq!(value(&page, "warmlane_stage_duration_seconds_count{stage=\"pick\"}"), 1.0);
     assert_eq!(value(&page, "warmlane_client_connections{listener=\"aware\"}"), 1.0);
     drop(connected);

@@ -18,7 +18,7 @@ const ASSUMED_OUTPUT_TOKENS: u64 = 256;
 const MOST_OUTPUT_TOKENS: u64 = 32_768;
 
 /// A request that may go on.
-pub(super) struct Admitted {
+pub(crate) struct Admitted {
     /// As it was read.
     pub incoming: Incoming,
     /// How the listener chooses.
@@ -74,7 +74,7 @@ fn shed_if_saturated(worker: &Worker, asked: Option<&RequestBody>, admitted: &Ad
         prompt_tokens: admitted.prompt_tokens,
         output_tokens: admitted.output_tokens,
         criticality: admitted.criticality,
-        prefix: &scratch.matches,
+        prefix: scratch.holders.matches(),
         session: None,
         group: None,
         offered: offered.as_ref(),

@@ -115,7 +115,8 @@ fn log(trace: &Trace, client: &Client, outcome: &Result<Relayed, Fault>) {
     match outcome {
         Ok(relayed) => tracing::info!(
             target: "access", %request_id, listener, model, status = relayed.status, end = relayed.end.reason().map_or("complete", Label::name),
-            endpoint = relayed.endpoint.as_deref().unwrap_or("-"), tried = relayed.tried, bytes = relayed.bytes,
+            endpoint = relayed.endpoint.as_deref().unwrap_or("-"), matched_tokens = relayed.matched.map(|(tokens, _)| tokens),
+            matched_by = relayed.matched.map(|(_, source)| source.name()), tried = relayed.tried, bytes = relayed.bytes,
             first_byte_us = relayed.first_byte.map(|at| at.as_micros() as u64), %stages,
         ),
         Err(fault) => tracing::info!(

@@ -2,16 +2,14 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use warmlane_engine::body::{Prompt, RequestBody};
-use warmlane_picker::{self as picker, Chain, Decision, Group, NoEndpoint, Slot, Snapshot, Time};
+use warmlane_engine::body::RequestBody;
+use warmlane_picker::{
+    self as picker, Chain, Decision, Group, Matches, NoEndpoint, Slot, Snapshot, Source, Time,
+};
 
 use super::{admit::Admitted, read::Incoming};
 use crate::{
-    config::UnknownModel,
-    error::Fault,
-    ledger::Load,
-    metrics::Listener,
-    worker::{Scratch, Worker},
+    config::UnknownModel, error::Fault, holders::Holders, ledger::Load, metrics::Listener, worker::Worker,
 };
 
 /// Where a request goes.
@@ -43,6 +41,8 @@ pub struct Destination {
     pub socket: SocketAddr,
     /// Prompt tokens it is believed to hold.
     pub matched_tokens: u64,
+    /// Where that is known from.
+    pub source: Option<Source>,
 }
 
 /// Chooses as the listener does.
@@ -68,7 +68,7 @@ fn plain(worker: &Worker, snapshot: &Snapshot, admitted: Admitted, now: Time) ->
     let slow_start = worker.config.profile.slow_start;
     let rng = &mut worker.rng.borrow_mut();
     let mut order = picker::plain(policy, snapshot, &scratch.live, slow_start, now, turn, rng).into_iter();
-    let Some(first) = order.next().and_then(|slot| destination(snapshot, slot, 0)) else {
+    let Some(first) = order.next().and_then(|slot| destination(snapshot, slot, None)) else {
         let endpoints = snapshot.endpoints().len();
         let none = NoEndpoint::AllDown { down: endpoints, asleep: 0, failed: 0 };
         return Err(fault(if endpoints == 0 { NoEndpoint::EmptyPool } else { none }, snapshot));
@@ -94,11 +94,11 @@ fn aware(
     let (world, profile) = (&worker.world, &worker.config.profile);
     let scratch = &mut *worker.scratch.borrow_mut();
     let model = asked.map(|body| admitted.rewrite.as_deref().unwrap_or(&body.model));
-    let adapter = model.filter(|m| snapshot.serving(m).is_some_and(|s| s.adapter));
+    let adapter = model.and_then(|model| adapter(snapshot, model));
     let adapter_hash = adapter.map_or(0, |name| world.hash(name.as_bytes()));
     world.ledger.read(snapshot, adapter_hash, &mut scratch.live);
-    chain(worker, asked.zip(model), adapter, scratch);
-    let group = world.groups.observe(&scratch.chain, now);
+    find(worker, asked.zip(model), adapter, &mut scratch.holders);
+    let group = world.groups.observe(scratch.holders.chain(), now);
     let offered = admitted.incoming.hints.offered.as_ref().map(|offered| offered.positions(snapshot));
     let request = picker::Request {
         model: model
@@ -106,7 +106,7 @@ fn aware(
         prompt_tokens: admitted.prompt_tokens,
         output_tokens: admitted.output_tokens,
         criticality: admitted.criticality,
-        prefix: &scratch.matches,
+        prefix: scratch.holders.matches(),
         session: session(worker, admitted.incoming.session, now),
         group: group.as_ref(),
         offered: offered.as_ref(),
@@ -114,8 +114,8 @@ fn aware(
     };
     let mut decision = picker::pick(profile, snapshot, &request, now, &mut worker.rng.borrow_mut())
         .map_err(|none| fault(none, snapshot))?;
-    worker.metrics.picked(profile.strategy, decision.matched_tokens, admitted.prompt_tokens);
-    let first = destination(snapshot, decision.endpoint, scratch.matches.tokens(decision.endpoint));
+    worker.metrics.picked(&decision, admitted.prompt_tokens);
+    let first = destination(snapshot, decision.endpoint, Some(scratch.holders.matches()));
     let first = first.ok_or_else(|| fault(NoEndpoint::EmptyPool, snapshot))?;
     let fallbacks = std::mem::take(&mut decision.fallbacks);
     let load = Load {
@@ -127,29 +127,27 @@ fn aware(
     let Admitted { incoming, rewrite, .. } = admitted;
     let plan = Plan { incoming, rewrite, first, fallbacks, decision: Some(decision), group, load };
     if asked.is_some() {
-        remember(worker, &plan, plan.first.slot, scratch, now);
+        remember(worker, &plan, plan.first.slot, &scratch.holders, now);
     }
     Ok(plan)
 }
 
-/// Chains the prompt's blocks and looks them up; leaves chain and matches in `scratch`.
-fn chain(worker: &Worker, asked: Option<(&RequestBody, &str)>, adapter: Option<&str>, scratch: &mut Scratch) {
-    let world = &worker.world;
-    scratch.matches.reset(asked.map_or(0.0, |(body, _)| tokens_per_block(&body.prompt)));
-    let Some((body, model)) = asked.filter(|_| worker.config.profile.strategy.needs_prefix()) else {
-        scratch.chain.set(0, &[]);
-        return;
-    };
-    let seed = Chain::seed(world.key, model, adapter, body.cache_salt.as_deref());
-    scratch.chain.set(seed, &body.prompt.blocks);
-    world.index.load().lookup(&scratch.chain, &mut scratch.matches);
+/// Finds who holds the prompt.
+fn find(worker: &Worker, asked: Option<(&RequestBody, &str)>, adapter: Option<&str>, holders: &mut Holders) {
+    match asked.filter(|_| worker.config.profile.strategy.needs_prefix()) {
+        Some((body, model)) => holders.find(&worker.world, seed(worker, body, model, adapter), &body.prompt),
+        None => holders.nobody(),
+    }
 }
 
-fn tokens_per_block(prompt: &Prompt) -> f32 {
-    if prompt.bytes == 0 {
-        return 0.0;
-    }
-    prompt.estimated_tokens() as f32 * prompt.block_bytes as f32 / prompt.bytes as f32
+/// Where the prompt's chain starts.
+pub(super) fn seed(worker: &Worker, body: &RequestBody, model: &str, adapter: Option<&str>) -> u64 {
+    Chain::seed(worker.world.key, model, adapter, body.cache_salt.as_deref())
+}
+
+/// The name, if it is an adapter's.
+pub(super) fn adapter<'m>(snapshot: &Snapshot, model: &'m str) -> Option<&'m str> {
+    Some(model).filter(|model| snapshot.serving(model).is_some_and(|serving| serving.adapter))
 }
 
 fn session(worker: &Worker, key: u64, now: Time) -> Option<Slot> {
@@ -170,9 +168,15 @@ impl Plan {
     }
 }
 
-fn destination(snapshot: &Snapshot, slot: Slot, matched_tokens: u64) -> Option<Destination> {
+fn destination(snapshot: &Snapshot, slot: Slot, matches: Option<&Matches>) -> Option<Destination> {
     let endpoint = snapshot.endpoint(slot)?;
-    Some(Destination { slot, address: endpoint.address.clone(), socket: endpoint.socket, matched_tokens })
+    Some(Destination {
+        slot,
+        address: endpoint.address.clone(),
+        socket: endpoint.socket,
+        matched_tokens: matches.map_or(0, |matches| matches.tokens(slot)),
+        source: matches.and_then(|matches| matches.source(slot)),
+    })
 }
 
 fn fault(none: NoEndpoint, snapshot: &Snapshot) -> Fault {
@@ -192,7 +196,7 @@ fn example(snapshot: &Snapshot) -> String {
 
 /// Remembers where the request goes: for its session, its group and its prefix. Called when it is sent, not
 /// when it ends, so that the next of a burst already follows.
-fn remember(worker: &Worker, plan: &Plan, to: Slot, scratch: &Scratch, now: Time) {
+fn remember(worker: &Worker, plan: &Plan, to: Slot, holders: &Holders, now: Time) {
     let world = &worker.world;
     if plan.incoming.session != 0 {
         world.pins.pin(plan.incoming.session, to, now);
@@ -200,20 +204,19 @@ fn remember(worker: &Worker, plan: &Plan, to: Slot, scratch: &Scratch, now: Time
     if let Some(group) = &plan.group {
         world.groups.pin(group, to, now);
     }
-    world.index.load().record(&scratch.chain, to, scratch.matches.depth(to), now);
+    holders.remember(world, to, now);
 }
 
 /// The request goes to a fallback instead: finds that out and remembers it. `None` if the endpoint is gone.
 pub fn moved(worker: &Worker, asked: Option<&RequestBody>, plan: &Plan, to: Slot) -> Option<Destination> {
     let snapshot = worker.world.snapshot.load();
     let Some(body) = asked.filter(|_| plan.decision.is_some()) else {
-        return destination(&snapshot, to, 0);
+        return destination(&snapshot, to, None);
     };
-    let scratch = &mut *worker.scratch.borrow_mut();
+    let holders = &mut worker.scratch.borrow_mut().holders;
     let model = plan.rewrite.as_deref().unwrap_or(&body.model);
-    let adapter = Some(model).filter(|m| snapshot.serving(m).is_some_and(|s| s.adapter));
-    chain(worker, Some((body, model)), adapter, scratch);
-    let moved = destination(&snapshot, to, scratch.matches.tokens(to))?;
-    remember(worker, plan, to, scratch, worker.world.now());
+    find(worker, Some((body, model)), adapter(&snapshot, model), holders);
+    let moved = destination(&snapshot, to, Some(holders.matches()))?;
+    remember(worker, plan, to, holders, worker.world.now());
     Some(moved)
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use warmlane_engine::body::Api;
-use warmlane_picker::Slot;
+use warmlane_picker::{Slot, Source};
 
 use super::{Trace, connect::Answered};
 use crate::{
@@ -44,6 +44,8 @@ pub(super) struct Relayed {
     pub keep_alive: bool,
     /// Who served it.
     pub endpoint: Option<std::sync::Arc<str>>,
+    /// Prompt tokens that it was believed to hold, and where that was known from.
+    pub matched: Option<(u64, Source)>,
     /// Endpoints tried.
     pub tried: usize,
     /// Time from the request's first byte to the first of the response's payload.
@@ -86,6 +88,7 @@ pub(super) async fn relay(
         end,
         bytes,
         keep_alive: keep_alive && end.is_whole(),
+        matched: destination.source.map(|source| (destination.matched_tokens, source)),
         endpoint: Some(destination.address),
         tried,
         first_byte: first_byte.map(|at| at.saturating_duration_since(trace.began.into())),
@@ -225,5 +228,5 @@ pub(super) async fn models(worker: &Worker, client: &mut Client, trace: &Trace, 
         Err(_) => End::ClientGone,
     };
     let bytes = list.len() as u64;
-    Relayed { status: 200, end, bytes, keep_alive, endpoint: None, tried: 0, first_byte: None }
+    Relayed { status: 200, end, bytes, keep_alive, endpoint: None, matched: None, tried: 0, first_byte: None }
 }

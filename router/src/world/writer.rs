@@ -145,6 +145,7 @@ impl Writer {
                 () = self.upkeep.finished(), if self.upkeep.is_busy() => {}
                 _ = expiry.tick() => {
                     self.world.lingering.expire(self.world.now());
+                    self.world.lately.turn(self.world.now());
                     self.look();
                     if self.pool.expire(self.world.now()) {
                         self.dirty = true;

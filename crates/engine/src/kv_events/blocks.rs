@@ -36,7 +36,7 @@ pub struct Blocks {
     more: HashMap<u64, u32>,
     /// How often more an engine stored a block where it had it already: each copy is removed by itself.
     copies: HashMap<(u64, u64), u32>,
-    sum: u64,
+    digest: Digest,
     behind: bool,
     ignored: u64,
     dropped: u64,
@@ -89,7 +89,7 @@ impl Blocks {
         self.engine.clear();
         self.more.clear();
         self.copies.clear();
-        self.sum = 0;
+        self.digest = Digest::default();
         self.behind = false;
         self.full = false;
         removed
@@ -97,7 +97,7 @@ impl Blocks {
 
     /// Fingerprint to compare with a copy elsewhere.
     pub fn digest(&self) -> Digest {
-        Digest { count: self.held.len() as u64, sum: self.sum }
+        self.digest
     }
 
     /// Whether a block came whose parent is not known: events were missed, only a replay or a reset helps.
@@ -184,7 +184,7 @@ impl Blocks {
             self.engine.insert(hash, Held { chain, places: place });
         }
         if self.held.insert(chain) {
-            self.sum = self.sum.wrapping_add(mixed(chain));
+            self.digest.add(chain);
             changes.added.push(chain);
         } else {
             *self.more.entry(chain).or_default() += 1;
@@ -220,7 +220,7 @@ impl Blocks {
             Some(more) => *more -= 1,
             None => {
                 self.held.remove(&chain);
-                self.sum = self.sum.wrapping_sub(mixed(chain));
+                self.digest.remove(chain);
                 changes.removed.push(chain);
             }
         }
@@ -229,13 +229,26 @@ impl Blocks {
 
 // === Digest ===
 
+impl Digest {
+    /// A block joins the set, in which it was not.
+    pub fn add(&mut self, chain: u64) {
+        self.count = self.count.wrapping_add(1);
+        self.sum = self.sum.wrapping_add(mixed(chain));
+    }
+
+    /// A block leaves the set, in which it was. One that was not makes a fingerprint that no set has.
+    pub fn remove(&mut self, chain: u64) {
+        self.count = self.count.wrapping_sub(1);
+        self.sum = self.sum.wrapping_sub(mixed(chain));
+    }
+}
+
 impl FromIterator<u64> for Digest {
     /// Fingerprint of a set; each block must come once.
     fn from_iter<I: IntoIterator<Item = u64>>(chains: I) -> Self {
-        chains.into_iter().fold(Self::default(), |digest, chain| Self {
-            count: digest.count + 1,
-            sum: digest.sum.wrapping_add(mixed(chain)),
-        })
+        let mut digest = Self::default();
+        chains.into_iter().for_each(|chain| digest.add(chain));
+        digest
     }
 }
 

@@ -5,7 +5,7 @@
 use warmlane_picker::Profile;
 
 use super::{
-    super::{models, objectives, text},
+    super::{models, objectives, text, tokenizers},
     Key,
 };
 
@@ -105,7 +105,9 @@ pub(in super::super) const KEYS: &[Key] = &[
     key!(HEADERS, "headers.session", "headers-session", "NAME[,...]", list, headers.session, "Request headers that declare a session, first match wins"),
     key!(HEADERS, "headers.set_session_cookie", "headers-set-session-cookie", "BOOL", switch, headers.set_session_cookie, "Set the cookie warmlane-session for clients that declare no session"),
     key!(PREFIX, "prefix.block_bytes", "prefix-block-bytes", "BYTES", bytes, prefix.block_bytes, "Prompt text per block, a power of two"),
-    key!(PREFIX, "prefix.index_bytes", "prefix-index-bytes", "BYTES", bytes, prefix.index_bytes, "Most memory of the prefix index, which grows with the KV capacity that engines state"),
+    key!(PREFIX, "prefix.index_bytes", "prefix-index-bytes", "BYTES", bytes, prefix.index_bytes, "Most memory of the prefix index, which grows with the KV capacity that engines state; and of the table of what they say they hold"),
+    TOKENIZERS,
+    key!(PREFIX, "prefix.tokenizer_wait", "prefix-tokenizer-wait", "TIME", span, prefix.tokenizer_wait, "A prompt that is new waits at most so long until its tokens are known; 0s: never, it then goes by what this router sent"),
     key!(PREFIX, "prefix.sessions", "prefix-sessions", "COUNT", count, prefix.sessions, "Sessions remembered"),
     key!(PREFIX, "prefix.session_lifetime", "prefix-session-lifetime", "TIME", span, prefix.session_lifetime, "A session idle longer is forgotten"),
     key!(PREFIX, "prefix.groups", "prefix-groups", "COUNT", count, prefix.groups, "Prefix groups remembered"),
@@ -146,6 +148,21 @@ const OBJECTIVES: Key = Key {
     get: |config| objectives::write(&config.objectives),
     set: |config, text| {
         config.objectives = objectives::read(text)?;
+        Ok(())
+    },
+};
+
+const TOKENIZERS: Key = Key {
+    path: "tokenizers",
+    flag: "tokenizer",
+    value: "MODEL=PATH[,...]",
+    group: PREFIX,
+    help: "Tokenizer of a model: its tokenizer.json, or the folder with that and its chat template. With agents that follow KV \
+           events, prompts then go by what engines really hold. May be given several times",
+    form: text::Form::List,
+    get: |config| tokenizers::write(&config.tokenizers),
+    set: |config, text| {
+        config.tokenizers = tokenizers::read(text)?;
         Ok(())
     },
 };

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tonic::{Code, Status};
 use tracing::field;
+use warmlane_picker::Source;
 
 use super::{
     super::{
@@ -128,7 +129,7 @@ impl Session {
                     StreamEnd::Abandoned
                 }
             }
-            State::Inbound(_) => StreamEnd::Abandoned,
+            State::Inbound(_) | State::Deciding(_) => StreamEnd::Abandoned,
             State::Nothing if waits_for == Wait::Close => StreamEnd::Complete,
             State::Nothing => StreamEnd::Abandoned,
         }
@@ -155,6 +156,8 @@ impl Session {
             target: "access", %request_id, listener, model, status, end, endpoint = %routed.at.address,
             // The gateway went to another one.
             picked = (picked.slot != routed.at.slot).then(|| field::display(&picked.address)),
+            matched_tokens = routed.at.source.map(|_| routed.at.matched_tokens),
+            matched_by = routed.at.source.map(Source::name),
             fairness = (!fairness.is_empty()).then_some(fairness.as_str()),
             prompt_tokens = usage.map(|usage| usage.prompt_tokens),
             completion_tokens = usage.map(|usage| usage.completion_tokens),

@@ -1,11 +1,16 @@
 //! A stream's request: collected, decided, given back.
 
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
 use bytes::Bytes;
-use warmlane_engine::body::Api;
+use warmlane_engine::body::{Api, RequestBody};
 
 use super::{
     super::{
-        inbound::{self, Inbound, Whole},
+        inbound::{self, Aims, Inbound, Whole},
         messages::{HttpHeaders, Reply},
         phase::{RequestEvent, RequestStep},
         pieces::{joined, renamed},
@@ -14,7 +19,37 @@ use super::{
     },
     Session, State, Trouble,
 };
-use crate::{error::Fault, path, stage::Stage};
+use crate::{
+    path::{self, Admitted},
+    stage::Stage,
+};
+
+/// A request that may go on.
+struct Admissible {
+    admitted: Admitted,
+    asked: Option<RequestBody>,
+    pieces: Vec<Bytes>,
+    aims: Aims,
+    step: RequestStep,
+    /// It came without an id.
+    is_new: bool,
+}
+
+/// One of which more will be known in a moment.
+pub(super) struct Deciding {
+    whole: Admissible,
+    waits: Pin<Box<dyn Future<Output = ()>>>,
+}
+
+// === Deciding ===
+
+impl Deciding {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.waits.as_mut().poll(cx)
+    }
+}
+
+// === Session ===
 
 impl Session {
     pub(super) fn request_headers(
@@ -58,13 +93,46 @@ impl Session {
         Ok(())
     }
 
-    /// Chooses, and answers as the step says.
+    /// Chooses, now or once it is known what is in the prompt.
     fn decide(&mut self, step: RequestStep) -> Result<(), Trouble> {
         let State::Inbound(inbound) = std::mem::replace(&mut self.request, State::Nothing) else {
             return Ok(());
         };
         let is_new = inbound.id().is_none();
-        let (routed, pieces) = self.route(*inbound, step == RequestStep::DecideByHead)?;
+        let worker = self.worker.clone();
+        let by_head = step == RequestStep::DecideByHead;
+        let Whole { incoming, asked, pieces, aims } = inbound.finish(&worker, by_head)?;
+        let content = || joined(pieces.clone()).to_vec();
+        let speaks = self.api.zip(asked.as_ref());
+        let (admitted, coming) = path::admit(&worker, speaks, incoming, &mut self.trace, content)?;
+        let whole = Admissible { admitted, asked, pieces, aims, step, is_new };
+        match coming {
+            None => self.choose(whole),
+            Some(coming) => {
+                let waits = Box::pin(coming.wait());
+                self.request = State::Deciding(Box::new(Deciding { whole, waits }));
+                Ok(())
+            }
+        }
+    }
+
+    /// What was waited for is there.
+    pub(super) fn decided(&mut self) -> Result<(), Trouble> {
+        match std::mem::replace(&mut self.request, State::Nothing) {
+            State::Deciding(deciding) => self.choose(deciding.whole),
+            other => {
+                self.request = other;
+                Ok(())
+            }
+        }
+    }
+
+    /// Answers as the step says.
+    fn choose(&mut self, whole: Admissible) -> Result<(), Trouble> {
+        let Admissible { admitted, asked, pieces, aims, step, is_new } = whole;
+        let plan = path::choose(&self.worker, asked.as_ref(), admitted)?;
+        let mut routed = Routed::new(&self.worker, plan, asked, aims, self.phase.modes());
+        routed.begins_session = self.api == Some(Api::Responses);
         let pieces = match (routed.renamed(), &routed.asked) {
             (Some(name), Some(body)) => renamed(pieces, &body.model_span, name),
             _ => pieces,
@@ -89,15 +157,6 @@ impl Session {
         self.request = State::Routed(Box::new(routed));
         self.trace.enter(Stage::Connect);
         Ok(())
-    }
-
-    fn route(&mut self, inbound: Inbound, by_head: bool) -> Result<(Routed, Vec<Bytes>), Fault> {
-        let worker = self.worker.clone();
-        let Whole { incoming, asked, pieces, aims } = inbound.finish(&worker, by_head)?;
-        let plan = path::decide(&worker, asked.as_ref(), incoming, &mut self.trace)?;
-        let mut routed = Routed::new(&worker, plan, asked, aims, self.phase.modes());
-        routed.begins_session = self.api == Some(Api::Responses);
-        Ok((routed, pieces))
     }
 
     /// The body, and the trailers if they have come.

@@ -42,7 +42,7 @@ impl Session {
         let was = piece.clone();
         let piece = match &mut self.request {
             State::Routed(routed) => routed.response_piece(&self.worker, piece, is_last),
-            State::Inbound(_) | State::Nothing => piece,
+            State::Inbound(_) | State::Deciding(_) | State::Nothing => piece,
         };
         let changed = (piece.as_ptr(), piece.len()) != (was.as_ptr(), was.len());
         if changed && mode != BodyMode::FullDuplexStreamed {

@@ -41,7 +41,7 @@ impl Session {
         match &self.request {
             State::Routed(routed) => Instant::from_std(routed.sent) + limits.request,
             // An answer of Envoy's own.
-            State::Inbound(_) | State::Nothing => Instant::now() + limits.stream_idle,
+            State::Inbound(_) | State::Deciding(_) | State::Nothing => Instant::now() + limits.stream_idle,
         }
     }
 

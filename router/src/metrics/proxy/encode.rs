@@ -98,6 +98,9 @@ impl ProxyMetrics {
         )?;
         page.counter("prefix_lookups", "Prompts looked up in the prefix index", self.lookups.get())?;
         let help = "Prompt tokens that the chosen endpoint was believed to hold";
-        page.counter("prefix_matched_tokens", help, self.matched_tokens.get())
+        page.counter("prefix_matched_tokens", help, self.matched_tokens.get())?;
+        let matches = self.matches.rows().map(|(source, n)| ([("source", source)], n));
+        let help = "Picks of an endpoint that held something of the prompt, by where that was known from";
+        page.counters("prefix_matches", help, matches)
     }
 }

@@ -9,7 +9,7 @@ use tokio::{
 
 use crate::{
     front::Client,
-    http1::{Body, Framing, LengthLine, RequestEdits, Version, write_request},
+    http1::{Framing, LengthLine, RequestEdits, Version, write_request},
     metrics::Listener,
     path::{Trace, pick::Plan},
     worker::Worker,
@@ -87,17 +87,9 @@ fn own_address(worker: &Worker, listener: Listener) -> String {
 
 /// Takes the chunks' framing out of a body that will be changed. It was read once already, so it is sound.
 fn unchunk(client: &mut Client) {
-    let head_len = client.head.head_len();
-    let mut plain = client.request[..head_len].to_vec();
-    let (mut body, mut at) = (Body::new(Framing::Chunked), head_len);
-    while let Ok(step) = body.advance(&client.request[at..]) {
-        plain.extend_from_slice(step.payload);
-        at += step.consumed;
-        if step.done || step.consumed == 0 {
-            break;
-        }
-    }
-    client.request = plain;
+    let content = client.content();
+    client.request.truncate(client.head.head_len());
+    client.request.extend_from_slice(&content);
 }
 
 // === Outgoing ===

@@ -1,0 +1,235 @@
+//! Asks an engine what a prompt is in tokens: `POST /tokenize`, as vLLM has it.
+//!
+//! For models without a tokenizer of our own. Never on a request's way; one question at a time, a connection for each; an
+//! engine that failed one is left alone for [`REST`].
+//!
+//! The answer does not say which text a token stands for, so what a beginning of the text settles is reckoned: all but
+//! [`TAIL`] tokens by all of it, and by a shorter one its share, less a margin.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    io,
+    net::SocketAddr,
+    pin::pin,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{Method, Request, StatusCode, client::conn::http1, header};
+use hyper_util::rt::TokioIo;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::{
+    net::TcpStream,
+    runtime::{Builder, Runtime},
+    time::timeout,
+};
+use warmlane_engine::body::Api;
+
+/// A question that takes longer is given up.
+const LIMIT: Duration = Duration::from_secs(2);
+/// How long an engine that failed one is left alone.
+const REST: Duration = Duration::from_secs(30);
+/// Longest body that is sent on, and longest answer.
+const MOST: usize = 4 << 20;
+const MOST_ANSWER: usize = 32 << 20;
+/// What a block of text, which is the last to be known, may come to at most in most languages.
+const TAIL: usize = 64;
+/// What a template may have put before a text, or a denser part of it may have come to: a share, and so many tokens.
+const MARGIN: usize = 16;
+
+/// What the question is made of: the fields that both it and the request have.
+const FIELDS: [&str; 7] = [
+    "prompt",
+    "messages",
+    "tools",
+    "add_special_tokens",
+    "add_generation_prompt",
+    "continue_final_message",
+    "chat_template_kwargs",
+];
+
+/// See the module's header.
+pub(super) struct Engines {
+    runtime: Runtime,
+    /// Until when these are left alone.
+    resting: HashMap<SocketAddr, Instant>,
+}
+
+/// Why there are no tokens.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NoTokens {
+    #[error("only completions with one text, and chats, can be asked about")]
+    Shape,
+    #[error("its body of {0} bytes is too long to be sent on")]
+    TooLarge(usize),
+    #[error("the engine failed a question a moment ago")]
+    Resting,
+    #[error("the engine does not answer: {0}")]
+    Unreachable(String),
+    #[error("the engine answers with status {0}: does it have /tokenize?")]
+    Status(StatusCode),
+    #[error("the engine's answer is no list of tokens")]
+    Answer,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    tokens: Vec<u32>,
+}
+
+// === Engines ===
+
+impl Engines {
+    pub(super) fn new() -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        Ok(Self { runtime, resting: HashMap::new() })
+    }
+
+    /// The tokens of a body, as the engine at this address makes them for `model`.
+    pub(super) fn tokens(
+        &mut self,
+        at: SocketAddr,
+        model: &str,
+        api: Api,
+        body: &[u8],
+    ) -> Result<Vec<u32>, NoTokens> {
+        let question = question(model, api, body)?;
+        let now = Instant::now();
+        self.resting.retain(|_, until| *until > now);
+        if self.resting.contains_key(&at) {
+            return Err(NoTokens::Resting);
+        }
+        let asked = self.runtime.block_on(async { timeout(LIMIT, ask(at, question)).await });
+        let answer =
+            asked.unwrap_or_else(|_| Err(NoTokens::Unreachable(format!("nothing within {LIMIT:?}"))));
+        answer.inspect_err(|_| {
+            self.resting.insert(at, now + REST);
+        })
+    }
+}
+
+async fn ask(at: SocketAddr, question: Vec<u8>) -> Result<Vec<u32>, NoTokens> {
+    let broken = |error: hyper::Error| NoTokens::Unreachable(error.to_string());
+    let stream = TcpStream::connect(at).await.map_err(|error| NoTokens::Unreachable(error.to_string()))?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+    let request = Request::builder()
+        .method(Method::POST)
+        .uri("/tokenize")
+        .header(header::HOST, at.to_string())
+        .header(header::CONTENT_TYPE, "application/json")
+        .header(header::CONNECTION, "close")
+        .body(Full::new(Bytes::from(question)))
+        .map_err(|error| NoTokens::Unreachable(error.to_string()))?;
+    let mut exchange = pin!(async {
+        let response = sender.send_request(request).await.map_err(broken)?;
+        if response.status() != StatusCode::OK {
+            return Err(NoTokens::Status(response.status()));
+        }
+        let body = Limited::new(response.into_body(), MOST_ANSWER).collect().await;
+        let body = body.map_err(|error| NoTokens::Unreachable(error.to_string()))?.to_bytes();
+        serde_json::from_slice(&body).map(|answer: Answer| answer.tokens).map_err(|_| NoTokens::Answer)
+    });
+    tokio::select! {
+        answer = &mut exchange => answer,
+        // What has come by then is read all the same.
+        _ = connection => exchange.await,
+    }
+}
+
+/// What is sent for a body of this shape.
+fn question(model: &str, api: Api, body: &[u8]) -> Result<Vec<u8>, NoTokens> {
+    let needed = match api {
+        Api::Completions => "prompt",
+        Api::ChatCompletions => "messages",
+        Api::Responses | Api::Messages | Api::Embeddings | Api::Score | Api::Rerank => {
+            return Err(NoTokens::Shape);
+        }
+    };
+    if body.len() > MOST {
+        return Err(NoTokens::TooLarge(body.len()));
+    }
+    let mut fields: BTreeMap<String, Box<RawValue>> =
+        serde_json::from_slice(body).map_err(|_| NoTokens::Shape)?;
+    fields.retain(|name, _| FIELDS.contains(&name.as_str()));
+    let is_text = |value: &RawValue| value.get().starts_with('"');
+    let fits = |value: &RawValue| api == Api::ChatCompletions || is_text(value);
+    if !fields.get(needed).is_some_and(|value| fits(value)) {
+        return Err(NoTokens::Shape);
+    }
+    let model = serde_json::value::to_raw_value(model).map_err(|_| NoTokens::Shape)?;
+    fields.insert("model".to_owned(), model);
+    serde_json::to_vec(&fields).map_err(|_| NoTokens::Shape)
+}
+
+/// How many of so many tokens are settled by `part` of `whole` blocks of text.
+pub(super) fn settled(tokens: usize, part: usize, whole: usize) -> usize {
+    if part >= whole {
+        return tokens.saturating_sub(TAIL);
+    }
+    let share = tokens * part / whole.max(1);
+    share.saturating_sub(share / 8 + MARGIN).min(tokens.saturating_sub(TAIL))
+}
+
+// === NoTokens ===
+
+impl NoTokens {
+    /// For metrics.
+    pub(super) fn reason(&self) -> &'static str {
+        match self {
+            Self::Shape => "shape",
+            Self::TooLarge(_) => "too_large",
+            Self::Resting => "engine_resting",
+            Self::Unreachable(_) => "engine_unreachable",
+            Self::Status(_) => "engine_status",
+            Self::Answer => "engine_answer",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_has_what_makes_the_tokens_and_the_model_that_serves() {
+        let body =
+            br#"{"model":"alias","stream":true,"messages":[{"role":"user","content":"a  b"}],"tools":[],
+            "chat_template":"{{ x }}","user":"u","add_generation_prompt":false}"#;
+        let question = question("m", Api::ChatCompletions, body).expect("a question");
+        assert_eq!(
+            String::from_utf8(question).expect("text"),
+            r#"{"add_generation_prompt":false,"messages":[{"role":"user","content":"a  b"}],"model":"m","tools":[]}"#
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_asked_about_is_not() {
+        for (api, body) in [
+            (Api::Completions, r#"{"prompt":["a","b"]}"#),
+            (Api::Completions, r#"{"prompt":[1,2]}"#),
+            (Api::Completions, r#"{"messages":[]}"#),
+            (Api::ChatCompletions, r#"{"prompt":"a"}"#),
+            (Api::Responses, r#"{"input":"a"}"#),
+            (Api::Completions, "{"),
+        ] {
+            assert!(matches!(question("m", api, body.as_bytes()), Err(NoTokens::Shape)), "{body}");
+        }
+        let long = format!(r#"{{"prompt":"{}"}}"#, "x".repeat(MOST));
+        assert!(matches!(question("m", Api::Completions, long.as_bytes()), Err(NoTokens::TooLarge(_))));
+    }
+
+    #[test]
+    fn more_text_settles_more_tokens_and_never_all() {
+        for tokens in [0, 10, 100, 5_000] {
+            let mut before = 0;
+            for part in 0..=80 {
+                let settled = settled(tokens, part, 80);
+                assert!(settled >= before && settled * 80 <= tokens * part, "{settled} by {part}");
+                before = settled;
+            }
+            assert_eq!(before, tokens.saturating_sub(TAIL));
+        }
+    }
+}

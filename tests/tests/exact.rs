@@ -1,0 +1,188 @@
+//! Routers that send prompts to the engines that really hold them, by the engines' own KV events.
+
+use std::net::SocketAddr;
+
+use serde_json::{Value, json};
+use warmlane_api::node::{Blocks, Update};
+use warmlane_picker::{Profile, Strategy};
+use warmlane_sim::server::{KvEvents, KvFormat, Options, Running, start};
+use warmlane_tests::{
+    TestRouter, Wire,
+    agent::TestAgent,
+    eventually,
+    told::{ToldAgent, delta, full, waiting},
+};
+
+const ANY: &str = "127.0.0.1:0";
+
+fn engine(tokens: u32) -> Running {
+    let any: SocketAddr = ANY.parse().expect("an address");
+    let mut options = Options::new("m");
+    options.listen = any;
+    options.adapters = vec!["a".to_owned()];
+    options.kv_events = Some(KvEvents { listen: any, format: KvFormat::Map });
+    options.engine.kv_tokens = Some(tokens);
+    options.engine.max_model_len = tokens.min(2_048);
+    options.time_scale = 100.0;
+    start(options).expect("the engine starts")
+}
+
+fn agent(engines: &[Running]) -> TestAgent {
+    let addresses: Vec<SocketAddr> = engines.iter().map(Running::address).collect();
+    TestAgent::with(&addresses, |config| {
+        config.kv_events = engines.iter().map(|engine| engine.kv_events().map(|at| at.to_string())).collect();
+    })
+}
+
+/// A router that has seen no prompt, once all that its engines hold is known to it.
+fn router(engines: &[Running], agent: &TestAgent) -> TestRouter {
+    let addresses: Vec<SocketAddr> = engines.iter().map(Running::address).collect();
+    let router = TestRouter::with(&addresses, |config| {
+        config.agents = vec![agent.address().to_string()];
+        config.profile = Profile::of(Strategy::PrefixCache);
+        config.prefix.tokenizer_wait = std::time::Duration::from_secs(5);
+    });
+    eventually("all is known", || {
+        kv(&router).iter().filter(|row| row["whole"] == true).count() == engines.len()
+    });
+    router
+}
+
+fn kv(router: &TestRouter) -> Vec<Value> {
+    let page = router.admin().get("/debug/agents").json();
+    page["agents"][0]["kv"].as_array().cloned().unwrap_or_default()
+}
+
+fn blocks(router: &TestRouter, number: usize) -> u64 {
+    kv(router).get(number).and_then(|row| row["blocks"].as_u64()).unwrap_or_default()
+}
+
+/// Token ids that no other prompt begins with.
+fn ids(number: usize) -> Vec<usize> {
+    (0..1_600).map(|at| if at == 0 { 1_000 + number } else { 500 + (number * 7 + at) % 400 }).collect()
+}
+
+fn body(number: usize) -> Value {
+    json!({ "model": "m", "prompt": ids(number), "max_tokens": 1 })
+}
+
+/// Sends a body; who served it, and how many tokens of its prompt were there already.
+fn send(wire: &mut Wire, path: &str, body: &Value) -> (String, u64) {
+    let response = wire.post(path, &body.to_string());
+    assert_eq!(response.status, 200, "{}", response.text());
+    let cached = response.json()["usage"]["prompt_tokens_details"]["cached_tokens"].as_u64();
+    let endpoint = response.header("x-warmlane-endpoint").unwrap_or_default().to_owned();
+    (endpoint, cached.unwrap_or_default())
+}
+
+fn warm(engines: &[Running], number: usize) -> &Running {
+    let engine = &engines[number % engines.len()];
+    send(&mut Wire::connect(engine.address()), "/v1/completions", &body(number));
+    engine
+}
+
+/// Waits until what engines have said by now is known to a router: agents tell of nothing else first.
+fn heard(router: &TestRouter) {
+    let updates = || {
+        let page = router.admin().get("/debug/agents").json();
+        page["agents"][0]["updates"].as_u64().unwrap_or_default()
+    };
+    let before = updates();
+    eventually("two more updates came", || updates() >= before + 2);
+}
+
+fn by(router: &TestRouter, source: &str) -> f64 {
+    router.metric(&format!("warmlane_prefix_matches_total{{source=\"{source}\"}}"))
+}
+
+#[test]
+fn prompts_that_a_router_never_saw_go_where_others_sent_them() {
+    let engines = [engine(40_000), engine(40_000), engine(40_000)];
+    let agent = agent(&engines);
+    let router = router(&engines, &agent);
+    for number in 0..12 {
+        let engine = warm(&engines, number);
+        let at = number % engines.len();
+        let held = 100 * (number / engines.len() + 1) as u64;
+        eventually("its blocks are told", || blocks(&router, at) >= held);
+        let (endpoint, cached) = send(&mut router.aware(), "/v1/completions", &body(number));
+        assert_eq!(endpoint, engine.address().to_string(), "prompt {number}");
+        assert!(cached >= 1_580, "prompt {number}: {cached} tokens were there");
+    }
+    assert_eq!((by(&router, "events"), by(&router, "history")), (12.0, 0.0));
+    // Its own history knows them too by now, and the engines still say so themselves.
+    for number in 0..12 {
+        send(&mut router.aware(), "/v1/completions", &body(number));
+    }
+    assert_eq!(by(&router, "events"), 24.0);
+}
+
+#[test]
+fn text_goes_where_it_is_warm_once_an_engine_has_said_what_its_tokens_are() {
+    let engines = [engine(40_000), engine(40_000)];
+    let agent = agent(&engines);
+    let router = router(&engines, &agent);
+    warm(&engines, 0);
+    eventually("blocks are told", || blocks(&router, 0) > 0);
+    let text = "some words that are worth to be remembered, and go on for a while ".repeat(20);
+    let chat = json!({ "model": "m", "max_tokens": 1, "messages": [{ "role": "user", "content": text }] });
+    let adapter = json!({ "model": "a", "prompt": text, "max_tokens": 1, "cache_salt": "tenant" });
+    for (path, body) in [("/v1/chat/completions", &chat), ("/v1/completions", &adapter)] {
+        let known = router.metric("warmlane_prompts_known");
+        // Goes anywhere, and has the engines asked.
+        send(&mut router.aware(), path, body);
+        eventually("its tokens are known", || router.metric("warmlane_prompts_known") > known);
+        let before = by(&router, "events");
+        eventually("the engine tells of it", || {
+            send(&mut router.aware(), path, body);
+            by(&router, "events") > before
+        });
+    }
+}
+
+#[test]
+fn what_an_engine_dropped_is_not_believed_to_be_there() {
+    // Room for two prompts.
+    let engines = [engine(4_096), engine(4_096)];
+    let agent = agent(&engines);
+    let router = router(&engines, &agent);
+    let small = engines[0].address();
+    send(&mut Wire::connect(small), "/v1/completions", &body(0));
+    eventually("its blocks are told", || blocks(&router, 0) >= 100);
+    for number in 1..9 {
+        send(&mut Wire::connect(small), "/v1/completions", &body(number));
+    }
+    heard(&router);
+    let (endpoint, cached) = send(&mut router.aware(), "/v1/completions", &body(8));
+    assert_eq!(endpoint, small.to_string(), "the last is there");
+    assert!(cached > 1_500, "{cached}");
+    let matched = || by(&router, "events") + by(&router, "history");
+    let before = matched();
+    send(&mut router.aware(), "/v1/completions", &body(0));
+    assert_eq!(matched(), before, "the first is nowhere");
+}
+
+#[test]
+fn a_word_that_does_not_add_up_has_everything_told_again() {
+    let engines = [engine(40_000)];
+    let address = engines[0].address();
+    let told = ToldAgent::start();
+    let router = TestRouter::with(&[address], |config| config.agents = vec![told.address.to_string()]);
+    told.wait_for(1);
+    told.say(full(vec![waiting(address, 0.0)]));
+    let wrong = Blocks {
+        address: address.to_string(),
+        reset: true,
+        added: vec![1, 2, 3],
+        count: 2,
+        block_size: 16,
+        whole: true,
+        ..Blocks::default()
+    };
+    told.say(Update { blocks: vec![wrong], ..delta(2, Vec::new()) });
+    let trouble = || router.admin().get("/debug/agents").json()["agents"][0]["trouble"].to_string();
+    eventually("it says why", || trouble().contains("counts 2 blocks"));
+    told.wait_for(2);
+    told.say(full(vec![waiting(address, 0.0)]));
+    eventually("it is followed again", || trouble() == "null");
+}
