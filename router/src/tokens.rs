@@ -247,3 +247,6 @@ impl Drop for Tokens {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
