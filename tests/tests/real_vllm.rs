@@ -5,6 +5,8 @@
 
 #[path = "real_vllm/clients.rs"]
 mod clients;
+#[path = "real_vllm/exact.rs"]
+mod exact;
 #[path = "real_vllm/kv.rs"]
 mod kv;
 #[path = "real_vllm/router.rs"]

@@ -31,6 +31,11 @@ impl Engines {
         Self { install, addresses: list("WARMLANE_REAL_ENGINES"), kv_events: list("WARMLANE_REAL_KV_EVENTS") }
     }
 
+    /// The folder of the model that they serve.
+    pub(crate) fn model(&self) -> PathBuf {
+        self.install.join("model/qwen")
+    }
+
     fn program(&self, name: &str) -> PathBuf {
         self.install.join("venv/bin").join(name)
     }
