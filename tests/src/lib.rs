@@ -13,6 +13,7 @@ pub mod follower;
 pub mod gateway;
 pub mod http2;
 pub mod kubelet;
+pub mod namespace;
 pub mod nodes;
 pub mod nvml;
 pub mod picker;
