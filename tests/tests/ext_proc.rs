@@ -296,7 +296,7 @@ fn with_request_bodies_only_a_burst_spreads_and_nothing_stays_counted() {
     }
     assert!(given.iter().all(|count| (5..=15).contains(count)), "no herd: {given:?}");
     eventually("readings of idle engines take them off", || (0..4).all(|at| picker.in_flight(at) == 0));
-    assert_eq!(picker.ended("routed"), 40.0);
+    assert_eq!(picker.ended("unseen"), 40.0);
 }
 
 #[test]

@@ -214,7 +214,9 @@ impl Drop for Session {
             State::Routed(routed) => routed.status,
             State::Inbound(_) | State::Nothing => 0,
         };
-        if matches!(end, StreamEnd::Complete | StreamEnd::Routed) && status != 0 {
+        let is_answered =
+            matches!(end, StreamEnd::Complete | StreamEnd::Routed | StreamEnd::Gateway | StreamEnd::Error);
+        if is_answered && status != 0 {
             metrics.request_done(Listener::ExtProc, status);
         }
         if end != StreamEnd::Refused && !matches!(self.request, State::Nothing) {
