@@ -9,6 +9,7 @@ use std::{
     collections::VecDeque,
     pin::Pin,
     rc::Rc,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -28,7 +29,7 @@ use super::{
 use crate::{
     error::Fault,
     front::{Alarm, Seat},
-    metrics::{Label, Listener, StreamEnd},
+    metrics::{Label, Listener, Opened, ProxyMetrics, StreamEnd},
     path::Trace,
     stage::Stage,
     worker::Worker,
@@ -45,6 +46,7 @@ use ending::Ending;
 pub(super) struct Session {
     worker: Rc<Worker>,
     seat: Option<Seat>,
+    _open: Opened<Arc<ProxyMetrics>>,
     incoming: Streaming<ProcessingRequest>,
     unfinished: Unfinished,
     phase: Phase,
@@ -108,6 +110,7 @@ impl Session {
         Self {
             deadline: now + worker.config.timeouts.client_head,
             body_by: now + worker.config.timeouts.client_body,
+            _open: Opened::on(worker.metrics.clone()),
             worker,
             seat: Some(seat),
             incoming,
