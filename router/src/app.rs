@@ -205,7 +205,9 @@ impl Running {
         let begun = self.announced.unwrap_or_else(Instant::now);
         let until = begun + self.drain_limit;
         let (open, left) = (self.metrics.open(), until.saturating_duration_since(Instant::now()));
-        tracing::info!("new connections are refused; requests to finish: {open}, for {left:.1?} at most");
+        if self.cut.borrow().is_none() {
+            tracing::info!("new connections are refused; requests to finish: {open}, for {left:.1?} at most");
+        }
         let under_way = |workers: &[JoinHandle<_>]| workers.iter().any(|worker| !worker.is_finished());
         while Instant::now() < until && under_way(&self.workers) {
             thread::sleep(LOOK);
