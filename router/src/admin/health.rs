@@ -137,7 +137,7 @@ fn next_step(mut shutdown: watch::Receiver<Shutdown>) -> Pin<Box<dyn Future<Outp
     let now = *shutdown.borrow();
     Box::pin(async move {
         if now.is_draining() || shutdown.wait_for(|step| *step != now).await.is_err() {
-            pending().await
+            pending::<()>().await;
         }
     })
 }

@@ -58,7 +58,7 @@ async fn shake_hands(
         Ok(None) => return None,
         Ok(Some(Ok(stream))) => return Some(stream),
         Ok(Some(Err(error))) => tls::why_no_handshake(&error),
-        Err(_) => format!("it did not come to an end within {limit:?}: does the other side speak TLS?"),
+        Err(_) => format!("it did not come to an end within {limit:?}"),
     };
     front.worker.metrics.handshake_failed(listener);
     tracing::debug!("a TLS handshake failed: {why}");
@@ -67,7 +67,7 @@ async fn shake_hands(
     {
         tracing::warn!(
             not_logged,
-            "a gateway's TLS handshake failed: {why} (--ext-proc-tls, and transport_socket of its picker cluster)"
+            "a gateway's TLS handshake failed: {why}; does its picker cluster have a transport_socket that fits --ext-proc-tls?"
         );
     }
     None

@@ -19,9 +19,7 @@ pub fn why_no_handshake(error: &Error) -> String {
             )),
             _,
         ) => "the other side does not trust the certificate shown here".to_owned(),
-        (Some(TlsError::AlertReceived(_)), _) => {
-            "the other side broke it off: is it to reach this router, by this name?".to_owned()
-        }
+        (Some(TlsError::AlertReceived(_)), _) => "the other side broke it off".to_owned(),
         (Some(TlsError::PeerIncompatible(_)), _) => {
             "no version or cipher of TLS is common to both sides".to_owned()
         }
@@ -44,7 +42,7 @@ mod tests {
         let of = |cause| why_no_handshake(&Error::new(ErrorKind::InvalidData, cause));
         assert_eq!(of(TlsError::InvalidMessage(InvalidMessage::InvalidContentType)), "what came is not TLS");
         assert!(of(TlsError::AlertReceived(AlertDescription::UnknownCA)).contains("does not trust"));
-        assert!(of(TlsError::AlertReceived(AlertDescription::UnrecognisedName)).contains("by this name"));
+        assert!(of(TlsError::AlertReceived(AlertDescription::UnrecognisedName)).contains("broke it off"));
         let eof = Error::new(ErrorKind::UnexpectedEof, "tls handshake eof");
         assert!(why_no_handshake(&eof).contains("closed the connection"));
     }
