@@ -22,6 +22,7 @@ mod follow;
 mod marks;
 mod merge;
 mod order;
+mod trouble;
 
 pub use coverage::Coverage;
 use follow::Follower;

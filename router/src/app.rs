@@ -39,10 +39,12 @@ pub struct App;
 pub struct Running {
     /// Where it listens.
     pub listening: Listen,
+    metrics: Arc<Metrics>,
     shutdown: watch::Sender<Shutdown>,
     /// When it was announced.
     announced: Option<Instant>,
-    cut: watch::Sender<bool>,
+    /// How many requests were open when they were cut.
+    cut: watch::Sender<Option<u64>>,
     workers: Vec<JoinHandle<io::Result<()>>>,
     control: Option<Control>,
     shutdown_delay: Duration,
@@ -116,7 +118,7 @@ impl App {
         let world = Arc::new(world);
         let metrics = Arc::new(Metrics::new(&world));
         let (shutdown, is_shutdown) = watch::channel(Shutdown::default());
-        let (cut, is_cut) = watch::channel(false);
+        let (cut, is_cut) = watch::channel(None);
         let control = Control::start(control::Inputs {
             world: world.clone(),
             config: config.clone(),
@@ -128,7 +130,7 @@ impl App {
         listening.admin = control.admin_address();
         listening.grpc_health = control.health_address();
         let shared = Shared {
-            metrics,
+            metrics: metrics.clone(),
             updates: control.updates(),
             shutdown: is_shutdown,
             world,
@@ -143,6 +145,7 @@ impl App {
         let workers = workers.collect::<io::Result<_>>().context("starting a data-plane thread failed")?;
         Ok(Running {
             listening,
+            metrics,
             shutdown,
             announced: None,
             cut,
@@ -182,14 +185,23 @@ fn spawn(
     number: usize,
     front: impl FnOnce() -> Rc<Front> + Send + 'static,
     sockets: Sockets,
-    mut cut: watch::Receiver<bool>,
+    mut cut: watch::Receiver<Option<u64>>,
 ) -> io::Result<JoinHandle<io::Result<()>>> {
     thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let until_cut = async move {
-            let _ = cut.wait_for(|cut| *cut).await;
+            let _ = cut.wait_for(Option::is_some).await;
         };
         LocalSet::new().block_on(&runtime, front::serve(front(), sockets, until_cut))
+    })
+}
+
+/// Cuts what is open and notes how much that is. False where that was done before.
+fn cut(cut: &watch::Sender<Option<u64>>, metrics: &Metrics) -> bool {
+    cut.send_if_modified(|cut| {
+        let is_first = cut.is_none();
+        cut.get_or_insert_with(|| metrics.open());
+        is_first
     })
 }
 
@@ -203,37 +215,51 @@ impl Running {
         let now = Instant::now();
         self.announced = Some(now);
         let delay = self.shutdown_delay.min(self.drain_limit);
-        while now.elapsed() < delay && !*self.cut.borrow() {
+        tracing::info!("health checks are told that it leaves; requests are served as before for {delay:?}");
+        while now.elapsed() < delay && self.cut.borrow().is_none() {
             thread::sleep(LOOK);
         }
     }
 
     /// Takes no new connection, lets open requests end, and cuts those that are left after the drain limit, which runs
-    /// from the announcement where there was one. Returns when all threads have ended. Call from outside any runtime.
-    pub fn drain(mut self) {
+    /// from the announcement where there was one. Returns when all threads have ended: how many requests were cut.
+    /// Call from outside any runtime.
+    pub fn drain(mut self) -> u64 {
         self.shutdown.send_replace(Shutdown::Draining);
-        let until = self.announced.unwrap_or_else(Instant::now) + self.drain_limit;
+        let begun = self.announced.unwrap_or_else(Instant::now);
+        let until = begun + self.drain_limit;
+        let (open, left) = (self.metrics.open(), until.saturating_duration_since(Instant::now()));
+        if self.cut.borrow().is_none() {
+            tracing::info!("new connections are refused; requests to finish: {open}, for {left:.1?} at most");
+        }
         let under_way = |workers: &[JoinHandle<_>]| workers.iter().any(|worker| !worker.is_finished());
         while Instant::now() < until && under_way(&self.workers) {
             thread::sleep(LOOK);
         }
-        if under_way(&self.workers) {
-            tracing::warn!(limit = ?self.drain_limit, "timeouts.drain has passed: cutting what is still open");
+        if under_way(&self.workers) && cut(&self.cut, &self.metrics) {
+            tracing::warn!("timeouts.drain ({:?}) has passed: cutting what is still open", self.drain_limit);
         }
         self.stop();
+        let took = begun.elapsed();
+        let cut = self.cut.borrow().unwrap_or_default();
+        match cut {
+            0 => tracing::info!("stopped after {took:.1?}: all requests are finished"),
+            _ => tracing::warn!("stopped after {took:.1?}: requests cut off: {cut}"),
+        }
+        cut
     }
 
     /// A handle that ends [`Running::announce`] and cuts all open requests that [`Running::drain`] waits for.
     pub fn cutter(&self) -> impl Fn() + Send + 'static {
-        let cut = self.cut.clone();
+        let (sender, metrics) = (self.cut.clone(), self.metrics.clone());
         move || {
-            cut.send_replace(true);
+            cut(&sender, &metrics);
         }
     }
 
     fn stop(&mut self) {
         self.shutdown.send_replace(Shutdown::Draining);
-        self.cut.send_replace(true);
+        cut(&self.cut, &self.metrics);
         for worker in self.workers.drain(..) {
             match worker.join() {
                 Ok(Ok(())) => {}

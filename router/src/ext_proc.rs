@@ -175,9 +175,9 @@ fn process(shared: &Connection, request: Request<Incoming>) -> Uncounted {
         return crowded(&front.worker);
     };
     if !shared.asked.replace(true)
-        && let Some(left_out) = FIRST.is_due()
+        && let Some(not_logged) = FIRST.is_due()
     {
-        tracing::info!(left_out, "a gateway asks for picks over a new connection");
+        tracing::info!(not_logged, "a gateway asks for picks over a new connection");
     }
     let limit = usize::try_from(front.worker.config.limits.body + OVERHEAD).ok();
     let decoder =

@@ -82,7 +82,7 @@ fn run(config: Config) -> anyhow::Result<()> {
     let at = listeners.into_iter().filter_map(|(name, at)| at.map(|at| format!(" {name}={at}")));
     say(&format!("listening{}\n", at.collect::<String>()));
     let name = signals.next();
-    tracing::info!("{name}: finishing open requests; a second signal cuts them");
+    tracing::info!("{name}: stopping; a second signal cuts what is open");
     // At a terminal nobody has to be told.
     stop(running, signals, name == SIGTERM)
 }
@@ -92,7 +92,7 @@ fn stop(mut running: Running, mut signals: Signals, announce: bool) -> anyhow::R
     // Not joined: it waits for a signal that need not come, and ends with the process.
     let waiting = thread::Builder::new().name("signals".to_owned()).spawn(move || {
         let name = signals.next();
-        tracing::warn!("{name} again: cutting open requests");
+        tracing::warn!("{name} again: cutting what is open");
         cut();
     });
     waiting.context("cannot start a thread")?;

@@ -28,7 +28,7 @@ mod tokens;
 pub use cells::{Counts, Label, Tally};
 pub use durations::Durations;
 pub use labels::{ErrorReason, Goal, Listener, LoadOutcome, RetryReason, StreamEnd};
-pub use proxy::{Connected, ProxyMetrics};
+pub use proxy::{Connected, Opened, ProxyMetrics};
 pub use scraping::ScrapeMetrics;
 use sheets::Sheets;
 pub use tokens::TokenMetrics;
@@ -64,6 +64,11 @@ impl Metrics {
     /// A sheet for what one more thread counts.
     pub fn proxy(&self) -> Arc<ProxyMetrics> {
         self.sheets.add()
+    }
+
+    /// Requests under way.
+    pub fn open(&self) -> u64 {
+        self.sheets.open()
     }
 
     /// What the engine readers count.

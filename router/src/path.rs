@@ -4,7 +4,13 @@ use std::time::{Duration, Instant};
 
 use warmlane_engine::body::{Api, RequestBody};
 
-use crate::{error::Fault, front::Client, metrics::Listener, stage::Stage, worker::Worker};
+use crate::{
+    error::Fault,
+    front::Client,
+    metrics::{Listener, Opened},
+    stage::Stage,
+    worker::Worker,
+};
 
 mod admit;
 mod connect;
@@ -43,6 +49,7 @@ pub struct Trace {
 
 /// Serves one request whose first bytes have arrived.
 pub async fn serve(worker: &Worker, client: &mut Client, listener: Listener) -> Next {
+    let _open = Opened::on(&*worker.metrics);
     let mut trace = Trace::begin(listener);
     let outcome = exchange(worker, client, &mut trace).await;
     if outcome.is_err() {

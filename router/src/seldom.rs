@@ -1,4 +1,4 @@
-//! A line of the log that others can provoke, written at most once in ten seconds, with how many were left out.
+//! A line of the log that others can provoke, written at most once in ten seconds, with how many like it were not logged.
 
 use std::{
     sync::{
@@ -18,7 +18,7 @@ static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 pub struct Seldom {
     /// From when on the next may be written, in milliseconds of the process.
     next: AtomicU64,
-    left_out: AtomicU64,
+    not_logged: AtomicU64,
 }
 
 // === Seldom ===
@@ -26,21 +26,21 @@ pub struct Seldom {
 impl Seldom {
     /// None was written yet.
     pub const fn new() -> Self {
-        Self { next: AtomicU64::new(0), left_out: AtomicU64::new(0) }
+        Self { next: AtomicU64::new(0), not_logged: AtomicU64::new(0) }
     }
 
-    /// Whether one may be written now, and how many were not since the last.
-    pub fn is_due(&self) -> Option<u64> {
-        self.is_due_at(START.elapsed())
+    /// Whether one may be written now, and its field `not_logged`: how many were not since the last, where there are any.
+    pub fn is_due(&self) -> Option<Option<u64>> {
+        self.is_due_at(START.elapsed()).map(|count| (count > 0).then_some(count))
     }
 
     fn is_due_at(&self, now: Duration) -> Option<u64> {
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let take = |next| (millis(now) >= next).then(|| millis(now + PAUSE));
         match self.next.fetch_update(Relaxed, Relaxed, take) {
-            Ok(_) => Some(self.left_out.swap(0, Relaxed)),
+            Ok(_) => Some(self.not_logged.swap(0, Relaxed)),
             Err(_) => {
-                self.left_out.fetch_add(1, Relaxed);
+                self.not_logged.fetch_add(1, Relaxed);
                 None
             }
         }

@@ -25,8 +25,10 @@ use tokio_rustls::{
 
 use crate::metrics::{LoadOutcome, ProxyMetrics};
 
+mod handshake;
 mod identity;
 
+pub use handshake::why_no_handshake;
 pub use identity::Identity;
 
 /// ALPN's name for HTTP/2.

@@ -120,7 +120,7 @@ impl TestRouter {
     }
 
     /// Drains it: see [`Running::drain`].
-    pub fn drain(self) {
-        self.running.drain();
+    pub fn drain(self) -> u64 {
+        self.running.drain()
     }
 }

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use envoy_types::pb::envoy::extensions::filters::http::ext_proc::v3::processing_mode::BodySendMode;
 use warmlane_router::config::Objective;
 use warmlane_tests::{
     eventually,
-    gateway::{Asked, Gateway, REQUEST_ONLY, messages},
+    gateway::{Asked, FULL_DUPLEX, Gateway, REQUEST_ONLY, messages, messages::With as _},
     picker::{Said, TestPicker},
 };
 
@@ -81,6 +82,19 @@ fn requests_without_a_body_and_those_of_other_apis_are_answered_by_their_head() 
     assert!(first.dynamic_metadata.is_some(), "the body is not waited for");
     upload.send(&messages::request_body(b"part", false));
     assert!(upload.next().expect("an answer").is_ok());
+}
+
+#[test]
+fn a_request_for_tokens_without_a_body_is_answered_as_an_empty_one() {
+    let picker = TestPicker::idle(1);
+    for mode in [FULL_DUPLEX, REQUEST_ONLY, (BodySendMode::None, BodySendMode::None)] {
+        let mut exchange = picker.gateway().open();
+        exchange.send(&messages::request_headers(&messages::post(PATH), true).with_modes(mode.0, mode.1));
+        assert_eq!(immediate(&mut exchange), 400, "{mode:?}");
+    }
+    assert_eq!(picker.router.aware().post(PATH, "").status, 400, "as over HTTP");
+    let other = picker.gateway().ask(&Asked::get(PATH));
+    assert!(other.destination.is_some(), "only what asks for tokens must have a body");
 }
 
 #[test]
@@ -282,7 +296,7 @@ fn with_request_bodies_only_a_burst_spreads_and_nothing_stays_counted() {
     }
     assert!(given.iter().all(|count| (5..=15).contains(count)), "no herd: {given:?}");
     eventually("readings of idle engines take them off", || (0..4).all(|at| picker.in_flight(at) == 0));
-    assert_eq!(picker.ended("routed"), 40.0);
+    assert_eq!(picker.ended("unseen"), 40.0);
 }
 
 #[test]

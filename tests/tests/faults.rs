@@ -5,7 +5,7 @@ use std::{
     net::{Shutdown, SocketAddr, TcpListener},
 };
 
-use warmlane_tests::{Behaviour, RawEngine, TestRouter, engine::answer, eventually};
+use warmlane_tests::{Behaviour, PATIENCE, RawEngine, TestRouter, engine::answer, eventually};
 
 const ASK: &str = r#"{"model":"m","prompt":"x"}"#;
 const STREAM: &str = r#"{"model":"m","prompt":"x","stream":true}"#;
@@ -247,6 +247,26 @@ fn draining_lets_open_streams_end_and_takes_no_new_ones() {
     assert!(client.until(b"efgh\r\n0\r\n\r\n").is_some(), "the open stream ends properly");
     assert_eq!(client.rest(), b"", "and then its connection");
     draining.join().expect("drained");
+}
+
+#[test]
+fn a_drain_tells_how_many_requests_it_cut() {
+    for open in [0, 2] {
+        let engine = RawEngine::start(Behaviour::Hang);
+        let limit = if open == 0 { PATIENCE } else { std::time::Duration::from_millis(100) };
+        let router = TestRouter::with(&[engine.address()], |config| config.timeouts.drain = limit);
+        let idle = router.aware();
+        let clients: Vec<_> = (0..open)
+            .map(|_| {
+                let mut client = router.aware();
+                client.begin_post("/v1/completions", "", ASK);
+                client
+            })
+            .collect();
+        engine.wait_for(open);
+        assert_eq!(router.drain(), open as u64, "an idle connection is no request");
+        drop((clients, idle));
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use warmlane_picker::{Profile, Strategy};
 use warmlane_sim::server::{KvEvents, KvFormat, Options, Running, start};
 use warmlane_tests::{
-    TestRouter, Wire,
+    TestRouter,
     agent::TestAgent,
     eventually,
     namespace::{End, Link},
@@ -89,12 +89,6 @@ fn a_router_cut_off_from_an_agent_reads_by_itself_and_follows_again_once_the_net
         assert_eq!(router.ready_endpoints(), 1);
         eventually("dialling says what fails", || {
             shown(&router)["trouble"].to_string().contains("no answer within")
-        });
-    });
-    link.at(End::Far, || {
-        let page = || Wire::connect(agent.metrics()).get("/metrics").text();
-        eventually("the agent too says that the engine is away", || {
-            page().contains("warmlane_agent_endpoint_score")
         });
     });
     link.mend();

@@ -3,13 +3,14 @@
 use std::{
     io::{Read, Write},
     net::SocketAddr,
-    sync::Arc,
+    sync::{Arc, mpsc},
+    thread,
     time::Duration,
 };
 
 use warmlane_router::{app::App, config::Config};
 use warmlane_tests::{
-    Behaviour, RawEngine, TestRouter, Wire,
+    Behaviour, PATIENCE, RawEngine, TestRouter, Wire,
     engine::answer,
     eventually,
     http2::Multiplexed,
@@ -127,7 +128,7 @@ fn a_client_that_reads_late_gets_all_of_it() {
     for length in (STEP..6 << 20).step_by(STEP) {
         let mut client = certificate.connect(aware(&router), &[]).expect("handshake");
         client.write_all(format!("GET /{length} HTTP/1.1\r\nHost: t\r\n\r\n").as_bytes()).expect("sent");
-        std::thread::sleep(Duration::from_millis(10));
+        thread::sleep(Duration::from_millis(10));
         assert!(read_to(&mut client, "\r\n\r\n").starts_with("HTTP/1.1 200"));
         let mut all = vec![0; length];
         client.read_exact(&mut all).unwrap_or_else(|error| panic!("{length} bytes: {error}"));
@@ -168,7 +169,7 @@ fn files_that_cannot_be_used_change_nothing() {
         assert!(is_in_use(&router, &certificate), "{what}");
     }
     // Told once, however often it is looked at.
-    std::thread::sleep(Duration::from_millis(500));
+    thread::sleep(Duration::from_millis(500));
     assert_eq!(failures(), spoilt.len() as f64);
     std::fs::write(certificate.key(), key).expect("written");
     certificate.renew();
@@ -189,6 +190,20 @@ fn a_handshake_that_never_comes_ends_by_its_timeout() {
     assert!(!in_the_clear.rest().starts_with(b"HTTP"));
     assert_eq!(engine.seen().len(), 0);
     eventually("both are counted", || router.metric("warmlane_tls_handshake_failures_total") == 2.0);
+}
+
+#[test]
+fn a_drain_does_not_wait_for_a_handshake_that_has_not_begun() {
+    let (engine, certificate) = (ok(), Certificate::new());
+    let long = Duration::from_secs(3_600);
+    let router = start(engine.address(), &certificate, |config| {
+        (config.timeouts.client_head, config.timeouts.drain) = (long, long);
+    });
+    let _silent = Wire::connect(aware(&router));
+    eventually("it is connected", || router.metric("warmlane_client_connections{listener=\"aware\"}") == 1.0);
+    let (ended, drained) = mpsc::channel();
+    thread::spawn(move || ended.send(router.drain()));
+    assert_eq!(drained.recv_timeout(PATIENCE), Ok(0));
 }
 
 #[test]

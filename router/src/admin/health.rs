@@ -6,6 +6,7 @@
 //! NOT_FOUND, `Watch` says so and goes on.
 
 use std::{
+    future::pending,
     pin::{Pin, pin},
     sync::{
         Arc,
@@ -58,6 +59,8 @@ pub struct Changes {
     checks: Checks,
     service: String,
     beat: Interval,
+    /// Resolves when the process goes on to its next step on the way out.
+    step: Pin<Box<dyn Future<Output = ()> + Send>>,
     told: Option<ServingStatus>,
 }
 
@@ -123,9 +126,20 @@ impl Health for Checks {
             checks: self.clone(),
             service,
             beat: interval(WATCH_INTERVAL),
+            step: next_step(self.shutdown.clone()),
             told: None,
         }))
     }
+}
+
+/// See [`Changes::step`]. After the last there is none.
+fn next_step(mut shutdown: watch::Receiver<Shutdown>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    let now = *shutdown.borrow();
+    Box::pin(async move {
+        if now.is_draining() || shutdown.wait_for(|step| *step != now).await.is_err() {
+            pending::<()>().await;
+        }
+    })
 }
 
 // === Changes ===
@@ -136,7 +150,11 @@ impl Stream for Changes {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let changes = self.get_mut();
         loop {
-            ready!(changes.beat.poll_tick(cx));
+            if changes.step.as_mut().poll(cx).is_ready() {
+                changes.step = next_step(changes.checks.shutdown.clone());
+            } else {
+                ready!(changes.beat.poll_tick(cx));
+            }
             let status = changes.checks.status(&changes.service).unwrap_or(ServingStatus::ServiceUnknown);
             if changes.told.replace(status) != Some(status) {
                 return Poll::Ready(Some(Ok(HealthCheckResponse { status: status.into() })));

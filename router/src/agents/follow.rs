@@ -13,6 +13,7 @@ use warmlane_picker::{Health, Slot};
 use super::{
     Following, Gpu, Marks, merge,
     order::{Broken, Order},
+    trouble,
 };
 use crate::{
     blocks::Diverged,
@@ -56,7 +57,7 @@ struct Said {
 enum Lost {
     #[error("cannot connect: {0}; is the agent running and listening on this port?")]
     Dial(String),
-    #[error("it ended the stream: {0}")]
+    #[error("{}", trouble::why_ended(.0))]
     Ended(Status),
     #[error("it closed the stream")]
     Closed,
@@ -121,12 +122,7 @@ impl Follower {
 
     async fn dial(&self) -> Result<Streaming<told::Update>, Lost> {
         let address = self.following.config.agents[self.number].clone();
-        let failed = |error: tonic::transport::Error| {
-            // Its own text only says that the transport failed.
-            let cause =
-                std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
-            Lost::Dial(cause)
-        };
+        let failed = |error: tonic::transport::Error| Lost::Dial(trouble::deepest(&error));
         let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(failed)?;
         let dial = timeout(DIAL, endpoint.connect()).await;
         let channel = dial.map_err(|_| Lost::Dial(format!("no answer within {DIAL:?}")))?.map_err(failed)?;
@@ -234,7 +230,7 @@ impl Follower {
                 tracing::warn!(
                     agent = agent.address,
                     node = agent.node,
-                    "an agent is lost: {lost}. Its replicas are read by the router itself"
+                    "an agent is away, and its replicas are read by the router itself: {lost}"
                 );
             }
             agent.losses += u64::from(agent.connected);

@@ -6,7 +6,7 @@ use hyper::header::HeaderName;
 use tracing::Level;
 use tracing_subscriber::EnvFilter;
 
-use super::{Config, ConfigError, keys, text::span};
+use super::{Config, ConfigError, Timeouts, keys, text::span};
 use crate::{tls::Identity, world::MAX_ENDPOINTS};
 
 /// The smallest prefix index there is: 100,000 blocks and the sets of their owners.
@@ -14,6 +14,8 @@ const MIN_INDEX_BYTES: u64 = 8 << 20;
 /// Engines are not asked more often, whatever is configured: a page costs them milliseconds.
 const MIN_SCRAPE: Duration = Duration::from_millis(50);
 const MAX_WORKERS: usize = 1_024;
+/// More than a request could try within any client's patience.
+const MAX_FALLBACKS: usize = 16;
 
 /// A setting and what is wrong with it.
 type Fault = (&'static str, String);
@@ -21,8 +23,8 @@ type Fault = (&'static str, String);
 /// Checks the whole.
 pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     let rules = [
-        endpoints, agents, listeners, tls, models, profile, faults, limits, timeouts, headers, prefix,
-        scrape, process,
+        endpoints, agents, listeners, tls, models, profile, fallbacks, faults, limits, timeouts, stopping,
+        headers, prefix, scrape, process,
     ];
     rules.into_iter().try_for_each(|rule| rule(config)).map_err(|(key, why)| {
         let value = keys::find(key).map(|key| (key.get)(config)).unwrap_or_default();
@@ -145,6 +147,13 @@ fn profile(config: &Config) -> Result<(), Fault> {
     require(is_share(profile.headroom_kv), "thresholds.headroom_kv", share)
 }
 
+fn fallbacks(config: &Config) -> Result<(), Fault> {
+    let most = config.profile.fallbacks;
+    require(most <= MAX_FALLBACKS, "thresholds.fallbacks", format!("must be 0 to {MAX_FALLBACKS}"))?;
+    let why = format!("must be 0 to {most}: a pick has no more (thresholds.fallbacks)");
+    require(config.ext_proc.fallbacks <= most, "ext_proc.fallbacks", why)
+}
+
 fn faults(config: &Config) -> Result<(), Fault> {
     let (retries, breaker) = (config.retries, config.breaker);
     let why = "must be 0 to 1: retries per request, so 0.2 is one for every five";
@@ -190,6 +199,16 @@ fn timeouts(config: &Config) -> Result<(), Fault> {
             "must be at least 1ms; for no practical limit write 365d",
         )
     })
+}
+
+fn stopping(config: &Config) -> Result<(), Fault> {
+    let Timeouts { shutdown_delay: delay, drain, .. } = config.timeouts;
+    let why = format!(
+        "must be shorter than timeouts.drain ({}): both begin with SIGTERM, and what lies between them is the time to \
+         finish open requests; 0s is no delay",
+        span::write(&drain)
+    );
+    require(delay.is_zero() || delay < drain, "timeouts.shutdown_delay", why)
 }
 
 fn headers(config: &Config) -> Result<(), Fault> {

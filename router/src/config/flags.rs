@@ -96,7 +96,9 @@ fn arg(key: &Key) -> Arg {
     match key.form {
         Form::List => arg.action(ArgAction::Append),
         Form::Bare if key.value == "BOOL" => arg.num_args(0..=1).default_missing_value("true"),
-        Form::Bare | Form::Size | Form::Quoted | Form::Toml => arg,
+        // Taken as a value, so that it is refused by a text that says what to write.
+        Form::Bare | Form::Size => arg.allow_negative_numbers(true),
+        Form::Quoted | Form::Toml => arg,
     }
 }
 

@@ -186,6 +186,16 @@ fn values_must_go_together() {
         ("--endpoint a:1 --thresholds-shed-kv 1.5", "share of the KV cache"),
         ("--endpoint a:1 --limits-body-budget 1MiB", "at least limits.body"),
         ("--endpoint a:1 --timeouts-connect 0s", "at least 1ms"),
+        ("--endpoint a:1 --timeouts-shutdown-delay 30s", "shorter than timeouts.drain (30s)"),
+        ("--endpoint a:1 --timeouts-drain 1s", "`timeouts.shutdown_delay` = \"3s\": must be shorter"),
+        (
+            "--endpoint a:1 --ext-proc-fallbacks 99",
+            "must be 0 to 3: a pick has no more (thresholds.fallbacks)",
+        ),
+        ("--endpoint a:1 --ext-proc-fallbacks -1", "write a whole number, 0 or more"),
+        ("--endpoint a:1 --thresholds-fallbacks 17", "must be 0 to 16"),
+        ("--endpoint a:1 --weights-queue -0.5", "write a number, 0 or more"),
+        ("--endpoint a:1 --body-limit -1", "write a number of bytes"),
         ("--endpoint a:1 --headers-session X-Session", "in lower case"),
         ("--endpoint a:1 --prefix-block-bytes 48", "power of two"),
         ("--endpoint a:1 --prefix-index-bytes 1MiB", "at least 8MiB"),
@@ -198,6 +208,14 @@ fn values_must_go_together() {
         let refusal = refusal(load(args, &[]));
         assert!(refusal.contains(why), "{args}: {refusal}");
     }
+    let why = refusal(load("--endpoint a:1", &[("WARMLANE_EXT_PROC_FALLBACKS", "99")]));
+    assert!(why.contains("environment WARMLANE_EXT_PROC_FALLBACKS") && why.contains("0 to 3"), "{why}");
+    for (number, remedy) in [("-1", "0 or more"), ("99", "0 to 3")] {
+        let why = refusal(load_file(&format!("[ext_proc]\nfallbacks = {number}\n")));
+        assert!(why.contains(":2: ") && why.contains(remedy), "{why}");
+    }
+    load("--endpoint a:1 --timeouts-drain 0s --timeouts-shutdown-delay 0s", &[])
+        .expect("no delay is no trouble");
     for endpoint in ["10.0.0.1:8000", "[fd00::1]:8000", "gpu-a.svc.cluster.local.:8000", "vllm_0:80"] {
         load(&format!("--endpoint {endpoint}"), &[]).expect(endpoint);
     }

@@ -38,6 +38,8 @@ const READERS: usize = 32;
 pub(super) struct Inbound {
     pub(super) headers: HeaderMap,
     pub(super) api: Option<Api>,
+    /// Its head said that no body follows.
+    is_bodyless: bool,
     metadata: Option<Bytes>,
     reader: Option<BodyReader>,
     pieces: Pieces,
@@ -70,6 +72,7 @@ impl Inbound {
     pub(super) fn new(
         worker: &Worker,
         headers: HeaderMap,
+        is_bodyless: bool,
         metadata: Option<Bytes>,
     ) -> Result<Self, Violation> {
         let method = headers.get(":method").ok_or(Violation::NoPseudoHeader(":method"))?;
@@ -77,7 +80,7 @@ impl Inbound {
         let path = path.split(|byte| *byte == b'?').next().unwrap_or_default();
         let api = if method == b"POST" { api_of(path) } else { None };
         let held = worker.world.budget.share();
-        Ok(Self { headers, api, metadata, reader: None, pieces: Pieces::default(), held })
+        Ok(Self { headers, api, is_bodyless, metadata, reader: None, pieces: Pieces::default(), held })
     }
 
     /// The id that it came with.
@@ -101,7 +104,8 @@ impl Inbound {
 
     /// All of it is here.
     pub(super) fn finish(mut self, worker: &Worker, by_head: bool) -> Result<Whole, Fault> {
-        let asked = match self.api.filter(|_| !by_head) {
+        // Without a body there is nothing to wait for, but something to say.
+        let asked = match self.api.filter(|_| !by_head || self.is_bodyless) {
             Some(api) => Some(self.read(worker, api)?),
             None => None,
         };

@@ -9,6 +9,7 @@ use std::{
     collections::VecDeque,
     pin::Pin,
     rc::Rc,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -28,7 +29,7 @@ use super::{
 use crate::{
     error::Fault,
     front::{Alarm, Seat},
-    metrics::{Label, Listener, StreamEnd},
+    metrics::{Label, Listener, Opened, ProxyMetrics, StreamEnd},
     path::Trace,
     stage::Stage,
     worker::Worker,
@@ -46,6 +47,7 @@ use request::Deciding;
 pub(super) struct Session {
     worker: Rc<Worker>,
     seat: Option<Seat>,
+    _open: Opened<Arc<ProxyMetrics>>,
     incoming: Streaming<ProcessingRequest>,
     unfinished: Unfinished,
     phase: Phase,
@@ -110,6 +112,7 @@ impl Session {
         Self {
             deadline: now + worker.config.timeouts.client_head,
             body_by: now + worker.config.timeouts.client_body,
+            _open: Opened::on(worker.metrics.clone()),
             worker,
             seat: Some(seat),
             incoming,
@@ -227,7 +230,9 @@ impl Drop for Session {
             State::Routed(routed) => routed.status,
             State::Inbound(_) | State::Deciding(_) | State::Nothing => 0,
         };
-        if matches!(end, StreamEnd::Complete | StreamEnd::Routed) && status != 0 {
+        let is_answered =
+            matches!(end, StreamEnd::Complete | StreamEnd::Routed | StreamEnd::Gateway | StreamEnd::Error);
+        if is_answered && status != 0 {
             metrics.request_done(Listener::ExtProc, status);
         }
         if end != StreamEnd::Refused && !matches!(self.request, State::Nothing) {

@@ -152,7 +152,7 @@ fn by_envoy(worker: &Worker, asked: &Asked, rng: &mut fastrand::Rng) -> String {
     };
     let mut headers = vec![header(":method", "POST"), header(":path", asked.path)];
     headers.extend(asked.headers.iter().map(|(name, value)| header(name, value)));
-    let mut inbound = Inbound::new(worker, HeaderMap { headers }, None).expect("a request");
+    let mut inbound = Inbound::new(worker, HeaderMap { headers }, false, None).expect("a request");
     let mut trace = Trace::begin(Listener::ExtProc);
     trace.request_id = inbound::identify(worker, &inbound);
     let mut rest = Bytes::copy_from_slice(asked.body.as_bytes());

@@ -32,8 +32,10 @@ pub(super) struct Told {
 /// Where a response comes from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Origin {
-    /// An endpoint, as far as is known.
+    /// Nobody has told.
     #[default]
+    Untold,
+    /// An endpoint.
     Endpoint,
     /// The gateway: it could not reach the endpoint, or was cut off before a response.
     Unreachable,

@@ -53,14 +53,26 @@ const BROKEN: usize = 64;
 /// How often a silent client is asked whether it is there, and how long it may take to answer.
 pub(crate) const PING_INTERVAL: Duration = Duration::from_secs(30);
 pub(crate) const PING_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long a client may take to close its side once it has been told to go and no stream is open.
+/// How long a client may take to close its side once it has been told to go and no stream is open: a request that it sent
+/// before it knew must not be lost on its way.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// The same while the process drains, for one that has not been used for longer than that: as little is on its way as on
+/// an idle connection of HTTP/1.1, which is closed at once.
+const BRIEF_FAREWELL: Duration = Duration::from_millis(50);
 /// How often a connection is looked at, at most.
 const SHORTEST_LOOK: Duration = Duration::from_millis(10);
 
 /// A connection's tasks: up to two for each open stream. They end with it.
 #[derive(Clone, Default)]
 pub struct Tasks(Rc<RefCell<JoinSet<()>>>);
+
+/// A client was told to go.
+#[derive(Clone, Copy)]
+struct Told {
+    at: Instant,
+    /// How long it may take once no stream is open.
+    patience: Duration,
+}
 
 /// What becomes of a connection that is looked at.
 enum Verdict {
@@ -104,15 +116,15 @@ where
     let mut look = pin!(sleep_until(Instant::now() + idle));
     let mut told_to_go = None;
     loop {
-        let leave = tokio::select! {
+        let patience = tokio::select! {
             biased;
             ended = connection.as_mut() => return note_end(front, listener, ended),
             () = streams.flooded() => return front.worker.metrics.flooded(listener),
-            _ = &mut drain, if told_to_go.is_none() => true,
+            _ = &mut drain, if told_to_go.is_none() => farewell(streams, Instant::now()),
             () = &mut look => {
                 match judge(streams, Instant::now(), idle, told_to_go) {
                     Verdict::Cut => return,
-                    Verdict::Leave => true,
+                    Verdict::Leave => FAREWELL,
                     Verdict::Wait(until) => {
                         look.as_mut().reset(until);
                         continue;
@@ -120,20 +132,23 @@ where
                 }
             }
         };
-        if leave {
-            told_to_go = Some(Instant::now());
-            connection.as_mut().graceful_shutdown();
-            look.as_mut().reset(Instant::now() + FAREWELL);
-        }
+        told_to_go = Some(Told { at: Instant::now(), patience });
+        connection.as_mut().graceful_shutdown();
+        look.as_mut().reset(Instant::now() + patience);
     }
 }
 
+/// How long a client that a drain sends away may take.
+fn farewell(streams: &Streams, now: Instant) -> Duration {
+    if streams.quiet_since(now) + FAREWELL < now { BRIEF_FAREWELL } else { FAREWELL }
+}
+
 /// Whether the connection has been idle for too long, or unread, or told to go and done.
-fn judge(streams: &Streams, now: Instant, idle: Duration, told_to_go: Option<Instant>) -> Verdict {
+fn judge(streams: &Streams, now: Instant, idle: Duration, told_to_go: Option<Told>) -> Verdict {
     let stalled = streams.stalled_since();
     let until = match (stalled, told_to_go) {
         (Some(since), _) => since + idle,
-        (None, Some(told)) => streams.quiet_since(now).max(told) + FAREWELL,
+        (None, Some(told)) => streams.quiet_since(now).max(told.at) + told.patience,
         (None, None) => streams.quiet_since(now) + idle,
     };
     if now >= until {
@@ -169,9 +184,9 @@ fn note_end(front: &Front, listener: Listener, ended: hyper::Result<()>) {
     let cause = error.source().and_then(|cause| cause.downcast_ref::<h2::Error>());
     if listener == Listener::ExtProc
         && let Some(error) = cause.filter(|cause| cause.is_library())
-        && let Some(left_out) = GATEWAYS.is_due()
+        && let Some(not_logged) = GATEWAYS.is_due()
     {
-        tracing::warn!(%error, left_out, "a gateway's connection ended by an error: does it speak TLS, or HTTP/1.1, to a port for gRPC?");
+        tracing::warn!(%error, not_logged, "a gateway's connection ended by an error: does it speak TLS, or HTTP/1.1, to a port for gRPC?");
     }
     if cause.is_some_and(|cause| cause.is_library() && cause.reason() == Some(Reason::ENHANCE_YOUR_CALM)) {
         front.worker.metrics.flooded(listener);
@@ -204,5 +219,21 @@ impl Tasks {
 impl<F: Future<Output = ()> + 'static> Executor<F> for Tasks {
     fn execute(&self, task: F) {
         self.spawn(task);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_drain_is_brief_with_a_connection_that_nobody_has_used_for_long() {
+        let start = Instant::now();
+        let streams = Rc::new(Streams::new(start));
+        assert_eq!(farewell(&streams, start + FAREWELL / 2), FAREWELL, "a request may be on its way");
+        let late = start + 2 * FAREWELL;
+        assert_eq!(farewell(&streams, late), BRIEF_FAREWELL);
+        let _open = streams.open();
+        assert_eq!(farewell(&streams, late), FAREWELL, "it is in use");
     }
 }

@@ -110,8 +110,14 @@ labels! {
     StreamEnd {
         /// The response was seen to its end.
         Complete = "complete",
-        /// The request was routed, and Envoy told no more of it.
+        /// The request was routed, its response began, and Envoy told no more of it.
         Routed = "routed",
+        /// The request was routed, and nothing was seen of its response: Envoy shows no heads, or the client left.
+        Unseen = "unseen",
+        /// Envoy, or a filter of its, answered instead of an endpoint.
+        Gateway = "gateway",
+        /// An error 500 or above was seen to its end, and Envoy does not tell whether an endpoint gave it.
+        Error = "error",
         /// The router answered itself.
         Refused = "refused",
         /// Envoy gave it up before its end: its client left, mostly.

@@ -1,6 +1,6 @@
 //! What the data plane counts: a sheet for each of its threads, summed up when a page is asked for.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Deref, sync::Arc, time::Duration};
 
 use warmlane_engine::sse::payload::Usage;
 use warmlane_picker::{Decision, Source, Strategy};
@@ -37,6 +37,8 @@ pub struct ProxyMetrics {
     matches: Counts<Source>,
     /// By listener.
     connections: [Tally; LISTENERS],
+    /// Requests under way; for the log, no page has it.
+    open: Tally,
     connections_refused: Counts<Listener>,
     handshakes_failed: Counts<Listener>,
     floods: Counts<Listener>,
@@ -48,6 +50,10 @@ pub struct ProxyMetrics {
     /// Tokens that engines counted: of prompts, of those found in caches, of answers.
     used: [Tally; 3],
 }
+
+/// A request under way, on the sheet of its thread. Dropping it takes it off.
+#[derive(Debug)]
+pub struct Opened<M: Deref<Target = ProxyMetrics>>(M);
 
 /// An open client connection. Dropping it takes it off the gauge.
 #[derive(Debug)]
@@ -74,6 +80,7 @@ impl ProxyMetrics {
             matched_tokens: Tally::default(),
             matches: Counts::new(),
             connections: Default::default(),
+            open: Tally::default(),
             connections_refused: Counts::new(),
             handshakes_failed: Counts::new(),
             floods: Counts::new(),
@@ -141,6 +148,11 @@ impl ProxyMetrics {
     pub fn connected(self: &Arc<Self>, listener: Listener) -> Connected {
         self.connections[listener.index()].add(1);
         Connected { metrics: self.clone(), listener }
+    }
+
+    /// Requests under way.
+    pub fn open(&self) -> u64 {
+        self.open.get()
     }
 
     /// A connection, or a stream of one, found no place.
@@ -214,6 +226,7 @@ impl ProxyMetrics {
             matched_tokens,
             matches,
             connections,
+            open,
             connections_refused,
             handshakes_failed,
             floods,
@@ -229,6 +242,7 @@ impl ProxyMetrics {
         self.errors.iter().zip(errors).for_each(|(mine, more)| mine.absorb(more));
         self.stages.iter().zip(stages).for_each(|(mine, more)| mine.absorb(more));
         self.connections.iter().zip(connections).for_each(|(mine, more)| add(mine, more));
+        add(&self.open, open);
         add(&self.retries_refused, retries_refused);
         add(&self.aborts, aborts);
         add(&self.shed, shed);
@@ -246,6 +260,22 @@ impl ProxyMetrics {
         self.aims.absorb(aims);
         self.misses.absorb(misses);
         self.used.iter().zip(used).for_each(|(mine, more)| add(mine, more));
+    }
+}
+
+// === Opened ===
+
+impl<M: Deref<Target = ProxyMetrics>> Opened<M> {
+    /// A request begins.
+    pub fn on(metrics: M) -> Self {
+        metrics.open.add(1);
+        Self(metrics)
+    }
+}
+
+impl<M: Deref<Target = ProxyMetrics>> Drop for Opened<M> {
+    fn drop(&mut self) {
+        self.0.open.sub(1);
     }
 }
 

@@ -22,6 +22,11 @@ impl Sheets {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(sheet.clone());
         sheet
     }
+
+    /// Requests under way on all of them.
+    pub(super) fn open(&self) -> u64 {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|sheet| sheet.open()).sum()
+    }
 }
 
 impl Collector for Sheets {
@@ -35,7 +40,7 @@ impl Collector for Sheets {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::Listener;
+    use crate::metrics::{Listener, Opened};
 
     #[test]
     fn a_page_has_the_sum_of_all_sheets() {
@@ -44,6 +49,10 @@ mod tests {
         one.request_done(Listener::Aware, 200);
         other.request_done(Listener::Aware, 200);
         let open = [one.connected(Listener::Plain), other.connected(Listener::Plain)];
+        let requests = (Opened::on(&*one), Opened::on(other.clone()));
+        assert_eq!(sheets.open(), 2);
+        drop(requests);
+        assert_eq!(sheets.open(), 0);
         let page = || {
             let mut registry = prometheus_client::registry::Registry::default();
             registry

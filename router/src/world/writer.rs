@@ -211,6 +211,9 @@ impl Writer {
             News::Trying { address } => {
                 tracing::info!(endpoint = %address, "replica gets a few requests again, to see whether it works");
             }
+            News::Rested { address, why } => {
+                tracing::info!(endpoint = %address, "replica has rested, but still gets no requests: {why}");
+            }
             News::Stalled { address } => {
                 tracing::warn!(endpoint = %address, "replica holds requests and computes nothing: they go elsewhere");
             }

@@ -98,6 +98,29 @@ fn a_client_that_leaves_is_taken_off_at_once_where_responses_are_seen() {
 }
 
 #[test]
+fn a_client_that_leaves_before_its_response_is_told_from_one_that_got_it_where_heads_are_seen() {
+    let scene = Scene::of("override-host.yaml");
+    scene.picker.engines[1].behave(Behaviour::Hang);
+    let mut client = scene.client();
+    client.begin_post(PATH, "", CHAT);
+    scene.picker.engines[1].wait_for(1);
+    drop(client);
+    eventually("nothing was seen", || scene.picker.ended("unseen") == 1.0);
+    assert_eq!(scene.picker.ended("routed"), 0.0);
+}
+
+#[test]
+fn an_empty_body_is_refused_with_the_routers_own_words() {
+    for bootstrap in ALL {
+        let scene = Scene::of(bootstrap);
+        let response = scene.client().post(PATH, "");
+        assert_eq!(response.status, 400, "{bootstrap}");
+        assert!(response.text().contains("the request body is empty"), "{}", response.text());
+        assert_eq!(scene.picker.engines[1].seen().len(), 0, "{bootstrap}");
+    }
+}
+
+#[test]
 fn a_get_is_answered_at_once() {
     for bootstrap in ALL {
         let scene = Scene::of(bootstrap);

@@ -39,6 +39,7 @@ fn without_a_picker_each_bootstrap_does_what_its_page_says_whatever_the_client_s
         for _ in 0..4 {
             let response = Wire::connect(envoy.aware()).post_with(PATH, &spoofed, CHAT);
             assert_eq!(response.status, expected, "{bootstrap}");
+            assert_eq!(response.body.is_empty(), expected == 503, "{bootstrap}");
         }
         let given = [engines[0].seen().len(), engines[1].seen().len()];
         assert_eq!(given, if expected == 200 { [2, 2] } else { [0, 0] }, "{bootstrap}");
@@ -57,6 +58,8 @@ fn a_replica_that_envoy_cannot_reach_has_failed_for_the_breaker_too() {
         let response = scene.chat();
         let retries = bootstrap != "original-dst.yaml";
         assert_eq!(response.status, if retries { 200 } else { 503 }, "{bootstrap} {}", response.text());
+        let end = if retries { "complete" } else { "gateway" };
+        eventually("whose answer it was is told", || scene.picker.ended(end) == 1.0);
         let failures = || {
             let series =
                 format!("warmlane_endpoint_failures_total{{endpoint=\"{}\"}}", scene.picker.endpoint(1));
@@ -122,7 +125,7 @@ fn a_filter_before_it_that_refuses_is_answered_with_its_own_status() {
         let scene =
             Scene::changed(bootstrap, |bootstrap| bootstrap.filter("envoy.filters.http.fault", refuse));
         assert_eq!(scene.chat().status, 401, "{bootstrap}");
-        eventually("it is seen", || scene.picker.ended("complete") == 1.0);
+        eventually("it is seen", || scene.picker.ended("gateway") == 1.0);
     }
 }
 
@@ -171,6 +174,17 @@ fn fail_closed_answers_with_the_status_that_was_configured() {
     });
     envoy.wait_for_picker(false);
     assert_eq!(Wire::connect(envoy.aware()).post(PATH, CHAT).status, 502);
+}
+
+#[test]
+fn fail_open_has_nowhere_to_go_where_only_the_picker_knows_replicas() {
+    let (engines, envoy) = without_picker("original-dst.yaml", |bootstrap| {
+        bootstrap.change("failure_mode_allow: false", "failure_mode_allow: true")
+    });
+    envoy.wait_for_picker(false);
+    let response = Wire::connect(envoy.aware()).post(PATH, CHAT);
+    assert_eq!((response.status, response.text().as_str()), (503, "no healthy upstream"));
+    assert!(engines.iter().all(|engine| engine.seen().is_empty()));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use envoy_types::pb::google::protobuf::value::Kind;
 use warmlane_tests::{
     eventually,
-    gateway::{Exchange, REQUEST_ONLY, messages, messages::With as _},
+    gateway::{Exchange, FULL_DUPLEX, REQUEST_ONLY, messages, messages::With as _},
     picker::{Said, TestPicker},
 };
 
@@ -37,7 +37,7 @@ fn wait_for_envoy() {
 
 fn respond(exchange: &mut Exchange, headers: &[(&str, &str)], details: &str) {
     let head = messages::response_headers(headers, false);
-    exchange.send(&head.with_attribute("response.code_details", Kind::StringValue(details.to_owned())));
+    exchange.send(&head.with_attribute("response.code_details", text(details)));
     assert!(exchange.next().expect("an answer").is_ok());
 }
 
@@ -77,6 +77,47 @@ fn a_replica_that_envoy_cannot_reach_has_failed_and_one_that_is_busy_has_not() {
     assert_eq!(failures(&picker), 0.0);
     busy(UNREACHABLE);
     assert_eq!(failures(&picker), 1.0);
+}
+
+#[test]
+fn an_error_is_no_complete_response_unless_a_replica_gave_it() {
+    let picker = TestPicker::idle(1);
+    let gateway = picker.gateway();
+    let mut ends = std::collections::BTreeMap::from([("complete", 0.0), ("gateway", 0.0), ("error", 0.0)]);
+    for (status, details, end) in [
+        ("503", Some("via_upstream"), "complete"),
+        ("503", Some("no_healthy_upstream"), "gateway"),
+        ("503", Some(UNREACHABLE), "gateway"),
+        ("503", None, "error"),
+        ("404", None, "complete"),
+    ] {
+        for modes in [REQUEST_ONLY, FULL_DUPLEX] {
+            let mut asked = chat();
+            asked.modes = modes;
+            let mut exchange = gateway.ask(&asked).exchange;
+            let head = messages::response_headers(&[(":status", status)], true);
+            exchange.send(&match details {
+                Some(details) => head.with_attribute("response.code_details", text(details)),
+                None => head,
+            });
+            assert!(exchange.next().expect("an answer").is_ok());
+            exchange.half_close();
+            assert!(exchange.next().is_none());
+            *ends.get_mut(end).expect("a name") += 1.0;
+            for (name, count) in &ends {
+                eventually(name, || picker.ended(name) == *count);
+            }
+        }
+    }
+    let answered = |code: u16| {
+        let series = format!("warmlane_requests_total{{listener=\"ext_proc\",code=\"{code}\"}}");
+        picker.router.metric(&series)
+    };
+    assert_eq!((answered(503), answered(404)), (8.0, 2.0), "all the same, the client has got it");
+}
+
+fn text(details: &str) -> Kind {
+    Kind::StringValue(details.to_owned())
 }
 
 #[test]

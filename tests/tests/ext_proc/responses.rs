@@ -35,7 +35,7 @@ fn an_answer_of_envoys_own_is_passed_on_before_any_request_was_shown() {
         exchange.half_close();
         assert!(exchange.next().is_none(), "the stream ends well");
     }
-    eventually("they are over", || picker.ended("complete") == 2.0);
+    eventually("they are over", || picker.ended("gateway") == 2.0);
 }
 
 fn body(answer: Option<Result<ProcessingResponse, tonic::Status>>) -> Option<Mutation> {

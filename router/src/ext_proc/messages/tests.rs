@@ -108,7 +108,7 @@ fn attributes_are_read_whichever_filter_they_are_for() {
     let message = ours(&published::ProcessingRequest { attributes, ..Default::default() });
     let told = Told::read(None, &message.attributes);
     assert_eq!((told.origin, told.was_retried), (Origin::Gateway, true));
-    assert_eq!(Told::read(None, &[Bytes::from_static(b"\xff")]).origin, Origin::Endpoint, "not readable");
+    assert_eq!(Told::read(None, &[Bytes::from_static(b"\xff")]).origin, Origin::Untold, "not readable");
 }
 
 #[test]

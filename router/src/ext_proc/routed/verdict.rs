@@ -8,7 +8,7 @@ use super::{
     super::{messages::BodyMode, told::Origin},
     Routed,
 };
-use crate::{ledger::Outcome, path::STUCK, worker::Worker};
+use crate::{ledger::Outcome, metrics::StreamEnd, path::STUCK, worker::Worker};
 
 /// An endpoint that answered readings this long after a request was answered to Envoy was there when Envoy connected to it:
 /// the bootstraps give that 1 s, and only a failure to connect sends a request elsewhere.
@@ -76,6 +76,20 @@ impl Routed {
     /// Whether the response was seen to its end.
     pub(in super::super) fn is_over(&self) -> bool {
         self.is_over
+    }
+
+    /// How a response that was seen to its end counts.
+    pub(in super::super) fn whole(&self) -> StreamEnd {
+        match (self.origin, self.status) {
+            (Origin::Unreachable | Origin::Gateway, _) => StreamEnd::Gateway,
+            (Origin::Untold, 500..) => StreamEnd::Error,
+            (Origin::Untold | Origin::Endpoint, _) => StreamEnd::Complete,
+        }
+    }
+
+    /// How one counts whose end is not seen.
+    pub(in super::super) fn unfinished(&self) -> StreamEnd {
+        if self.status == 0 { StreamEnd::Unseen } else { StreamEnd::Routed }
     }
 
     /// Envoy tells no more: whether what came of the body seems to be all of it. A body that trailers end has no last piece

@@ -122,15 +122,16 @@ impl Session {
         match &mut self.request {
             State::Routed(routed) => {
                 if routed.is_over() || routed.was_seen_to_end(&self.worker) {
-                    StreamEnd::Complete
+                    routed.whole()
                 } else if routed.lingers(&self.worker) {
-                    StreamEnd::Routed
+                    routed.unfinished()
                 } else {
                     StreamEnd::Abandoned
                 }
             }
             State::Inbound(_) | State::Deciding(_) => StreamEnd::Abandoned,
-            State::Nothing if waits_for == Wait::Close => StreamEnd::Complete,
+            // Answered before anything was chosen.
+            State::Nothing if waits_for == Wait::Close => StreamEnd::Gateway,
             State::Nothing => StreamEnd::Abandoned,
         }
     }

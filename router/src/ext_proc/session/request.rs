@@ -57,8 +57,9 @@ impl Session {
         head: HttpHeaders,
         metadata: Option<Bytes>,
     ) -> Result<(), Trouble> {
-        let inbound = Inbound::new(&self.worker, head.headers.unwrap_or_default(), metadata)?;
-        let (end, body_decides) = (head.end_of_stream, inbound.api.is_some());
+        let end = head.end_of_stream;
+        let inbound = Inbound::new(&self.worker, head.headers.unwrap_or_default(), end, metadata)?;
+        let body_decides = inbound.api.is_some();
         let step = self.phase.on_request(RequestEvent::Headers { end, body_decides })?;
         self.api = inbound.api;
         self.trace.request_id = inbound::identify(&self.worker, &inbound);

@@ -85,6 +85,8 @@ pub(super) enum News {
     Resting { address: Arc<str>, why: Arc<str> },
     /// It has rested and gets a few requests.
     Trying { address: Arc<str> },
+    /// It has rested, and gets none for another reason.
+    Rested { address: Arc<str>, why: Arc<str> },
     /// These were answered.
     Recovered { address: Arc<str> },
     /// It holds requests and computes nothing.

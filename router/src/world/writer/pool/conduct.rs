@@ -96,7 +96,7 @@ impl Member {
             }
             Turn::Trying => {
                 (self.resting, self.joined) = (None, Some(now));
-                News::Trying { address }
+                self.tried()
             }
             Turn::Closed => News::Recovered { address },
         }
@@ -111,12 +111,11 @@ impl Member {
             prefill_tokens: conduct.prefill_tokens,
         };
         let was = std::mem::replace(&mut self.stalled, self.stall.look(seen, now));
-        let address = self.address.clone();
         match (was, self.stalled) {
-            (false, true) => Some(News::Stalled { address }),
+            (false, true) => Some(News::Stalled { address: self.address.clone() }),
             (true, false) => {
                 self.joined = Some(now);
-                Some(News::Trying { address })
+                Some(self.tried())
             }
             _ => None,
         }
@@ -130,8 +129,18 @@ impl Member {
         }
         if self.terminating.is_some_and(|since| now.saturating_sub(since) >= TERMINATION) {
             (self.terminating, self.joined) = (None, Some(now));
-            return Some(News::Trying { address: self.address.clone() });
+            return Some(self.tried());
         }
         None
+    }
+
+    /// Its time of getting nothing is over: it gets requests again, unless something else speaks against it.
+    fn tried(&self) -> News {
+        let address = self.address.clone();
+        match self.health() {
+            Health::Failed(why) => News::Rested { address, why },
+            Health::Degraded(why) if self.terminating.is_some() => News::Rested { address, why },
+            Health::Degraded(_) | Health::Healthy => News::Trying { address },
+        }
     }
 }

@@ -161,6 +161,24 @@ fn an_endpoint_whose_requests_fail_rests_and_comes_back_by_a_slow_start() {
 }
 
 #[test]
+fn one_that_refuses_connections_is_not_said_to_get_requests_when_its_rest_is_over() {
+    for refuses in [false, true] {
+        let mut pool = all_up(3);
+        pool.look(LATER, failing(&[0]));
+        if refuses {
+            pool.apply(Update::Unreachable { slot: A, why: Failure::Refused }, LATER);
+        }
+        let news = pool.look(LATER + BreakerRule::default().rest, failing(&[0]));
+        let is_true = match &news[..] {
+            [News::Rested { why, .. }] => refuses && why.contains("connection refused"),
+            [News::Trying { .. }] => !refuses,
+            _ => false,
+        };
+        assert!(is_true, "refuses: {refuses}: {news:?}");
+    }
+}
+
+#[test]
 fn at_most_half_of_the_pool_rests() {
     for (count, most) in [(1, 0), (2, 1), (3, 1), (5, 2)] {
         let mut pool = all_up(count);
