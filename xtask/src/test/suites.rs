@@ -35,12 +35,32 @@ pub(super) fn doc() -> anyhow::Result<()> {
 
 /// The suites on recorded and simulated engines.
 pub(super) fn simulated(fast: bool) -> anyhow::Result<()> {
+    let privileged = privileged(fast)?;
     let mut command = if setup::nextest() {
-        nextest("package(warmlane-tests) and not binary(real_vllm)", fast)
+        let left_out = if privileged { "" } else { " and not test(/^privileged::/)" };
+        nextest(&format!("package(warmlane-tests) and not binary(real_vllm){left_out}"), fast)
     } else {
-        cargo_test(&["--package", "warmlane-tests"], fast)
+        let mut command = cargo_test(&["--package", "warmlane-tests"], fast);
+        if !privileged {
+            command.args(["--", "--skip", "privileged::"]);
+        }
+        command
     };
     step::shown(command.env("WARMLANE_BIN_DIR", binaries()).env("WARMLANE_ENVOY", setup::envoy()?))
+}
+
+/// Whether the suites that need root run: always as root, never without, and only `--fast` may leave them out.
+fn privileged(fast: bool) -> anyhow::Result<bool> {
+    if rustix::process::geteuid().is_root() {
+        setup::iproute2()?;
+        return Ok(true);
+    }
+    anyhow::ensure!(
+        fast,
+        "suites with network namespaces need root: run this with sudo, or `cargo xtask test --fast`, which leaves them out"
+    );
+    println!("  left out: tests in network namespaces (privileged::*), which need root");
+    Ok(false)
 }
 
 /// The suite on real engines, one test at a time since they share the engines.
