@@ -13,7 +13,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use tokio::{
     sync::{Mutex, MutexGuard},
     task::{spawn_blocking, yield_now},
@@ -70,8 +70,8 @@ impl Blocks {
     }
 
     /// Who tells of its blocks.
-    pub fn tellers(&self) -> Arc<Tellers> {
-        self.tellers.load_full()
+    pub fn tellers(&self) -> Guard<Arc<Tellers>> {
+        self.tellers.load()
     }
 
     /// Finds how many blocks of a prompt each replica holds; `held` must be reset.
@@ -118,11 +118,13 @@ impl Blocks {
         words[at] = Word { digest, block_size: news.block_size, whole: news.whole, tells: true };
         self.counts[at].store(digest.count, Relaxed);
         if digest == (Digest { count: news.count, sum: news.sum }) {
-            self.announce(&words, word != words[at]);
+            if !word.speaks_like(&words[at]) {
+                self.announce(&words);
+            }
             return Ok(());
         }
         words[at].tells = false;
-        self.announce(&words, true);
+        self.announce(&words);
         Err(Diverged { engine: news.address, told: news.count, held: digest.count })
     }
 
@@ -134,15 +136,13 @@ impl Blocks {
                 word.tells = false;
             }
         }
-        self.announce(&words, true);
+        self.announce(&words);
     }
 
-    fn announce(&self, words: &[Word], changed: bool) {
-        if changed {
-            let tellers = Tellers::of(words);
-            if tellers != **self.tellers.load() {
-                self.tellers.store(Arc::new(tellers));
-            }
+    fn announce(&self, words: &[Word]) {
+        let tellers = Tellers::of(words);
+        if tellers != **self.tellers.load() {
+            self.tellers.store(Arc::new(tellers));
         }
     }
 

@@ -30,6 +30,15 @@ pub(super) struct Word {
     pub(super) tells: bool,
 }
 
+// === Word ===
+
+impl Word {
+    /// Whether both count in the same way, whatever is held.
+    pub(super) fn speaks_like(&self, other: &Self) -> bool {
+        (self.block_size, self.whole, self.tells) == (other.block_size, other.whole, other.tells)
+    }
+}
+
 // === Tellers ===
 
 impl Tellers {
