@@ -1,13 +1,13 @@
 //! From the body of a chat to the text that the engine's tokenizer gets, and where each part of it comes from.
 //!
-//! The conversation is rendered as vLLM 0.32 does it, then twice more with marks in place of the texts: once as it is, to
-//! find each text in what was rendered, and once or twice longer or shorter, to find how far the rendering does not
-//! depend on how the conversation goes on.
+//! The conversation is rendered as vLLM 0.32 does it, then once more with marks in place of the texts, to find each text in
+//! what was rendered.
 
 mod conversation;
 mod message;
 mod origin;
 mod parts;
+mod steady;
 mod tools;
 
 use std::collections::BTreeMap;
@@ -20,6 +20,8 @@ use serde_json::value::RawValue;
 use crate::settled::Rendered;
 use crate::template::{Template, Templates};
 use crate::{Unresolved, canonical};
+
+pub(crate) use self::steady::try_out;
 
 use self::conversation::Conversation;
 

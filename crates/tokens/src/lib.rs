@@ -83,7 +83,10 @@ impl Tokenizer {
     pub fn load(path: &Path) -> Result<Self, LoadError> {
         // Prompts come one by one; threads would only be in the way of those that serve requests.
         tokenizers::utils::parallelism::set_parallelism(false);
-        let load::Files { tokenizer, templates, named } = load::Files::read(path)?;
+        let load::Files { tokenizer, mut templates, named } = load::Files::read(path)?;
+        if let Some(templates) = &mut templates {
+            templates.note_steady(|templates, template| chat::try_out(templates, template, &named));
+        }
         let reach = Reach::of(&tokenizer);
         Ok(Self { tokenizer, templates, named, reach })
     }

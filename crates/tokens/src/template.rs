@@ -9,7 +9,7 @@ mod source;
 use std::io::{self, Write};
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::{AutoEscape, Environment, Error, ErrorKind, Value};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, Value, escape_formatter};
 use minijinja_contrib::pycompat::unknown_method_callback;
 
 use crate::{MOST_TEXT, Unresolved};
@@ -44,6 +44,8 @@ pub(crate) struct Template {
     pub(crate) knows_developers: bool,
     /// Whether it reads `content`, without which no message can be continued.
     pub(crate) reads_content: bool,
+    /// Whether what it writes of a message does not depend on those that follow; without tools, and with them.
+    pub(crate) steady: [bool; 2],
 }
 
 /// A text that stops growing at [`MOST_TEXT`].
@@ -67,10 +69,19 @@ impl Templates {
                 knows_developers: source.contains("\"developer\"") || source.contains("'developer'"),
                 reads_content: source.contains("content"),
                 name: name.clone(),
+                steady: [false; 2],
             });
             environment.add_template_owned(name, source).map_err(|error| error.to_string())?;
         }
         Ok(Self { environment, templates })
+    }
+
+    /// Notes which templates are steady, as `try_out` finds.
+    pub(crate) fn note_steady(&mut self, try_out: impl Fn(&Self, &Template) -> [bool; 2]) {
+        let steady: Vec<[bool; 2]> = self.templates.iter().map(|template| try_out(self, template)).collect();
+        for (template, steady) in self.templates.iter_mut().zip(steady) {
+            template.steady = steady;
+        }
     }
 
     /// The template for a conversation.
@@ -102,6 +113,12 @@ fn environment() -> Environment<'static> {
     environment.set_unknown_method_callback(unknown_method_callback);
     environment.set_fuel(Some(FUEL));
     environment.set_recursion_limit(DEPTH);
+    environment.set_formatter(|out, state, value| match python::float_text(value) {
+        Some(text) => out.write_str(&text).map_err(Error::from),
+        None => escape_formatter(out, state, value),
+    });
+    environment
+        .add_filter("string", |value: &Value| python::float_text(value).unwrap_or_else(|| value.to_string()));
     environment.add_filter("tojson", python::tojson);
     environment.add_test("sequence", python::is_sequence);
     environment.add_test("iterable", python::is_sequence);

@@ -21,7 +21,7 @@ pub(super) struct Conversation {
 }
 
 /// Messages on their way to a template.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Messages(Vec<Turn>);
 
 #[derive(Debug, Clone)]
@@ -90,7 +90,6 @@ impl Conversation {
 
     /// The messages with a mark in place of each text; what is empty stays so.
     pub(super) fn marked(&self, format: Format) -> Messages {
-        let mark = |number| format!("{}{number}{}", MARK.0, MARK.1);
         self.with(format, |number, part| if part.text.is_empty() { String::new() } else { mark(number) })
     }
 
@@ -122,6 +121,10 @@ impl Conversation {
         });
         Messages(turns.collect())
     }
+}
+
+fn mark(number: usize) -> String {
+    format!("{}{number}{}", MARK.0, MARK.1)
 }
 
 fn joined<'a>(texts: impl Iterator<Item = &'a str>) -> String {
@@ -161,37 +164,46 @@ impl Messages {
         Ok(turns.into_iter().map(Turn::value).collect())
     }
 
-    /// The same conversation, one question later.
-    pub(super) fn longer(&self, format: Format) -> Self {
-        let mut turns = self.0.clone();
-        if turns.last().is_some_and(|turn| !matches!(turn.role.as_str(), "assistant" | "system")) {
-            turns.push(Turn::said("assistant", format));
-        }
-        turns.push(Turn::said("user", format));
-        Self(turns)
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
     }
 
-    /// The same conversation up to its first question, if it goes further.
-    pub(super) fn shorter(&self) -> Option<Self> {
-        let first = self.0.iter().position(|turn| turn.role == "user")?;
-        (first + 1 < self.0.len()).then(|| Self(self.0[..=first].to_vec()))
+    /// Whether they end as requests do: with a question, or with what a tool found.
+    pub(super) fn asks(&self) -> bool {
+        self.0.last().is_some_and(|turn| matches!(turn.role.as_str(), "user" | "tool"))
+    }
+
+    /// The same conversation, one question later.
+    pub(super) fn longer(&self, format: Format) -> Self {
+        let ends = self.0.last().is_none_or(|turn| matches!(turn.role.as_str(), "assistant" | "system"));
+        let longer = if ends { self.clone() } else { self.with("assistant", Vec::new(), format) };
+        longer.with("user", Vec::new(), format)
+    }
+
+    /// The first messages of the conversation.
+    pub(super) fn first(&self, count: usize) -> Self {
+        Self(self.0[..count].to_vec())
+    }
+
+    /// The conversation with one more message in it, whose text is a mark.
+    pub(super) fn with(&self, role: &str, more: Vec<(&'static str, Value)>, format: Format) -> Self {
+        let text = mark(self.0.len());
+        let content = match format {
+            Format::Text => Content::Text(text),
+            Format::Parts if role == "tool" => Content::Text(text),
+            Format::Parts => {
+                Content::Parts(vec![Given { kind: "text", field: "text", text, more: Vec::new() }])
+            }
+        };
+        let mut longer = self.clone();
+        longer.0.push(Turn { role: role.to_owned(), content, more });
+        longer
     }
 }
 
 // === Turn ===
 
 impl Turn {
-    fn said(role: &str, format: Format) -> Self {
-        let text = "x".to_owned();
-        let content = match format {
-            Format::Text => Content::Text(text),
-            Format::Parts => {
-                Content::Parts(vec![Given { kind: "text", field: "text", text, more: Vec::new() }])
-            }
-        };
-        Self { role: role.to_owned(), content, more: Vec::new() }
-    }
-
     fn value(self) -> Value {
         let content = match self.content {
             Content::Text(text) => Value::from(text),

@@ -5,9 +5,12 @@
 //! out) nothing is said. Nor is anything said from where the rendering would be another if the conversation went on, or
 //! had ended earlier.
 
-use super::Setting;
 use super::conversation::{Conversation, MARK};
+use super::{Setting, steady};
 use crate::settled::{Segment, Source};
+
+/// How a thought ends that was left in what an assistant says. Templates cut it out once the conversation goes on.
+const THOUGHT: &str = "think>";
 
 /// What a template writes, up to a text, and the number of that text.
 #[derive(Debug)]
@@ -26,7 +29,7 @@ pub(super) fn trace(setting: &Setting, conversation: &Conversation, text: &str) 
     if conversation.merged {
         return segments;
     }
-    let stable = stable(setting, &marked, &shape);
+    let stable = steady::reach(setting, conversation, &marked, &shape);
     let (pieces, rest) = pieces(&shape);
     let mut at = 0;
     for (index, piece) in pieces.iter().enumerate() {
@@ -35,6 +38,9 @@ pub(super) fn trace(setting: &Setting, conversation: &Conversation, text: &str) 
             .part(piece.number)
             .filter(|_| piece.end <= stable && text[at..].starts_with(piece.between));
         let Some((message, part)) = found else { break };
+        if message.role == "assistant" && part.text.contains(THOUGHT) {
+            break;
+        }
         at += piece.between.len();
         let Some((dropped, shown)) = shown(&part.text, &text[at..], next) else { break };
         let (before, within) = if message.streams {
@@ -47,30 +53,6 @@ pub(super) fn trace(setting: &Setting, conversation: &Conversation, text: &str) 
         segments.push(Segment { end: at, source: within });
     }
     segments
-}
-
-/// Up to where the marked rendering is the same whatever follows.
-fn stable(setting: &Setting, marked: &super::conversation::Messages, shape: &str) -> usize {
-    let mut stable = shape.len();
-    let others = [
-        Some((marked.longer(setting.template.format), true)),
-        marked.shorter().map(|shorter| (shorter, false)),
-    ];
-    for (other, longer) in others.into_iter().flatten() {
-        let Ok(other) = setting.render(&other, false) else { return 0 };
-        let common = shape.bytes().zip(other.bytes()).take_while(|(one, other)| one == other).count();
-        // The shorter of both ends in its own way: that is no difference.
-        let texts = if longer { texts_end(shape) } else { texts_end(&other) };
-        if common < texts {
-            stable = stable.min(common);
-        }
-    }
-    stable
-}
-
-/// Where the last mark ends.
-fn texts_end(shape: &str) -> usize {
-    shape.rfind(MARK.1).map_or(0, |at| at + MARK.1.len_utf8())
 }
 
 /// A marked rendering, cut at its marks.

@@ -169,14 +169,16 @@ fn escaped(character: char, out: &mut String) {
 }
 
 fn number(value: &Value, out: &mut String) {
-    if value.is_integer() {
-        out.push_str(&value.to_string());
-    } else if let Ok(number) = f64::try_from(value.clone()) {
-        out.push_str(&float(number));
-    }
+    out.push_str(&float_text(value).unwrap_or_else(|| value.to_string()));
 }
 
-/// `repr` of a float: the shortest digits that read back the same, with an exponent from 1e16 on and below 1e-4.
+/// How Python writes a number, if it is a float.
+pub(super) fn float_text(value: &Value) -> Option<String> {
+    let is_float = value.kind() == ValueKind::Number && !value.is_integer();
+    is_float.then(|| f64::try_from(value.clone()).ok()).flatten().map(float)
+}
+
+/// As JSON and `repr` have it: the shortest digits that read back the same, with an exponent from 1e16 on and below 1e-4.
 fn float(number: f64) -> String {
     if !number.is_finite() {
         return if number.is_nan() {
