@@ -115,6 +115,11 @@ impl Cache {
         self.held().blocks.digest().count
     }
 
+    /// Whether all that the engine holds is known.
+    pub fn is_whole(&self) -> bool {
+        self.held().whole
+    }
+
     fn take(&self, event: &Event) -> Fit {
         let mut held = self.held();
         let (was_behind, left_out) = (held.blocks.is_behind(), held.left_out());

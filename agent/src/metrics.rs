@@ -115,6 +115,12 @@ impl Collector for Gauges {
         let caches = caches.map(|cache| ([("endpoint", cache.engine.to_string())], cache.count() as f64));
         let help = "Blocks in the KV cache, as the engine's events add up";
         gauges(&mut encoder, "endpoint_kv_blocks", help, caches.collect::<Vec<_>>())?;
+        let whole =
+            self.0.caches().iter().map(|cache| {
+                ([("endpoint", cache.engine.to_string())], f64::from(u8::from(cache.is_whole())))
+            });
+        let help = "1 while those are all that the engine holds; 0: events were missed, or do not come";
+        gauges(&mut encoder, "endpoint_kv_whole", help, whole.collect::<Vec<_>>())?;
         let devices = each(&|engine| Some(engine.joined.gpus.len() as f32));
         gauges(&mut encoder, "endpoint_gpus", "GPUs it is known to run on", devices)?;
         self.encode_gpus(&mut encoder, &all.gpus)

@@ -113,8 +113,10 @@ fn an_engine_that_restarts_holds_nothing_of_before() {
     follower.until("it is held", &name, |held| old.iter().all(|block| held.blocks.contains(block)));
     drop(first);
     follower.until("nobody vouches for it", &name, |held| !held.whole);
+    assert_eq!(agent.metric("warmlane_agent_endpoint_kv_whole"), 0.0);
     let _second = engine(http, events, KvFormat::Map, 40_000);
     follower.until("the new one's are known", &name, |held| held.whole && held.blocks.is_empty());
+    assert_eq!(agent.metric("warmlane_agent_endpoint_kv_whole"), 1.0);
     let new = complete(http, "m", None, &prompt(1));
     follower.until("and only they", &name, |held| new.iter().all(|block| held.blocks.contains(block)));
     assert!(old.iter().all(|block| !follower.held(&name).blocks.contains(block)));
