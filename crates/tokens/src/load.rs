@@ -6,8 +6,13 @@ use std::io;
 use std::path::Path;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tokenizers::normalizers::unicode::NFC;
+use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::pre_tokenizers::sequence::Sequence;
+use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::processors::template::TemplateProcessing;
-use tokenizers::{AddedToken, Tokenizer};
+use tokenizers::{AddedToken, SplitDelimiterBehavior, Tokenizer};
 
 use crate::LoadError;
 use crate::template::{DEFAULT, Templates};
@@ -15,6 +20,9 @@ use crate::template::{DEFAULT, Templates};
 const TOKENIZER: &str = "tokenizer.json";
 const CONFIG: &str = "tokenizer_config.json";
 const TEMPLATE: &str = "chat_template.jinja";
+const MODEL: &str = "config.json";
+/// How Qwen cuts words.
+const QWEN_WORDS: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 /// The special tokens that templates know by name.
 const NAMED: [&str; 7] =
     ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
@@ -31,11 +39,18 @@ pub(crate) struct Files {
 /// `tokenizer_config.json`.
 #[derive(Debug, Default, Deserialize)]
 struct Config {
+    tokenizer_class: Option<String>,
     chat_template: Option<ChatTemplate>,
     add_bos_token: Option<bool>,
     add_eos_token: Option<bool>,
     #[serde(flatten)]
     more: BTreeMap<String, serde_json::Value>,
+}
+
+/// `config.json`: of which kind the model is.
+#[derive(Debug, Default, Deserialize)]
+struct Model {
+    model_type: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -60,7 +75,11 @@ impl Files {
         let text = fs::read(&path).map_err(|source| LoadError::Unreadable { path: path.clone(), source })?;
         let wrong = |what: String| LoadError::Tokenizer { path: path.clone(), what };
         let mut tokenizer = Tokenizer::from_bytes(text).map_err(|error| wrong(error.to_string()))?;
-        let config = Config::read(&path.with_file_name(CONFIG))?;
+        let config: Config = optional_json(&path.with_file_name(CONFIG))?;
+        let model: Model = optional_json(&path.with_file_name(MODEL))?;
+        if model.model_type.as_deref() == Some("qwen2") || config.is_of_class("Qwen2Tokenizer") {
+            cut_as_qwen(&mut tokenizer).map_err(wrong)?;
+        }
         let named = config.named();
         config.set_up(&mut tokenizer, &named).map_err(wrong)?;
         let templates = config.templates(&path)?;
@@ -77,13 +96,28 @@ fn optional(path: &Path) -> Result<Option<String>, LoadError> {
     }
 }
 
+fn optional_json<T: DeserializeOwned + Default>(path: &Path) -> Result<T, LoadError> {
+    let Some(text) = optional(path)? else { return Ok(T::default()) };
+    serde_json::from_str(&text)
+        .map_err(|error| LoadError::Config { path: path.to_owned(), what: error.to_string() })
+}
+
+/// Of these models transformers 5 takes the vocabulary alone, and cuts words in its own way, whatever the file says.
+fn cut_as_qwen(tokenizer: &mut Tokenizer) -> Result<(), String> {
+    let pattern = SplitPattern::Regex(QWEN_WORDS.to_owned());
+    let split =
+        Split::new(pattern, SplitDelimiterBehavior::Isolated, false).map_err(|error| error.to_string())?;
+    let words = Sequence::new(vec![split.into(), ByteLevel::new(false, true, false).into()]);
+    tokenizer.with_normalizer(Some(NFC)).map_err(|error| error.to_string())?;
+    tokenizer.with_pre_tokenizer(Some(words));
+    Ok(())
+}
+
 // === Config ===
 
 impl Config {
-    fn read(path: &Path) -> Result<Self, LoadError> {
-        let Some(text) = optional(path)? else { return Ok(Self::default()) };
-        serde_json::from_str(&text)
-            .map_err(|error| LoadError::Config { path: path.to_owned(), what: error.to_string() })
+    fn is_of_class(&self, class: &str) -> bool {
+        self.tokenizer_class.as_ref().is_some_and(|named| named.trim_end_matches("Fast") == class)
     }
 
     /// Special tokens by name; each is a string, or an object that has it as `content`.

@@ -23,8 +23,8 @@ pub enum LoadError {
         /// What is wrong.
         what: String,
     },
-    /// The tokenizer's configuration cannot be read.
-    #[error("{path} is no tokenizer configuration ({what}); copy it again from the model, or remove it")]
+    /// A configuration beside the tokenizer cannot be understood.
+    #[error("{path} cannot be understood ({what}); copy it again from the model, or remove it")]
     Config {
         /// The file.
         path: PathBuf,

@@ -26,7 +26,8 @@ fn fixtures() -> PathBuf {
 }
 
 fn tokenizer() -> &'static Tokenizer {
-    static LOADED: LazyLock<Tokenizer> = LazyLock::new(|| Tokenizer::load(&fixtures()).unwrap());
+    static LOADED: LazyLock<Tokenizer> =
+        LazyLock::new(|| Tokenizer::load(&fixtures()).expect("the fixtures are a tokenizer"));
     &LOADED
 }
 
@@ -40,10 +41,10 @@ fn completion(body: &Value) -> Result<Tokens, Unresolved> {
 
 /// A folder with the tokenizer of the fixtures, and other files beside it.
 fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    fs::copy(fixtures().join("tokenizer.json"), folder.path().join("tokenizer.json")).unwrap();
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::copy(fixtures().join("tokenizer.json"), folder.path().join("tokenizer.json")).expect("a copy");
     for (name, text) in files {
-        fs::write(folder.path().join(name), text).unwrap();
+        fs::write(folder.path().join(name), text).expect("a file");
     }
     folder
 }
@@ -163,6 +164,21 @@ fn the_configuration_decides_on_tokens_around_a_text() {
     let both =
         r#"{"bos_token":"<|im_start|>","eos_token":"<|im_end|>","add_bos_token":true,"add_eos_token":true}"#;
     assert_eq!(ids(both), around(&[1], &[2]));
+}
+
+#[test]
+fn qwen_models_cut_words_in_their_own_way() {
+    let bare = r#"{"version":"1.0","truncation":null,"padding":null,"added_tokens":[],"normalizer":null,"pre_tokenizer":null,
+        "post_processor":null,"decoder":null,"model":{"type":"BPE","dropout":null,"unk_token":null,
+        "continuing_subword_prefix":null,"end_of_word_suffix":null,"fuse_unk":false,"byte_fallback":false,
+        "vocab":{"1":0,"2":1,"12":2},"merges":[["1","2"]]}}"#;
+    let ids = |name: &str, text: &str| {
+        let tokenizer = Tokenizer::load(folder(&[("tokenizer.json", bare), (name, text)]).path()).unwrap();
+        tokenizer.prompt(Api::Completions, br#"{"prompt":"12"}"#, BLOCK).unwrap().ids
+    };
+    assert_eq!(ids("config.json", r#"{"model_type":"llama"}"#), [2]);
+    assert_eq!(ids("config.json", r#"{"model_type":"qwen2"}"#), [0, 1]);
+    assert_eq!(ids("tokenizer_config.json", r#"{"tokenizer_class":"Qwen2TokenizerFast"}"#), [0, 1]);
 }
 
 #[test]

@@ -26,26 +26,41 @@ const FORGETFUL: &str = "{% set ns = namespace(last=0) %}{% for m in messages %}
 const OF_PARTS: &str = "{% for m in messages %}<|im_start|>{{ m.role }}{% for c in m.content %} {{ c.text | trim }}\
     {% if c.cache_control %}!{% endif %}{% endfor %}<|im_end|>\n{% endfor %}";
 
+/// Knows no words: a space is a character like others, but begins every token that it is in.
+const WITHOUT_WORDS: &str = r#"{"version":"1.0","truncation":null,"padding":null,"added_tokens":[],
+    "normalizer":{"type":"Replace","pattern":{"String":" "},"content":"▁"},
+    "pre_tokenizer":null,"post_processor":null,"decoder":null,
+    "model":{"type":"BPE","dropout":null,"unk_token":null,"continuing_subword_prefix":null,"end_of_word_suffix":null,
+    "fuse_unk":false,"byte_fallback":false,
+    "vocab":{"a":0,"b":1,"▁":2,"ab":3,"▁a":4,"▁ab":5,"▁▁":6,"ba":7,"aba":8,"▁▁▁▁":9},
+    "merges":[["a","b"],["▁","a"],["▁a","b"],["▁","▁"],["b","a"],["ab","a"],["▁▁","▁▁"]]}}"#;
+
 static TOKENIZERS: LazyLock<Vec<Tokenizer>> = LazyLock::new(|| {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
-    let own = fs::read_to_string(fixtures.join("chat_template.jinja")).unwrap();
+    let own = fs::read_to_string(fixtures.join("chat_template.jinja")).expect("a template");
     let templates = [own.as_str(), LATE_TOOLS, FORGETFUL, OF_PARTS];
     templates.iter().map(|template| with_template(&fixtures, template)).collect()
 });
 
+static WORDLESS: LazyLock<Tokenizer> = LazyLock::new(|| {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("tokenizer.json"), WITHOUT_WORDS).expect("a file");
+    Tokenizer::load(folder.path()).expect("a tokenizer")
+});
+
 fn with_template(fixtures: &Path, template: &str) -> Tokenizer {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("a folder");
     for name in ["tokenizer.json", "tokenizer_config.json"] {
-        fs::copy(fixtures.join(name), folder.path().join(name)).unwrap();
+        fs::copy(fixtures.join(name), folder.path().join(name)).expect("a copy");
     }
-    fs::write(folder.path().join("chat_template.jinja"), template).unwrap();
-    Tokenizer::load(folder.path()).unwrap()
+    fs::write(folder.path().join("chat_template.jinja"), template).expect("a file");
+    Tokenizer::load(folder.path()).expect("a tokenizer")
 }
 
 fn blocks(api: Api, body: &str) -> Vec<u64> {
     let mut reader = BodyReader::new(api, Limits { block_bytes: BLOCK, ..Limits::default() });
-    reader.push(body.as_bytes()).unwrap();
-    reader.finish().unwrap().prompt.blocks
+    reader.push(body.as_bytes()).expect("a body");
+    reader.finish().expect("a whole body").prompt.blocks
 }
 
 /// Checks one body against another, and returns how many of its tokens their common head settles.
@@ -201,6 +216,12 @@ proptest! {
     }
 
     #[test]
+    fn tokenizers_without_words_are_taken_at_their_spaces(head in "[ab ]{0,80}", one in "[ab ]{0,9}", other in "[ab ]{0,9}") {
+        let body = |end: &str| json!({ "model": "m", "prompt": format!("{head}{end}") }).to_string();
+        check(Api::Completions, &WORDLESS, &body(&one), &body(&other))?;
+    }
+
+    #[test]
     fn chats_that_share_a_head_share_the_tokens_that_it_settles(
         (tools, template) in (any::<bool>(), 0..4_usize),
         (head, one, other) in (conversation(), conversation(), conversation()),
@@ -216,6 +237,16 @@ proptest! {
             check(Api::ChatCompletions, tokenizer, &longer, &other)?;
         }
     }
+}
+
+#[test]
+fn spaces_settle_what_has_no_words() {
+    let body = |end: &str| {
+        json!({ "model": "m", "prompt": format!("{}{end}", "ab  ba aba".repeat(40)) }).to_string()
+    };
+    let all = WORDLESS.prompt(Api::Completions, body("").as_bytes(), BLOCK).unwrap().ids.len();
+    let known = check(Api::Completions, &WORDLESS, &body(" a"), &body(" b")).unwrap();
+    assert!(known > all * 9 / 10, "{known} of {all}");
 }
 
 #[test]
