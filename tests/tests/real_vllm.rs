@@ -11,6 +11,8 @@ mod exact;
 mod kv;
 #[path = "real_vllm/router.rs"]
 mod router;
+#[path = "real_vllm/tokens.rs"]
+mod tokens;
 
 use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpListener};

@@ -123,7 +123,7 @@ pub(crate) fn load_test(engines: &Engines, router: &str, requests: u32) -> LoadT
         "/model/qwen",
     ]);
     command.arg("--base-url").arg(format!("http://{router}"));
-    command.arg("--tokenizer").arg(engines.install.join("model/qwen"));
+    command.arg("--tokenizer").arg(engines.model());
     command.args(["--dataset-name", "random", "--random-prefix-len", "10", "--random-input-len", "128"]);
     command.args(["--random-output-len", "64", "--random-range-ratio", "0.2", "--ignore-eos"]);
     command.args([
