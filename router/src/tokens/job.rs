@@ -13,7 +13,7 @@ use std::{
 use tokio::sync::watch;
 use warmlane_engine::{body::Api, kv_events};
 use warmlane_picker::{Chain, Time};
-use warmlane_tokens::{Tokenizer, Unresolved, given};
+use warmlane_tokens::{Tokenizer, Tokens, Unresolved, given};
 
 use super::{
     engine::{self, Engines},
@@ -104,9 +104,20 @@ impl Job {
                 return Ok(());
             }
         };
-        let settled = |text| tokens.blocks.partition_point(|needed| *needed as usize <= text);
-        self.remember(&tokens.ids, settled, known);
+        self.remember(&tokens.ids, |text| self.settled(&tokens, text), known);
         Ok(())
+    }
+
+    /// How many tokens so many blocks of text settle. By all of them all are but for the last block's worth of text, which
+    /// is not known, unless something is in the request that is not in its text.
+    fn settled(&self, tokens: &Tokens, text: usize) -> usize {
+        let settled = tokens.blocks.partition_point(|needed| *needed as usize <= text);
+        let is_all = text >= Chain::depth(self.links.len());
+        if is_all && settled > 0 {
+            settled.max(tokens.ids.len().saturating_sub(self.block_bytes as usize))
+        } else {
+            settled
+        }
     }
 
     /// `settled` says how many tokens so many blocks of text settle.

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use serde_json::{Value, json};
+use serde_json::json;
 use warmlane_picker::{Profile, Strategy};
 use warmlane_router::config::TokenizerFile;
 use warmlane_tests::{TestRouter, agent::TestAgent, eventually};
@@ -29,8 +29,8 @@ fn router(addresses: &[SocketAddr], agent: &TestAgent, engines: &Engines, tokeni
 }
 
 /// Who served it, and how many tokens of its prompt the engine had.
-fn send(router: &TestRouter, (path, body): &(&str, Value)) -> (String, u64) {
-    let response = router.aware().post(path, &body.to_string());
+fn send(router: &TestRouter, (path, body): &(&str, String)) -> (String, u64) {
+    let response = router.aware().post(path, body);
     assert_eq!(response.status, 200, "{}", response.text());
     let cached = response.json()["usage"]["prompt_tokens_details"]["cached_tokens"].as_u64();
     let endpoint = response.header("x-warmlane-endpoint").unwrap_or_default().to_owned();
@@ -44,18 +44,23 @@ fn text(topic: &str, number: usize) -> String {
         + &"a traveller asks what there is to see on the way to the sea. ".repeat(40)
 }
 
-fn completion(model: &str, number: usize) -> (&'static str, Value) {
+fn completion(model: &str, number: usize) -> (&'static str, String) {
     let prompt = text("events completion", number);
     let body = json!({ "model": model, "prompt": prompt, "max_tokens": 1, "cache_salt": "tenant-e" });
-    ("/v1/completions", body)
+    ("/v1/completions", body.to_string())
 }
 
-fn chat(number: usize) -> (&'static str, Value) {
-    let messages = json!([
-        { "role": "system", "content": "You know the way." },
-        { "role": "user", "content": text("events chat", number) },
-    ]);
-    ("/v1/chat/completions", json!({ "model": MODEL, "messages": messages, "max_tokens": 1 }))
+/// The role stands before the text in some and behind it in others, as clients have it.
+fn chat(number: usize) -> (&'static str, String) {
+    let said = text("events chat", number);
+    let said = match number % 2 {
+        0 => format!(r#"{{"role":"user","content":"{said}"}}"#),
+        _ => format!(r#"{{"content":"{said}","role":"user"}}"#),
+    };
+    let body = format!(
+        r#"{{"model":"{MODEL}","messages":[{{"role":"system","content":"You know the way."}},{said}],"max_tokens":1}}"#
+    );
+    ("/v1/chat/completions", body)
 }
 
 fn by(router: &TestRouter, source: &str) -> f64 {
@@ -76,7 +81,7 @@ fn a_router_that_never_saw_a_prompt_sends_it_where_it_is_warm() {
     let addresses: Vec<SocketAddr> =
         engines.addresses.iter().map(|a| a.parse().expect("an address")).collect();
     let agent = TestAgent::with(&addresses, |config| config.kv_events = events);
-    let mut prompts: Vec<(&str, Value)> = (0..3).map(|number| completion(MODEL, number)).collect();
+    let mut prompts: Vec<(&str, String)> = (0..3).map(|number| completion(MODEL, number)).collect();
     prompts.push(completion(ADAPTERS[0], 3));
     prompts.extend((0..4).map(chat));
     let first = router(&addresses, &agent, &engines, true);
