@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
+use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use serde::Deserialize;
@@ -206,6 +207,22 @@ fn templates_that_never_end_are_ended() {
     );
     assert_eq!(reason("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}"), Unresolved::Template);
     assert_eq!(reason("{% for a in range(99) %}{{ messages[0].content }}{% endfor %}"), Unresolved::TooLarge);
+}
+
+#[test]
+fn the_time_for_a_conversation_does_not_grow_with_the_square_of_its_messages() {
+    let say = |role: &str, count| vec![json!({ "role": role, "content": "a" }); count];
+    for messages in [
+        say("user", 20_000),
+        // Looked at as conversations that might have ended earlier.
+        say("assistant", 20_000),
+        [say("assistant", 20_000), say("user", 200), say("assistant", 1)].concat(),
+    ] {
+        let begun = Instant::now();
+        chat(&json!({ "messages": messages })).unwrap();
+        // A second or two; with the square it is minutes.
+        assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+    }
 }
 
 fn any_json() -> impl Strategy<Value = Value> {

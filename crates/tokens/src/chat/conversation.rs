@@ -93,12 +93,12 @@ impl Conversation {
         self.with(format, |number, part| if part.text.is_empty() { String::new() } else { mark(number) })
     }
 
-    /// A text by its number, and the message that has it.
-    pub(super) fn part(&self, number: usize) -> Option<(&Message, &Part)> {
+    /// The texts by their numbers, each with the message that has it.
+    pub(super) fn parts(&self) -> Vec<(&Message, &Part)> {
         self.messages
             .iter()
             .flat_map(|message| message.parts.iter().map(move |part| (message, part)))
-            .nth(number)
+            .collect()
     }
 
     fn with(&self, format: Format, text: impl Fn(usize, &Part) -> String) -> Messages {
@@ -170,7 +170,13 @@ impl Messages {
 
     /// Whether they end as requests do: with a question, or with what a tool found.
     pub(super) fn asks(&self) -> bool {
-        self.0.last().is_some_and(|turn| matches!(turn.role.as_str(), "user" | "tool"))
+        self.asks_at(self.0.len())
+    }
+
+    /// Whether the first so many do.
+    pub(super) fn asks_at(&self, count: usize) -> bool {
+        let last = count.checked_sub(1).and_then(|last| self.0.get(last));
+        last.is_some_and(|turn| matches!(turn.role.as_str(), "user" | "tool"))
     }
 
     /// The same conversation, one question later.

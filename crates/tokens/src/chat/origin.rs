@@ -31,13 +31,13 @@ pub(super) fn trace(setting: &Setting, conversation: &Conversation, text: &str) 
     }
     let stable = steady::reach(setting, conversation, &marked, &shape);
     let (pieces, rest) = pieces(&shape);
+    let parts = conversation.parts();
     let mut at = 0;
     for (index, piece) in pieces.iter().enumerate() {
         let next = pieces.get(index + 1).map_or(rest, |next| next.between);
-        let found = conversation
-            .part(piece.number)
-            .filter(|_| piece.end <= stable && text[at..].starts_with(piece.between));
-        let Some((message, part)) = found else { break };
+        let found =
+            parts.get(piece.number).filter(|_| piece.end <= stable && text[at..].starts_with(piece.between));
+        let Some(&(message, part)) = found else { break };
         if message.role == "assistant" && part.text.contains(THOUGHT) {
             break;
         }

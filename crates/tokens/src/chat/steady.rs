@@ -23,6 +23,8 @@ const KINDS: [(&str, bool); 5] =
 /// Messages that are tried as the last of their conversation. It takes a rendering each; what comes later is said not to
 /// be steady.
 const MOST_ENDS: usize = 64;
+/// ... and so many messages in all of these renderings.
+const MOST_MESSAGES: usize = 16_384;
 
 /// Whether a template is steady, without tools and with them.
 pub(crate) fn try_out(templates: &Templates, template: &Template, named: &[(String, String)]) -> [bool; 2] {
@@ -61,16 +63,19 @@ pub(super) fn reach(setting: &Setting, conversation: &Conversation, marked: &Mes
     let Ok(longer) = setting.render(&marked.longer(setting.template.format), false) else { return 0 };
     let (end, common) = (texts_end(shape), shared(shape, &longer));
     let mut reach = if common < end { common } else { shape.len() };
-    let shorter = (1..marked.len()).map(|count| marked.first(count)).filter(Messages::asks);
-    for (tried, shorter) in shorter.enumerate() {
-        let Ok(shorter) = setting.render(&shorter, false) else { continue };
+    let (mut tried_up_to, mut left) = (0, MOST_MESSAGES);
+    let ends = (1..marked.len()).filter(|count| marked.asks_at(*count));
+    for (tried, count) in ends.enumerate() {
+        if tried > MOST_ENDS || count > left {
+            return reach.min(tried_up_to);
+        }
+        left -= count;
+        let Ok(shorter) = setting.render(&marked.first(count), false) else { continue };
         let (end, common) = (texts_end(&shorter), shared(shape, &shorter));
         if common < end {
             reach = reach.min(common);
         }
-        if tried == MOST_ENDS {
-            return reach.min(end);
-        }
+        tried_up_to = end;
     }
     reach
 }
