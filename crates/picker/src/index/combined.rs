@@ -7,6 +7,9 @@
 //! An engine whose events are all known is believed in two points: what it dropped is gone, whatever history says, and
 //! what it holds is there. History counts for what was sent lately, and beyond the part of a prompt of which tokens are
 //! known. Of an engine whose events are known in part, whichever source says more counts; of any other, history.
+//!
+//! Of a prompt that nobody holds, not even its first block, history counts too: its tokens may be wrong, and then no engine
+//! can speak of it.
 
 use super::Matches;
 use crate::{Slot, SlotSet};
@@ -56,14 +59,16 @@ impl Matches {
     pub fn combine(&mut self, history: &Self, lately: &Self, told: Told<'_>) {
         self.reset(1.0);
         let wholly = |slot: &Slot| told.wholly.contains(slot.0.into());
-        let dropped = |slot: &Slot| wholly(slot) && told.held.tokens(*slot) < told.known;
+        let is_told = |slot: &Slot| wholly(slot) || told.partly.contains(slot.0.into());
+        let anybody = told.held.holders().any(|slot| is_told(&slot));
+        let dropped = |slot: &Slot| anybody && wholly(slot) && told.held.tokens(*slot) < told.known;
         for slot in history.holders().filter(|slot| !dropped(slot)) {
             self.raise(slot, history.tokens(slot) as u32);
         }
         for slot in lately.holders() {
             self.raise(slot, lately.tokens(slot) as u32);
         }
-        for slot in told.held.holders().filter(|slot| wholly(slot) || told.partly.contains(slot.0.into())) {
+        for slot in told.held.holders().filter(is_told) {
             let tokens = told.held.tokens(slot);
             // Either may be short of the truth by an eighth: see `marks`.
             if tokens + tokens / 7 >= self.tokens(slot) {
@@ -131,6 +136,18 @@ mod tests {
         let told = Told { held: &none_held(), known: 9, wholly: &none, partly: &none };
         combined.combine(&held, &none_held(), told);
         assert_eq!(combined.source(Slot(0)), Some(Source::History));
+    }
+
+    #[test]
+    fn of_a_prompt_that_nobody_holds_history_counts() {
+        let history = matches(8.0, &[(0, 20)]);
+        // 2 holds it no more: nobody tells of it.
+        let held = matches(16.0, &[(2, 30)]);
+        let (wholly, partly) = (slots(&[0, 1]), SlotSet::default());
+        let told = Told { held: &held, known: 480, wholly: &wholly, partly: &partly };
+        let mut combined = Matches::default();
+        combined.combine(&history, &none_held(), told);
+        assert_eq!((combined.tokens(Slot(0)), combined.source(Slot(0))), (160, Some(Source::History)));
     }
 
     fn none_held() -> Matches {
