@@ -1,5 +1,6 @@
 //! TLS: a certificate for the listeners of clients, and one for the listener of gateways. Loaded from two PEM files and
-//! again whenever they change, or made at start.
+//! again whenever they change, or made at start. What the router shows its agents is not here: see
+//! [`Credentials`](crate::agents::Credentials).
 //!
 //! A handshake uses what is loaded when it begins; open connections keep what they began with. Files that cannot be
 //! used change nothing: the last good certificate stays, one log line and a counter say why.

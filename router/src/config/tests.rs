@@ -83,7 +83,10 @@ fn every_setting_can_be_set_by_file_environment_and_flag() {
             }
             "ext_proc.tls" => "self-signed".to_owned(),
             "objectives" => "[{name=\"batch\",priority=-1}]".to_owned(),
-            "tls.certificate" | "tls.key" => "/a/file.pem".to_owned(),
+            "agent_tls.name" => "an-agent".to_owned(),
+            "agent_tls.ca" | "agent_tls.certificate" | "agent_tls.key" | "tls.certificate" | "tls.key" => {
+                "/a/file.pem".to_owned()
+            }
             _ => text,
         };
         let needed = match key.path {
@@ -92,6 +95,10 @@ fn every_setting_can_be_set_by_file_environment_and_flag() {
             "ext_proc.tls" => "--endpoint=a:1 --ext-proc=127.0.0.1:1 ",
             "tls.certificate" => "--endpoint=a:1 --aware-tls=127.0.0.1:1 --tls-key=k ",
             "tls.key" => "--endpoint=a:1 --aware-tls=127.0.0.1:1 --tls-certificate=c ",
+            "agent_tls.ca" => "--endpoint=a:1 --agent=a:2 ",
+            "agent_tls.certificate" => "--endpoint=a:1 --agent=a:2 --agent-tls-ca=c --agent-tls-key=k ",
+            "agent_tls.key" => "--endpoint=a:1 --agent=a:2 --agent-tls-ca=c --agent-tls-certificate=c ",
+            "agent_tls.name" => "--endpoint=a:1 --agent=a:2 --agent-tls-ca=c ",
             _ => "--endpoint=a:1 ",
         };
         let by_flag = load(&format!("{needed}--{}={text}", key.flag), &[]).expect(key.path).config;
@@ -202,6 +209,18 @@ fn values_must_go_together() {
         ("--endpoint a:1 --scrape-min-interval 10ms", "at least 50ms"),
         ("--endpoint a:1 --scrape-max-interval 10s", "shorter than thresholds.stale"),
         ("--endpoint a:1 --log-level loud=loudest", "write error, warn"),
+        ("--endpoint a:1 --agent-tls-ca c", "no agent is named"),
+        ("--endpoint a:1 --agent a:2 --agent-tls-certificate c --agent-tls-key k", "without agent_tls.ca"),
+        ("--endpoint a:1 --agent a:2 --agent-tls-name n", "without agent_tls.ca"),
+        (
+            "--endpoint a:1 --agent a:2 --agent-tls-ca c --agent-tls-key k",
+            "`agent_tls.certificate` = \"\": name",
+        ),
+        (
+            "--endpoint a:1 --agent a:2 --agent-tls-ca c --agent-tls-certificate c",
+            "`agent_tls.key` = \"\": name",
+        ),
+        ("--endpoint a:1 --agent a:2 --agent-tls-ca c --agent-tls-name a..b", "no certificate can carry it"),
         ("--endpoint a:1 --models [{name=\"a\"},{name=\"a\"}]", "\"a\" is there twice"),
     ];
     for (args, why) in wrong {
