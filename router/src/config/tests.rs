@@ -209,18 +209,6 @@ fn values_must_go_together() {
         ("--endpoint a:1 --scrape-min-interval 10ms", "at least 50ms"),
         ("--endpoint a:1 --scrape-max-interval 10s", "shorter than thresholds.stale"),
         ("--endpoint a:1 --log-level loud=loudest", "write error, warn"),
-        ("--endpoint a:1 --agent-tls-ca c", "no agent is named"),
-        ("--endpoint a:1 --agent a:2 --agent-tls-certificate c --agent-tls-key k", "without agent_tls.ca"),
-        ("--endpoint a:1 --agent a:2 --agent-tls-name n", "without agent_tls.ca"),
-        (
-            "--endpoint a:1 --agent a:2 --agent-tls-ca c --agent-tls-key k",
-            "`agent_tls.certificate` = \"\": name",
-        ),
-        (
-            "--endpoint a:1 --agent a:2 --agent-tls-ca c --agent-tls-certificate c",
-            "`agent_tls.key` = \"\": name",
-        ),
-        ("--endpoint a:1 --agent a:2 --agent-tls-ca c --agent-tls-name a..b", "no certificate can carry it"),
         ("--endpoint a:1 --models [{name=\"a\"},{name=\"a\"}]", "\"a\" is there twice"),
     ];
     for (args, why) in wrong {
@@ -237,6 +225,32 @@ fn values_must_go_together() {
         .expect("no delay is no trouble");
     for endpoint in ["10.0.0.1:8000", "[fd00::1]:8000", "gpu-a.svc.cluster.local.:8000", "vllm_0:80"] {
         load(&format!("--endpoint {endpoint}"), &[]).expect(endpoint);
+    }
+}
+
+#[test]
+fn what_agents_are_shown_goes_together() {
+    let wrong = [
+        ("--agent-tls-ca c", "no agent is named"),
+        ("--agent a:2 --agent-tls-certificate c --agent-tls-key k", "without agent_tls.ca"),
+        ("--agent a:2 --agent-tls-name n", "without agent_tls.ca"),
+        (
+            "--agent a:2 --agent-tls-ca c --agent-tls-key k",
+            "`agent_tls.certificate` = \"\": name the PEM file",
+        ),
+        (
+            "--agent a:2 --agent-tls-ca c --agent-tls-certificate c",
+            "`agent_tls.key` = \"\": name the PEM file",
+        ),
+        ("--agent a:2 --agent-tls-ca c --agent-tls-name a..b", "`agent_tls.name` = \"a..b\": no certificate"),
+        ("--agent=-a:2 --agent-tls-ca c", "the host of -a:2: give the name"),
+    ];
+    for (args, why) in wrong {
+        let refusal = refusal(load(&format!("--endpoint a:1 {args}"), &[]));
+        assert!(refusal.contains(why), "{args}: {refusal}");
+    }
+    for agent in ["10.0.0.1:2", "[fd00::1]:2", "gpu_a.svc.:2"] {
+        load(&format!("--endpoint a:1 --agent {agent} --agent-tls-ca c"), &[]).expect(agent);
     }
 }
 
