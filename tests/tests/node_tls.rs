@@ -1,7 +1,7 @@
 //! TLS between agents and routers: who is let in, what is said where nobody is, and certificates that change under way.
 
 use std::{
-    io::Read,
+    io::{Read, Write},
     net::{SocketAddr, TcpStream},
 };
 
@@ -240,6 +240,19 @@ fn who_connects_and_says_nothing_holds_up_nobody_and_is_let_go() {
     }
     eventually("they are counted", || agent.metric("warmlane_agent_tls_handshake_failures_total") == 32.0);
     assert!(connected(&router) && losses(&router) == 0.0);
+}
+
+#[test]
+fn who_is_refused_hears_why_whatever_it_has_sent_meanwhile() {
+    let bed = Bed::new();
+    let agent = bed.agent(&bed.agents.issue(HERE));
+    let mut stream = TcpStream::connect(agent.address()).expect("connect");
+    stream.set_read_timeout(Some(PATIENCE)).expect("read timeout");
+    // More than is read before it is seen that it is not TLS: the rest would make a reset of the end.
+    stream.write_all(&[b'x'; 32 << 10]).expect("sent");
+    let mut said = Vec::new();
+    stream.read_to_end(&mut said).expect("an end that is no reset");
+    assert!(said.starts_with(&[21, 3]), "an alert of TLS: {said:?}");
 }
 
 #[test]
