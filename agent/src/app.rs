@@ -15,10 +15,10 @@ use std::{
 use anyhow::Context;
 use tokio::{
     runtime::Builder,
-    sync::{oneshot, watch},
+    sync::{mpsc, oneshot, watch},
     task::JoinSet,
 };
-use tokio_stream::wrappers::TcpListenerStream;
+use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::transport::Server;
 use warmlane_api::node::node_server::NodeServer;
 
@@ -27,11 +27,13 @@ use crate::{
     config::Config,
     engines,
     gpu::{Settings, Watch},
+    incoming,
     kubelet::{self, Follower, Known},
     metrics::Metrics,
     node::Node,
     pages,
     publish::Publisher,
+    tls::Tls,
 };
 
 /// How often a router is asked whether it is there, and how long it may take to answer.
@@ -56,6 +58,7 @@ struct Work {
     metrics: Arc<Metrics>,
     gpus: Watch,
     listener: TcpListener,
+    tls: Option<Tls>,
     pages: TcpListener,
 }
 
@@ -65,8 +68,9 @@ impl Agent {
     /// Starts it. When this returns, both ports are bound.
     ///
     /// # Errors
-    /// When a port is taken, or a thread cannot be started.
+    /// When a port is taken, a file for TLS cannot be used, or a thread cannot be started.
     pub fn start(config: Config) -> anyhow::Result<Self> {
+        let tls = Tls::load(&config)?;
         let listener = bind("--listen", config.listen)?;
         let pages = bind("--metrics", config.metrics)?;
         let (listen, metrics) = (listener.local_addr()?, pages.local_addr()?);
@@ -74,7 +78,7 @@ impl Agent {
         let gpus = Watch::start(Settings { library: config.library(), ..Settings::default() })
             .context("cannot start the threads that read GPUs")?;
         let counters = Arc::new(Metrics::new(&node));
-        let work = Work { config, node, metrics: counters, gpus, listener, pages };
+        let work = Work { config, node, metrics: counters, gpus, listener, tls, pages };
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = thread::Builder::new().name("agent".to_owned()).spawn(move || {
@@ -119,7 +123,7 @@ impl Drop for Agent {
 
 impl Work {
     async fn run(self) -> anyhow::Result<()> {
-        let Self { config, node, metrics, gpus, listener, pages } = self;
+        let Self { config, node, metrics, gpus, listener, tls, pages } = self;
         let mut tasks = JoinSet::new();
         engines::spawn(&node, &metrics, &config.engines, config.rhythm(), &mut tasks);
         cache::spawn(&node, &config.kv_events, &mut tasks);
@@ -138,18 +142,38 @@ impl Work {
                 reading.read_gpus(&gpus);
             }
         });
-        let incoming = TcpListenerStream::new(tokio::net::TcpListener::from_std(listener)?);
-        let server = Server::builder()
-            .http2_keepalive_interval(Some(PING_INTERVAL))
-            .http2_keepalive_timeout(Some(PING_TIMEOUT))
-            .tcp_nodelay(true)
-            .add_service(NodeServer::new(Publisher::new(node, metrics)))
-            .serve_with_incoming(incoming);
+        let server = serve(tokio::net::TcpListener::from_std(listener)?, tls, node, metrics);
         tokio::select! {
-            served = server => Ok(served?),
+            served = server => served,
             // None of them ends by itself: what it knew would seem to hold for ever.
             Some(ended) = tasks.join_next() => anyhow::bail!("a task of the agent has ended: {ended:?}"),
         }
+    }
+}
+
+/// Tells routers, in the clear or by TLS.
+async fn serve(
+    listener: tokio::net::TcpListener,
+    tls: Option<Tls>,
+    node: Arc<Node>,
+    metrics: Arc<Metrics>,
+) -> anyhow::Result<()> {
+    let server = Server::builder()
+        .http2_keepalive_interval(Some(PING_INTERVAL))
+        .http2_keepalive_timeout(Some(PING_TIMEOUT))
+        .tcp_nodelay(true)
+        .add_service(NodeServer::new(Publisher::new(node, metrics.clone())));
+    let Some(tls) = tls else {
+        return Ok(server.serve_with_incoming(TcpListenerStream::new(listener)).await?);
+    };
+    let mut tasks = JoinSet::new();
+    // The server takes them at once: one waits at most.
+    let (ready, secured) = mpsc::channel(1);
+    tasks.spawn(tls.clone().watch());
+    tasks.spawn(incoming::accept(listener, tls, metrics, ready));
+    tokio::select! {
+        served = server.serve_with_incoming(ReceiverStream::new(secured)) => Ok(served?),
+        Some(ended) = tasks.join_next() => anyhow::bail!("a task for TLS has ended: {ended:?}"),
     }
 }
 

@@ -10,6 +10,7 @@ use std::{
 
 use clap::Parser;
 use warmlane_scrape::Rhythm;
+use warmlane_tls::Pair;
 
 use crate::{gpu::LibrarySource, kubelet::PodName};
 
@@ -41,9 +42,19 @@ pub struct Config {
     #[arg(long, env = "WARMLANE_KV_EVENTS", value_name = "HOST:PORT|none[,...]", value_delimiter = ',', value_parser = host_and_port_or_none)]
     pub kv_events: Vec<Option<String>>,
 
-    /// Where routers dial: gRPC, in the clear
+    /// Where routers dial: gRPC, in the clear unless --tls is given
     #[arg(long, env = "WARMLANE_LISTEN", value_name = "ADDR", default_value_t = any(9010))]
     pub listen: SocketAddr,
+
+    /// Speak to routers by TLS: PEM files of the certificate chain that they are shown, and of its private key
+    ///
+    /// Looked at every second: new connections use what is there then, open ones go on
+    #[arg(long, env = "WARMLANE_TLS", value_name = "CERT,KEY")]
+    pub tls: Option<Pair>,
+
+    /// Let only routers in that show a certificate signed by the CA in this PEM file; with --tls
+    #[arg(long, env = "WARMLANE_TLS_CLIENT_CA", value_name = "FILE")]
+    pub tls_client_ca: Option<PathBuf>,
 
     /// /metrics, /healthz and /readyz
     #[arg(long, env = "WARMLANE_METRICS", value_name = "ADDR", default_value_t = any(9011))]
@@ -85,6 +96,7 @@ Examples:
   warmlane-agent --node gpu-1 --engine 127.0.0.1:8000,127.0.0.1:8001
   warmlane-agent --node gpu-1 --engine 127.0.0.1:8000 --kv-events 127.0.0.1:5557
   warmlane-agent --node gpu-1 --engine 10.0.3.7:8000=llm/qwen-0,10.0.3.9:8000=llm/qwen-1
+  warmlane-agent --node gpu-1 --engine 127.0.0.1:8000 --tls tls.crt,tls.key --tls-client-ca ca.crt
   warmlane-router --endpoint 127.0.0.1:8000,127.0.0.1:8001 --agent 127.0.0.1:9010
   curl http://127.0.0.1:9011/metrics            what it reads, and how often
   curl http://127.0.0.1:9091/debug/agents       what a router has heard of it";
@@ -107,6 +119,11 @@ impl Config {
         let mut seen = HashSet::new();
         if let Some(twice) = self.engines.iter().find(|engine| !seen.insert(&engine.address)) {
             return Err(format!("--engine: {} is there twice", twice.address));
+        }
+        if self.tls_client_ca.is_some() && self.tls.is_none() {
+            return Err(
+                "--tls-client-ca: nobody shows a certificate without TLS; give --tls CERT,KEY too".to_owned()
+            );
         }
         match (self.kv_events.len(), self.engines.len()) {
             (0, _) => Ok(()),
@@ -204,6 +221,9 @@ mod tests {
             ("--engine a:1=vllm-0", "NAMESPACE/POD"),
             ("--engine a:1=llm/vllm_0", "NAMESPACE/POD"),
             ("--engine llm/vllm-0=a:1", "NAMESPACE/POD"),
+            ("--engine a:1 --tls a.crt", "CERT,KEY"),
+            ("--engine a:1 --tls a.crt,", "CERT,KEY"),
+            ("--engine a:1 --tls-client-ca ca.crt", "give --tls CERT,KEY too"),
             ("--engine a=llm/vllm-0", "HOST:PORT"),
         ] {
             let error = parse(flags).expect_err(flags);

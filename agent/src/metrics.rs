@@ -33,6 +33,7 @@ pub struct Metrics {
     scrape_duration: Histogram,
     updates: Family<[(&'static str, &'static str); 1], Counter>,
     questions: Family<[(&'static str, &'static str); 1], Counter>,
+    handshakes_failed: Counter,
 }
 
 /// The node as gauges, read when a page is asked for.
@@ -56,8 +57,14 @@ impl Metrics {
             "Questions to the kubelet, by how they ended",
             questions.clone(),
         );
+        let handshakes_failed = Counter::default();
+        registry.register(
+            "tls_handshake_failures",
+            "Connections that were not let in",
+            handshakes_failed.clone(),
+        );
         registry.register_collector(Box::new(Gauges(node.clone())));
-        Self { registry, scrapes, scrape_duration, updates, questions }
+        Self { registry, scrapes, scrape_duration, updates, questions, handshakes_failed }
     }
 
     /// A reading of an engine's page ended like this.
@@ -75,6 +82,11 @@ impl Metrics {
     pub(crate) fn asked(&self, outcome: Result<(), &Trouble>) {
         let outcome = outcome.map_or_else(Trouble::name, |()| "ok");
         self.questions.get_or_create(&[("outcome", outcome)]).inc();
+    }
+
+    /// A connection was not let in.
+    pub(crate) fn handshake_failed(&self) {
+        self.handshakes_failed.inc();
     }
 
     /// The page.

@@ -18,13 +18,17 @@ use crate::{
 };
 
 mod coverage;
+mod credentials;
+mod dial;
 mod follow;
+mod line;
 mod marks;
 mod merge;
 mod order;
 mod trouble;
 
 pub use coverage::Coverage;
+pub use credentials::{AgentTls, Credentials};
 use follow::Follower;
 use marks::Marks;
 
@@ -83,6 +87,8 @@ pub struct Following {
     pub world: Arc<World>,
     /// Who is followed, and the endpoints.
     pub config: Arc<Config>,
+    /// What agents are shown; `None`: they are spoken to without TLS.
+    pub credentials: Option<Arc<Credentials>>,
     /// The writer.
     pub updates: mpsc::Sender<Update>,
 }

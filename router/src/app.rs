@@ -17,6 +17,7 @@ use tokio::{runtime::Builder, sync::watch, task::LocalSet};
 use warmlane_tokens::Tokenizer;
 
 use crate::{
+    agents::Credentials,
     config::{Config, Listen, TokenizerFile},
     control::{self, Control},
     front::{self, Door, Front, Seats, Sockets},
@@ -62,6 +63,8 @@ pub struct Certificates {
 #[derive(Debug)]
 pub struct Files {
     certificates: Certificates,
+    /// For agents.
+    credentials: Option<Credentials>,
     /// By the model's name.
     tokenizers: Vec<(String, Tokenizer)>,
 }
@@ -85,13 +88,14 @@ impl App {
         let clients = config.listen.has_tls().then(|| Tls::load(&config.tls)).transpose()?;
         let gateways = Tls::for_gateways(&config.ext_proc.tls, config.tls.reload_interval)?;
         let certificates = Certificates { clients: clients.map(Arc::new), gateways: gateways.map(Arc::new) };
+        let credentials = Credentials::load(&config.agent_tls)?;
         let load = |file: &TokenizerFile| {
             let tokenizer = Tokenizer::load(&file.path)
                 .with_context(|| format!("--tokenizer {}={}", file.model, file.path.display()))?;
             Ok((file.model.clone(), tokenizer))
         };
         let tokenizers = config.tokenizers.iter().map(load).collect::<anyhow::Result<_>>()?;
-        Ok(Files { certificates, tokenizers })
+        Ok(Files { certificates, credentials, tokenizers })
     }
 
     /// Binds the listeners and starts all threads.
@@ -104,7 +108,7 @@ impl App {
             set => set,
         };
         let mut listening = config.listen;
-        let Files { certificates, tokenizers } = Self::check(&config)?;
+        let Files { certificates, credentials, tokenizers } = Self::check(&config)?;
         let sockets = bind(&mut listening, threads, &certificates)?;
         let config = Arc::new(config);
         let mut world = World::new(&config, fastrand::u64(..));
@@ -125,6 +129,7 @@ impl App {
             metrics: metrics.clone(),
             shutdown: is_shutdown.clone(),
             certificates: certificates.all().cloned().collect(),
+            credentials,
         })?;
         listening.metrics = control.metrics_address();
         listening.admin = control.admin_address();

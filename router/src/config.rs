@@ -11,7 +11,10 @@ use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use warmlane_picker::{BreakerRule, Criticality, PlainPolicy, Profile, RetryRule};
 
-use crate::tls::{Identity, TlsFiles};
+use crate::{
+    agents::AgentTls,
+    tls::{Identity, TlsFiles},
+};
 
 mod check;
 mod default;
@@ -40,6 +43,8 @@ pub struct Config {
     pub endpoints: Vec<String>,
     /// `host:port` of each node's agent.
     pub agents: Vec<String>,
+    /// Whether and how agents are spoken to by TLS.
+    pub agent_tls: AgentTls,
     /// Address of each listener.
     pub listen: Listen,
     /// The certificate of those that speak TLS.

@@ -18,7 +18,7 @@ use tokio::{
 
 use crate::{
     admin::{Port, Server, Sources},
-    agents::{self, Following},
+    agents::{self, Credentials, Following},
     config::Config,
     metrics::Metrics,
     scrape::{self, Scraping},
@@ -42,6 +42,8 @@ pub struct Inputs {
     pub shutdown: watch::Receiver<Shutdown>,
     /// Those to keep up to date.
     pub certificates: Vec<Arc<Tls>>,
+    /// What agents are shown.
+    pub credentials: Option<Credentials>,
 }
 
 /// The running control plane. Dropping it stops all of it and waits for its thread.
@@ -82,7 +84,7 @@ impl Control {
     /// # Errors
     /// When a port cannot be bound or the thread not started.
     pub fn start(inputs: Inputs) -> Result<Self, ControlError> {
-        let Inputs { world, config, metrics, shutdown, certificates } = inputs;
+        let Inputs { world, config, metrics, shutdown, certificates, credentials } = inputs;
         let (metrics_port, metrics_address) = bind("metrics", config.listen.metrics)?;
         let (admin_port, admin_address) = bind("admin", config.listen.admin)?;
         let health = config.listen.grpc_health.map(|address| bind("grpc-health", address)).transpose()?;
@@ -92,7 +94,12 @@ impl Control {
         let sources = Sources { world: world.clone(), config_text, metrics: metrics.clone(), shutdown };
         let follow = |tls: Arc<Tls>| tls.follow(metrics.proxy());
         let reloading: Vec<_> = certificates.into_iter().map(follow).collect();
-        let following = Following { world: world.clone(), config: config.clone(), updates: updates.clone() };
+        let following = Following {
+            world: world.clone(),
+            config: config.clone(),
+            credentials: credentials.map(Arc::new),
+            updates: updates.clone(),
+        };
         let scraping = Scraping { world, config, metrics: metrics.scraping(), updates: updates.clone() };
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel::<()>();

@@ -28,6 +28,14 @@ impl TestAgent {
     /// # Panics
     /// When it does not start.
     pub fn with(engines: &[SocketAddr], change: impl FnOnce(&mut Config)) -> Self {
+        Self::try_with(engines, change).expect("the agent starts")
+    }
+
+    /// The same, where it may not start.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn try_with(engines: &[SocketAddr], change: impl FnOnce(&mut Config)) -> anyhow::Result<Self> {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut config = Config {
             node: "node-a".to_owned(),
@@ -37,6 +45,8 @@ impl TestAgent {
                 .collect(),
             kv_events: Vec::new(),
             listen: any,
+            tls: None,
+            tls_client_ca: None,
             metrics: any,
             nvml_lib: "none".into(),
             kubelet_socket: "none".into(),
@@ -44,7 +54,7 @@ impl TestAgent {
             log_json: false,
         };
         change(&mut config);
-        Self { running: Agent::start(config).expect("the agent starts") }
+        Ok(Self { running: Agent::start(config)? })
     }
 
     /// Where routers dial.

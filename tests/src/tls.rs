@@ -21,8 +21,10 @@ use warmlane_router::tls::TlsFiles;
 
 use crate::PATIENCE;
 
+mod authority;
 mod trusting;
 
+pub use authority::{Authority, Issued};
 pub use trusting::trusting;
 
 /// A certificate for `localhost` and its key, in files.

@@ -6,12 +6,15 @@ use tokio::{
     net::lookup_host,
     time::{sleep, timeout},
 };
-use tonic::{Status, Streaming, transport::Endpoint};
-use warmlane_api::node::{self as told, node_client::NodeClient};
+use tonic::Status;
+use warmlane_api::node as told;
 use warmlane_picker::{Health, Slot};
 
 use super::{
-    Following, Gpu, Marks, merge,
+    Following, Gpu, Marks,
+    credentials::Unsecured,
+    dial::{DIAL, dial},
+    merge,
     order::{Broken, Order},
     trouble,
 };
@@ -21,8 +24,6 @@ use crate::{
     world::writer::{Failure, Update},
 };
 
-/// A connection that takes longer is given up; so is a name that is looked up.
-const DIAL: Duration = Duration::from_secs(2);
 /// Everything that an agent knows must come within this time.
 const FIRST: Duration = Duration::from_secs(5);
 /// Heartbeats that may be missing.
@@ -32,8 +33,6 @@ const HEARTBEAT: std::ops::RangeInclusive<Duration> = Duration::from_millis(10).
 /// Wait before dialling again: doubled each time that nothing was heard.
 const SHORTEST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
-/// Largest update: a full state has a list of models for each engine.
-const MAX_UPDATE_BYTES: usize = 64 << 20;
 
 /// See the module's header.
 pub(super) struct Follower {
@@ -54,9 +53,11 @@ struct Said {
 
 /// Why a stream ended.
 #[derive(Debug, thiserror::Error)]
-enum Lost {
+pub(super) enum Lost {
     #[error("cannot connect: {0}; is the agent running and listening on this port?")]
     Dial(String),
+    #[error(transparent)]
+    Unsecured(#[from] Unsecured),
     #[error("{}", trouble::why_ended(.0))]
     Ended(Status),
     #[error("it closed the stream")]
@@ -97,17 +98,16 @@ impl Follower {
     }
 
     async fn follow(&mut self) -> Lost {
-        let mut stream = match self.dial().await {
+        let address = &self.following.config.agents[self.number];
+        let mut stream = match dial(address, self.following.credentials.as_deref()).await {
             Ok(stream) => stream,
             Err(lost) => return lost,
         };
         let (mut order, mut patience) = (Order::default(), FIRST);
         loop {
-            let update = match timeout(patience, stream.message()).await {
-                Err(_) => return Lost::Silent(patience),
-                Ok(Err(status)) => return Lost::Ended(status),
-                Ok(Ok(None)) => return Lost::Closed,
-                Ok(Ok(Some(update))) => update,
+            let update = match stream.next(patience).await {
+                Ok(update) => update,
+                Err(lost) => return lost,
             };
             if let Err(broken) = order.next(&update) {
                 return broken.into();
@@ -118,18 +118,6 @@ impl Follower {
                 return diverged.into();
             }
         }
-    }
-
-    async fn dial(&self) -> Result<Streaming<told::Update>, Lost> {
-        let address = self.following.config.agents[self.number].clone();
-        let failed = |error: tonic::transport::Error| Lost::Dial(trouble::deepest(&error));
-        let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(failed)?;
-        let dial = timeout(DIAL, endpoint.connect()).await;
-        let channel = dial.map_err(|_| Lost::Dial(format!("no answer within {DIAL:?}")))?.map_err(failed)?;
-        let mut client = NodeClient::new(channel).max_decoding_message_size(MAX_UPDATE_BYTES);
-        let request = told::FollowRequest { router: hostname() };
-        let answer = timeout(FIRST, client.follow(request)).await.map_err(|_| Lost::Silent(FIRST))?;
-        Ok(answer.map_err(Lost::Ended)?.into_inner())
     }
 
     async fn take(&mut self, update: told::Update) -> Result<(), Diverged> {
@@ -251,13 +239,6 @@ impl Follower {
         // A writer that is gone means that the router stops; `run` sees that itself.
         let _ = self.following.updates.send(update).await;
     }
-}
-
-/// This machine's name, for the agent's log.
-fn hostname() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname")
-        .map(|name| name.trim().to_owned())
-        .unwrap_or_default()
 }
 
 // === Gpu ===

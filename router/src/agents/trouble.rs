@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use tonic::{Code, Status};
+use warmlane_tls::Failed;
 
 /// What the operating system says, which stands at the end of a chain of causes.
 pub(super) fn deepest(error: &dyn Error) -> String {
@@ -11,6 +12,38 @@ pub(super) fn deepest(error: &dyn Error) -> String {
         cause = source;
     }
     cause.to_string()
+}
+
+/// Why there is no TLS with an agent, and which setting of which side may be wrong.
+pub(super) fn why_no_tls(failed: &Failed) -> String {
+    match failed {
+        Failed::NotTls => "it speaks none; start it with --tls, or leave out agent_tls.ca".to_owned(),
+        Failed::Foreign => "its certificate is not signed by the CA in agent_tls.ca".to_owned(),
+        Failed::Authority => {
+            "its certificate is a CA's own (CA:TRUE); start it with one that this CA signed".to_owned()
+        }
+        Failed::Name { expected, presented } => format!(
+            "its certificate is for {presented}, not for {expected}; name what it carries with --agent-tls-name"
+        ),
+        Failed::Expired => "its certificate has expired; who renews it?".to_owned(),
+        Failed::Early => "its certificate is not valid yet; do the clocks agree?".to_owned(),
+        Failed::Certificate(why) => format!("its certificate cannot be used: {why}"),
+        Failed::Wanted => {
+            "it wants a certificate, and this router shows none; set agent_tls.certificate and agent_tls.key"
+                .to_owned()
+        }
+        Failed::Untrusted => {
+            "it refused this router's certificate; is that signed by the CA in its --tls-client-ca, and \
+                              not expired?"
+                .to_owned()
+        }
+        Failed::Closed => {
+            "it closed the connection in the middle of the handshake; does it speak TLS (--tls)?".to_owned()
+        }
+        Failed::NoCertificate | Failed::NothingCommon | Failed::BrokenOff | Failed::Other(_) => {
+            failed.to_string()
+        }
+    }
 }
 
 /// Why an agent's stream ended by an error.

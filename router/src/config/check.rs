@@ -1,6 +1,6 @@
 //! What values must be together. Units and single values were read before; here is what they mean.
 
-use std::{collections::HashSet, fmt::Display, time::Duration};
+use std::{collections::HashSet, fmt::Display, path::Path, time::Duration};
 
 use hyper::header::HeaderName;
 use tracing::Level;
@@ -23,8 +23,8 @@ type Fault = (&'static str, String);
 /// Checks the whole.
 pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     let rules = [
-        endpoints, agents, listeners, tls, models, profile, fallbacks, faults, limits, timeouts, stopping,
-        headers, prefix, scrape, process,
+        endpoints, agents, agent_tls, listeners, tls, models, profile, fallbacks, faults, limits, timeouts,
+        stopping, headers, prefix, scrape, process,
     ];
     rules.into_iter().try_for_each(|rule| rule(config)).map_err(|(key, why)| {
         let value = keys::find(key).map(|key| (key.get)(config)).unwrap_or_default();
@@ -47,6 +47,39 @@ fn endpoints(config: &Config) -> Result<(), Fault> {
 
 fn agents(config: &Config) -> Result<(), Fault> {
     addresses("agents", &config.agents)
+}
+
+fn agent_tls(config: &Config) -> Result<(), Fault> {
+    let tls = &config.agent_tls;
+    let is_set = |file: &Path| !file.as_os_str().is_empty();
+    let why = "no agent is named: give --agent HOST:PORT, or leave it out";
+    require(!tls.is_on() || !config.agents.is_empty(), "agent_tls.ca", why)?;
+    let why = "without agent_tls.ca agents are spoken to in the clear: name the CA of their certificates too";
+    let rest = [
+        ("agent_tls.certificate", is_set(&tls.certificate)),
+        ("agent_tls.key", is_set(&tls.key)),
+        ("agent_tls.name", !tls.name.is_empty()),
+    ];
+    rest.into_iter().try_for_each(|(key, is_set)| require(tls.is_on() || !is_set, key, why))?;
+    let why = "name the PEM file: a certificate and its private key go together";
+    require(is_set(&tls.key) || !is_set(&tls.certificate), "agent_tls.key", why)?;
+    require(is_set(&tls.certificate) || !is_set(&tls.key), "agent_tls.certificate", why)?;
+    let nameless = |address: &&String| tls.is_on() && tls.name_of(address).is_none();
+    let why = "no certificate can carry it: write a name such as warmlane-agent, or an IP address";
+    require(
+        tls.name.is_empty() || !config.agents.iter().any(|agent| nameless(&agent)),
+        "agent_tls.name",
+        why,
+    )?;
+    match config.agents.iter().find(nameless) {
+        None => Ok(()),
+        Some(agent) => Err((
+            "agents",
+            format!(
+                "no certificate can carry the host of {agent}: give the name that it carries with --agent-tls-name"
+            ),
+        )),
+    }
 }
 
 fn addresses(key: &'static str, all: &[String]) -> Result<(), Fault> {

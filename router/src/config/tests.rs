@@ -83,7 +83,10 @@ fn every_setting_can_be_set_by_file_environment_and_flag() {
             }
             "ext_proc.tls" => "self-signed".to_owned(),
             "objectives" => "[{name=\"batch\",priority=-1}]".to_owned(),
-            "tls.certificate" | "tls.key" => "/a/file.pem".to_owned(),
+            "agent_tls.name" => "an-agent".to_owned(),
+            "agent_tls.ca" | "agent_tls.certificate" | "agent_tls.key" | "tls.certificate" | "tls.key" => {
+                "/a/file.pem".to_owned()
+            }
             _ => text,
         };
         let needed = match key.path {
@@ -92,6 +95,10 @@ fn every_setting_can_be_set_by_file_environment_and_flag() {
             "ext_proc.tls" => "--endpoint=a:1 --ext-proc=127.0.0.1:1 ",
             "tls.certificate" => "--endpoint=a:1 --aware-tls=127.0.0.1:1 --tls-key=k ",
             "tls.key" => "--endpoint=a:1 --aware-tls=127.0.0.1:1 --tls-certificate=c ",
+            "agent_tls.ca" => "--endpoint=a:1 --agent=a:2 ",
+            "agent_tls.certificate" => "--endpoint=a:1 --agent=a:2 --agent-tls-ca=c --agent-tls-key=k ",
+            "agent_tls.key" => "--endpoint=a:1 --agent=a:2 --agent-tls-ca=c --agent-tls-certificate=c ",
+            "agent_tls.name" => "--endpoint=a:1 --agent=a:2 --agent-tls-ca=c ",
             _ => "--endpoint=a:1 ",
         };
         let by_flag = load(&format!("{needed}--{}={text}", key.flag), &[]).expect(key.path).config;
@@ -218,6 +225,32 @@ fn values_must_go_together() {
         .expect("no delay is no trouble");
     for endpoint in ["10.0.0.1:8000", "[fd00::1]:8000", "gpu-a.svc.cluster.local.:8000", "vllm_0:80"] {
         load(&format!("--endpoint {endpoint}"), &[]).expect(endpoint);
+    }
+}
+
+#[test]
+fn what_agents_are_shown_goes_together() {
+    let wrong = [
+        ("--agent-tls-ca c", "no agent is named"),
+        ("--agent a:2 --agent-tls-certificate c --agent-tls-key k", "without agent_tls.ca"),
+        ("--agent a:2 --agent-tls-name n", "without agent_tls.ca"),
+        (
+            "--agent a:2 --agent-tls-ca c --agent-tls-key k",
+            "`agent_tls.certificate` = \"\": name the PEM file",
+        ),
+        (
+            "--agent a:2 --agent-tls-ca c --agent-tls-certificate c",
+            "`agent_tls.key` = \"\": name the PEM file",
+        ),
+        ("--agent a:2 --agent-tls-ca c --agent-tls-name a..b", "`agent_tls.name` = \"a..b\": no certificate"),
+        ("--agent=-a:2 --agent-tls-ca c", "the host of -a:2: give the name"),
+    ];
+    for (args, why) in wrong {
+        let refusal = refusal(load(&format!("--endpoint a:1 {args}"), &[]));
+        assert!(refusal.contains(why), "{args}: {refusal}");
+    }
+    for agent in ["10.0.0.1:2", "[fd00::1]:2", "gpu_a.svc.:2"] {
+        load(&format!("--endpoint a:1 --agent {agent} --agent-tls-ca c"), &[]).expect(agent);
     }
 }
 

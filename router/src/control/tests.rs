@@ -12,7 +12,14 @@ fn inputs(change: impl FnOnce(&mut Config)) -> (Inputs, watch::Sender<Shutdown>)
     let metrics = Arc::new(Metrics::new(&world));
     let (shutdown, is_shutdown) = watch::channel(Shutdown::Serving);
     (
-        Inputs { world, config: Arc::new(config), metrics, shutdown: is_shutdown, certificates: Vec::new() },
+        Inputs {
+            world,
+            config: Arc::new(config),
+            metrics,
+            shutdown: is_shutdown,
+            certificates: Vec::new(),
+            credentials: None,
+        },
         shutdown,
     )
 }

@@ -1,6 +1,8 @@
 //! How a listener shows who it is, as people write it.
 
-use std::{fmt, path::PathBuf, str::FromStr};
+use std::{fmt, str::FromStr};
+
+use warmlane_tls::Pair;
 
 /// How a listener shows who it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -11,12 +13,7 @@ pub enum Identity {
     /// By a certificate made at start, which encrypts and proves nothing.
     SelfSigned,
     /// By a certificate from files.
-    Files {
-        /// PEM file of the chain.
-        certificate: PathBuf,
-        /// PEM file of its private key.
-        key: PathBuf,
-    },
+    Files(Pair),
 }
 
 // === Identity ===
@@ -26,7 +23,7 @@ impl fmt::Display for Identity {
         match self {
             Self::Off => f.write_str("off"),
             Self::SelfSigned => f.write_str("self-signed"),
-            Self::Files { certificate, key } => write!(f, "{},{}", certificate.display(), key.display()),
+            Self::Files(pair) => pair.fmt(f),
         }
     }
 }
@@ -36,15 +33,11 @@ impl FromStr for Identity {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
-            "off" => return Ok(Self::Off),
-            "self-signed" => return Ok(Self::SelfSigned),
-            _ => {}
-        }
-        match text.split_once(',').map(|(certificate, key)| (certificate.trim(), key.trim())) {
-            Some((certificate, key)) if !certificate.is_empty() && !key.is_empty() => {
-                Ok(Self::Files { certificate: certificate.into(), key: key.into() })
-            }
-            _ => Err("write off, self-signed, or the PEM files of a certificate and its key: CERT,KEY"),
+            "off" => Ok(Self::Off),
+            "self-signed" => Ok(Self::SelfSigned),
+            _ => text.parse().map(Self::Files).map_err(
+                |_| "write off, self-signed, or the PEM files of a certificate and its key: CERT,KEY",
+            ),
         }
     }
 }

@@ -11,10 +11,17 @@ use serde::Deserialize;
 use crate::{step, workspace};
 
 /// What each of our crates may depend on among our own; a crate that is missing here fails the check.
-const ALLOWED: [(&str, &[&str]); 13] = [
+const ALLOWED: [(&str, &[&str]); 14] = [
     (
         "warmlane-agent",
-        &["warmlane-api", "warmlane-engine", "warmlane-kv", "warmlane-picker", "warmlane-scrape"],
+        &[
+            "warmlane-api",
+            "warmlane-engine",
+            "warmlane-kv",
+            "warmlane-picker",
+            "warmlane-scrape",
+            "warmlane-tls",
+        ],
     ),
     ("warmlane-api", &[]),
     ("warmlane-engine", &[]),
@@ -24,7 +31,14 @@ const ALLOWED: [(&str, &[&str]); 13] = [
     ("warmlane-picker", &[]),
     (
         "warmlane-router",
-        &["warmlane-api", "warmlane-engine", "warmlane-picker", "warmlane-scrape", "warmlane-tokens"],
+        &[
+            "warmlane-api",
+            "warmlane-engine",
+            "warmlane-picker",
+            "warmlane-scrape",
+            "warmlane-tls",
+            "warmlane-tokens",
+        ],
     ),
     ("warmlane-scrape", &["warmlane-engine", "warmlane-picker"]),
     ("warmlane-sim", &["warmlane-engine", "warmlane-picker"]),
@@ -38,10 +52,12 @@ const ALLOWED: [(&str, &[&str]); 13] = [
             "warmlane-picker",
             "warmlane-router",
             "warmlane-sim",
+            "warmlane-tls",
             "warmlane-tokens",
             "warmlane-xtask",
         ],
     ),
+    ("warmlane-tls", &[]),
     ("warmlane-tokens", &["warmlane-engine"]),
     ("warmlane-xtask", &[]),
 ];

@@ -45,6 +45,10 @@ macro_rules! key {
 pub(in super::super) const KEYS: &[Key] = &[
     key!(ROUTING, "endpoints", "endpoint", "HOST:PORT[,...]", list, endpoints, "Replicas to route to. May be given several times"),
     key!(ROUTING, "agents", "agent", "HOST:PORT[,...]", list, agents, "Agents of the nodes that replicas run on; a replica that none tells of is read by the router itself. May be given several times"),
+    key!(ROUTING, "agent_tls.ca", "agent-tls-ca", "FILE", file, agent_tls.ca, "Speak to agents by TLS: PEM file of the CA that their certificates must be signed by"),
+    key!(ROUTING, "agent_tls.certificate", "agent-tls-certificate", "FILE", file, agent_tls.certificate, "PEM file of the certificate chain that agents are shown, the router's own first; for those with --tls-client-ca"),
+    key!(ROUTING, "agent_tls.key", "agent-tls-key", "FILE", file, agent_tls.key, "PEM file of its private key. All three are looked at again for each connection"),
+    key!(ROUTING, "agent_tls.name", "agent-tls-name", "NAME", word, agent_tls.name, "The name that agents' certificates carry, where that is not the host they are dialled by, such as a pod's address"),
     STRATEGY,
     key!(ROUTING, "plain_policy", "plain-policy", "POLICY", word, plain_policy, "How the plain listener spreads requests: random (as a Service does), round-robin, least-request"),
     key!(ROUTING, "unknown_model", "unknown-model", "404|pass", word, unknown_model, "What to do with a model name that no replica lists: 404 once every ready replica's list is known, or pass it on"),
