@@ -6,7 +6,7 @@
 //! digest that its agent sends along; where they differ, the agent is asked for everything again.
 //!
 //! Memory: a table like that of own history and within the same limit (`prefix.index_bytes`), which grows with what is
-//! told. Where that is not enough, what was told longest ago goes first.
+//! told. Where that is not enough, what was told longest ago goes first, and of all replicas a part is known from then on.
 
 use std::sync::{
     Arc,
@@ -115,10 +115,19 @@ impl Blocks {
             });
             yield_now().await;
         }
-        words[at] = Word { digest, block_size: news.block_size, whole: news.whole, tells: true };
+        let lost = word.lost && !news.reset;
+        words[at] = Word { digest, block_size: news.block_size, whole: news.whole, tells: true, lost };
         self.counts[at].store(digest.count, Relaxed);
+        let loses = held(&words) > self.index.load().capacity() as u64 && words.iter().any(|word| !word.lost);
+        if loses {
+            words.iter_mut().for_each(|word| word.lost = true);
+            tracing::warn!(
+                bytes = self.bytes(),
+                "engines hold more than the table of it has room for (prefix.index_bytes): of each a part is known"
+            );
+        }
         if digest == (Digest { count: news.count, sum: news.sum }) {
-            if !word.speaks_like(&words[at]) {
+            if loses || !word.speaks_like(&words[at]) {
                 self.announce(&words);
             }
             return Ok(());
@@ -156,7 +165,7 @@ impl Blocks {
 
     async fn make_room(&self, words: &MutexGuard<'_, Vec<Word>>, more: usize) {
         let index = self.index.load_full();
-        let wanted = words.iter().fold(more as u64, |sum, word| sum.saturating_add(word.digest.count));
+        let wanted = held(words).saturating_add(more as u64);
         let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
         let mut blocks = index.capacity();
         // Of twice the blocks it has twice the bytes at most.
@@ -174,6 +183,11 @@ impl Blocks {
             self.index.store(Arc::new(grown));
         }
     }
+}
+
+/// Blocks that all hold together, were none held twice.
+fn held(words: &[Word]) -> u64 {
+    words.iter().fold(0, |sum, word| sum.saturating_add(word.digest.count))
 }
 
 /// Does what takes long on a thread for that. `None` where it failed, or the process ends.

@@ -28,6 +28,8 @@ pub(super) struct Word {
     pub(super) whole: bool,
     /// An agent tells of it.
     pub(super) tells: bool,
+    /// Since it told everything, the table was too small for what was told: some of it may be lost.
+    pub(super) lost: bool,
 }
 
 // === Word ===
@@ -35,7 +37,8 @@ pub(super) struct Word {
 impl Word {
     /// Whether both count in the same way, whatever is held.
     pub(super) fn speaks_like(&self, other: &Self) -> bool {
-        (self.block_size, self.whole, self.tells) == (other.block_size, other.whole, other.tells)
+        let of = |word: &Self| (word.block_size, word.whole, word.tells, word.lost);
+        of(self) == of(other)
     }
 }
 
@@ -53,7 +56,7 @@ impl Tellers {
         let mut tellers = Self { block_size: common.map_or(0, |(size, _)| size), ..Self::default() };
         for (slot, word) in words.iter().enumerate().filter(|(_, word)| word.tells) {
             // One that has stored nothing yet, and is known wholly, holds nothing: in blocks of any size.
-            match (word.whole, word.block_size == tellers.block_size || word.block_size == 0) {
+            match (word.whole && !word.lost, word.block_size == tellers.block_size || word.block_size == 0) {
                 (true, true) => tellers.wholly.insert(slot),
                 (false, true) => tellers.partly.insert(slot),
                 (_, false) => {}
@@ -74,11 +77,12 @@ mod tests {
     #[test]
     fn those_count_that_cut_prompts_as_most_do() {
         let silent = Word { tells: false, ..word(32, true) };
-        let words = [word(16, true), word(32, true), word(16, false), word(0, true), silent];
+        let lost = Word { lost: true, ..word(16, true) };
+        let words = [word(16, true), word(32, true), word(16, false), word(0, true), silent, lost];
         let tellers = Tellers::of(&words);
         assert_eq!(tellers.block_size, 16);
         assert_eq!(tellers.wholly.positions().collect::<Vec<_>>(), [0, 3]);
-        assert_eq!(tellers.partly.positions().collect::<Vec<_>>(), [2]);
+        assert_eq!(tellers.partly.positions().collect::<Vec<_>>(), [2, 5]);
         assert_eq!(Tellers::of(&[silent]), Tellers::default());
     }
 }

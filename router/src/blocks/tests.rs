@@ -71,5 +71,11 @@ async fn the_table_grows_with_what_is_told_and_not_over_its_limit() {
         assert!(blocks.bytes() as u64 <= limit, "{} bytes", blocks.bytes());
         let index = blocks.index.load();
         assert_eq!(index.capacity() >= many.len(), all_fit, "{} blocks", index.capacity());
+        let is_whole = || (blocks.tellers().wholly.contains(0), blocks.tellers().partly.contains(0));
+        assert_eq!(is_whole(), (all_fit, !all_fit));
+        blocks.take(Slot(0), news(&many, &many[..9], false), NOW).await.expect("most is gone");
+        assert_eq!(is_whole(), (all_fit, !all_fit), "what was lost is not told again");
+        blocks.take(Slot(0), news(&[], &many[..9], true), NOW).await.expect("everything again");
+        assert_eq!(is_whole(), (true, false));
     }
 }
