@@ -95,7 +95,11 @@ impl Known {
     }
 
     fn at(&self, link: u64, block_size: u32) -> Option<(Arc<Prompt>, usize)> {
-        let value = self.links.get(link)?;
+        self.told(self.links.get(link)?, block_size)
+    }
+
+    /// What a link's value leads to.
+    fn told(&self, value: u64, block_size: u32) -> Option<(Arc<Prompt>, usize)> {
         let place = (value >> BLOCK_BITS) as usize & (PLACES - 1);
         let prompt = self.places.get(place)?.load();
         let prompt = prompt.as_ref().filter(|prompt| {
@@ -131,7 +135,9 @@ impl Known {
             let blocks = settled(at + 1).min((1 << BLOCK_BITS) - 1) as u64;
             let value = tag << (BLOCK_BITS + PLACE_BITS) | (place as u64) << BLOCK_BITS | blocks;
             let (cell, _) = self.links.entry(*link, value, now);
-            cell.update(|_| value);
+            // A request that renders its text otherwise settles less of it, or nothing: that is no news of the others.
+            let says_more = |old| self.told(old, block_size).is_some_and(|(_, known)| known as u64 > blocks);
+            cell.update(|old| if says_more(old) { old } else { value });
         }
     }
 
@@ -170,6 +176,17 @@ mod tests {
         assert_eq!(of(&text(3, 25)), None);
         assert_eq!(of(&[]), None);
         assert!(known.find(&seen, 32).is_none(), "blocks of another size");
+    }
+
+    #[test]
+    fn a_text_stays_known_when_a_request_that_renders_it_otherwise_settles_nothing() {
+        let known = Known::new(true);
+        let seen = text(1, 40);
+        known.remember(&seen, &text(2, 100), 16, |links| links * 2, Time::ZERO);
+        known.remember(&[&seen[..], &text(4, 5)].concat(), &text(3, 100), 16, |_| 0, Time::ZERO);
+        let found = known.find(&seen, 16).expect("it is known");
+        assert_eq!((found.links, found.blocks), (40, 80));
+        assert_eq!(*found.prompt.links, *Chain::marked(&text(2, 100)));
     }
 
     #[test]
