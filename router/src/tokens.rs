@@ -13,6 +13,7 @@ use std::{
     collections::HashMap,
     io,
     net::SocketAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
@@ -24,7 +25,7 @@ use std::{
 use tokio::sync::watch;
 use warmlane_engine::body::{Api, RequestBody};
 use warmlane_picker::{Chain, Time};
-use warmlane_tokens::Tokenizer;
+use warmlane_tokens::{MOST_BODY, Tokenizer};
 
 use crate::metrics::TokenMetrics;
 
@@ -127,7 +128,14 @@ impl Tokens {
         let (known, metrics, stopped) = (self.known.clone(), self.metrics.clone(), self.stopped.clone());
         let work = move || {
             let jobs = jobs.iter().take_while(|_| !stopped.load(Relaxed));
-            jobs.for_each(|job| job.run(engines.as_mut(), &known, &metrics));
+            jobs.for_each(|job| {
+                // What is remembered is written whole, or not at all.
+                let run = AssertUnwindSafe(|| job.run(engines.as_mut(), &known, &metrics));
+                if catch_unwind(run).is_err() {
+                    tracing::error!("making tokens of a prompt failed: it goes by own history, others go on");
+                    metrics.failed("panic");
+                }
+            });
         };
         self.threads.push(thread::Builder::new().name(name.to_owned()).spawn(work)?);
         Ok(queue)
@@ -217,7 +225,15 @@ impl Tokens {
         Some(comes)
     }
 
+    /// `None` for what has no tokens here: a copy of its body, and a wait, would be for nothing.
     fn maker(&self, asked: &Asked<'_>) -> Option<Maker> {
+        if asked.body.prompt.bytes > MOST_BODY as u64 {
+            return None;
+        }
+        match asked.api {
+            Api::Completions | Api::ChatCompletions => {}
+            Api::Responses | Api::Messages | Api::Embeddings | Api::Score | Api::Rerank => return None,
+        }
         if asked.body.prompt.token_ids > 0 {
             return Some(Maker::Given);
         }

@@ -123,8 +123,9 @@ fn who_waits_beyond_the_bound_goes_without() {
 async fn a_prompt_without_tokens_is_asked_for_again_and_harms_nobody() {
     let tokens = tokens();
     let odd = completion(&text(30));
-    let asked = Asked { api: Api::Rerank, ..odd.asked() };
-    let Answer::Coming { mut done, .. } = tokens.ask(&asked, || b"no JSON".to_vec()) else {
+    let rerank = Asked { api: Api::Rerank, ..odd.asked() };
+    assert!(matches!(tokens.ask(&rerank, || unreachable!("no copy is made")), Answer::Settled));
+    let Answer::Coming { mut done, .. } = tokens.ask(&odd.asked(), || b"no JSON".to_vec()) else {
         panic!("it is tried")
     };
     let _ = timeout(Duration::from_secs(30), done.changed()).await.expect("in time");
@@ -132,4 +133,17 @@ async fn a_prompt_without_tokens_is_asked_for_again_and_harms_nobody() {
     completion(&text(40)).learn(&tokens).await;
     let nameless = Asked { model: "other", ..odd.asked() };
     assert!(matches!(tokens.ask(&nameless, Vec::new), Answer::Settled), "no tokenizer and no engine");
+}
+
+#[tokio::test]
+async fn a_thread_outlives_a_prompt_that_makes_it_panic() {
+    let tokens = tokens();
+    let odd = completion(&text(30));
+    // Blocks of no tokens: nobody asks so, and the library below may fail as badly.
+    let asked = Asked { block_size: 0, ..odd.asked() };
+    let Answer::Coming { mut done, .. } = tokens.ask(&asked, || odd.content.clone().into_bytes()) else {
+        panic!("it is tried")
+    };
+    let _ = timeout(Duration::from_secs(30), done.changed()).await.expect("in time");
+    completion(&text(40)).learn(&tokens).await;
 }
