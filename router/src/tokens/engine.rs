@@ -104,8 +104,10 @@ impl Engines {
         let asked = self.runtime.block_on(async { timeout(LIMIT, ask(at, question)).await });
         let answer =
             asked.unwrap_or_else(|_| Err(NoTokens::Unreachable(format!("nothing within {LIMIT:?}"))));
-        answer.inspect_err(|_| {
-            self.resting.insert(at, now + REST);
+        answer.inspect_err(|why| {
+            if why.is_of_engine() {
+                self.resting.insert(at, now + REST);
+            }
         })
     }
 }
@@ -175,6 +177,18 @@ pub(super) fn settled(tokens: usize, part: usize, whole: usize) -> usize {
 // === NoTokens ===
 
 impl NoTokens {
+    /// Whether it is the engine's: one that refuses a prompt may well answer for the next one. Whoever sends what it
+    /// refuses must not leave all others without tokens.
+    fn is_of_engine(&self) -> bool {
+        match self {
+            Self::Unreachable(_) | Self::Answer => true,
+            Self::Status(status) => {
+                !matches!(*status, StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY)
+            }
+            Self::Shape | Self::TooLarge(_) | Self::Resting => false,
+        }
+    }
+
     /// For metrics.
     pub(super) fn reason(&self) -> &'static str {
         match self {
@@ -202,6 +216,29 @@ mod tests {
             String::from_utf8(question).expect("text"),
             r#"{"add_generation_prompt":false,"messages":[{"role":"user","content":"a  b"}],"model":"m","tools":[]}"#
         );
+    }
+
+    #[test]
+    fn an_engine_that_refuses_a_prompt_is_asked_about_the_next_one() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let at = listener.local_addr().expect("an address");
+        let answers = std::thread::spawn(move || {
+            for status in ["400 Bad Request", "200 OK", "500 Internal Server Error"] {
+                let (mut stream, _) = listener.accept().expect("a question");
+                let mut question = [0; 4_096];
+                let _ = std::io::Read::read(&mut stream, &mut question).expect("a question");
+                let body = r#"{"tokens":[1,2]}"#;
+                let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+                std::io::Write::write_all(&mut stream, answer.as_bytes()).expect("an answer");
+            }
+        });
+        let mut engines = Engines::new().expect("a runtime");
+        let mut ask = || engines.tokens(at, "m", Api::Completions, br#"{"prompt":"a"}"#);
+        assert!(matches!(ask(), Err(NoTokens::Status(StatusCode::BAD_REQUEST))));
+        assert_eq!(ask().expect("tokens"), [1, 2]);
+        assert!(matches!(ask(), Err(NoTokens::Status(StatusCode::INTERNAL_SERVER_ERROR))));
+        assert!(matches!(ask(), Err(NoTokens::Resting)));
+        answers.join().expect("all were asked");
     }
 
     #[test]
