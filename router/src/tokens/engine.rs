@@ -40,14 +40,29 @@ const TAIL: usize = 64;
 const MARGIN: usize = 16;
 
 /// What the question is made of: the fields that both it and the request have.
-const FIELDS: [&str; 7] = [
-    "prompt",
-    "messages",
-    "tools",
+const FIELDS: [&str; 5] = ["prompt", "messages", "tools", "add_generation_prompt", "continue_final_message"];
+/// What makes other tokens of the same text, for which the answer would then be taken.
+const OTHERWISE: [&str; 9] = [
     "add_special_tokens",
-    "add_generation_prompt",
-    "continue_final_message",
+    "chat_template",
     "chat_template_kwargs",
+    "documents",
+    "kv_transfer_params",
+    "prompt_embeds",
+    "reasoning_effort",
+    "suffix",
+    "truncate_prompt_tokens",
+];
+/// Parts of messages that are no text: an engine would fetch and decode them to answer. In quotes, as no text has them.
+const MEDIA: [&str; 8] = [
+    r#""audio_url""#,
+    r#""image_embeds""#,
+    r#""image_pil""#,
+    r#""image_url""#,
+    r#""input_audio""#,
+    r#""input_image""#,
+    r#""file""#,
+    r#""video_url""#,
 ];
 
 /// See the module's header.
@@ -60,7 +75,9 @@ pub(super) struct Engines {
 /// Why there are no tokens.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NoTokens {
-    #[error("only completions with one text, and chats, can be asked about")]
+    #[error(
+        "only completions with one text, and chats of texts without a template of their own, can be asked about"
+    )]
     Shape,
     #[error("its body of {0} bytes is too long to be sent on")]
     TooLarge(usize),
@@ -154,6 +171,13 @@ fn question(model: &str, api: Api, body: &[u8]) -> Result<Vec<u8>, NoTokens> {
     }
     let mut fields: BTreeMap<String, Box<RawValue>> =
         serde_json::from_slice(body).map_err(|_| NoTokens::Shape)?;
+    let is_there = |name: &&str| fields.get(*name).is_some_and(|value| value.get() != "null");
+    let has_media = |value: &RawValue| MEDIA.iter().any(|part| value.get().contains(part));
+    if OTHERWISE.iter().any(|name| is_there(&name))
+        || fields.get("messages").is_some_and(|all| has_media(all))
+    {
+        return Err(NoTokens::Shape);
+    }
     fields.retain(|name, _| FIELDS.contains(&name.as_str()));
     let is_text = |value: &RawValue| value.get().starts_with('"');
     let fits = |value: &RawValue| api == Api::ChatCompletions || is_text(value);
@@ -210,7 +234,7 @@ mod tests {
     fn a_question_has_what_makes_the_tokens_and_the_model_that_serves() {
         let body =
             br#"{"model":"alias","stream":true,"messages":[{"role":"user","content":"a  b"}],"tools":[],
-            "chat_template":"{{ x }}","user":"u","add_generation_prompt":false}"#;
+            "chat_template":null,"user":"u","add_generation_prompt":false}"#;
         let question = question("m", Api::ChatCompletions, body).expect("a question");
         assert_eq!(
             String::from_utf8(question).expect("text"),
@@ -250,6 +274,15 @@ mod tests {
             (Api::ChatCompletions, r#"{"prompt":"a"}"#),
             (Api::Responses, r#"{"input":"a"}"#),
             (Api::Completions, "{"),
+            (Api::Completions, r#"{"prompt":"a","add_special_tokens":false}"#),
+            (
+                Api::ChatCompletions,
+                r#"{"messages":[{"role":"user","content":"a"}],"chat_template":"{{ x }}"}"#,
+            ),
+            (
+                Api::ChatCompletions,
+                r#"{"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"http://x/"}}]}]}"#,
+            ),
         ] {
             assert!(matches!(question("m", api, body.as_bytes()), Err(NoTokens::Shape)), "{body}");
         }
