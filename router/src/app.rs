@@ -112,11 +112,11 @@ impl App {
         let sockets = bind(&mut listening, threads, &certificates)?;
         let config = Arc::new(config);
         let mut world = World::new(&config, fastrand::u64(..));
-        if !config.agents.is_empty() {
+        if !config.agents.is_empty() && config.profile.strategy.needs_prefix() {
             world = world.with(tokenizers);
         } else if !tokenizers.is_empty() {
             tracing::warn!(
-                "tokenizers have no use without agents (--agent) that follow the engines' KV events"
+                "tokenizers have no use without --strategy PREFIX_CACHE and agents (--agent) that follow the engines' KV events"
             );
         }
         let world = Arc::new(world);

@@ -45,7 +45,7 @@ pub struct Blocks {
 
 /// The blocks of a replica are not those that its agent counts.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("it counts {told} blocks of {engine} and {held} were told: they are asked for again")]
+#[error("it counts {told} blocks of {engine} and {held} were told")]
 pub struct Diverged {
     /// Its address.
     pub engine: String,
@@ -100,21 +100,7 @@ impl Blocks {
             digest = Digest::default();
         }
         self.make_room(&words, news.added.len()).await;
-        let index = self.index.load_full();
-        for piece in news.removed.chunks(PIECE) {
-            piece.iter().for_each(|block| {
-                index.release(*block, slot);
-                digest.remove(*block);
-            });
-            yield_now().await;
-        }
-        for piece in news.added.chunks(PIECE) {
-            piece.iter().for_each(|block| {
-                index.hold(*block, slot, now);
-                digest.add(*block);
-            });
-            yield_now().await;
-        }
+        apply(&self.index.load_full(), slot, &news, &mut digest, now).await;
         let lost = word.lost && !news.reset;
         words[at] = Word { digest, block_size: news.block_size, whole: news.whole, tells: true, lost };
         self.counts[at].store(digest.count, Relaxed);
@@ -182,6 +168,24 @@ impl Blocks {
             );
             self.index.store(Arc::new(grown));
         }
+    }
+}
+
+/// Changes what a replica holds, and lets others have their turn now and then.
+async fn apply(index: &PrefixIndex, slot: Slot, news: &told::Blocks, digest: &mut Digest, now: Time) {
+    for piece in news.removed.chunks(PIECE) {
+        piece.iter().for_each(|block| {
+            index.release(*block, slot);
+            digest.remove(*block);
+        });
+        yield_now().await;
+    }
+    for piece in news.added.chunks(PIECE) {
+        piece.iter().for_each(|block| {
+            index.hold(*block, slot, now);
+            digest.add(*block);
+        });
+        yield_now().await;
     }
 }
 

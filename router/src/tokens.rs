@@ -6,8 +6,8 @@
 //! whose greater part is new waits for ours, at most `prefix.tokenizer_wait`, and for an engine never; whatever is not known
 //! when it is picked for goes by own history.
 //!
-//! Bounds: [`QUEUE`] prompts for either wait and [`QUEUE_BYTES`] of them, others go by own history; what is remembered has
-//! the bound of [`known`].
+//! Bounds: 64 prompts for either wait, and 32 MiB of them and one more for each worker; others go by own history. What is
+//! remembered has a bound of its own (`known`).
 
 use std::{
     collections::HashMap,

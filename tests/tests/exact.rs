@@ -163,7 +163,7 @@ fn what_an_engine_dropped_is_not_believed_to_be_there() {
 }
 
 #[test]
-fn a_word_that_does_not_add_up_has_everything_told_again() {
+fn a_word_that_does_not_add_up_has_everything_told_again_and_is_left_aside_if_it_never_does() {
     let engines = [engine(40_000)];
     let address = engines[0].address();
     let told = ToldAgent::start();
@@ -179,10 +179,20 @@ fn a_word_that_does_not_add_up_has_everything_told_again() {
         whole: true,
         ..Blocks::default()
     };
-    told.say(Update { blocks: vec![wrong], ..delta(2, Vec::new()) });
+    told.say(Update { blocks: vec![wrong.clone()], ..delta(2, Vec::new()) });
     let trouble = || router.admin().get("/debug/agents").json()["agents"][0]["trouble"].to_string();
     eventually("it says why", || trouble().contains("counts 2 blocks"));
-    told.wait_for(2);
-    told.say(full(vec![waiting(address, 0.0)]));
-    eventually("it is followed again", || trouble() == "null");
+    // Twice more, and then it is followed without its blocks: the rest of what it says is of use.
+    for stream in 2..=3 {
+        told.wait_for(stream);
+        told.say(full(vec![waiting(address, 3.0)]));
+        told.say(Update { blocks: vec![wrong.clone()], ..delta(2, Vec::new()) });
+    }
+    eventually("it is followed all the same", || {
+        router.endpoints()[0]["signals"]["queue"]["value"] == 3.0 && trouble() == "null"
+    });
+    told.say(delta(3, vec![waiting(address, 4.0)]));
+    eventually("and believed", || router.endpoints()[0]["signals"]["queue"]["value"] == 4.0);
+    assert_eq!(told.followers(), 3);
+    assert!(kv(&router).iter().all(|row| row["counts"] == false), "but for its blocks");
 }

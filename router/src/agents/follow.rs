@@ -30,6 +30,8 @@ const FIRST: Duration = Duration::from_secs(5);
 const MISSES: u32 = 3;
 /// What an agent may call its heartbeat.
 const HEARTBEAT: std::ops::RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(10);
+/// Times in a row that blocks which do not add up are asked for again.
+const MOST_DIVERGED: u32 = 3;
 /// Wait before dialling again: doubled each time that nothing was heard.
 const SHORTEST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
@@ -42,6 +44,8 @@ pub(super) struct Follower {
     marks: Arc<Marks>,
     /// Endpoints that it speaks for: where they are, and what it said of their GPUs.
     spoken_for: HashMap<Slot, Said>,
+    /// How often in a row what it told of an engine's blocks did not add up.
+    diverged: HashMap<Slot, u32>,
     rng: fastrand::Rng,
 }
 
@@ -79,7 +83,15 @@ impl Follower {
         slots: Arc<HashMap<String, Slot>>,
         marks: Arc<Marks>,
     ) -> Self {
-        Self { following, number, slots, marks, spoken_for: HashMap::new(), rng: fastrand::Rng::new() }
+        Self {
+            following,
+            number,
+            slots,
+            marks,
+            spoken_for: HashMap::new(),
+            diverged: HashMap::new(),
+            rng: fastrand::Rng::new(),
+        }
     }
 
     pub(super) async fn run(mut self) {
@@ -130,8 +142,31 @@ impl Follower {
         let world = self.following.world.clone();
         for blocks in update.blocks {
             if let Some(slot) = self.claimed(&blocks.address) {
-                world.blocks.take(slot, blocks, world.now()).await?;
+                let taken = world.blocks.take(slot, blocks, world.now()).await;
+                self.judge(slot, taken)?;
             }
+        }
+        Ok(())
+    }
+
+    /// What does not add up is asked for again by following anew, which forgets the verdicts on GPUs for a moment: so not
+    /// without end. One whose blocks never add up is followed for the rest, and its blocks are not believed.
+    fn judge(&mut self, slot: Slot, taken: Result<(), Diverged>) -> Result<(), Diverged> {
+        let Err(diverged) = taken else {
+            self.diverged.remove(&slot);
+            return Ok(());
+        };
+        let times = self.diverged.entry(slot).or_default();
+        *times += 1;
+        if *times < MOST_DIVERGED {
+            return Err(diverged);
+        }
+        if *times == MOST_DIVERGED {
+            let agent = &self.following.config.agents[self.number];
+            tracing::warn!(
+                agent,
+                "{diverged}, {times} times in a row: these blocks are not believed any more"
+            );
         }
         Ok(())
     }

@@ -265,7 +265,9 @@ fn prefix(config: &Config) -> Result<(), Fault> {
     require(prefix.group_requests > 0, "prefix.group_requests", "must be at least 1")?;
     let second = Duration::from_secs(1);
     require(prefix.group_window >= second, "prefix.group_window", "must be at least 1s")?;
-    require(prefix.session_lifetime >= second, "prefix.session_lifetime", "must be at least 1s")
+    require(prefix.session_lifetime >= second, "prefix.session_lifetime", "must be at least 1s")?;
+    let why = "must be at most 1s: no prefix is worth that its request waits longer";
+    require(prefix.tokenizer_wait <= second, "prefix.tokenizer_wait", why)
 }
 
 fn scrape(config: &Config) -> Result<(), Fault> {

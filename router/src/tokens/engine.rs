@@ -228,6 +228,8 @@ impl NoTokens {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+
     use super::*;
 
     #[test]
@@ -250,10 +252,10 @@ mod tests {
             for status in ["400 Bad Request", "200 OK", "500 Internal Server Error"] {
                 let (mut stream, _) = listener.accept().expect("a question");
                 let mut question = [0; 4_096];
-                let _ = std::io::Read::read(&mut stream, &mut question).expect("a question");
+                let _ = stream.read(&mut question).expect("a question");
                 let body = r#"{"tokens":[1,2]}"#;
                 let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
-                std::io::Write::write_all(&mut stream, answer.as_bytes()).expect("an answer");
+                stream.write_all(answer.as_bytes()).expect("an answer");
             }
         });
         let mut engines = Engines::new().expect("a runtime");
