@@ -1,9 +1,9 @@
 //! What this router sent within the last seconds: prompts that engines may still be computing, and cannot tell of yet.
 //!
 //! Two indexes take turns: everything is recorded in the younger one, and the older one goes when the younger one is
-//! [`TURN`] old. So what was sent counts for one to two turns.
+//! a quarter of a minute old. So what was sent counts for one to two turns.
 //!
-//! Memory: two indexes of [`BLOCKS`] blocks, a megabyte each.
+//! Memory: two indexes of 32,768 links of text, a megabyte each.
 
 use std::sync::{
     Arc,

@@ -173,9 +173,7 @@ fn question(model: &str, api: Api, body: &[u8]) -> Result<Vec<u8>, NoTokens> {
         serde_json::from_slice(body).map_err(|_| NoTokens::Shape)?;
     let is_there = |name: &&str| fields.get(*name).is_some_and(|value| value.get() != "null");
     let has_media = |value: &RawValue| MEDIA.iter().any(|part| value.get().contains(part));
-    if OTHERWISE.iter().any(|name| is_there(&name))
-        || fields.get("messages").is_some_and(|all| has_media(all))
-    {
+    if OTHERWISE.iter().any(is_there) || fields.get("messages").is_some_and(|all| has_media(all)) {
         return Err(NoTokens::Shape);
     }
     fields.retain(|name, _| FIELDS.contains(&name.as_str()));
