@@ -98,7 +98,7 @@ impl AsyncRead for Line {
             Transport::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
         });
         self.look(&outcome, &buffer.filled()[before..]);
-        Poll::Ready(outcome)
+        Poll::Ready(outcome.map_err(plainly))
     }
 }
 
@@ -143,6 +143,14 @@ impl AsyncWrite for Line {
     }
 }
 
+/// A process that dies says no farewell, for which the library has many words.
+fn plainly(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => io::Error::new(error.kind(), "it closed the connection"),
+        _ => error,
+    }
+}
+
 // === Connected ===
 
 impl Connected {
@@ -162,5 +170,22 @@ impl Service<Uri> for Connected {
 
     fn call(&mut self, _: Uri) -> Self::Future {
         ready(self.0.take().ok_or_else(|| io::ErrorKind::NotConnected.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_without_a_farewell_is_told_in_few_words() {
+        let many = "peer closed connection without sending TLS close_notify: see the manual";
+        let said = plainly(io::Error::new(io::ErrorKind::UnexpectedEof, many));
+        assert_eq!(
+            (said.kind(), said.to_string().as_str()),
+            (io::ErrorKind::UnexpectedEof, "it closed the connection")
+        );
+        let other = plainly(io::Error::from(io::ErrorKind::ConnectionReset));
+        assert_eq!(other.kind(), io::ErrorKind::ConnectionReset);
     }
 }
