@@ -188,6 +188,12 @@ impl Member {
     }
 
     fn read(&mut self, load: Load) -> Option<News> {
+        // When an agent takes over from the router's own reader, or the other way round, a page may come behind a newer one:
+        // it says nothing new, and its count, which is lower, is no sign of a restart.
+        let moments = load.signals.last_heard().zip(self.signals.last_heard());
+        if moments.is_some_and(|(of_this, of_last)| of_this < of_last) {
+            return self.answered();
+        }
         let restarted = load.progress.zip(self.progress).is_some_and(|(now, before)| now < before);
         if restarted {
             self.signals = Signals::default();

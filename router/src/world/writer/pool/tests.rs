@@ -60,6 +60,16 @@ fn what_a_page_leaves_out_stays_as_it_was_and_ages() {
 }
 
 #[test]
+fn a_page_that_comes_behind_a_newer_one_changes_nothing() {
+    let mut pool = pool(1);
+    pool.apply(load(A, queue(5.0, 3), Some(100.0)), LATER);
+    assert_eq!(pool.apply(load(A, queue(9.0, 2), Some(90.0)), LATER), None, "no restart either");
+    assert_eq!(endpoint(&pool, A).signals.queue, reading(5.0, 3));
+    let news = pool.apply(load(A, queue(6.0, 4), Some(110.0)), LATER);
+    assert_eq!(news, Some(News::Readings));
+}
+
+#[test]
 fn a_count_that_falls_back_means_a_new_process() {
     let mut pool = pool(1);
     pool.apply(load(A, Signals { kv_use: reading(0.9, 1), ..Signals::default() }, Some(1_000.0)), LATER);
