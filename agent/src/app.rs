@@ -18,8 +18,8 @@ use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinSet,
 };
-use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
-use tonic::transport::Server;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::{Server, server::TcpIncoming};
 use warmlane_api::node::node_server::NodeServer;
 
 use crate::{
@@ -161,10 +161,10 @@ async fn serve(
     let server = Server::builder()
         .http2_keepalive_interval(Some(PING_INTERVAL))
         .http2_keepalive_timeout(Some(PING_TIMEOUT))
-        .tcp_nodelay(true)
         .add_service(NodeServer::new(Publisher::new(node, metrics.clone())));
     let Some(tls) = tls else {
-        return Ok(server.serve_with_incoming(TcpListenerStream::new(listener)).await?);
+        // Updates must go out as they come. The server's own switch does not reach connections that are given to it.
+        return Ok(server.serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true))).await?);
     };
     let mut tasks = JoinSet::new();
     // The server takes them at once: one waits at most.
