@@ -113,6 +113,18 @@ impl TestRouter {
         lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
     }
 
+    /// Picks of a replica that held something of the prompt, which was known from this source.
+    pub fn matched_by(&self, source: &str) -> f64 {
+        self.metric(&format!("warmlane_prefix_matches_total{{source=\"{source}\"}}"))
+    }
+
+    /// Waits until what its first agent knows by now is known here too: agents tell of nothing else first.
+    pub fn hear_agents(&self) {
+        let updates = || self.admin().get("/debug/agents").json()["agents"][0]["updates"].as_u64();
+        let before = updates().unwrap_or_default();
+        eventually("two more updates came", || updates().is_some_and(|now| now >= before + 2));
+    }
+
     /// Stops it as SIGTERM does: see [`Running::announce`] and [`Running::drain`].
     pub fn terminate(mut self) {
         self.running.announce();

@@ -81,20 +81,6 @@ fn warm(engines: &[Running], number: usize) -> &Running {
     engine
 }
 
-/// Waits until what engines have said by now is known to a router: agents tell of nothing else first.
-fn heard(router: &TestRouter) {
-    let updates = || {
-        let page = router.admin().get("/debug/agents").json();
-        page["agents"][0]["updates"].as_u64().unwrap_or_default()
-    };
-    let before = updates();
-    eventually("two more updates came", || updates() >= before + 2);
-}
-
-fn by(router: &TestRouter, source: &str) -> f64 {
-    router.metric(&format!("warmlane_prefix_matches_total{{source=\"{source}\"}}"))
-}
-
 #[test]
 fn prompts_that_a_router_never_saw_go_where_others_sent_them() {
     let engines = [engine(40_000), engine(40_000), engine(40_000)];
@@ -109,12 +95,12 @@ fn prompts_that_a_router_never_saw_go_where_others_sent_them() {
         assert_eq!(endpoint, engine.address().to_string(), "prompt {number}");
         assert!(cached >= 1_580, "prompt {number}: {cached} tokens were there");
     }
-    assert_eq!((by(&router, "events"), by(&router, "history")), (12.0, 0.0));
+    assert_eq!((router.matched_by("events"), router.matched_by("history")), (12.0, 0.0));
     // Its own history knows them too by now, and the engines still say so themselves.
     for number in 0..12 {
         send(&mut router.aware(), "/v1/completions", &body(number));
     }
-    assert_eq!(by(&router, "events"), 24.0);
+    assert_eq!(router.matched_by("events"), 24.0);
 }
 
 #[test]
@@ -132,10 +118,10 @@ fn text_goes_where_it_is_warm_once_an_engine_has_said_what_its_tokens_are() {
         // Goes anywhere, and has the engines asked.
         send(&mut router.aware(), path, body);
         eventually("its tokens are known", || router.metric("warmlane_prompts_known") > known);
-        let before = by(&router, "events");
+        let before = router.matched_by("events");
         eventually("the engine tells of it", || {
             send(&mut router.aware(), path, body);
-            by(&router, "events") > before
+            router.matched_by("events") > before
         });
     }
 }
@@ -152,11 +138,11 @@ fn what_an_engine_dropped_is_not_believed_to_be_there() {
     for number in 1..9 {
         send(&mut Wire::connect(small), "/v1/completions", &body(number));
     }
-    heard(&router);
+    router.hear_agents();
     let (endpoint, cached) = send(&mut router.aware(), "/v1/completions", &body(8));
     assert_eq!(endpoint, small.to_string(), "the last is there");
     assert!(cached > 1_500, "{cached}");
-    let matched = || by(&router, "events") + by(&router, "history");
+    let matched = || router.matched_by("events") + router.matched_by("history");
     let before = matched();
     send(&mut router.aware(), "/v1/completions", &body(0));
     assert_eq!(matched(), before, "the first is nowhere");

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use serde_json::{Value, json};
-use warmlane_engine::kv_events::{chain, root};
+use warmlane_engine::kv_events::{chained, root};
 use warmlane_sim::server::{KvEvents, KvFormat, Options, Running, start};
 use warmlane_tests::{Wire, agent::TestAgent, eventually, follower::TestFollower};
 
@@ -48,12 +48,7 @@ fn complete(engine: SocketAddr, model: &str, salt: Option<&str>, prompt: &str) -
     let answer = post(engine, "/tokenize", &json!({ "model": "m", "prompt": prompt }));
     let tokens = answer["tokens"].as_array().expect("tokens").iter();
     let tokens: Vec<u32> = tokens.map(|token| token.as_u64().expect("a token") as u32).collect();
-    let mut link = root((model != "m").then_some(model), salt);
-    let whole = tokens.chunks_exact(16).map(|block| {
-        link = chain(link, block);
-        link
-    });
-    whole.collect()
+    chained(root((model != "m").then_some(model), salt), &tokens, 16)
 }
 
 fn prompt(number: usize) -> String {

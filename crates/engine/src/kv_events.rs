@@ -15,7 +15,7 @@ mod reader;
 #[cfg(test)]
 mod tests;
 
-pub use blocks::{Blocks, Changes, Digest, MOST, chain, root};
+pub use blocks::{Blocks, Changes, Digest, MOST, chain, chained, root};
 pub use decode::decode;
 
 /// Longest payload that is read.

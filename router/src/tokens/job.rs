@@ -123,12 +123,8 @@ impl Job {
     /// `settled` says how many tokens so many blocks of text settle.
     fn remember(&self, ids: &[u32], settled: impl Fn(usize) -> usize, known: &Known) {
         let size = self.block_size as usize;
-        let mut link = kv_events::root(self.adapter.as_deref(), self.salt.as_deref());
-        let mut next = |block| {
-            link = kv_events::chain(link, block);
-            link
-        };
-        let blocks: Vec<u64> = ids.chunks_exact(size).map(&mut next).collect();
+        let root = kv_events::root(self.adapter.as_deref(), self.salt.as_deref());
+        let blocks = kv_events::chained(root, ids, size);
         let settled = |links| settled(Chain::depth(links)) / size;
         known.remember(&self.links, &blocks, self.block_size, settled, self.now);
     }

@@ -68,14 +68,7 @@ async fn a_prompt_is_made_tokens_of_once_and_known_up_to_where_others_part_from_
     let known = tokens.find(&first.chain, 16).expect("it is known");
     // What an engine would say that it holds.
     let ids = tokenizer().prompt(Api::Completions, first.content.as_bytes(), 64).expect("tokens").ids;
-    let mut link = kv_events::root(None, None);
-    let blocks: Vec<u64> = ids
-        .chunks_exact(16)
-        .map(|block| {
-            link = kv_events::chain(link, block);
-            link
-        })
-        .collect();
+    let blocks = kv_events::chained(kv_events::root(None, None), &ids, 16);
     assert_eq!(*known.prompt.links, *Chain::marked(&blocks));
     assert!(known.blocks <= blocks.len() && known.blocks + 8 > blocks.len(), "{}", known.blocks);
     assert!(matches!(first.ask(&tokens), Answer::Settled), "asked for once");

@@ -1,10 +1,12 @@
 //! The clients: the `openai` package through a script of ours, and vLLM's own load test.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use warmlane_tests::agent::TestAgent;
 
 const HOW: &str = "this suite needs two real engines; run it as: cargo xtask test --only real-vllm";
 
@@ -29,6 +31,14 @@ impl Engines {
             all
         };
         Self { install, addresses: list("WARMLANE_REAL_ENGINES"), kv_events: list("WARMLANE_REAL_KV_EVENTS") }
+    }
+
+    /// An agent that follows them and their KV events, and where they are.
+    pub(crate) fn followed(&self) -> (TestAgent, Vec<SocketAddr>) {
+        let addresses: Vec<SocketAddr> =
+            self.addresses.iter().map(|a| a.parse().expect("an address")).collect();
+        let events = self.kv_events.iter().cloned().map(Some).collect();
+        (TestAgent::with(&addresses, |config| config.kv_events = events), addresses)
     }
 
     /// The folder of the model that they serve.

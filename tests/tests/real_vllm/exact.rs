@@ -63,54 +63,37 @@ fn chat(number: usize) -> (&'static str, String) {
     ("/v1/chat/completions", body)
 }
 
-fn by(router: &TestRouter, source: &str) -> f64 {
-    router.metric(&format!("warmlane_prefix_matches_total{{source=\"{source}\"}}"))
-}
-
-/// Waits until what engines have said by now is known.
-fn heard(router: &TestRouter) {
-    let updates = || router.admin().get("/debug/agents").json()["agents"][0]["updates"].as_u64();
-    let before = updates().unwrap_or_default();
-    eventually("two more updates came", || updates().is_some_and(|now| now >= before + 2));
-}
-
 #[test]
 fn a_router_that_never_saw_a_prompt_sends_it_where_it_is_warm() {
     let engines = Engines::given();
-    let events = engines.kv_events.iter().cloned().map(Some).collect();
-    let addresses: Vec<SocketAddr> =
-        engines.addresses.iter().map(|a| a.parse().expect("an address")).collect();
-    let agent = TestAgent::with(&addresses, |config| config.kv_events = events);
+    let (agent, addresses) = engines.followed();
     let mut prompts: Vec<(&str, String)> = (0..3).map(|number| completion(MODEL, number)).collect();
     prompts.push(completion(ADAPTERS[0], 3));
     prompts.extend((0..4).map(chat));
     let first = router(&addresses, &agent, &engines, true);
     let homes: Vec<String> = prompts.iter().map(|prompt| send(&first, prompt).0).collect();
     let second = router(&addresses, &agent, &engines, true);
-    heard(&second);
+    second.hear_agents();
     for (prompt, home) in prompts.iter().zip(&homes) {
         let (endpoint, cached) = send(&second, prompt);
         assert_eq!(endpoint, *home, "{prompt:?}");
         assert!(cached > 100, "{cached} tokens of {prompt:?} were there");
     }
-    assert_eq!((by(&second, "events"), by(&second, "history")), (8.0, 0.0));
+    assert_eq!((second.matched_by("events"), second.matched_by("history")), (8.0, 0.0));
 }
 
 #[test]
 fn without_a_tokenizer_an_engine_says_what_a_prompt_is() {
     let engines = Engines::given();
-    let events = engines.kv_events.iter().cloned().map(Some).collect();
-    let addresses: Vec<SocketAddr> =
-        engines.addresses.iter().map(|a| a.parse().expect("an address")).collect();
-    let agent = TestAgent::with(&addresses, |config| config.kv_events = events);
+    let (agent, addresses) = engines.followed();
     let router = router(&addresses, &agent, &engines, false);
     for prompt in [completion(MODEL, 6), chat(7)] {
         let known = router.metric("warmlane_prompts_known");
         let home = send(&router, &prompt).0;
         eventually("its tokens are known", || router.metric("warmlane_prompts_known") > known);
-        heard(&router);
-        let before = by(&router, "events");
+        router.hear_agents();
+        let before = router.matched_by("events");
         assert_eq!(send(&router, &prompt).0, home);
-        assert_eq!(by(&router, "events"), before + 1.0, "{prompt:?}");
+        assert_eq!(router.matched_by("events"), before + 1.0, "{prompt:?}");
     }
 }

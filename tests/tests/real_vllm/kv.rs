@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use serde_json::{Value, json};
-use warmlane_engine::kv_events::{chain, root};
-use warmlane_tests::{Wire, agent::TestAgent, follower::TestFollower};
+use warmlane_engine::kv_events::{chained, root};
+use warmlane_tests::{Wire, follower::TestFollower};
 
 use super::{ADAPTERS, MODEL, clients::Engines};
 
@@ -20,21 +20,13 @@ fn blocks(engine: &str, text: &str, size: usize, adapter: Option<&str>, salt: Op
     let answer = post(engine, "/tokenize", &json!({ "model": MODEL, "prompt": text }));
     let tokens = answer["tokens"].as_array().expect("tokens").iter();
     let tokens: Vec<u32> = tokens.map(|token| token.as_u64().expect("a token") as u32).collect();
-    let mut link = root(adapter, salt);
-    let whole = tokens.chunks_exact(size).map(|block| {
-        link = chain(link, block);
-        link
-    });
-    whole.collect()
+    chained(root(adapter, salt), &tokens, size)
 }
 
 #[test]
 fn blocks_that_an_agent_knows_are_those_that_its_engine_holds() {
     let engines = Engines::given();
-    let events: Vec<Option<String>> = engines.kv_events.iter().cloned().map(Some).collect();
-    let addresses: Vec<SocketAddr> =
-        engines.addresses.iter().map(|a| a.parse().expect("an address")).collect();
-    let agent = TestAgent::with(&addresses, |config| config.kv_events = events);
+    let (agent, _) = engines.followed();
     let follower = TestFollower::of(agent.address());
     let engine = &engines.addresses[0];
     let text = "the quick brown fox jumps over the lazy dog and runs away from it ".repeat(12);

@@ -269,6 +269,15 @@ pub fn chain(parent: u64, tokens: &[u32]) -> u64 {
     xxh3_64_with_seed(&bytes, parent)
 }
 
+/// Hashes of the whole blocks of a prompt of which nothing but its root and tokens counts; blocks have `size` tokens, 1 at least.
+pub fn chained(root: u64, tokens: &[u32], size: usize) -> Vec<u64> {
+    let next = |link: &mut u64, block: &[u32]| {
+        *link = chain(*link, block);
+        Some(*link)
+    };
+    tokens.chunks_exact(size.max(1)).scan(root, next).collect()
+}
+
 fn mixed(chain: u64) -> u64 {
     let product = u128::from(chain ^ ROOT) * u128::from(ROOT);
     (product as u64) ^ ((product >> 64) as u64)
