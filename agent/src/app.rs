@@ -142,9 +142,11 @@ impl Work {
                 reading.read_gpus(&gpus);
             }
         });
-        let server = serve(tokio::net::TcpListener::from_std(listener)?, tls, node, metrics);
+        let mut server = JoinSet::new();
+        // A task like the others: what wakes the thread's main future costs a system call each time.
+        server.spawn(serve(tokio::net::TcpListener::from_std(listener)?, tls, node, metrics));
         tokio::select! {
-            served = server => served,
+            Some(served) = server.join_next() => served?,
             // None of them ends by itself: what it knew would seem to hold for ever.
             Some(ended) = tasks.join_next() => anyhow::bail!("a task of the agent has ended: {ended:?}"),
         }

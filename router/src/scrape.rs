@@ -45,6 +45,8 @@ pub fn spawn(shared: &Scraping, tasks: &mut JoinSet<()>) {
         min_interval: scrape.min_interval,
         max_interval: scrape.max_interval,
         timeout: scrape.timeout,
+        // Hundreds of pages at one moment would be in the way of requests.
+        beat: None,
     };
     for (slot, address) in (0..).map(Slot).zip(&shared.config.endpoints) {
         let endpoint = Endpoint { shared: shared.clone(), slot };

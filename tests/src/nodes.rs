@@ -1,5 +1,6 @@
 //! What `cargo xtask bench agent` measures: how old what a router knows is, what reading engines costs a node, that engines
-//! are not asked more often by more routers, and what a thousand endpoints cost the router that is told of them.
+//! are not asked more often by more routers, what a thousand endpoints cost the router that is told of them, and what KV events
+//! cost both.
 //!
 //! Agent and router are processes on the first core; engines, further routers and, where a thousand endpoints are told,
 //! the agents are tasks on the last. CPU is read from the scheduler's own nanosecond counters.
@@ -9,6 +10,7 @@ mod figures;
 mod freshness;
 mod merging;
 mod programs;
+mod storing;
 
 use std::path::PathBuf;
 
@@ -41,13 +43,16 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<()> {
     on_last_core(async {
         let mut figures = Figures::default();
-        let bar = progress("nodes", args.rounds as usize * 2);
+        let bar = progress("nodes", args.rounds as usize * 3);
         for _ in 0..args.rounds {
             bar.set_message("one node of eight engines");
             freshness::measure(args, &mut figures).await?;
             bar.inc(1);
             bar.set_message("a thousand endpoints");
             merging::measure(args, &mut figures).await?;
+            bar.inc(1);
+            bar.set_message("800,000 KV blocks");
+            storing::measure(args, &mut figures).await?;
             bar.inc(1);
         }
         bar.finish_and_clear();

@@ -33,6 +33,8 @@ pub struct Rhythm {
     pub max_interval: Duration,
     /// A reading that takes longer is given up.
     pub timeout: Duration,
+    /// Readings begin at multiples of this of the observer's clock, so that one who reads many engines is woken less often.
+    pub beat: Option<Duration>,
 }
 
 /// Whom a reader reads for.

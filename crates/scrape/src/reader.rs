@@ -57,7 +57,7 @@ impl<O: Observer> Reader<O> {
             socket: None,
             misses: 0,
             line: Line::new(&address, O::USER_AGENT, rhythm.timeout),
-            pace: Pace::new(rhythm.min_interval, rhythm.max_interval),
+            pace: Pace::new(rhythm.min_interval, rhythm.max_interval, rhythm.beat),
             mood: Mood::default(),
             last: None,
             list: List::default(),
@@ -75,7 +75,7 @@ impl<O: Observer> Reader<O> {
             if self.unheard {
                 return;
             }
-            let wait = self.pace.next(seen, took, self.rng.f64());
+            let wait = self.pace.next(seen, took, self.observer.now(), self.rng.f64());
             time::sleep(wait).await;
         }
     }

@@ -35,8 +35,8 @@ struct Change {
 
 pub(super) async fn measure(args: &Args, figures: &mut Figures) -> anyhow::Result<()> {
     let engines = Engines::start(ENGINES).await?;
-    let (agent, address) = programs::agent(&args.agent, &engines.addresses)?;
-    let mut router = Router::start(&args.router, &engines.addresses, &[address]).await?;
+    let (agent, address) = programs::agent(&args.agent, &engines.addresses, &[])?;
+    let mut router = Router::start(&args.router, &engines.addresses, &[address], &[]).await?;
     let (before, began) = (agent.cpu_seconds(), Instant::now());
     let mut took = changes(&engines, &mut router).await?;
     let share = (agent.cpu_seconds() - before) / began.elapsed().as_secs_f64();

@@ -47,7 +47,7 @@ pub(super) async fn measure(args: &Args, figures: &mut Figures) -> anyhow::Resul
     let endpoints: Vec<SocketAddr> = (0..ENDPOINTS).map(endpoint).collect();
     let mut tellers: Vec<Teller> = endpoints.chunks(ENDPOINTS / AGENTS).map(Teller::new).collect();
     let agents: Vec<SocketAddr> = tellers.iter().map(|teller| teller.agent.address).collect();
-    let start = Router::start(&args.router, &endpoints, &agents);
+    let start = Router::start(&args.router, &endpoints, &agents, &[]);
     let router = telling(&mut tellers, false, start).await?;
     let chats = Rc::new(Chats::new(PROMPT));
     let decided = async |tellers: &mut [Teller], moves| {

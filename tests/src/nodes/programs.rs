@@ -68,12 +68,19 @@ impl Program {
     }
 }
 
-/// An agent over these engines; where routers dial.
-pub(super) fn agent(program: &Path, engines: &[SocketAddr]) -> anyhow::Result<(Program, SocketAddr)> {
+/// An agent over these engines, which may publish KV events; where routers dial.
+pub(super) fn agent(
+    program: &Path,
+    engines: &[SocketAddr],
+    events: &[SocketAddr],
+) -> anyhow::Result<(Program, SocketAddr)> {
     let listen = free_address()?;
     let mut command = on_proxy_core(program);
     command.args(["--node", "bench", "--engine", &list(engines), "--listen", &listen.to_string()]);
-    command.args(["--metrics", "127.0.0.1:0", "--nvml-lib", "none"]);
+    command.args(["--metrics", "127.0.0.1:0", "--nvml-lib", "none", "--kubelet-socket", "none"]);
+    if !events.is_empty() {
+        command.args(["--kv-events", &list(events)]);
+    }
     Ok((Program::start("agent", command)?, listen))
 }
 
@@ -89,6 +96,7 @@ impl Router {
         program: &Path,
         endpoints: &[SocketAddr],
         agents: &[SocketAddr],
+        options: &[&str],
     ) -> anyhow::Result<Self> {
         let (admin, ext_proc) = (free_address()?, free_address()?);
         let mut command = on_proxy_core(program);
@@ -97,6 +105,7 @@ impl Router {
         for listener in ["--plain", "--aware", "--metrics"] {
             command.args([listener, "127.0.0.1:0"]);
         }
+        command.args(options);
         let program = Program::start("router", command)?;
         let mut router = Self { program, ext_proc, admin, connection: None };
         let until = Instant::now() + PATIENCE;
@@ -118,10 +127,17 @@ impl Router {
 
     /// A page of the admin port.
     pub(super) async fn get(&mut self, path: &str) -> anyhow::Result<Value> {
-        let mut stream = match self.connection.take() {
-            Some(stream) => stream,
-            None => TcpStream::connect(self.admin).await?,
-        };
+        if let Some(kept) = self.connection.take() {
+            // One that was idle for long is closed by the router.
+            if let Ok(page) = self.ask(kept, path).await {
+                return Ok(page);
+            }
+        }
+        let fresh = TcpStream::connect(self.admin).await?;
+        self.ask(fresh, path).await
+    }
+
+    async fn ask(&mut self, mut stream: TcpStream, path: &str) -> anyhow::Result<Value> {
         stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: bench\r\n\r\n").as_bytes()).await?;
         let mut answer = Vec::with_capacity(16 << 10);
         let body_at = loop {

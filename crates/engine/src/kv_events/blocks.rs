@@ -9,9 +9,9 @@
 //! There is no seed per process: agents and routers must agree. Such a hash steers, it does not protect; engines keep
 //! salted tenants apart by themselves.
 //!
-//! Memory: at most [`MOST`] blocks, then 2^19 slots of 25 bytes by the engine's hash, 2^19 of 9 for ours, and 2^18 of 17
-//! if every block has a twin (which halves ours): 20 MB at most, half as much again for the moment in which a table
-//! grows. Copies of blocks, of which an engine has a few, are noted up to [`MOST`] too: 13 MB if it has that many.
+//! Memory: at most [`MOST`] blocks, then 2^19 slots of 19 bytes by the engine's hash, 2^19 of 9 for ours, and 2^18 of 17
+//! if every block has a twin (which halves ours): 17 MB at most, half as much again for the moment in which a table
+//! grows; 3.7 MB with 100,000 blocks. Copies of blocks, of which an engine has a few, are noted up to [`MOST`] too: 13 MB if it has that many.
 
 use std::collections::{HashMap, HashSet};
 
@@ -29,13 +29,13 @@ const ROOT: u64 = 0x9e37_79b9_7f4a_7c15;
 #[derive(Clone, Debug, Default)]
 pub struct Blocks {
     /// By the engine's own hash.
-    engine: HashMap<u64, Held>,
+    engine: HashMap<EngineHash, Held>,
     /// Our hashes.
     held: HashSet<u64>,
     /// How many further engine hashes mean the same block of ours. Nearly always empty.
     more: HashMap<u64, u32>,
     /// How often more an engine stored a block where it had it already: each copy is removed by itself.
-    copies: HashMap<(u64, u64), u32>,
+    copies: HashMap<(u64, u16), u32>,
     digest: Digest,
     behind: bool,
     ignored: u64,
@@ -61,12 +61,20 @@ pub struct Digest {
     pub sum: u64,
 }
 
+/// A hash of the engine's. Packed, as is what stands beside it: padding would take a quarter of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(C, packed(2))]
+struct EngineHash(u64);
+
 #[derive(Clone, Copy, Debug)]
+#[repr(C, packed(2))]
 struct Held {
     chain: u64,
     /// One bit per medium and group.
-    places: u64,
+    places: u16,
 }
+
+const _: () = assert!(size_of::<(EngineHash, Held)>() == 18);
 
 // === Blocks ===
 
@@ -149,7 +157,7 @@ impl Blocks {
     fn parent(&self, stored: &Stored) -> Option<u64> {
         match stored.parent {
             None => Some(root(stored.adapter.as_deref(), stored.salt.as_deref())),
-            Some(parent) => self.engine.get(&parent).map(|held| held.chain),
+            Some(parent) => self.engine.get(&EngineHash(parent)).map(|held| held.chain),
         }
     }
 
@@ -164,8 +172,8 @@ impl Blocks {
     }
 
     /// Holds a block under the engine's hash; false where there is no room.
-    fn hold(&mut self, hash: u64, chain: u64, place: u64, changes: &mut Changes) -> bool {
-        if let Some(held) = self.engine.get_mut(&hash) {
+    fn hold(&mut self, hash: u64, chain: u64, place: u16, changes: &mut Changes) -> bool {
+        if let Some(held) = self.engine.get_mut(&EngineHash(hash)) {
             if held.chain == chain {
                 if held.places & place == 0 {
                     held.places |= place;
@@ -181,7 +189,7 @@ impl Blocks {
         } else if self.engine.len() >= MOST {
             return false;
         } else {
-            self.engine.insert(hash, Held { chain, places: place });
+            self.engine.insert(EngineHash(hash), Held { chain, places: place });
         }
         if self.held.insert(chain) {
             self.digest.add(chain);
@@ -195,7 +203,7 @@ impl Blocks {
     fn remove(&mut self, removed: &Removed, changes: &mut Changes) {
         for hash in &removed.hashes {
             let place = bit(&removed.place);
-            let Some(held) = self.engine.get_mut(hash) else { continue };
+            let Some(held) = self.engine.get_mut(&EngineHash(*hash)) else { continue };
             if let Some(copies) = self.copies.get_mut(&(*hash, place)) {
                 *copies -= 1;
                 if *copies == 0 {
@@ -206,7 +214,7 @@ impl Blocks {
             held.places &= !place;
             if held.places == 0 {
                 let chain = held.chain;
-                self.engine.remove(hash);
+                self.engine.remove(&EngineHash(*hash));
                 self.release(chain, changes);
             }
         }
@@ -283,14 +291,13 @@ fn mixed(chain: u64) -> u64 {
     (product as u64) ^ ((product >> 64) as u64)
 }
 
-/// The bit of a place: four kinds of medium, sixteen groups. What lies beyond shares the last bit; a removal there may
-/// forget a block too early, never keep it too long.
-fn bit(place: &Place) -> u64 {
+/// The bit of a place: four kinds of medium, four groups. What lies beyond shares the last bit, where it counts as copies.
+fn bit(place: &Place) -> u16 {
     let medium = match place.medium.as_deref() {
         None | Some("GPU") => 0,
         Some("CPU") => 1,
         Some("DISK") => 2,
         Some(_) => 3,
     };
-    1 << (medium * 16 + place.group.min(15))
+    1 << (medium * 4 + place.group.min(3))
 }

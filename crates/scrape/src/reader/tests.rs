@@ -137,6 +137,7 @@ impl Reading {
             min_interval: Duration::from_millis(50),
             max_interval: Duration::from_secs(1),
             timeout: Duration::from_secs(2),
+            beat: None,
         };
         change(&mut rhythm);
         let (findings, told) = mpsc::channel(64);
