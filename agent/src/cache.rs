@@ -35,10 +35,18 @@ struct Held {
     whole: bool,
     /// Grows with each change.
     version: u64,
-    /// Blocks that came or went, and the version at which they did.
-    changes: VecDeque<(u64, u64)>,
+    /// What came and went lately, oldest first.
+    changes: VecDeque<Change>,
     /// Whoever has seen less lacks changes that are no longer kept.
     complete_since: u64,
+}
+
+/// A block that came or went.
+#[derive(Clone, Copy, Debug)]
+struct Change {
+    block: u64,
+    /// Twice the version at which it did, and one more where it came.
+    mark: u64,
 }
 
 /// What is new to somebody.
@@ -46,9 +54,9 @@ struct Held {
 pub struct Delta {
     /// It begins with nothing: everything is in it.
     pub reset: bool,
-    /// Held now and not before.
+    /// What came.
     pub added: Vec<u64>,
-    /// Held before and not now.
+    /// What went.
     pub removed: Vec<u64>,
     /// Of all that is held.
     pub digest: Digest,
@@ -154,14 +162,17 @@ impl Held {
 
     /// What came and what went in the end. What did both is neither.
     fn changed_after(&self, seen: u64) -> (Vec<u64>, Vec<u64>) {
-        let from = self.changes.partition_point(|(version, _)| *version <= seen);
-        // A block comes and goes in turn, so it is where it was after an even number of changes.
-        let mut odd = HashMap::new();
-        for (_, block) in self.changes.iter().skip(from) {
-            *odd.entry(*block).or_insert(false) ^= true;
+        let from = self.changes.partition_point(|change| change.version() <= seen);
+        let mut balance: HashMap<u64, i32> = HashMap::new();
+        for change in self.changes.iter().skip(from) {
+            *balance.entry(change.block).or_default() += if change.came() { 1 } else { -1 };
         }
-        let changed = odd.into_iter().filter_map(|(block, odd)| odd.then_some(block));
-        changed.partition(|block| self.blocks.holds(*block))
+        let mut changed = (Vec::new(), Vec::new());
+        for (block, balance) in balance {
+            let side = if balance > 0 { &mut changed.0 } else { &mut changed.1 };
+            side.extend((0..balance.unsigned_abs()).map(|_| block));
+        }
+        changed
     }
 
     /// Blocks that are not held although the engine holds them.
@@ -174,13 +185,15 @@ impl Held {
             return;
         }
         self.version += 1;
-        for block in changes.removed.iter().chain(&changes.added) {
+        let went = changes.removed.iter().map(|block| Change { block: *block, mark: self.version * 2 });
+        let came = changes.added.iter().map(|block| Change { block: *block, mark: self.version * 2 + 1 });
+        for change in went.chain(came) {
             if self.changes.len() == KEPT
-                && let Some((version, _)) = self.changes.pop_front()
+                && let Some(old) = self.changes.pop_front()
             {
-                self.complete_since = version;
+                self.complete_since = old.version();
             }
-            self.changes.push_back((self.version, *block));
+            self.changes.push_back(change);
         }
     }
 
@@ -190,6 +203,18 @@ impl Held {
         self.changes.clear();
         self.version += 1;
         self.complete_since = self.version;
+    }
+}
+
+// === Change ===
+
+impl Change {
+    fn version(self) -> u64 {
+        self.mark / 2
+    }
+
+    fn came(self) -> bool {
+        self.mark % 2 == 1
     }
 }
 
