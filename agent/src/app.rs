@@ -19,7 +19,7 @@ use tokio::{
     task::JoinSet,
 };
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::{Server, server::TcpIncoming};
+use tonic::transport::Server;
 use warmlane_api::node::node_server::NodeServer;
 
 use crate::{
@@ -27,7 +27,7 @@ use crate::{
     config::Config,
     engines,
     gpu::{Settings, Watch},
-    incoming,
+    incoming::Door,
     kubelet::{self, Follower, Known},
     metrics::Metrics,
     node::Node,
@@ -39,6 +39,10 @@ use crate::{
 /// How often a router is asked whether it is there, and how long it may take to answer.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// Streams of one connection: a router opens one.
+const MOST_STREAMS: u32 = 4;
+/// A router says its name.
+const MAX_QUESTION_BYTES: usize = 4 << 10;
 
 /// A running agent. Dropping it stops it and waits for its thread.
 #[derive(Debug)]
@@ -163,20 +167,23 @@ async fn serve(
     let server = Server::builder()
         .http2_keepalive_interval(Some(PING_INTERVAL))
         .http2_keepalive_timeout(Some(PING_TIMEOUT))
-        .add_service(NodeServer::new(Publisher::new(node, metrics.clone())));
-    let Some(tls) = tls else {
-        // Updates must go out as they come. The server's own switch does not reach connections that are given to it.
-        return Ok(server.serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true))).await?);
-    };
+        .max_concurrent_streams(Some(MOST_STREAMS))
+        .add_service(service(Publisher::new(node, metrics.clone())));
     let mut tasks = JoinSet::new();
     // The server takes them at once: one waits at most.
-    let (ready, secured) = mpsc::channel(1);
-    tasks.spawn(tls.clone().watch());
-    tasks.spawn(incoming::accept(listener, tls, metrics, ready));
-    tokio::select! {
-        served = server.serve_with_incoming(ReceiverStream::new(secured)) => Ok(served?),
-        Some(ended) = tasks.join_next() => anyhow::bail!("a task for TLS has ended: {ended:?}"),
+    let (ready, opened) = mpsc::channel(1);
+    if let Some(tls) = &tls {
+        tasks.spawn(tls.clone().watch());
     }
+    tasks.spawn(Door::new(listener, tls, metrics).run(ready));
+    tokio::select! {
+        served = server.serve_with_incoming(ReceiverStream::new(opened)) => Ok(served?),
+        Some(ended) = tasks.join_next() => anyhow::bail!("a task that lets routers in has ended: {ended:?}"),
+    }
+}
+
+fn service(publisher: Publisher) -> NodeServer<Publisher> {
+    NodeServer::new(publisher).max_decoding_message_size(MAX_QUESTION_BYTES)
 }
 
 /// Keeps the node told of who has which GPU, and says where that cannot be what was meant.

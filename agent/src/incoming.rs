@@ -1,7 +1,9 @@
-//! Connections of routers over TLS: accepted, and given to the server once their handshake has come to a good end.
+//! Connections of routers, in the clear or over TLS: accepted, and given to the server once their handshake has come to a good
+//! end.
 //!
-//! Handshakes go on beside each other, so one that does not get on holds up nobody. Bounds: [`MOST_HANDSHAKES`] at once, while
-//! further connections wait to be accepted, and [`HANDSHAKE`] for each.
+//! Handshakes go on beside each other, so one that does not get on holds up nobody. Bounds: [`MOST_CONNECTIONS`], and of these
+//! [`MOST_HANDSHAKES`] in a handshake, while further ones wait to be accepted; [`HANDSHAKE`] for each, and what `line.rs` says for
+//! those that are let in.
 
 use std::{
     io::{self, IoSlice},
@@ -12,21 +14,29 @@ use std::{
     time::Duration,
 };
 
+use rustix::process::{Resource, getrlimit};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
     net::{TcpListener, TcpStream},
-    sync::mpsc,
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     task::JoinSet,
-    time::{Instant, sleep, timeout},
+    time::{sleep, timeout},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
-use tonic::transport::server::Connected;
 use warmlane_tls::Failed;
 
-use crate::{metrics::Metrics, tls::Tls};
+use crate::{metrics::Metrics, pace::Pace, publish::MOST_FOLLOWERS, tls::Tls};
+
+mod line;
+mod refused;
+
+pub(crate) use line::{Followed, Line};
+use refused::{Complaint, Refused, Why};
 
 /// Handshakes at once: 8 MiB, and more than a node's routers begin within one handshake's time.
 const MOST_HANDSHAKES: usize = 256;
+/// Connections at once, or half of the file descriptors that the process may have: without one, engines cannot be read.
+const MOST_CONNECTIONS: usize = MOST_FOLLOWERS + MOST_HANDSHAKES;
 /// A handshake that takes longer is given up.
 const HANDSHAKE: Duration = Duration::from_secs(5);
 /// How long, and for how many bytes, a router that was refused may go on before the connection is closed.
@@ -34,79 +44,90 @@ const FAREWELL: Duration = Duration::from_secs(1);
 const FAREWELL_BYTES: u64 = 64 << 10;
 /// Wait after a failed accept: out of file descriptors, mostly.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Between two lines of the log, which others can provoke.
-const PAUSE: Duration = Duration::from_secs(10);
 
-/// A connection that is let in.
-pub(crate) struct Secured(TlsStream<TcpStream>);
-
-/// What a handshake came to.
-type Shaken = Result<TlsStream<TcpStream>, Refused>;
-
-/// A connection that is not let in.
-struct Refused {
-    from: SocketAddr,
-    why: Why,
+/// What a router's connection goes over.
+pub(crate) enum Transport {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
 }
 
-enum Why {
-    Failed(Failed),
-    Slow,
-}
+/// What an accepted connection came to.
+type Opened = Result<Line<Transport>, Refused>;
 
-/// Says in the log, now and then, who is not let in.
-#[derive(Default)]
-struct Complaint {
-    /// From when on the next may be written.
-    next: Option<Instant>,
-    not_logged: u64,
-}
-
-/// Accepts for as long as it is polled and somebody takes what comes.
-pub(crate) async fn accept(
+/// Where routers come in.
+pub(crate) struct Door {
     listener: TcpListener,
-    tls: Tls,
+    /// `None`: they come in the clear.
+    tls: Option<Tls>,
     metrics: Arc<Metrics>,
-    ready: mpsc::Sender<io::Result<Secured>>,
-) {
-    let mut handshakes: JoinSet<Shaken> = JoinSet::new();
-    let mut complaint = Complaint::default();
-    loop {
-        tokio::select! {
-            accepted = listener.accept(), if handshakes.len() < MOST_HANDSHAKES => match accepted {
-                Ok((stream, from)) => {
-                    handshakes.spawn(shake_hands(tls.acceptor(), stream, from));
-                }
-                Err(error) => {
-                    tracing::warn!("cannot accept a router's connection: {error}");
-                    sleep(ACCEPT_PAUSE).await;
-                }
-            },
-            Some(Ok(shaken)) = handshakes.join_next() => match shaken {
-                Ok(stream) => {
-                    if ready.send(Ok(Secured(stream))).await.is_err() {
-                        return;
+    seats: Arc<Semaphore>,
+}
+
+// === Door ===
+
+impl Door {
+    pub(crate) fn new(listener: TcpListener, tls: Option<Tls>, metrics: Arc<Metrics>) -> Self {
+        let descriptors = getrlimit(Resource::Nofile).current.and_then(|most| usize::try_from(most).ok());
+        let seats = MOST_CONNECTIONS.min(descriptors.unwrap_or(usize::MAX) / 2);
+        Self { listener, tls, metrics, seats: Arc::new(Semaphore::new(seats)) }
+    }
+
+    /// Accepts for as long as it is polled and somebody takes what comes.
+    pub(crate) async fn run(self, ready: mpsc::Sender<io::Result<Line<Transport>>>) {
+        let mut opening: JoinSet<Opened> = JoinSet::new();
+        let (mut complaint, mut failures) = (Complaint::new(), Pace::of(1));
+        loop {
+            tokio::select! {
+                accepted = self.accept(), if opening.len() < MOST_HANDSHAKES => match accepted {
+                    Ok((stream, from, seat)) => {
+                        opening.spawn(open(self.tls.as_ref().map(Tls::acceptor), stream, from, seat));
                     }
-                }
-                Err(refused) => {
-                    metrics.handshake_failed();
-                    complaint.about(&refused);
-                }
-            },
+                    Err(error) => {
+                        if let Some(not_logged) = failures.turn() {
+                            tracing::warn!(not_logged, "cannot accept a router's connection: {error}");
+                        }
+                        sleep(ACCEPT_PAUSE).await;
+                    }
+                },
+                Some(opened) = opening.join_next() => match opened {
+                    Ok(Ok(line)) => {
+                        if ready.send(Ok(line)).await.is_err() {
+                            return;
+                        }
+                    }
+                    Ok(Err(refused)) => {
+                        self.metrics.handshake_failed();
+                        complaint.about(&refused);
+                    }
+                    Err(error) => tracing::error!("a connection was lost within the agent: {error}"),
+                },
+            }
         }
+    }
+
+    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+        let seat = self.seats.clone().acquire_owned().await.map_err(io::Error::other)?;
+        let (stream, from) = self.listener.accept().await?;
+        Ok((stream, from, seat))
     }
 }
 
-async fn shake_hands(acceptor: TlsAcceptor, stream: TcpStream, from: SocketAddr) -> Shaken {
+async fn open(
+    acceptor: Option<TlsAcceptor>,
+    stream: TcpStream,
+    from: SocketAddr,
+    seat: OwnedSemaphorePermit,
+) -> Opened {
     // Updates must go out as they come.
     let _ = stream.set_nodelay(true);
+    let Some(acceptor) = acceptor else { return Ok(Line::new(Transport::Plain(stream), seat)) };
     match timeout(HANDSHAKE, acceptor.accept(stream).into_fallible()).await {
-        Ok(Ok(stream)) => Ok(stream),
+        Ok(Ok(stream)) => Ok(Line::new(Transport::Tls(Box::new(stream)), seat)),
         Ok(Err((error, stream))) => {
             part(stream).await;
             Err(Refused { from, why: Why::Failed(Failed::of(&error)) })
         }
-        Err(_) => Err(Refused { from, why: Why::Slow }),
+        Err(_) => Err(Refused { from, why: Why::Slow(HANDSHAKE) }),
     }
 }
 
@@ -120,106 +141,58 @@ async fn part(mut stream: TcpStream) {
     .await;
 }
 
-// === Refused ===
+// === Transport ===
 
-impl Refused {
-    /// What may be wrong, as a question: only people can know.
-    fn hint(&self) -> &'static str {
-        match &self.why {
-            Why::Failed(Failed::NotTls) => "; is it a router without --agent-tls-ca?",
-            Why::Failed(Failed::NoCertificate) => {
-                "; is it a router without --agent-tls-certificate and --agent-tls-key?"
-            }
-            Why::Failed(Failed::Foreign) => "; is its certificate signed by the CA in --tls-client-ca?",
-            Why::Failed(Failed::Untrusted) => {
-                "; is --tls signed by the CA in that router's --agent-tls-ca, and for the name that it dials or has in \
-                 --agent-tls-name?"
-            }
-            Why::Failed(
-                Failed::Authority
-                | Failed::Name { .. }
-                | Failed::Expired
-                | Failed::Early
-                | Failed::Certificate(_)
-                | Failed::Wanted
-                | Failed::NothingCommon
-                | Failed::BrokenOff
-                | Failed::Closed
-                | Failed::Other(_),
-            )
-            | Why::Slow => "",
-        }
-    }
-
-    fn why(&self) -> String {
-        match &self.why {
-            Why::Failed(failed) => failed.to_string(),
-            Why::Slow => format!("the handshake did not come to an end within {HANDSHAKE:?}"),
-        }
-    }
-}
-
-// === Complaint ===
-
-impl Complaint {
-    fn about(&mut self, refused: &Refused) {
-        let (from, why, hint) = (refused.from, refused.why(), refused.hint());
-        tracing::debug!(%from, "a TLS handshake failed: {why}");
-        // A probe that connects and leaves is no event.
-        if matches!(refused.why, Why::Failed(Failed::Closed)) {
-            return;
-        }
-        let now = Instant::now();
-        if self.next.is_some_and(|next| now < next) {
-            self.not_logged += 1;
-            return;
-        }
-        self.next = Some(now + PAUSE);
-        let not_logged = std::mem::take(&mut self.not_logged);
-        tracing::warn!(%from, not_logged, "somebody who dialled is not let in: {why}{hint}");
-    }
-}
-
-// === Secured ===
-
-impl Connected for Secured {
-    type ConnectInfo = ();
-
-    fn connect_info(&self) {}
-}
-
-impl AsyncRead for Secured {
+impl AsyncRead for Transport {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buffer)
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
     }
 }
 
-impl AsyncWrite for Secured {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, bytes)
+impl AsyncWrite for Transport {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
     }
 
     fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write_vectored(cx, parts)
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, parts),
+        }
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.0.is_write_vectored()
+        match self {
+            Self::Plain(stream) => stream.is_write_vectored(),
+            Self::Tls(stream) => stream.is_write_vectored(),
+        }
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
     }
 }

@@ -16,6 +16,7 @@ pub mod kubelet;
 mod message;
 pub mod metrics;
 pub mod node;
+mod pace;
 mod pages;
 pub mod publish;
 pub mod score;

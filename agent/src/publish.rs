@@ -8,7 +8,7 @@ use std::{
     future::ready,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
     task::{Context, Poll},
@@ -24,7 +24,7 @@ use tokio_stream::Stream;
 use tonic::{Request, Response, Status, async_trait};
 use warmlane_api::node::{self as told, node_server};
 
-use crate::{message, metrics::Metrics, node::Node};
+use crate::{incoming::Followed, message, metrics::Metrics, node::Node, pace::Pace};
 
 /// Routers that follow at once: more than there are nodes in most clusters.
 pub const MOST_FOLLOWERS: usize = 1_024;
@@ -32,6 +32,8 @@ pub const MOST_FOLLOWERS: usize = 1_024;
 pub const HEARTBEAT: Duration = Duration::from_millis(500);
 /// Shortest time between two updates to one router: many engines that move at once make one update.
 const GAP: Duration = Duration::from_millis(5);
+/// Lines of the log about routers that come and go, in ten seconds.
+const MOST_LINES: u32 = 100;
 
 /// See the module's header.
 pub(crate) struct Publisher {
@@ -39,7 +41,13 @@ pub(crate) struct Publisher {
     metrics: Arc<Metrics>,
     /// Another one means another process.
     generation: u64,
-    followers: Arc<AtomicUsize>,
+    followers: Arc<Followers>,
+}
+
+/// Those who follow.
+struct Followers {
+    count: AtomicUsize,
+    log: Mutex<Pace>,
 }
 
 /// One router's stream. Dropped, its task ends.
@@ -49,8 +57,11 @@ pub(crate) struct Following {
     _place: Place,
 }
 
-/// A place among the followers.
-struct Place(Arc<AtomicUsize>);
+/// A router's place among the followers.
+struct Place {
+    followers: Arc<Followers>,
+    router: String,
+}
 
 /// What one stream has told so far.
 struct Teller {
@@ -73,7 +84,8 @@ impl Publisher {
     pub(crate) fn new(node: Arc<Node>, metrics: Arc<Metrics>) -> Self {
         // Never 0, which is what a router begins with.
         let generation = fastrand::u64(1..);
-        Self { node, metrics, generation, followers: Arc::default() }
+        let followers = Followers { count: AtomicUsize::new(0), log: Mutex::new(Pace::of(MOST_LINES)) };
+        Self { node, metrics, generation, followers: Arc::new(followers) }
     }
 }
 
@@ -82,10 +94,11 @@ impl node_server::Node for Publisher {
     type FollowStream = Following;
 
     async fn follow(&self, request: Request<told::FollowRequest>) -> Result<Response<Following>, Status> {
-        let Some(place) = Place::take(&self.followers) else {
+        let followed = request.extensions().get::<Followed>().cloned();
+        let Some(place) = Place::take(&self.followers, request.into_inner().router) else {
             return Err(Status::resource_exhausted(format!("{MOST_FOLLOWERS} routers follow already")));
         };
-        tracing::info!(router = request.get_ref().router, "a router follows");
+        followed.iter().for_each(Followed::begin);
         let (sender, updates) = mpsc::channel(1);
         let teller = Teller {
             node: self.node.clone(),
@@ -180,17 +193,30 @@ impl Stream for Following {
     }
 }
 
+// === Followers ===
+
+impl Followers {
+    fn tell(&self, router: &str, what: &str) {
+        if let Some(not_logged) = self.log.lock().unwrap_or_else(PoisonError::into_inner).turn() {
+            tracing::info!(router, not_logged, "a router {what}");
+        }
+    }
+}
+
 // === Place ===
 
 impl Place {
-    fn take(followers: &Arc<AtomicUsize>) -> Option<Self> {
+    fn take(followers: &Arc<Followers>, router: String) -> Option<Self> {
         let fits = |count: usize| (count < MOST_FOLLOWERS).then_some(count + 1);
-        followers.fetch_update(Relaxed, Relaxed, fits).is_ok().then(|| Self(followers.clone()))
+        followers.count.fetch_update(Relaxed, Relaxed, fits).ok()?;
+        followers.tell(&router, "follows");
+        Some(Self { followers: followers.clone(), router })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
+        self.followers.count.fetch_sub(1, Relaxed);
+        self.followers.tell(&self.router, "follows no more");
     }
 }
