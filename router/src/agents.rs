@@ -25,6 +25,7 @@ mod line;
 mod marks;
 mod merge;
 mod order;
+mod places;
 mod trouble;
 
 pub use coverage::Coverage;

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, thread, time::Duration};
 
 use serde_json::Value;
-use warmlane_api::node::{ModelList, Update, Verdict, verdict::Grade};
+use warmlane_api::node::{Endpoint, ModelList, Update, Verdict, verdict::Grade};
 use warmlane_router::config::Config;
 use warmlane_tests::{
     TestRouter, eventually,
@@ -34,12 +34,7 @@ fn scrapes(router: &TestRouter) -> f64 {
 }
 
 /// Keeps a stream alive for a while by what it says again and again; the sequence after it.
-fn keep_saying(
-    agent: &ToldAgent,
-    first: u64,
-    times: u64,
-    say: impl Fn() -> Vec<warmlane_api::node::Endpoint>,
-) -> u64 {
+fn keep_saying(agent: &ToldAgent, first: u64, times: u64, say: impl Fn() -> Vec<Endpoint>) -> u64 {
     for sequence in first..first + times {
         agent.say(delta(sequence, say()));
         thread::sleep(Duration::from_millis(u64::from(HEARTBEAT_MS) / 2));
@@ -201,4 +196,28 @@ fn something_that_is_no_agent_is_named_and_the_router_reads_by_itself() {
         TestRouter::with(&addresses, |config| config.agents = vec![engines[0].address().to_string()]);
     eventually("it is told", || agent(&router, 0)["trouble"].is_string());
     assert_eq!(queue(&router, 0), 0.0);
+}
+
+#[test]
+fn a_replica_whose_name_leads_nowhere_is_not_ready_whatever_its_agent_says() {
+    const NAME: &str = "nowhere.invalid:8000";
+    let told = ToldAgent::start();
+    let router = TestRouter::unready(&[], |config| {
+        config.endpoints = vec![NAME.to_owned()];
+        config.agents = vec![told.address.to_string()];
+    });
+    let reached = || {
+        let models = ModelList { age_us: 0, body: br#"{"data":[{"id":"m"}]}"#.as_slice().into() };
+        let here = waiting("127.0.0.1:1".parse().expect("an address"), 1.0);
+        vec![Endpoint { address: NAME.to_owned(), models: Some(models), ..here }]
+    };
+    told.wait_for(1);
+    told.say(full(reached()));
+    eventually("it is heard", || connected(&router, 0));
+    for sequence in 2..10 {
+        told.say(delta(sequence, reached()));
+        thread::sleep(Duration::from_millis(100));
+        assert_eq!(router.ready_endpoints(), 0, "nobody can be sent there");
+    }
+    assert!(router.endpoints()[0]["health"].as_str().is_some_and(|why| why.contains("name")));
 }

@@ -1,21 +1,19 @@
 //! One agent's stream: dialled, held to its heartbeat, and dialled again.
 
-use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use tokio::{
-    net::lookup_host,
-    time::{sleep, timeout},
-};
+use tokio::time::sleep;
 use tonic::Status;
-use warmlane_api::node as told;
-use warmlane_picker::{Health, Slot};
+use warmlane_api::node::{self as told, endpoint::Contact};
+use warmlane_picker::{Health, Slot, Time};
 
 use super::{
     Following, Gpu, Marks,
     credentials::Unsecured,
-    dial::{DIAL, dial},
+    dial::dial,
     merge,
     order::{Broken, Order},
+    places::Places,
     trouble,
 };
 use crate::{
@@ -42,7 +40,8 @@ pub(super) struct Follower {
     number: usize,
     slots: Arc<HashMap<String, Slot>>,
     marks: Arc<Marks>,
-    /// Endpoints that it speaks for: where they are, and what it said of their GPUs.
+    places: Places,
+    /// What it said of endpoints that it speaks for.
     spoken_for: HashMap<Slot, Said>,
     /// How often in a row what it told of an engine's blocks did not add up.
     diverged: HashMap<Slot, u32>,
@@ -51,8 +50,10 @@ pub(super) struct Follower {
 
 #[derive(Default)]
 struct Said {
-    socket: Option<SocketAddr>,
+    /// Of its GPUs.
     health: Health,
+    /// Its last list of models was none, which the log has told.
+    lists_badly: bool,
 }
 
 /// Why a stream ended.
@@ -88,6 +89,7 @@ impl Follower {
             number,
             slots,
             marks,
+            places: Places::default(),
             spoken_for: HashMap::new(),
             diverged: HashMap::new(),
             rng: fastrand::Rng::new(),
@@ -134,10 +136,11 @@ impl Follower {
 
     async fn take(&mut self, update: told::Update) -> Result<(), Diverged> {
         self.note(&update);
-        for endpoint in update.endpoints {
-            if let Some(slot) = self.claimed(&endpoint.address) {
-                self.merge(slot, endpoint).await;
-            }
+        let claimed = |endpoint: told::Endpoint| Some((self.claimed(&endpoint.address)?, endpoint));
+        let endpoints: Vec<_> = update.endpoints.into_iter().filter_map(claimed).collect();
+        self.locate(&endpoints).await;
+        for (slot, endpoint) in endpoints {
+            self.merge(slot, endpoint).await;
         }
         let world = self.following.world.clone();
         for blocks in update.blocks {
@@ -206,7 +209,6 @@ impl Follower {
     }
 
     async fn merge(&mut self, slot: Slot, endpoint: told::Endpoint) {
-        self.locate(slot, &endpoint.address).await;
         let now = self.following.world.now();
         let health = merge::health(endpoint.verdict.as_ref());
         let said = self.spoken_for.entry(slot).or_default();
@@ -214,14 +216,16 @@ impl Follower {
             said.health = health.clone();
             self.send(Update::Gpu { slot, health }).await;
         }
+        if let Some(Contact::Unreachable(_)) = endpoint.contact {
+            self.places.doubt(slot);
+        }
+        // What the agent reaches is of no use to a router that does not know where it is.
+        if !self.places.knows(slot) {
+            return;
+        }
         // First what it serves: it is ready with that known, not a moment before.
         if let Some(models) = &endpoint.models {
-            match merge::models(slot, models, now) {
-                Ok(update) => self.send(update).await,
-                Err(error) => {
-                    tracing::warn!(endpoint = endpoint.address, "its agent's list of models: {error}");
-                }
-            }
+            self.list(slot, &endpoint.address, models, now).await;
         }
         let sent = |at| self.marks.at(slot, at);
         if let Some(update) = endpoint.contact.and_then(|contact| merge::contact(slot, contact, now, sent)) {
@@ -229,19 +233,26 @@ impl Follower {
         }
     }
 
-    /// Finds out where an endpoint is: an agent's own way to it may be another one.
-    async fn locate(&mut self, slot: Slot, address: &str) {
-        if self.spoken_for.get(&slot).is_some_and(|said| said.socket.is_some()) {
-            return;
+    async fn list(&mut self, slot: Slot, address: &str, models: &told::ModelList, now: Time) {
+        let list = merge::models(slot, models, now);
+        let did = std::mem::replace(&mut self.spoken_for.entry(slot).or_default().lists_badly, list.is_err());
+        match list {
+            Ok(update) => self.send(update).await,
+            // Lists come again and again.
+            Err(error) if !did => tracing::warn!(endpoint = address, "its agent's list of models: {error}"),
+            Err(_) => {}
         }
-        let found = timeout(DIAL, lookup_host(address)).await;
-        let socket = found.ok().and_then(Result::ok).and_then(|mut all| all.next());
-        self.spoken_for.entry(slot).or_default().socket = socket;
-        let update = match socket {
-            Some(socket) => Update::Resolved { slot, socket, local: is_local(socket.ip()) },
-            None => Update::Unreachable { slot, why: Failure::Unresolved },
-        };
-        self.send(update).await;
+    }
+
+    async fn locate(&mut self, endpoints: &[(Slot, told::Endpoint)]) {
+        let addresses = endpoints.iter().map(|(slot, endpoint)| (*slot, endpoint.address.as_str()));
+        for (slot, socket) in self.places.find(addresses, self.following.world.now()).await {
+            let update = match socket {
+                Some(socket) => Update::Resolved { slot, socket, local: is_local(socket.ip()) },
+                None => Update::Unreachable { slot, why: Failure::Unresolved },
+            };
+            self.send(update).await;
+        }
     }
 
     /// The stream is gone: its endpoints are read by the router itself from now on.
@@ -268,6 +279,7 @@ impl Follower {
             }
         }
         self.spoken_for.clear();
+        self.places.doubt_all();
     }
 
     async fn send(&self, update: Update) {
