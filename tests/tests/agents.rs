@@ -1,6 +1,10 @@
 //! What a router makes of agents' words: true ones, wrong ones, and silence.
 
-use std::{net::SocketAddr, thread, time::Duration};
+use std::{
+    net::SocketAddr,
+    thread,
+    time::{Duration, Instant},
+};
 
 use serde_json::Value;
 use warmlane_api::node::{Endpoint, ModelList, Update, Verdict, verdict::Grade};
@@ -220,4 +224,22 @@ fn a_replica_whose_name_leads_nowhere_is_not_ready_whatever_its_agent_says() {
         assert_eq!(router.ready_endpoints(), 0, "nobody can be sent there");
     }
     assert!(router.endpoints()[0]["health"].as_str().is_some_and(|why| why.contains("name")));
+}
+
+#[test]
+fn an_agent_that_goes_wrong_soon_after_its_beginning_is_dialled_less_and_less_often() {
+    let (_engines, addresses) = engines(1);
+    let told = ToldAgent::start();
+    let _router = following(&addresses, &[&told]);
+    let began = Instant::now();
+    let mut streams = 0;
+    while began.elapsed() < Duration::from_secs(4) {
+        if told.followers() > streams {
+            streams = told.followers();
+            told.say(full(vec![waiting(addresses[0], 5.0)]));
+            told.say(delta(9, Vec::new()));
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    assert!((2..=8).contains(&streams), "{streams} streams");
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tonic::Status;
 use warmlane_api::node::{self as told, endpoint::Contact};
 use warmlane_picker::{Health, Slot, Time};
@@ -100,11 +100,13 @@ impl Follower {
         let mut wait = SHORTEST_WAIT;
         while !self.following.updates.is_closed() {
             let before = self.following.world.agents.agent(self.number).updates;
+            let began = Instant::now();
             let lost = self.follow().await;
             let heard = self.following.world.agents.agent(self.number).updates > before;
             self.lose(&lost).await;
-            // What does not add up may well not add up again, and asking for everything is dear.
-            let is_well = heard && !matches!(lost, Lost::Diverged(_));
+            // What went wrong soon after its beginning may well go wrong again, and so may what does not add up; and asking for
+            // everything is dear.
+            let is_well = heard && began.elapsed() > LONGEST_WAIT && !matches!(lost, Lost::Diverged(_));
             wait = if is_well { SHORTEST_WAIT } else { (wait * 2).min(LONGEST_WAIT) };
             // Many routers lose a node's agent at one moment: they must not come back at one.
             sleep(wait.mul_f64(0.5 + self.rng.f64())).await;

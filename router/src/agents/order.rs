@@ -23,6 +23,9 @@ pub(super) enum Broken {
     /// What came before is not known.
     #[error("its first update is not the full state: is it an agent of another version?")]
     NotFull,
+    /// What was told before would be left standing.
+    #[error("it tells everything again in the middle of a stream: is it an agent of another version?")]
+    FullAgain,
 }
 
 // === Order ===
@@ -35,6 +38,8 @@ impl Order {
                 return Err(Broken::NotFull);
             }
             self.generation = update.generation;
+        } else if update.full {
+            return Err(Broken::FullAgain);
         }
         let due = self.sequence + 1;
         if update.sequence != due || update.generation != self.generation {
@@ -60,6 +65,7 @@ mod tests {
         assert!(order.next(&update(7, 1, true)).is_ok() && order.next(&update(7, 2, false)).is_ok());
         assert_eq!(order.next(&update(7, 4, false)), Err(Broken::Gap { due: 3, got: 4 }));
         assert_eq!(order.next(&update(8, 3, false)), Err(Broken::Gap { due: 3, got: 3 }), "another process");
+        assert_eq!(order.next(&update(7, 3, true)), Err(Broken::FullAgain));
         assert!(order.next(&update(7, 3, false)).is_ok());
     }
 }
