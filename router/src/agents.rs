@@ -10,7 +10,8 @@ use std::{
 };
 
 use tokio::{sync::mpsc, task::JoinSet};
-use warmlane_picker::{Slot, Time};
+use warmlane_api::node as told;
+use warmlane_picker::{Health, Slot, Time};
 
 use crate::{
     config::Config,
@@ -128,5 +129,18 @@ impl Agents {
 
     fn agent(&self, number: usize) -> MutexGuard<'_, Agent> {
         self.all[number].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === Gpu ===
+
+impl From<&told::Gpu> for Gpu {
+    fn from(gpu: &told::Gpu) -> Self {
+        let verdict = match merge::health(gpu.verdict.as_ref()) {
+            Health::Healthy => "healthy".to_owned(),
+            Health::Degraded(why) => format!("degraded: {why}"),
+            Health::Failed(why) => format!("failed: {why}"),
+        };
+        Self { uuid: gpu.uuid.clone(), name: gpu.name.clone(), verdict }
     }
 }

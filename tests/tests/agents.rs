@@ -7,7 +7,7 @@ use std::{
 };
 
 use serde_json::Value;
-use warmlane_api::node::{Endpoint, ModelList, Update, Verdict, verdict::Grade};
+use warmlane_api::node::{Endpoint, Gpu, ModelList, Update, Verdict, verdict::Grade};
 use warmlane_router::config::Config;
 use warmlane_tests::{
     TestRouter, eventually,
@@ -242,4 +242,24 @@ fn an_agent_that_goes_wrong_soon_after_its_beginning_is_dialled_less_and_less_of
         thread::sleep(Duration::from_millis(5));
     }
     assert!((2..=8).contains(&streams), "{streams} streams");
+}
+
+#[test]
+fn gpus_that_are_told_of_no_more_are_shown_no_more() {
+    let (_engines, addresses) = engines(1);
+    let told = ToldAgent::start();
+    let router = following(&addresses, &[&told]);
+    let gpus = |names: &[&str]| -> Vec<Gpu> {
+        names.iter().map(|uuid| Gpu { uuid: (*uuid).to_owned(), ..Gpu::default() }).collect()
+    };
+    let shown = || {
+        let gpus = agent(&router, 0)["gpus"].as_array().cloned().unwrap_or_default();
+        gpus.iter().map(|gpu| gpu["uuid"].as_str().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+    };
+    told.wait_for(1);
+    told.say(Update { gpus: gpus(&["GPU-a", "MIG-b"]), ..full(Vec::new()) });
+    eventually("they are shown", || shown() == ["GPU-a", "MIG-b"]);
+    told.say(delta(2, Vec::new()));
+    told.say(Update { gpus: gpus(&["GPU-a", "MIG-c", "MIG-d"]), ..delta(3, Vec::new()) });
+    eventually("a card was cut anew", || shown() == ["GPU-a", "MIG-c", "MIG-d"]);
 }

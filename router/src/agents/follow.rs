@@ -194,7 +194,6 @@ impl Follower {
             let routed_to = |address: &&String| self.slots.contains_key(*address);
             agent.ignored = agent.endpoints.len() - agent.endpoints.iter().filter(routed_to).count();
             (agent.node, agent.connected, agent.trouble) = (update.node.clone(), true, None);
-            agent.gpus.clear();
             let (address, replicas) = (&agent.address, agent.endpoints.len());
             tracing::info!(
                 agent = address,
@@ -204,9 +203,8 @@ impl Follower {
                 "an agent tells of its node"
             );
         }
-        for gpu in &update.gpus {
-            agent.gpus.retain(|known| known.uuid != gpu.uuid);
-            agent.gpus.push(Gpu::from(gpu));
+        if update.full || !update.gpus.is_empty() {
+            agent.gpus = update.gpus.iter().map(Gpu::from).collect();
         }
     }
 
@@ -287,18 +285,5 @@ impl Follower {
     async fn send(&self, update: Update) {
         // A writer that is gone means that the router stops; `run` sees that itself.
         let _ = self.following.updates.send(update).await;
-    }
-}
-
-// === Gpu ===
-
-impl From<&told::Gpu> for Gpu {
-    fn from(gpu: &told::Gpu) -> Self {
-        let verdict = match merge::health(gpu.verdict.as_ref()) {
-            Health::Healthy => "healthy".to_owned(),
-            Health::Degraded(why) => format!("degraded: {why}"),
-            Health::Failed(why) => format!("failed: {why}"),
-        };
-        Self { uuid: gpu.uuid.clone(), name: gpu.name.clone(), verdict }
     }
 }
