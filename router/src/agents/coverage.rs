@@ -36,16 +36,20 @@ impl Coverage {
         true
     }
 
-    /// `agent` is gone; the endpoints that it spoke for.
-    pub(super) fn release(&self, agent: usize) -> Vec<Slot> {
-        let mut owners = self.owners();
-        let mut released = Vec::new();
-        for (at, owner) in owners.iter_mut().enumerate().filter(|(_, owner)| **owner == Some(agent)) {
-            *owner = None;
-            self.covered[at].send_replace(false);
-            released.push(Slot(at as u16));
+    /// The endpoints that `agent` speaks for.
+    pub(super) fn of(&self, agent: usize) -> Vec<Slot> {
+        let owned = |(slot, owner): (Slot, &Option<usize>)| (*owner == Some(agent)).then_some(slot);
+        (0..).map(Slot).zip(self.owners().iter()).filter_map(owned).collect()
+    }
+
+    /// `agent` is gone.
+    pub(super) fn release(&self, agent: usize) {
+        for (owner, covered) in self.owners().iter_mut().zip(&self.covered) {
+            if *owner == Some(agent) {
+                *owner = None;
+                covered.send_replace(false);
+            }
         }
-        released
     }
 
     /// Whether an agent speaks for the endpoint now.
@@ -82,10 +86,11 @@ mod tests {
         assert!(!coverage.claim(1, Slot(2)), "nobody's slot");
         let mut waiting = pin!(coverage.uncovered(Slot(1)));
         assert!(timeout(Duration::from_secs(1), waiting.as_mut()).await.is_err());
-        assert_eq!(coverage.release(0), [Slot(1)]);
+        assert_eq!((coverage.of(0), coverage.of(1)), (vec![Slot(1)], vec![]));
+        coverage.release(0);
         waiting.await;
         assert!(coverage.claim(1, Slot(1)));
-        assert_eq!(coverage.release(0), []);
+        coverage.release(0);
         assert!(coverage.is_covered(Slot(1)) && !coverage.is_covered(Slot(0)));
     }
 }

@@ -270,16 +270,17 @@ impl Follower {
             agent.losses += u64::from(agent.connected);
             (agent.connected, agent.trouble) = (false, Some(trouble));
         }
-        let released = self.following.world.agents.coverage.release(self.number);
-        self.following.world.blocks.leave(&released).await;
-        for slot in released {
+        let world = self.following.world.clone();
+        // What it said is taken back while nobody else can speak for them: whoever does so next must have the last word.
+        world.blocks.leave(&world.agents.coverage.of(self.number)).await;
+        for (slot, said) in std::mem::take(&mut self.spoken_for) {
             // Nobody knows of its GPU any more.
-            if self.spoken_for.get(&slot).is_some_and(|said| said.health != Health::Healthy) {
+            if said.health != Health::Healthy {
                 self.send(Update::Gpu { slot, health: Health::Healthy }).await;
             }
         }
-        self.spoken_for.clear();
         self.places.doubt_all();
+        world.agents.coverage.release(self.number);
     }
 
     async fn send(&self, update: Update) {
@@ -287,3 +288,6 @@ impl Follower {
         let _ = self.following.updates.send(update).await;
     }
 }
+
+#[cfg(test)]
+mod tests;

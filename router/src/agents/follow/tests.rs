@@ -1,0 +1,42 @@
+use tokio::{sync::mpsc, time::timeout};
+
+use super::*;
+use crate::{config::Config, world::World};
+
+const SLOT: Slot = Slot(0);
+
+/// A follower of one of two agents, and what it tells the writer, which takes one word at a time.
+fn follower() -> (Follower, mpsc::Receiver<Update>) {
+    let mut config = Config::for_endpoints(vec!["10.0.0.1:8000".to_owned()]);
+    config.agents = vec!["10.0.0.1:9010".to_owned(), "10.0.0.2:9010".to_owned()];
+    let world = Arc::new(World::new(&config, 1));
+    let (updates, told) = mpsc::channel(1);
+    let slots = Arc::new(HashMap::from([(config.endpoints[0].clone(), SLOT)]));
+    let following = Following { world, config: Arc::new(config), credentials: None, updates };
+    (Follower::new(following, 0, slots, Arc::new(Marks::new(1))), told)
+}
+
+fn failed_gpu() -> told::Endpoint {
+    let verdict = told::Verdict { grade: told::verdict::Grade::Failed.into(), why: "XID 79".to_owned() };
+    told::Endpoint {
+        address: "10.0.0.1:8000".to_owned(),
+        verdict: Some(verdict),
+        ..told::Endpoint::default()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_gone_has_said_its_last_word_before_another_may_speak() {
+    let (mut follower, mut told) = follower();
+    let is_free = |follower: &Follower| follower.following.world.agents.coverage.claim(1, SLOT);
+    assert_eq!(follower.claimed("10.0.0.1:8000"), Some(SLOT));
+    follower.merge(SLOT, failed_gpu()).await;
+    // The writer has not taken that yet, so what follows it waits.
+    let waits = timeout(Duration::from_secs(1), follower.lose(&Lost::Closed)).await;
+    assert!(waits.is_err() && !is_free(&follower), "a word of its own is under way");
+    assert!(matches!(told.recv().await, Some(Update::Gpu { health: Health::Failed(_), .. })));
+    follower.spoken_for.entry(SLOT).or_default().health = Health::Failed("XID 79".into());
+    follower.lose(&Lost::Closed).await;
+    assert!(is_free(&follower));
+    assert!(matches!(told.try_recv(), Ok(Update::Gpu { health: Health::Healthy, .. })), "it said that first");
+}
