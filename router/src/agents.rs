@@ -20,6 +20,7 @@ use crate::{
 
 mod coverage;
 mod credentials;
+mod decoder;
 mod dial;
 mod follow;
 mod line;

@@ -263,3 +263,16 @@ fn gpus_that_are_told_of_no_more_are_shown_no_more() {
     told.say(Update { gpus: gpus(&["GPU-a", "MIG-c", "MIG-d"]), ..delta(3, Vec::new()) });
     eventually("a card was cut anew", || shown() == ["GPU-a", "MIG-c", "MIG-d"]);
 }
+
+#[test]
+fn an_update_with_more_parts_than_a_node_has_is_not_read() {
+    let (_engines, addresses) = engines(1);
+    let told = ToldAgent::start();
+    let router = following(&addresses, &[&told]);
+    told.wait_for(1);
+    told.say(full(vec![Endpoint::default(); 10_000]));
+    told.wait_for(2);
+    assert!(!connected(&router, 0));
+    let trouble = agent(&router, 0)["trouble"].to_string();
+    assert!(trouble.contains("what it tells is too large") && trouble.contains("4096 parts"), "{trouble}");
+}

@@ -6,22 +6,27 @@ use tokio::{
     net::{TcpStream, lookup_host},
     time::timeout,
 };
-use tonic::{Status, Streaming, transport::Endpoint};
-use warmlane_api::node::{self as told, node_client::NodeClient};
+use tonic::{
+    Request, Status, Streaming, client::Grpc, codegen::http::uri::PathAndQuery, transport::Endpoint,
+};
+use warmlane_api::node as told;
 
 use super::{
     credentials::Credentials,
+    decoder::Counted,
     follow::Lost,
     line::{Connected, Line, Note, Transport},
     trouble,
 };
 
 /// A connection that takes longer is given up; so is a name that is looked up.
-pub(super) const DIAL: Duration = Duration::from_secs(2);
+const DIAL: Duration = Duration::from_secs(2);
 /// Addresses of one name that are tried.
 const MOST_ADDRESSES: usize = 4;
 /// An answer must come within this time.
 const ANSWER: Duration = Duration::from_secs(5);
+/// The call, as node.proto has it. It is made by hand: the client that is made of that file counts no parts.
+const FOLLOW: &str = "/warmlane.node.v1.Node/Follow";
 /// Largest update: a full state has a list of models for each engine.
 const MAX_UPDATE_BYTES: usize = 64 << 20;
 
@@ -64,9 +69,13 @@ async fn follow(uri: &str, line: Line, note: &Note) -> Result<Stream, Lost> {
     let endpoint = Endpoint::from_shared(uri.to_owned()).map_err(failed)?;
     let channel = timeout(DIAL, endpoint.connect_with_connector(Connected::new(line))).await;
     let channel = channel.map_err(|_| Lost::Dial(format!("no answer within {DIAL:?}")))?.map_err(failed)?;
-    let mut client = NodeClient::new(channel).max_decoding_message_size(MAX_UPDATE_BYTES);
-    let request = told::FollowRequest { router: hostname() };
-    let answer = timeout(ANSWER, client.follow(request)).await.map_err(|_| Lost::Silent(ANSWER))?;
+    let mut client = Grpc::new(channel).max_decoding_message_size(MAX_UPDATE_BYTES);
+    let request = Request::new(told::FollowRequest { router: hostname() });
+    let answering = async {
+        client.ready().await.map_err(|error| Status::from_error(error.into()))?;
+        client.server_streaming(request, PathAndQuery::from_static(FOLLOW), Counted).await
+    };
+    let answer = timeout(ANSWER, answering).await.map_err(|_| Lost::Silent(ANSWER))?;
     Ok(Stream { updates: answer.map_err(Lost::Ended)?.into_inner(), note: note.clone() })
 }
 

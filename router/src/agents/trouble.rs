@@ -56,6 +56,7 @@ pub(super) fn why_ended(status: &Status) -> String {
         Code::Unimplemented => {
             "it knows no such call: is it an agent, and of this version, that listens there?".to_owned()
         }
+        Code::OutOfRange => format!("what it tells is too large: {}", status.message()),
         code if status.message().is_empty() => format!("it ended the stream: {code}"),
         _ => format!("it ended the stream: {}", status.message()),
     }
