@@ -1,15 +1,20 @@
 //! Routers that send prompts to the engines that really hold them, by the engines' own KV events.
 
-use std::net::SocketAddr;
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use serde_json::{Value, json};
 use warmlane_api::node::{Blocks, Update};
+use warmlane_engine::kv_events;
 use warmlane_picker::{Profile, Strategy};
 use warmlane_sim::server::{KvEvents, KvFormat, Options, Running, start};
 use warmlane_tests::{
     TestRouter, Wire,
     agent::TestAgent,
     eventually,
+    follower::TestFollower,
     told::{ToldAgent, delta, full, waiting},
 };
 
@@ -40,7 +45,7 @@ fn router(engines: &[Running], agent: &TestAgent) -> TestRouter {
     let router = TestRouter::with(&addresses, |config| {
         config.agents = vec![agent.address().to_string()];
         config.profile = Profile::of(Strategy::PrefixCache);
-        config.prefix.tokenizer_wait = std::time::Duration::from_secs(5);
+        config.prefix.tokenizer_wait = Duration::from_secs(5);
     });
     eventually("all is known", || {
         kv(&router).iter().filter(|row| row["whole"] == true).count() == engines.len()
@@ -73,6 +78,15 @@ fn send(wire: &mut Wire, path: &str, body: &Value) -> (String, u64) {
     let cached = response.json()["usage"]["prompt_tokens_details"]["cached_tokens"].as_u64();
     let endpoint = response.header("x-warmlane-endpoint").unwrap_or_default().to_owned();
     (endpoint, cached.unwrap_or_default())
+}
+
+/// Waits until the router knows that an engine holds a prompt, and what that one has dropped for it.
+fn hear(router: &TestRouter, agent: &TestAgent, engine: SocketAddr, number: usize) {
+    let tokens: Vec<u32> = ids(number).iter().map(|id| *id as u32).collect();
+    let last = *kv_events::chained(kv_events::root(None, None), &tokens, 16).last().expect("a block");
+    let follower = TestFollower::of(agent.address());
+    follower.until("the prompt is told", &engine.to_string(), |held| held.blocks.contains(&last));
+    router.hear_agents();
 }
 
 fn warm(engines: &[Running], number: usize) -> &Running {
@@ -138,7 +152,7 @@ fn what_an_engine_dropped_is_not_believed_to_be_there() {
     for number in 1..9 {
         send(&mut Wire::connect(small), "/v1/completions", &body(number));
     }
-    router.hear_agents();
+    hear(&router, &agent, small, 8);
     let (endpoint, cached) = send(&mut router.aware(), "/v1/completions", &body(8));
     assert_eq!(endpoint, small.to_string(), "the last is there");
     assert!(cached > 1_500, "{cached}");
@@ -146,6 +160,32 @@ fn what_an_engine_dropped_is_not_believed_to_be_there() {
     let before = matched();
     send(&mut router.aware(), "/v1/completions", &body(0));
     assert_eq!(matched(), before, "the first is nowhere");
+}
+
+/// What was sent counts for up to two turns of 15 s, for as long as engines may not have computed it yet.
+const SENT_LATELY: Duration = Duration::from_secs(31);
+
+#[test]
+fn own_history_is_not_believed_where_an_engine_has_dropped_what_was_sent() {
+    let engines = [engine(4_096), engine(4_096)];
+    let agent = agent(&engines);
+    let router = router(&engines, &agent);
+    let (endpoint, _) = send(&mut router.aware(), "/v1/completions", &body(0));
+    let holder = engines.iter().position(|engine| engine.address().to_string() == endpoint).expect("it is one");
+    eventually("its blocks are told", || blocks(&router, holder) >= 100);
+    let sent = Instant::now();
+    for number in 1..9 {
+        send(&mut Wire::connect(engines[holder].address()), "/v1/completions", &body(number));
+    }
+    let other = &engines[1 - holder];
+    let half = json!({ "model": "m", "prompt": ids(0)[..800], "max_tokens": 1 });
+    send(&mut Wire::connect(other.address()), "/v1/completions", &half);
+    eventually("its blocks are told", || blocks(&router, 1 - holder) >= 50);
+    std::thread::sleep(SENT_LATELY.saturating_sub(sent.elapsed()));
+    hear(&router, &agent, engines[holder].address(), 8);
+    let (endpoint, cached) = send(&mut router.aware(), "/v1/completions", &body(0));
+    assert_eq!(endpoint, other.address().to_string(), "half of it is there, and nothing where it was sent");
+    assert!((700..900).contains(&cached), "{cached}");
 }
 
 #[test]
