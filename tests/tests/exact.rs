@@ -171,7 +171,8 @@ fn own_history_is_not_believed_where_an_engine_has_dropped_what_was_sent() {
     let agent = agent(&engines);
     let router = router(&engines, &agent);
     let (endpoint, _) = send(&mut router.aware(), "/v1/completions", &body(0));
-    let holder = engines.iter().position(|engine| engine.address().to_string() == endpoint).expect("it is one");
+    let holder =
+        engines.iter().position(|engine| engine.address().to_string() == endpoint).expect("it is one");
     eventually("its blocks are told", || blocks(&router, holder) >= 100);
     let sent = Instant::now();
     for number in 1..9 {

@@ -10,13 +10,15 @@ use thiserror::Error;
 
 mod blocks;
 mod decode;
+mod digest;
 mod event;
 mod reader;
 #[cfg(test)]
 mod tests;
 
-pub use blocks::{Blocks, Changes, Digest, MOST, chain, chained, root};
+pub use blocks::{Blocks, Changes, MOST, chain, chained, root};
 pub use decode::decode;
+pub use digest::Digest;
 
 /// Longest payload that is read.
 pub const MAX_PAYLOAD: usize = 64 << 20;

@@ -7,7 +7,7 @@ use tokio::time::{sleep, timeout};
 use warmlane_engine::kv_events::{Event, decode};
 
 use crate::{
-    Trouble,
+    Fit, Sink, State, Trouble,
     order::{Order, Step},
     zmtp::{Connection, Kind},
 };
@@ -30,47 +30,6 @@ const QUIET: Duration = Duration::from_secs(30);
 const MEND: Duration = Duration::from_secs(60);
 /// The number behind a replay's last frame.
 const END: u64 = u64::MAX;
-
-/// Who keeps the blocks. Called by one task, in order.
-pub trait Sink: Send + Sync + 'static {
-    /// Takes an event in.
-    fn take(&self, event: &Event) -> Fit;
-
-    /// Forgets everything.
-    fn clear(&self);
-
-    /// How it stands with the engine.
-    fn stands(&self, state: &State);
-}
-
-/// How an event fits to what is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fit {
-    /// All of it was taken in.
-    Whole,
-    /// There was no room for some blocks, or no sense in them.
-    Partly,
-    /// Its blocks do not follow from what is known.
-    Behind,
-}
-
-/// How it stands with an engine's events.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum State {
-    /// Nothing has been heard.
-    #[default]
-    Unheard,
-    /// Its blocks are known.
-    Known {
-        /// All of them: those of its first frames, too.
-        whole: bool,
-    },
-    /// It is not followed for the moment; what is known grows old.
-    Lost {
-        /// Why.
-        why: Arc<str>,
-    },
-}
 
 /// See the module's header.
 #[derive(Debug)]

@@ -9,8 +9,10 @@
 
 mod follower;
 pub mod order;
+mod sink;
 mod trouble;
 pub mod zmtp;
 
-pub use follower::{Fit, Follower, Sink, State};
+pub use follower::Follower;
+pub use sink::{Fit, Sink, State};
 pub use trouble::Trouble;

@@ -123,7 +123,10 @@ async fn settled(publishers: &[Publisher], router: &mut Router) -> anyhow::Resul
         if known == held {
             return Ok(());
         }
-        anyhow::ensure!(Instant::now() < until, "the router knows of {known:?} blocks, engines hold {held:?}");
+        anyhow::ensure!(
+            Instant::now() < until,
+            "the router knows of {known:?} blocks, engines hold {held:?}"
+        );
         sleep(Duration::from_millis(100)).await;
     }
 }

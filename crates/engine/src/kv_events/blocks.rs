@@ -20,7 +20,7 @@ use std::collections::HashMap;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::{Event, Place, Removed, Stored};
+use super::{Digest, Event, Place, Removed, Stored};
 
 /// Most blocks kept of one engine: 4 million tokens at 16 a block.
 pub const MOST: usize = 1 << 18;
@@ -51,15 +51,6 @@ pub struct Changes {
     pub added: Vec<u64>,
     /// What went.
     pub removed: Vec<u64>,
-}
-
-/// A fingerprint of all that is held, whatever the order in which it came about.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Digest {
-    /// Blocks held.
-    pub count: u64,
-    /// Wrapping sum of their mixed hashes.
-    pub sum: u64,
 }
 
 /// A hash of the engine's. Packed, as is what stands beside it: padding would take a quarter of the table.
@@ -237,31 +228,6 @@ impl Blocks {
     }
 }
 
-// === Digest ===
-
-impl Digest {
-    /// A block joins the set, in which it was not.
-    pub fn add(&mut self, chain: u64) {
-        self.count = self.count.wrapping_add(1);
-        self.sum = self.sum.wrapping_add(mixed(chain));
-    }
-
-    /// A block leaves the set, in which it was. One that was not makes a fingerprint that no set has.
-    pub fn remove(&mut self, chain: u64) {
-        self.count = self.count.wrapping_sub(1);
-        self.sum = self.sum.wrapping_sub(mixed(chain));
-    }
-}
-
-impl FromIterator<u64> for Digest {
-    /// Fingerprint of a set; each block must come once.
-    fn from_iter<I: IntoIterator<Item = u64>>(chains: I) -> Self {
-        let mut digest = Self::default();
-        chains.into_iter().for_each(|chain| digest.add(chain));
-        digest
-    }
-}
-
 /// Hash of a prompt's start: the parent of its first block.
 pub fn root(adapter: Option<&str>, salt: Option<&str>) -> u64 {
     let mut bytes = Vec::new();
@@ -286,11 +252,6 @@ pub fn chained(root: u64, tokens: &[u32], size: usize) -> Vec<u64> {
         Some(*link)
     };
     tokens.chunks_exact(size.max(1)).scan(root, next).collect()
-}
-
-fn mixed(chain: u64) -> u64 {
-    let product = u128::from(chain ^ ROOT) * u128::from(ROOT);
-    (product as u64) ^ ((product >> 64) as u64)
 }
 
 /// The bit of a place: four kinds of medium, four groups. What lies beyond shares the last bit, where it counts as copies.

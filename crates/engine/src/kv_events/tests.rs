@@ -274,7 +274,8 @@ proptest! {
                 copy.swap_remove(copy.iter().position(|held| held == chain).expect("told of what was not held"));
             }
             let mut held: Vec<u64> = blocks.iter().collect();
-            (copy.sort_unstable(), held.sort_unstable());
+            copy.sort_unstable();
+            held.sort_unstable();
             prop_assert_eq!(&held, &copy);
             prop_assert_eq!(blocks.digest(), copy.iter().copied().collect::<Digest>());
         }
