@@ -83,11 +83,17 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(bytes).map_err(|_| DecodeError::Type(what))
     }
 
-    /// A block hash: a number, or bytes of which vLLM's own number is the last eight.
+    /// A block hash: a number, in SGLang also a negative one, or bytes of which vLLM's own number is the last eight.
     pub(super) fn hash(&mut self) -> Result<u64, DecodeError> {
         const WHAT: &str = "a block hash";
-        if !matches!(self.peek()?, Marker::Bin8 | Marker::Bin16 | Marker::Bin32) {
-            return self.uint(WHAT);
+        match self.peek()? {
+            Marker::Bin8 | Marker::Bin16 | Marker::Bin32 => {}
+            Marker::FixNeg(_) | Marker::I8 | Marker::I16 | Marker::I32 | Marker::I64 => {
+                // None of these widths is out of range: it is cut, or it can be read.
+                let number: Result<i64, _> = decode::read_int(&mut self.left);
+                return number.map(i64::cast_unsigned).map_err(|_| DecodeError::Truncated);
+            }
+            _ => return self.uint(WHAT),
         }
         let length = decode::read_bin_len(&mut self.left).map_err(|error| kind(&error, WHAT))?;
         let bytes = self.take(length)?;

@@ -226,6 +226,18 @@ fn unknown_types_are_kept_and_hashes_may_be_bytes() {
 }
 
 #[test]
+fn a_negative_hash_is_a_hash() {
+    let payload = [
+        &[0x92, 0x01, 0x91, 0x92, 0xac][..],
+        b"BlockRemoved",
+        &[0x92, 0xff, 0xd3, 0x80, 0, 0, 0, 0, 0, 0, 1],
+    ];
+    let removed = |hashes| Event::Removed(Box::new(Removed { hashes, place: Place::default() }));
+    let batch = decode(&payload.concat()).expect("a frame");
+    assert_eq!(batch.events, [removed(vec![u64::MAX, 1 << 63 | 1])]);
+}
+
+#[test]
 fn every_cut_of_a_real_frame_is_an_error() {
     for (_, payload, _) in frames().into_iter().step_by(9) {
         assert!((0..payload.len()).all(|end| decode(&payload[..end]).is_err()));
