@@ -9,6 +9,7 @@ use std::{
 };
 
 use clap::Parser;
+use tracing::Level;
 use warmlane_scrape::Rhythm;
 use warmlane_tls::Pair;
 
@@ -122,6 +123,10 @@ impl Config {
         if let Some(twice) = self.engines.iter().find(|engine| !seen.insert(&engine.address)) {
             return Err(format!("--engine: {} is there twice", twice.address));
         }
+        if self.node.trim().is_empty() {
+            return Err("--node: it is empty; routers and logs show it".to_owned());
+        }
+        self.check_log_level()?;
         if self.tls_client_ca.is_some() && self.tls.is_none() {
             return Err(
                 "--tls-client-ca: nobody shows a certificate without TLS; give --tls CERT,KEY too".to_owned()
@@ -133,6 +138,18 @@ impl Config {
             (events, engines) => Err(format!(
                 "--kv-events: {events} addresses for {engines} engines; write one for each, in the same order, or none for one \
                  that publishes nothing"
+            )),
+        }
+    }
+
+    /// A bare word that is no level would be taken for a module, and everything else would fall silent.
+    fn check_log_level(&self) -> Result<(), String> {
+        let is_level = |word: &str| word == "off" || word.parse::<Level>().is_ok();
+        let mut words = self.log_level.split(',').map(str::trim);
+        match words.find(|word| !word.contains(['=', '[', ':']) && !is_level(word)) {
+            None => Ok(()),
+            Some(stray) => Err(format!(
+                "--log-level: {stray:?} is no level; write error, warn, info, debug, trace, or MODULE=LEVEL"
             )),
         }
     }
@@ -219,6 +236,7 @@ mod tests {
             ("--engine a:1,b:1 --kv-events a:2", "1 addresses for 2 engines"),
             ("--engine a:1 --kv-events x", "HOST:PORT"),
             ("--engine a:1=llm/x,a:1=llm/y", "twice"),
+            ("--engine a:1 --log-level verbose", "is no level"),
             ("--engine a:1=", "NAMESPACE/POD"),
             ("--engine a:1=vllm-0", "NAMESPACE/POD"),
             ("--engine a:1=llm/vllm_0", "NAMESPACE/POD"),

@@ -115,6 +115,11 @@ impl Collector for Gauges {
             };
             all.engines.iter().filter_map(row).collect::<Vec<_>>()
         };
+        let up = each(&|engine| {
+            let answers = matches!(engine.contact.now, Contact::Load(_) | Contact::Alive);
+            Some(f32::from(u8::from(answers)))
+        });
+        gauges(&mut encoder, "endpoint_up", "1 while the engine answers", up)?;
         let scores = each(&|engine| Some(score(&engine.contact.now, engine.joined.verdict.as_ref())));
         gauges(&mut encoder, "endpoint_score", "From 0, avoid it, to 1, idle and well", scores)?;
         let queue = each(&|engine| signals(engine)?.queue.map(|reading| reading.value));
@@ -148,6 +153,12 @@ impl Gauges {
             };
             gpus.iter().filter_map(row).collect::<Vec<_>>()
         };
+        gauges(
+            encoder,
+            "gpus",
+            "GPUs that are read",
+            vec![([("node", self.0.name().to_owned())], gpus.len() as f64)],
+        )?;
         let health = each(&|gpu| {
             Some(match gpu.verdict {
                 Verdict::Healthy => 1.0,

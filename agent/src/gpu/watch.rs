@@ -87,7 +87,7 @@ impl Watch {
         let (sender, gpus) = watch::channel(Arc::from([]));
         let sender = Arc::new(sender);
         let desk = if settings.library == LibrarySource::None {
-            desk::tell_unavailable(&Unavailable::Off);
+            desk::tell_unavailable(&Unavailable::Off, &LibrarySource::None);
             None
         } else {
             let (inbox, letters) = mpsc::channel();

@@ -38,7 +38,7 @@ pub(super) struct Stream {
 
 /// Dials the agent at this address and asks it to be followed.
 pub(super) async fn dial(address: &str, credentials: Option<&Credentials>) -> Result<Stream, Lost> {
-    let stream = connect(address).await.map_err(|error| Lost::Dial(error.to_string()))?;
+    let stream = connect(address).await?;
     // Neither end has more to say at once than one message.
     let _ = stream.set_nodelay(true);
     let (scheme, transport) = match credentials {
@@ -51,17 +51,17 @@ pub(super) async fn dial(address: &str, credentials: Option<&Credentials>) -> Re
         .map_err(|lost| note.said().map_or(lost, Lost::Unsecured))
 }
 
-async fn connect(address: &str) -> io::Result<TcpStream> {
+async fn connect(address: &str) -> Result<TcpStream, Lost> {
     let late = || io::Error::other(format!("no answer within {DIAL:?}"));
-    let found = timeout(DIAL, lookup_host(address)).await.map_err(|_| late())??;
+    let found = timeout(DIAL, lookup_host(address)).await.map_err(|_| late()).flatten();
     let mut outcome = Err(io::Error::other("its name has no address"));
-    for address in found.take(MOST_ADDRESSES) {
+    for address in found.map_err(Lost::Unresolved)?.take(MOST_ADDRESSES) {
         outcome = timeout(DIAL, TcpStream::connect(address)).await.map_err(|_| late()).flatten();
         if outcome.is_ok() {
             break;
         }
     }
-    outcome
+    outcome.map_err(|error| Lost::Dial(error.to_string()))
 }
 
 async fn follow(uri: &str, line: Line, note: &Note) -> Result<Stream, Lost> {
@@ -76,7 +76,12 @@ async fn follow(uri: &str, line: Line, note: &Note) -> Result<Stream, Lost> {
         client.server_streaming(request, PathAndQuery::from_static(FOLLOW), Counted).await
     };
     let answer = timeout(ANSWER, answering).await.map_err(|_| Lost::Silent(ANSWER))?;
-    Ok(Stream { updates: answer.map_err(Lost::Ended)?.into_inner(), note: note.clone() })
+    // What breaks off before it has answered once is something else than an agent, most likely.
+    let answer = answer.map_err(|status| match trouble::broke(&status) {
+        Some(cause) => Lost::Foreign(cause),
+        None => Lost::Ended(status),
+    })?;
+    Ok(Stream { updates: answer.into_inner(), note: note.clone() })
 }
 
 /// This machine's name, for the agent's log.

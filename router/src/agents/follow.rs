@@ -61,6 +61,10 @@ struct Said {
 pub(super) enum Lost {
     #[error("cannot connect: {0}; is the agent running and listening on this port?")]
     Dial(String),
+    #[error("its name leads nowhere: {0}; is it written right?")]
+    Unresolved(std::io::Error),
+    #[error("it does not speak gRPC ({0}); is this the port of the agent's --listen, 9010?")]
+    Foreign(String),
     #[error(transparent)]
     Unsecured(#[from] Unsecured),
     #[error("{}", trouble::why_ended(.0))]
@@ -154,8 +158,7 @@ impl Follower {
         Ok(())
     }
 
-    /// What does not add up is asked for again by following anew, which forgets the verdicts on GPUs for a moment: so not
-    /// without end. One whose blocks never add up is followed for the rest, and its blocks are not believed.
+    /// What does not add up is asked for again by following anew, which is dear: so not without end. One whose blocks never add up is followed for the rest, and its blocks are not believed.
     fn judge(&mut self, slot: Slot, taken: Result<(), Diverged>) -> Result<(), Diverged> {
         let Err(diverged) = taken else {
             self.diverged.remove(&slot);
@@ -195,13 +198,15 @@ impl Follower {
             agent.ignored = agent.endpoints.len() - agent.endpoints.iter().filter(routed_to).count();
             (agent.node, agent.connected, agent.trouble) = (update.node.clone(), true, None);
             let (address, replicas) = (&agent.address, agent.endpoints.len());
-            tracing::info!(
-                agent = address,
-                node = agent.node,
-                replicas,
-                ignored = agent.ignored,
-                "an agent tells of its node"
-            );
+            let (node, ignored) = (&agent.node, agent.ignored);
+            tracing::info!(agent = address, node, replicas, ignored, "an agent tells of its node");
+            if ignored == replicas && replicas > 0 {
+                let theirs = agent.endpoints.first();
+                tracing::warn!(
+                    agent = address,
+                    "nothing that it tells of is an endpoint here: write the agent's --engine as this router's --endpoint, not {theirs:?}"
+                );
+            }
         }
         if update.full || !update.gpus.is_empty() {
             agent.gpus = update.gpus.iter().map(Gpu::from).collect();
@@ -274,9 +279,8 @@ impl Follower {
         // What it said is taken back while nobody else can speak for them: whoever does so next must have the last word.
         world.blocks.leave(&world.agents.coverage.of(self.number)).await;
         for (slot, said) in std::mem::take(&mut self.spoken_for) {
-            // Nobody knows of its GPU any more.
             if said.health != Health::Healthy {
-                self.send(Update::Gpu { slot, health: Health::Healthy }).await;
+                self.send(Update::GpuUntold { slot }).await;
             }
         }
         self.places.doubt_all();

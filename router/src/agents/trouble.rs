@@ -46,11 +46,15 @@ pub(super) fn why_no_tls(failed: &Failed) -> String {
     }
 }
 
+/// What broke the connection, where it was not the agent that spoke: then there is a cause.
+pub(super) fn broke(status: &Status) -> Option<String> {
+    status.source().is_some().then(|| deepest(status))
+}
+
 /// Why an agent's stream ended by an error.
 pub(super) fn why_ended(status: &Status) -> String {
-    // A cause says that it was not the agent that spoke.
-    if status.source().is_some() {
-        return format!("the connection broke ({}); is the agent still running?", deepest(status));
+    if let Some(cause) = broke(status) {
+        return format!("the connection broke ({cause}); is the agent still running?");
     }
     match status.code() {
         Code::Unimplemented => {

@@ -74,6 +74,11 @@ pub enum Update {
         /// The worst of them.
         health: Health,
     },
+    /// The agent that said so is gone.
+    GpuUntold {
+        /// Which endpoint.
+        slot: Slot,
+    },
     /// It refused a request because it is shutting down.
     Terminating {
         /// Which endpoint.
@@ -219,7 +224,9 @@ impl Writer {
             }
             News::Recovered { address } => tracing::info!(endpoint = %address, "replica works again"),
             News::Gpu { address, health } => match health {
-                Health::Healthy => tracing::info!(endpoint = %address, "replica's GPU is well again"),
+                Health::Healthy => {
+                    tracing::info!(endpoint = %address, "nothing speaks against the replica's GPU any more");
+                }
                 Health::Degraded(why) => {
                     tracing::warn!(endpoint = %address, "replica is a last resort: {why}");
                 }
@@ -227,6 +234,9 @@ impl Writer {
                     tracing::error!(endpoint = %address, "replica gets no requests: {why}");
                 }
             },
+            News::GpuUntold { address, held } => {
+                tracing::warn!(endpoint = %address, "nobody tells of the replica's GPU any more: what was said last holds for {held:?}");
+            }
             News::Restarted { address, slot } => {
                 tracing::info!(endpoint = %address, "replica was restarted: its prefixes are forgotten");
                 self.upkeep.forget(slot);
@@ -260,6 +270,7 @@ impl Update {
             | Self::Unreachable { slot, .. }
             | Self::Failed { slot }
             | Self::Gpu { slot, .. }
+            | Self::GpuUntold { slot }
             | Self::Terminating { slot }
             | Self::Resolved { slot, .. } => *slot,
         }

@@ -26,7 +26,7 @@ use super::{
 };
 use crate::gpu::{
     Gpu,
-    nvml::{Library, Outcome, Unavailable, Xid},
+    nvml::{Library, LibrarySource, Outcome, Unavailable, Xid},
 };
 
 /// Longest time without a look at the clock: silence is judged so much late.
@@ -252,7 +252,7 @@ impl Desk {
     fn tell_once(&mut self, why: &Unavailable) {
         let reason = why.to_string();
         if self.told.as_ref() != Some(&reason) {
-            tell_unavailable(why);
+            tell_unavailable(why, &self.settings.library);
             self.told = Some(reason);
         }
     }
@@ -262,6 +262,14 @@ fn is_free(place: Option<&JoinHandle<()>>) -> bool {
     place.is_none_or(JoinHandle::is_finished)
 }
 
-pub(super) fn tell_unavailable(why: &Unavailable) {
-    tracing::info!("no GPU readings: {why}. Load signals still work");
+/// A node without GPUs has no library; one that was named is another matter.
+pub(super) fn tell_unavailable(why: &Unavailable, library: &LibrarySource) {
+    match library {
+        LibrarySource::Path(path) => {
+            tracing::warn!("no GPU readings from {}: {why}. Load signals still work", path.display());
+        }
+        LibrarySource::Default | LibrarySource::None => {
+            tracing::info!("no GPU readings: {why}. Load signals still work");
+        }
+    }
 }

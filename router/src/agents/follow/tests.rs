@@ -38,5 +38,5 @@ async fn who_is_gone_has_said_its_last_word_before_another_may_speak() {
     follower.spoken_for.entry(SLOT).or_default().health = Health::Failed("XID 79".into());
     follower.lose(&Lost::Closed).await;
     assert!(is_free(&follower));
-    assert!(matches!(told.try_recv(), Ok(Update::Gpu { health: Health::Healthy, .. })), "it said that first");
+    assert!(matches!(told.try_recv(), Ok(Update::GpuUntold { .. })), "it said that first");
 }

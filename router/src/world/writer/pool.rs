@@ -15,9 +15,11 @@ use super::{
 use crate::world::MAX_ENDPOINTS;
 
 mod conduct;
+mod gpu;
 mod stall;
 
 pub(super) use conduct::Conduct;
+use gpu::Gpu;
 use stall::Stall;
 
 /// A list of models older than this says nothing any more: six readings were missed.
@@ -62,8 +64,7 @@ struct Member {
     progress: Option<f64>,
     stall: Stall,
     stalled: bool,
-    /// What an agent says of its GPUs.
-    gpu: Health,
+    gpu: Gpu,
 }
 
 /// What an update changed.
@@ -93,6 +94,8 @@ pub(super) enum News {
     Stalled { address: Arc<str> },
     /// Its GPU fails, or works again.
     Gpu { address: Arc<str>, health: Health },
+    /// Nobody tells of its GPU any more, which fails; that is believed for a while.
+    GpuUntold { address: Arc<str>, held: Time },
 }
 
 // === Pool ===
@@ -119,7 +122,8 @@ impl Pool {
             Update::Unreachable { why, .. } => member.presence.failed(why).map(|turn| member.turned(turn)),
             Update::Resolved { socket, local, .. } => member.moved(socket, local),
             Update::Terminating { .. } => member.terminates(now),
-            Update::Gpu { health, .. } => member.gpu_is(health),
+            Update::Gpu { health, .. } => member.gpu.told(health, now).then(|| member.gpu_news()),
+            Update::GpuUntold { .. } => member.gpu.untold(now).then(|| member.gpu_untold()),
             Update::Failed { .. } => {
                 self.suspicious = true;
                 None
@@ -183,7 +187,7 @@ impl Member {
             progress: None,
             stall: Stall::default(),
             stalled: false,
-            gpu: Health::Healthy,
+            gpu: Gpu::default(),
         }
     }
 
@@ -244,10 +248,12 @@ impl Member {
         first.then(|| News::Terminating { address: self.address.clone() })
     }
 
-    fn gpu_is(&mut self, health: Health) -> Option<News> {
-        let was = std::mem::replace(&mut self.gpu, health);
-        let news = || News::Gpu { address: self.address.clone(), health: self.gpu.clone() };
-        (was != self.gpu).then(news)
+    fn gpu_news(&self) -> News {
+        News::Gpu { address: self.address.clone(), health: self.gpu.health().clone() }
+    }
+
+    fn gpu_untold(&self) -> News {
+        News::GpuUntold { address: self.address.clone(), held: gpu::HELD }
     }
 
     /// It is another process, or as good as one.

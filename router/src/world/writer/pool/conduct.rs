@@ -40,6 +40,9 @@ impl Pool {
         let mut resting = self.members.iter().filter(|member| member.is_resting()).count();
         let mut news = Vec::new();
         for (position, member) in self.members.iter_mut().enumerate() {
+            if member.gpu.look(now) {
+                news.push(member.gpu_news());
+            }
             let others = all.since(recent[position]);
             let (totals, may_open) = (totals[position], resting < ready / 2);
             let Some(breaker) = &mut member.breaker else { continue };
@@ -63,7 +66,7 @@ impl Member {
 
     /// What speaks against it.
     pub(super) fn health(&self) -> Health {
-        if let (None, Health::Failed(why)) = (self.presence.trouble(), &self.gpu) {
+        if let (None, Health::Failed(why)) = (self.presence.trouble(), self.gpu.health()) {
             return Health::Failed(why.clone());
         }
         match (self.presence.trouble(), self.terminating, &self.resting) {
@@ -73,7 +76,7 @@ impl Member {
             }
             (None, Some(_), _) => Health::Degraded("shutting down".into()),
             (None, None, Some(why)) => Health::Degraded(why.clone()),
-            (None, None, None) => self.gpu.clone(),
+            (None, None, None) => self.gpu.health().clone(),
         }
     }
 
