@@ -152,6 +152,32 @@ fn a_failed_gpu_takes_its_replica_out_and_a_healthy_one_brings_it_back() {
 }
 
 #[test]
+fn a_failed_gpu_does_not_become_well_because_its_agent_was_restarted() {
+    let (_engines, addresses) = engines(2);
+    let told = ToldAgent::start();
+    let router = following(&addresses, &[&told]);
+    told.wait_for(1);
+    let judged = |grade: Grade, waits: f32| {
+        let mut endpoint = waiting(addresses[0], 0.0);
+        endpoint.verdict = Some(Verdict { grade: grade.into(), why: "XID 48".to_owned() });
+        full(vec![endpoint, waiting(addresses[1], waits)])
+    };
+    let is_out = || router.endpoints()[0]["health"].as_str().is_some_and(|why| why.contains("XID 48"));
+    told.say(judged(Grade::Failed, 0.0));
+    eventually("it is out", is_out);
+    let address = told.address;
+    drop(told);
+    eventually("the agent is gone", || agent(&router, 0)["connected"] == false);
+    assert!(is_out(), "nobody said that it is well");
+    let anew = ToldAgent::on(address);
+    anew.wait_for(1);
+    anew.say(judged(Grade::Healthy, 7.0));
+    // The other one is told of behind it.
+    eventually("it is heard", || queue(&router, 1) == 7.0);
+    assert!(is_out(), "the new agent knows nothing of what was before");
+}
+
+#[test]
 fn the_word_of_a_second_agent_is_not_taken_until_the_first_is_gone() {
     let (_engines, addresses) = engines(1);
     let (first, second) = (ToldAgent::start(), ToldAgent::start());
