@@ -26,7 +26,7 @@ use crate::{
     cache,
     config::Config,
     engines,
-    gpu::{Settings, Watch},
+    gpu::{Gpu, Settings, Watch},
     incoming::Door,
     kubelet::{self, Follower, Known},
     metrics::Metrics,
@@ -138,14 +138,7 @@ impl Work {
             tasks.spawn(async move { follower.run(|outcome| counted.asked(outcome)).await });
             tasks.spawn(hear(known, node.clone()));
         }
-        let mut seen = gpus.gpus();
-        let reading = node.clone();
-        tasks.spawn(async move {
-            while seen.changed().await.is_ok() {
-                let gpus = seen.borrow_and_update().clone();
-                reading.read_gpus(&gpus);
-            }
-        });
+        tasks.spawn(read(gpus.gpus(), node.clone()));
         let mut server = JoinSet::new();
         // A task like the others: what wakes the thread's main future costs a system call each time.
         server.spawn(serve(tokio::net::TcpListener::from_std(listener)?, tls, node, metrics));
@@ -184,6 +177,24 @@ async fn serve(
 
 fn service(publisher: Publisher) -> NodeServer<Publisher> {
     NodeServer::new(publisher).max_decoding_message_size(MAX_QUESTION_BYTES)
+}
+
+/// Keeps the node told of how its GPUs are, and says once where that cannot serve its purpose.
+async fn read(mut seen: watch::Receiver<Arc<[Gpu]>>, node: Arc<Node>) {
+    let mut told = false;
+    while seen.changed().await.is_ok() {
+        let gpus = seen.borrow_and_update().clone();
+        node.read_gpus(&gpus);
+        let engines = node.engines_without_gpus();
+        if engines > 0 && !std::mem::replace(&mut told, true) {
+            tracing::warn!(
+                gpus = gpus.len(),
+                engines,
+                "it is not known which GPU these engines run on, so a failed one takes none of them out: name their pods in --engine \
+                 HOST:PORT=NAMESPACE/POD"
+            );
+        }
+    }
 }
 
 /// Keeps the node told of who has which GPU, and says where that cannot be what was meant.

@@ -231,6 +231,14 @@ impl Node {
         named.filter_map(|engine| engine.pod.clone()).collect()
     }
 
+    /// Engines that faults of GPUs cannot take out: there are several of both, and no pod is named that would tell whose is whose.
+    pub(crate) fn engines_without_gpus(&self) -> usize {
+        let state = self.state();
+        let without =
+            state.engines.iter().filter(|engine| engine.pod.is_none() && engine.joined.gpus.is_empty());
+        if state.gpus.is_empty() { 0 } else { without.count() }
+    }
+
     /// `change` says whether anything did.
     fn change(&self, change: impl FnOnce(&mut State, u64) -> bool) {
         let mut state = self.state();
