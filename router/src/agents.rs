@@ -48,6 +48,8 @@ pub struct Agents {
 pub struct Agent {
     /// `host:port` as configured.
     pub address: String,
+    /// It is spoken to by TLS.
+    pub tls: bool,
     /// The name of its node; empty before it has said so.
     pub node: String,
     /// Its stream is open and it has told everything.
@@ -64,7 +66,7 @@ pub struct Agent {
     pub losses: u64,
     /// Endpoints that it tells of, by address.
     pub endpoints: Vec<String>,
-    /// Of those, how many this router does not route to, or another agent speaks for.
+    /// Of those, how many this router does not route to.
     pub ignored: usize,
     /// GPUs of its node, with what speaks against them.
     pub gpus: Vec<Gpu>,
@@ -116,7 +118,9 @@ pub fn spawn(following: &Following, tasks: &mut JoinSet<()>) {
 impl Agents {
     /// The configured ones, of which nothing is known.
     pub fn new(config: &Config) -> Self {
-        let agent = |address: &String| Mutex::new(Agent { address: address.clone(), ..Agent::default() });
+        let tls = config.agent_tls.ca.is_some();
+        let agent =
+            |address: &String| Mutex::new(Agent { address: address.clone(), tls, ..Agent::default() });
         Self {
             coverage: Coverage::new(config.endpoints.len()),
             all: config.agents.iter().map(agent).collect(),

@@ -14,6 +14,7 @@ struct Row {
     address: String,
     node: String,
     connected: bool,
+    tls: bool,
     /// `null`: nothing has come yet.
     heard_ms_ago: Option<u64>,
     generation: String,
@@ -58,6 +59,7 @@ pub(super) fn show(world: &World) -> String {
         address: agent.address,
         node: agent.node,
         connected: agent.connected,
+        tls: agent.tls,
         sequence: agent.sequence,
         updates: agent.updates,
         losses: agent.losses,
