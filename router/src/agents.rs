@@ -118,7 +118,7 @@ pub fn spawn(following: &Following, tasks: &mut JoinSet<()>) {
 impl Agents {
     /// The configured ones, of which nothing is known.
     pub fn new(config: &Config) -> Self {
-        let tls = config.agent_tls.ca.is_some();
+        let tls = !config.agent_tls.ca.as_os_str().is_empty();
         let agent =
             |address: &String| Mutex::new(Agent { address: address.clone(), tls, ..Agent::default() });
         Self {
