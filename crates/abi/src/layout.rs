@@ -1,0 +1,27 @@
+//! Where the running kernel keeps what the program reads of sockets. Found by the router in the kernel's own type
+//! information, and put into the object before it is loaded.
+
+/// Offsets in bytes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Layout {
+    /// `tcp_sock.write_seq`: the sequence number behind all that was written.
+    pub write_seq: u32,
+    /// `sock.sk_wmem_queued`: kernel memory that waits to be sent.
+    pub wmem_queued: u32,
+    /// `sock.sk_sndbuf`: how much may wait.
+    pub sndbuf: u32,
+    /// `sock_common.skc_cookie`.
+    pub cookie: u32,
+}
+
+const _: () = assert!(size_of::<Layout>() == 4 * 4);
+
+// === Layout ===
+
+impl Layout {
+    /// As it lies in the object.
+    pub fn words(&self) -> [u32; 4] {
+        [self.write_seq, self.wmem_queued, self.sndbuf, self.cookie]
+    }
+}

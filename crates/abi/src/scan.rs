@@ -1,0 +1,171 @@
+//! How much of one message of a body may be redirected, and whether user space must take over there.
+//!
+//! A message is what one program run sees: any piece of a body, cut anywhere. It is read in steps, at most so many
+//! per run: where they do not suffice, what was read is redirected, and the kernel shows the rest again.
+//! Invariant: what is redirected ends before the size line of the last chunk, before the line of a chunk that tells of a
+//! failure, and one byte before the end of a length; or, where such a line began in an earlier message, that
+//! message's part of it is all that went. So user space always reads the end itself, and can go on from any byte.
+
+use crate::{
+    framing::{Framing, Turn, kind},
+    reason,
+};
+
+/// What reading a message came to.
+pub mod outcome {
+    /// Not known yet: there were not enough steps.
+    pub const UNFINISHED: u32 = 0;
+    /// All of it was read.
+    pub const WHOLE: u32 = 1;
+    /// The body ends in it.
+    pub const END: u32 = 2;
+    /// A chunk in it tells of a failure.
+    pub const FAILURE: u32 = 3;
+    /// It is not framed as it should be.
+    pub const BAD: u32 = 4;
+    /// A part of it could not be read.
+    pub const UNREADABLE: u32 = 5;
+}
+
+/// How far a message was read. In the kernel it lies in a map value: the verifier does not follow what is stored there,
+/// so that the states of a loop over it are all the same to it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Scan {
+    /// Behind what was read.
+    pub framing: Framing,
+    /// Bytes read.
+    pub offset: u32,
+    /// Bytes of the message.
+    pub length: u32,
+    /// Where the last size line that begins in the message begins; 0 where none does.
+    pub line: u32,
+    /// Chunks that end in what was read.
+    pub chunks: u32,
+}
+
+const _: () = assert!(size_of::<Scan>() == size_of::<Framing>() + 4 * 4);
+
+/// What becomes of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// Bytes to redirect.
+    pub redirected: u32,
+    /// Behind them.
+    pub framing: Framing,
+    /// Chunks that end in them.
+    pub chunks: u32,
+    /// One of [`reason`], where nothing is to be redirected.
+    pub reason: u32,
+}
+
+// === Scan ===
+
+impl Scan {
+    /// Before the first byte of a message.
+    pub const fn new(framing: Framing, length: u32) -> Self {
+        Self { framing, offset: 0, length, line: 0, chunks: 0 }
+    }
+
+    /// Whether the next step needs the byte at [`Self::offset`].
+    #[inline(always)]
+    pub fn wants_byte(&self) -> bool {
+        self.offset < self.length && self.framing.unread(self.length - self.offset) == 0
+    }
+
+    /// A step without a byte: over data, or to the end. Only where none is wanted.
+    #[inline(always)]
+    pub fn leap(mut self) -> (Self, u32) {
+        if self.offset >= self.length {
+            return (self, outcome::WHOLE);
+        }
+        let bytes = self.framing.unread(self.length - self.offset);
+        self.framing = self.framing.skip(bytes);
+        self.offset += bytes;
+        (self, outcome::UNFINISHED)
+    }
+
+    /// A step over the wanted byte.
+    #[inline(always)]
+    pub fn read(mut self, byte: u8) -> (Self, u32) {
+        let (framing, turn) = self.framing.read(byte);
+        match turn {
+            Turn::On => {}
+            Turn::Line => {
+                self.line = self.offset + 1;
+                self.chunks += 1;
+            }
+            Turn::End => return (self, outcome::END),
+            Turn::Failure => return (self, outcome::FAILURE),
+            Turn::Bad => return (self, outcome::BAD),
+        }
+        self.framing = framing;
+        self.offset += 1;
+        (self, outcome::UNFINISHED)
+    }
+
+    /// What becomes of the message, in which the body stood at `before`.
+    #[inline(always)]
+    pub fn cut(&self, before: Framing, outcome: u32) -> Cut {
+        let why = match outcome {
+            outcome::WHOLE => return self.all(),
+            // A line that began here is left whole for the next run, which may find that it is the last.
+            outcome::UNFINISHED if self.line == 0 => return self.all(),
+            outcome::UNFINISHED | outcome::BAD => reason::FRAMING,
+            outcome::END => reason::END,
+            outcome::FAILURE => reason::FAILURE,
+            _ => reason::UNREADABLE,
+        };
+        if self.line == 0 {
+            return Cut { redirected: 0, framing: before, chunks: 0, reason: why };
+        }
+        Cut { redirected: self.line, framing: Framing::chunked(), chunks: self.chunks, reason: 0 }
+    }
+
+    /// Reads a message in at most `steps`. As the kernel does it, but for how bytes are got at.
+    pub fn run(before: Framing, message: &[u8], steps: usize) -> Cut {
+        let Ok(length) = u32::try_from(message.len()) else {
+            return Cut { redirected: 0, framing: before, chunks: 0, reason: reason::UNREADABLE };
+        };
+        if before.kind != kind::CHUNKED {
+            return Cut::of_length(before, length);
+        }
+        let (mut scan, mut outcome) = (Self::new(before, length), outcome::UNFINISHED);
+        for _ in 0..steps {
+            (scan, outcome) = match message.get(scan.offset as usize) {
+                Some(byte) if scan.wants_byte() => scan.read(*byte),
+                _ => scan.leap(),
+            };
+            if outcome != outcome::UNFINISHED {
+                break;
+            }
+        }
+        scan.cut(before, outcome)
+    }
+
+    #[inline(always)]
+    fn all(&self) -> Cut {
+        let why = if self.offset == 0 { reason::FRAMING } else { 0 };
+        Cut { redirected: self.offset, framing: self.framing, chunks: self.chunks, reason: why }
+    }
+}
+
+// === Cut ===
+
+impl Cut {
+    /// What becomes of a message of a body that is not in chunks.
+    #[inline(always)]
+    pub fn of_length(before: Framing, length: u32) -> Self {
+        let nothing = Self { redirected: 0, framing: before, chunks: 0, reason: reason::END };
+        if before.kind != kind::LENGTH {
+            return Self { reason: reason::FRAMING, ..nothing };
+        }
+        if before.remaining <= 1 {
+            return nothing;
+        }
+        let most = before.remaining - 1;
+        let redirected = if (length as u64) < most { length } else { most as u32 };
+        let framing = Framing { remaining: before.remaining - redirected as u64, ..before };
+        Self { redirected, framing, chunks: 0, reason: 0 }
+    }
+}

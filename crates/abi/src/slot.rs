@@ -1,0 +1,54 @@
+//! The memory that the router and the program share for one connection to a pod.
+
+use crate::{Framing, Order, Scan};
+
+/// See the module's header. The halves lie on lines of their own: each has one writer.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Slot {
+    /// The router's half.
+    pub order: Order,
+    /// The program's half.
+    pub course: Course,
+}
+
+/// How far the program is with an order.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Course {
+    /// Where the body stands behind all that was redirected; once handed over, that is where user space goes on.
+    pub framing: Framing,
+    /// Bytes redirected under this order.
+    pub bytes: u64,
+    /// Chunks that ended in them.
+    pub chunks: u64,
+    /// Messages, or parts of them, that they came in: each would have woken the router.
+    pub messages: u64,
+    /// Where the client's socket is in the kernel.
+    pub client_socket: u64,
+    /// The generation that was taken up last.
+    pub taken: u32,
+    /// The generation that was handed over last.
+    pub handed_over: u32,
+    /// Why: one of [`crate::reason`].
+    pub reason: u32,
+    /// Not 0 while messages are redirected.
+    pub active: u32,
+    /// The sequence number of the client's next byte, if all that was redirected went out.
+    pub client_sequence: u32,
+    /// Not 0 while the kernel may show the rest of a message again.
+    pub parted: u32,
+    /// The program's own: where the bytes begin that it can see.
+    pub seen_from: u32,
+    /// And where they end.
+    pub seen_to: u32,
+    /// The program's own.
+    pub scan: Scan,
+    #[doc(hidden)]
+    pub _pad: [u64; 6],
+}
+
+const _: () = assert!(size_of::<Order>() == 64);
+const _: () =
+    assert!(size_of::<Course>() == size_of::<Framing>() + 4 * 8 + 8 * 4 + size_of::<Scan>() + 6 * 8);
+const _: () = assert!(size_of::<Slot>() == 256 && align_of::<Slot>() == 8);
