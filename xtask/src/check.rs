@@ -52,7 +52,10 @@ pub(crate) fn run(_: &Args) -> anyhow::Result<()> {
 }
 
 fn rustfmt(progress: &mut Progress) -> anyhow::Result<()> {
-    logged(progress, "rustfmt", &mut workspace::cargo(["fmt", "--all", "--check"]))
+    logged(progress, "rustfmt", &mut workspace::cargo(["fmt", "--all", "--check"]))?;
+    // A workspace of its own.
+    let words = ["fmt", "--check", "--manifest-path", "router-ebpf/Cargo.toml"];
+    logged(progress, "rustfmt", &mut workspace::cargo(words))
 }
 
 fn deny(progress: &mut Progress) -> anyhow::Result<()> {

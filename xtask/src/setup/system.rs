@@ -62,7 +62,8 @@ fn from(package: &str, name: &str, version_flag: &str) -> anyhow::Result<PathBuf
     found().with_context(|| format!("{name} was installed, but `{name} {version_flag}` fails"))
 }
 
-fn install(packages: &[&str]) -> anyhow::Result<()> {
+/// Installs packages, or says how.
+pub(super) fn install(packages: &[&str]) -> anyhow::Result<()> {
     let wanted = packages.join(" ");
     let by_hand = format!(
         "run: apt-get update && apt-get install -y {wanted}   (or your system's packages of that kind)"

@@ -6,7 +6,7 @@
 use std::process::Command;
 
 use crate::vllm::{Fleet, Install};
-use crate::{setup, step, workspace};
+use crate::{ebpf, setup, step, workspace};
 
 const FEATURES: [&str; 2] = ["--features", "warmlane-tests/real-vllm"];
 /// Cases per property with `--fast`; the default is 256.
@@ -46,6 +46,9 @@ pub(super) fn simulated(fast: bool) -> anyhow::Result<()> {
         }
         command
     };
+    if privileged {
+        command.env("WARMLANE_EBPF_OBJECT", ebpf::build()?);
+    }
     step::shown(command.env("WARMLANE_BIN_DIR", binaries()).env("WARMLANE_ENVOY", setup::envoy()?))
 }
 
@@ -57,9 +60,11 @@ fn privileged(fast: bool) -> anyhow::Result<bool> {
     }
     anyhow::ensure!(
         fast,
-        "suites with network namespaces need root: run this with sudo, or `cargo xtask test --fast`, which leaves them out"
+        "suites with network namespaces and kernel programs need root: run this with sudo, or `cargo xtask test --fast`, which leaves them out"
     );
-    println!("  left out: tests in network namespaces (privileged::*), which need root");
+    println!(
+        "  left out: tests in network namespaces and of kernel programs (privileged::*), which need root"
+    );
     Ok(false)
 }
 

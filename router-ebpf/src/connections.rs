@@ -1,0 +1,138 @@
+//! Connections as they begin: which of them may take part in the lane, and under which names the router finds them.
+//!
+//! A connection between the router and a pod of this node is seen twice, at both its ends, and at the router's first: the pod's
+//! is established by what the router's sends once it is. Nobody else's connection is kept, to the same pod
+//! either, as a socket in the map costs its pod time with each message.
+
+use core::ptr::{addr_of, read_volatile};
+
+use aya_ebpf::{
+    EbpfContext as _,
+    bindings::{BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB, BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB},
+    helpers::{bpf_get_netns_cookie, bpf_get_socket_cookie},
+    programs::SockOpsContext,
+};
+use warmlane_abi::{Link, Place, count};
+
+use crate::{
+    maps::{CLIENT_SOCKETS, FRONTS, LINKS, POD_SOCKETS, PODS, UPSTREAMS, count},
+    socket::Socket,
+};
+
+const AF_INET: u32 = 2;
+
+/// The router's network namespace. Filled in by the router before it loads the object.
+#[unsafe(no_mangle)]
+static HOME: u64 = 0;
+
+/// Reads a field of the context. Volatile, with a constant offset each: else two reads become one at a chosen address,
+/// which the verifier refuses.
+macro_rules! field {
+    ($ctx:expr, $($path:tt)+) => {
+        // SAFETY: the kernel hands a context that is whole.
+        unsafe { read_volatile(addr_of!((*$ctx.ops).$($path)+)) }
+    };
+}
+
+/// Keeps what the router will ask for.
+#[inline(always)]
+pub fn seen(ctx: &SockOpsContext) {
+    match field!(ctx, op) {
+        BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB => upstream(ctx),
+        BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB => {
+            pod(ctx);
+            let port = field!(ctx, local_port);
+            // SAFETY: the value is not written by anyone while it is looked at.
+            if unsafe { FRONTS.get(port) }.is_some() && is_home(ctx) {
+                client(ctx);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// A router's end, if it is ours and leads to a pod.
+#[inline(always)]
+fn upstream(ctx: &SockOpsContext) {
+    let pod = remote(ctx);
+    // SAFETY: as above.
+    if unsafe { PODS.get(pod) }.is_none() || !is_home(ctx) {
+        return;
+    }
+    let first_sequence = field!(ctx, rcv_nxt);
+    let link = Link { pod, router: local(ctx), first_sequence };
+    let done = UPSTREAMS.insert(cookie(ctx), first_sequence, 0).is_ok() && LINKS.insert(link, 0, 0).is_ok();
+    count(if done { count::UPSTREAMS } else { count::UPSTREAMS_FULL }, 1);
+}
+
+/// A pod's end, if the other one was seen: from now on its messages are shown to the other program.
+#[inline(always)]
+fn pod(ctx: &SockOpsContext) {
+    let link = Link { pod: local(ctx), router: remote(ctx), first_sequence: field!(ctx, snd_nxt) };
+    // SAFETY: as above.
+    if unsafe { LINKS.get(link) }.is_none() {
+        return;
+    }
+    let cookie = cookie(ctx);
+    // SAFETY: the kernel hands a context that is whole, and nobody else has it.
+    let done = POD_SOCKETS.update(cookie, unsafe { &mut *ctx.ops }, 0);
+    let done = done.is_ok() && LINKS.insert(link, cookie, 0).is_ok();
+    count(if done { count::PODS } else { count::PODS_FULL }, 1);
+}
+
+/// A client's connection at the router.
+#[inline(always)]
+fn client(ctx: &SockOpsContext) {
+    // SAFETY: the kernel hands a context that is whole.
+    let Some(socket) = Socket::tcp(unsafe { (*ctx.ops).__bindgen_anon_2.sk }) else {
+        count(count::NO_SOCKET, 1);
+        return;
+    };
+    let done = CLIENT_SOCKETS.insert(cookie(ctx), socket.0, 0);
+    count(if done.is_ok() { count::CLIENTS } else { count::CLIENTS_FULL }, 1);
+}
+
+/// Whether the socket is in the router's network namespace: another router on the node has its own lane.
+#[inline(always)]
+fn is_home(ctx: &SockOpsContext) -> bool {
+    // SAFETY: the static is there; volatile, as the compiler would take the zero above for what it is.
+    let home = unsafe { read_volatile(addr_of!(HOME)) };
+    // SAFETY: the context is the program's own.
+    unsafe { bpf_get_netns_cookie(ctx.as_ptr()) == home }
+}
+
+#[inline(always)]
+fn cookie(ctx: &SockOpsContext) -> u64 {
+    // SAFETY: the context is the program's own.
+    unsafe { bpf_get_socket_cookie(ctx.as_ptr()) }
+}
+
+#[inline(always)]
+fn local(ctx: &SockOpsContext) -> Place {
+    let (v4, port) = (field!(ctx, local_ip4), field!(ctx, local_port));
+    if field!(ctx, family) == AF_INET {
+        return Place::v4(v4, port);
+    }
+    let address_be = [
+        field!(ctx, local_ip6[0]),
+        field!(ctx, local_ip6[1]),
+        field!(ctx, local_ip6[2]),
+        field!(ctx, local_ip6[3]),
+    ];
+    Place { address_be, port }
+}
+
+#[inline(always)]
+fn remote(ctx: &SockOpsContext) -> Place {
+    let (v4, port) = (field!(ctx, remote_ip4), u32::from_be(field!(ctx, remote_port)));
+    if field!(ctx, family) == AF_INET {
+        return Place::v4(v4, port);
+    }
+    let address_be = [
+        field!(ctx, remote_ip6[0]),
+        field!(ctx, remote_ip6[1]),
+        field!(ctx, remote_ip6[2]),
+        field!(ctx, remote_ip6[3]),
+    ];
+    Place { address_be, port }
+}

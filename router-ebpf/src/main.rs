@@ -1,0 +1,49 @@
+//! The router's kernel programs. For a pod on the router's own node, the messages of a response go from the pod's socket
+//! to the client's connection without waking the router.
+//!
+//! `connections` sees connections begin and finds those that may take part; `messages` sees what pods send and decides
+//! where it goes. Both are thin: what they decide by stands in `warmlane-abi`, which is tested on the host.
+//! Built by `cargo xtask ebpf`, loaded by the router's module `kernel`.
+
+#![no_std]
+#![no_main]
+
+mod connections;
+mod maps;
+mod message;
+mod reader;
+mod socket;
+
+use aya_ebpf::{
+    macros::{sk_msg, sock_ops},
+    programs::{SkMsgContext, SockOpsContext},
+};
+
+/// Where the router finds out whether it understands what lies in the maps.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".rodata.abi")]
+static ABI_VERSION: u32 = warmlane_abi::VERSION;
+
+/// The kernel lends some helpers to programs under its own licence only. The rest of this repository is not bound by it.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "license")]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+
+/// Runs as connections of this node are established.
+#[sock_ops]
+pub fn connections(ctx: SockOpsContext) -> u32 {
+    connections::seen(&ctx);
+    1
+}
+
+/// Runs for each message that a pod's end sends, before it is queued.
+#[sk_msg]
+pub fn messages(ctx: SkMsgContext) -> u32 {
+    message::route(&ctx)
+}
+
+#[cfg(not(test))]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}

@@ -1,0 +1,62 @@
+//! All maps, by the names under which the router finds them.
+
+use aya_ebpf::{
+    bindings::BPF_F_MMAPABLE,
+    macros::map,
+    maps::{Array, HashMap, LruHashMap, PerCpuArray, SockHash},
+};
+use warmlane_abi::{Link, Place, Slot, count};
+
+/// Sizes; the router may choose others as it loads.
+const CONNECTIONS: u32 = 65_536;
+const SLOT_COUNT: u32 = 8_192;
+const PLACES: u32 = 4_096;
+
+/// Where pods listen. Written by the router.
+#[map]
+pub static PODS: HashMap<Place, u32> = HashMap::with_max_entries(PLACES, 0);
+
+/// Ports at which the router listens for clients. Written by the router.
+#[map]
+pub static FRONTS: HashMap<u32, u32> = HashMap::with_max_entries(PLACES, 0);
+
+/// Pods' ends of connections, by cookie: the program `messages` runs for these.
+#[map]
+pub static POD_SOCKETS: SockHash<u64> = SockHash::with_max_entries(CONNECTIONS, 0);
+
+/// Clients' connections, by cookie. Put in by the router.
+#[map]
+pub static CLIENTS: SockHash<u64> = SockHash::with_max_entries(CONNECTIONS, 0);
+
+/// Where the sockets of clients' connections are in the kernel, by cookie.
+#[map]
+pub static CLIENT_SOCKETS: LruHashMap<u64, u64> = LruHashMap::with_max_entries(CONNECTIONS, 0);
+
+/// The cookie of the pod's end of each connection of the router, 0 where that was not seen. Old ones do no harm: their
+/// cookies are never used again.
+#[map]
+pub static LINKS: LruHashMap<Link, u64> = LruHashMap::with_max_entries(CONNECTIONS, 0);
+
+/// With which sequence number pods begin on connections of routers, by the cookie of the router's end.
+#[map]
+pub static UPSTREAMS: LruHashMap<u64, u32> = LruHashMap::with_max_entries(CONNECTIONS, 0);
+
+/// Slots of pods' ends, by cookie. Written by the router.
+#[map]
+pub static SLOT_OF: HashMap<u64, u32> = HashMap::with_max_entries(SLOT_COUNT, 0);
+
+/// See [`Slot`]. The router has them in its own memory, and reads and writes them without calls.
+#[map]
+pub static SLOTS: Array<Slot> = Array::with_max_entries(SLOT_COUNT, BPF_F_MMAPABLE);
+
+#[map]
+static COUNTS: PerCpuArray<u64> = PerCpuArray::with_max_entries(count::LEN, 0);
+
+/// Adds to a counter of [`count`].
+#[inline(always)]
+pub fn count(index: u32, more: u64) {
+    if let Some(counter) = COUNTS.get_ptr_mut(index) {
+        // SAFETY: the counter is this CPU's own, and programs are not moved to another while they run.
+        unsafe { *counter += more };
+    }
+}

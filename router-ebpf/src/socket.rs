@@ -1,0 +1,76 @@
+//! What is read of sockets beyond what contexts show: through their addresses, at places that the router found in the
+//! kernel's type information. A read that fails gives 0, which matches nothing that is asked for.
+
+use core::ptr::{addr_of, read_volatile};
+
+use aya_ebpf::{
+    bindings::bpf_sock,
+    helpers::{bpf_probe_read_kernel, bpf_skc_to_tcp_sock},
+};
+use warmlane_abi::Layout;
+
+/// Filled in by the router before it loads the object.
+#[unsafe(no_mangle)]
+static LAYOUT: Layout = Layout { write_seq: 0, wmem_queued: 0, sndbuf: 0, cookie: 0 };
+
+/// Volatile, as the compiler would take the zeros above for what it is.
+macro_rules! offset {
+    ($field:ident) => {
+        // SAFETY: the static is there, whole and aligned.
+        unsafe { read_volatile(addr_of!(LAYOUT.$field)) }
+    };
+}
+
+/// The address of a TCP socket. It may be gone by the time it is read: then another's values, or 0, are seen.
+#[derive(Clone, Copy)]
+pub struct Socket(pub u64);
+
+impl Socket {
+    /// The socket behind a context's.
+    #[inline(always)]
+    pub fn tcp(sock: *mut bpf_sock) -> Option<Self> {
+        if sock.is_null() {
+            return None;
+        }
+        // SAFETY: the pointer comes from the context and is not null.
+        let tcp = unsafe { bpf_skc_to_tcp_sock(sock.cast()) };
+        if tcp.is_null() { None } else { Some(Self(tcp as u64)) }
+    }
+
+    /// Names it among all sockets since the machine was started. A socket that took its memory over has another.
+    #[inline(always)]
+    pub fn cookie(self) -> u64 {
+        let at = self.at(offset!(cookie));
+        // SAFETY: the helper takes any address.
+        unsafe { bpf_probe_read_kernel(at as *const u64) }.unwrap_or(0)
+    }
+
+    /// The sequence number behind all that was written to it.
+    #[inline(always)]
+    pub fn write_sequence(self) -> u32 {
+        self.word(offset!(write_seq))
+    }
+
+    /// Kernel memory that waits in it to be sent.
+    #[inline(always)]
+    pub fn queued(self) -> u32 {
+        self.word(offset!(wmem_queued))
+    }
+
+    /// How much may wait in it.
+    #[inline(always)]
+    pub fn send_buffer(self) -> u32 {
+        self.word(offset!(sndbuf))
+    }
+
+    #[inline(always)]
+    fn word(self, offset: u32) -> u32 {
+        // SAFETY: the helper takes any address.
+        unsafe { bpf_probe_read_kernel(self.at(offset) as *const u32) }.unwrap_or(0)
+    }
+
+    #[inline(always)]
+    fn at(self, offset: u32) -> u64 {
+        self.0.wrapping_add(u64::from(offset))
+    }
+}
