@@ -3,7 +3,7 @@
 //! Start reading at [`path::serve`]: a request's way, stage by stage. [`app`] puts the threads together,
 //! [`world`] is what they share, [`http1`] is the wire.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod admin;
 pub mod agents;
@@ -17,6 +17,7 @@ pub mod ext_proc;
 pub mod front;
 pub mod holders;
 pub mod http1;
+pub mod kernel;
 pub mod lately;
 pub mod ledger;
 pub mod metrics;

@@ -33,6 +33,7 @@ const ALLOWED: [(&str, &[&str]); 15] = [
     (
         "warmlane-router",
         &[
+            "warmlane-abi",
             "warmlane-api",
             "warmlane-engine",
             "warmlane-picker",

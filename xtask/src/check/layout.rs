@@ -17,6 +17,10 @@ const BANNED: [&str; 9] = ["mod", "util", "utils", "common", "helper", "helpers"
 const MACHINE: [&str; 4] =
     [concat!("/ro", "ot/"), concat!("/wo", "rk/"), concat!("/ho", "me/"), concat!("/Us", "ers/")];
 
+/// The library that talks to the kernel's programs, and the only place that may name it. Split for the same reason.
+const FENCED: &str = concat!("ay", "a::");
+const FENCE: &str = "router/src/kernel";
+
 #[derive(Debug, PartialEq)]
 enum Finding {
     Warning(String),
@@ -30,7 +34,7 @@ pub(super) fn check() -> anyhow::Result<()> {
         let bytes = std::fs::read(workspace::root().join(&file))?;
         // Pictures and captures are not ours to read.
         let Ok(text) = String::from_utf8(bytes) else { continue };
-        for finding in [name(&file), length(&file, &text), paths(&file, &text)].into_iter().flatten() {
+        for finding in findings(&file, &text) {
             match finding {
                 Finding::Warning(what) => println!("  warning: {what}"),
                 Finding::Failure(what) => failures.push(what),
@@ -39,6 +43,10 @@ pub(super) fn check() -> anyhow::Result<()> {
     }
     anyhow::ensure!(failures.is_empty(), "{}", failures.join("\n"));
     Ok(())
+}
+
+fn findings(file: &Path, text: &str) -> impl Iterator<Item = Finding> {
+    [name(file), length(file, text), paths(file, text), fenced(file, text)].into_iter().flatten()
 }
 
 fn name(file: &Path) -> Option<Finding> {
@@ -74,6 +82,19 @@ fn paths(file: &Path, text: &str) -> Option<Finding> {
     found.map(|(line, path)| {
         Finding::Failure(format!("{}:{line}: names a folder of one machine ({path}...)", file.display()))
     })
+}
+
+fn fenced(file: &Path, text: &str) -> Option<Finding> {
+    // The folder, and the file of its name.
+    let inside = file.to_str().is_some_and(|file| file.starts_with(FENCE));
+    let named =
+        text.lines().position(|line| line.split(|c: char| !is_path(c)).any(|word| word.starts_with(FENCED)));
+    let line = named.filter(|_| is_source(file) && !inside)? + 1;
+    Some(Finding::Failure(format!("{}:{line}: only {FENCE} may name {FENCED}", file.display())))
+}
+
+fn is_path(c: char) -> bool {
+    c.is_alphanumeric() || c == '_' || c == ':'
 }
 
 /// Whether the line holds the path as a path of its own, not as a part of a longer one or of an address.
@@ -129,6 +150,17 @@ mod tests {
         let text = format!("fine\nopen({:?})", concat!("/ro", "ot/.cache"));
         let Some(Finding::Failure(said)) = paths(Path::new("a.rs"), &text) else { panic!("not found") };
         assert!(said.starts_with("a.rs:2:"), "{said}");
+    }
+
+    #[test]
+    fn the_library_for_kernel_programs_is_named_in_one_place_only() {
+        let text = concat!("use std::io;\nuse ay", "a::Ebpf;\n");
+        assert!(fenced(Path::new("router/src/kernel/object.rs"), text).is_none());
+        let Some(Finding::Failure(said)) = fenced(Path::new("router/src/path.rs"), text) else {
+            panic!("not found")
+        };
+        assert!(said.starts_with("router/src/path.rs:2:"), "{said}");
+        assert!(fenced(Path::new("router/src/path.rs"), "use maya::calendar;").is_none());
     }
 
     #[test]

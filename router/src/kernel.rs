@@ -1,0 +1,39 @@
+//! The kernel lane: responses of pods on this node go from the pod's socket to the client's connection inside the
+//! kernel, and the router is woken at the head and at the end of each, not for every token.
+//!
+//! The only place that names aya, and the only one in the router with `unsafe`. The kernel's side is `router-ebpf`,
+//! what both agree on is `warmlane-abi`.
+//!
+//! How a response takes the lane:
+//! 1. a pod's address is [admitted](Lane::admit) before the router connects to it, and the ports that clients connect to are
+//!    [made known](Lane::serve) before clients come;
+//! 2. once the pod has answered, its connection is an [`Upstream`], and the client's a [`Client`];
+//! 3. the router writes the head, and all that came with it, to the client and [orders](Upstream::arm) the rest, saying how much it
+//!    has read from the connection in all and where the body stands;
+//! 4. it waits for bytes on the upstream as for any others, and never writes to the client meanwhile. When some were read, [`Armed::standing`] tells
+//!    what they are: either the first that the kernel left, and it goes on from the [`Framing`] it is given, or, if the order came too
+//!    late to be taken up, just the next ones.
+//!
+//! Whatever fails, the response goes by copy from the byte at which it failed. But for one case: [`reason::DESYNC`] says that
+//! bytes were lost, and the client must see the response break off.
+
+mod btf;
+mod cgroup;
+mod client;
+mod counts;
+mod error;
+mod lane;
+mod memory;
+mod object;
+mod self_test;
+mod slots;
+mod socket;
+mod upstream;
+
+pub use client::Client;
+pub use counts::Counts;
+pub use error::{LoadError, Refusal, SelfTestError};
+pub use lane::{Lane, Settings};
+pub use object::is_loaded;
+pub use upstream::{Armed, HandOver, Progress, Standing, Upstream};
+pub use warmlane_abi::{Framing, Turn, count, kind, reason, stage};

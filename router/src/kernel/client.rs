@@ -1,0 +1,30 @@
+//! A client's connection, in the map from which redirects find it.
+
+use std::sync::Arc;
+
+use super::Lane;
+
+/// See the module's header. Out of the map once dropped.
+#[derive(Debug)]
+pub struct Client {
+    lane: Arc<Lane>,
+    cookie: u64,
+}
+
+// === Client ===
+
+impl Client {
+    pub(super) fn new(lane: Arc<Lane>, cookie: u64) -> Self {
+        Self { lane, cookie }
+    }
+
+    pub(super) fn cookie(&self) -> u64 {
+        self.cookie
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.lane.forget_client(self.cookie);
+    }
+}

@@ -1,0 +1,168 @@
+//! The lane as the router holds it: what may take part, and who does.
+
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    os::fd::AsFd,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use rustix::net::sockopt::socket_cookie;
+use socket2::SockRef;
+use warmlane_abi::{Link, Place};
+
+use super::{
+    Client, Counts, LoadError, Refusal, SelfTestError, Upstream,
+    memory::Memory,
+    object::{self, Maps},
+    self_test,
+    slots::Slots,
+};
+
+/// What the lane is laid with.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The object that `cargo xtask ebpf` builds.
+    pub object: PathBuf,
+    /// The cgroup v2 whose connections are seen; without one, the root of the hierarchy. Pods must be below it.
+    pub cgroup: Option<PathBuf>,
+    /// The most connections of pods, and of clients, that are kept in maps.
+    pub connections: u32,
+    /// The most connections to pods that can be armed at a time.
+    pub slots: u32,
+    /// The most that may wait in a client's socket before its response goes by copy, in bytes of kernel memory.
+    pub queue_limit: u32,
+}
+
+/// The programs, attached for as long as this lives, and what the router shares with them.
+pub struct Lane {
+    pub(super) memory: Memory,
+    pub(super) slots: Slots,
+    pub(super) queue_limit: u32,
+    /// All that is reached by system calls. They are short, and few per connection.
+    maps: Mutex<Maps>,
+}
+
+// === Settings ===
+
+impl Settings {
+    /// Those for a router with this object.
+    pub fn new(object: impl Into<PathBuf>) -> Self {
+        // A mebibyte of kernel memory is a minute of tokens, and what a client that reads nothing may cost.
+        let queue_limit = 1 << 20;
+        Self { object: object.into(), cgroup: None, connections: 65_536, slots: 8_192, queue_limit }
+    }
+}
+
+// === Lane ===
+
+impl Lane {
+    /// Loads and attaches the programs. Nothing takes part yet.
+    pub fn load(settings: &Settings) -> Result<Arc<Self>, LoadError> {
+        let (memory, maps) = object::load(settings)?;
+        let slots = Slots::new(memory.count());
+        Ok(Arc::new(Self { memory, slots, queue_limit: settings.queue_limit, maps: Mutex::new(maps) }))
+    }
+
+    /// Has one exchange take the lane, in order and complete: a kernel that cannot do that shows it here.
+    pub fn self_test(self: &Arc<Self>) -> Result<(), SelfTestError> {
+        self_test::run(self)
+    }
+
+    /// From now on, connections to this address may take part. `false` where there is no room for another.
+    pub fn admit(&self, pod: SocketAddr) -> bool {
+        self.maps().pods.insert(place(pod).words(), 1, 0).is_ok()
+    }
+
+    /// New connections to this address take no part any more. Those that do go on.
+    pub fn dismiss(&self, pod: SocketAddr) {
+        // It is not there: as wanted.
+        let _ = self.maps().pods.remove(&place(pod).words());
+    }
+
+    /// From now on, connections that come to this port may be clients'. `false` where there is no room for another.
+    pub fn serve(&self, port: u16) -> bool {
+        self.maps().fronts.insert(u32::from(port), 1, 0).is_ok()
+    }
+
+    /// Connections that come to this port are no clients' any more.
+    pub fn leave(&self, port: u16) {
+        // It is not there: as wanted.
+        let _ = self.maps().fronts.remove(&u32::from(port));
+    }
+
+    /// A connection to a pod that has answered on it. To be kept with the connection, and dropped with it.
+    pub fn upstream(self: &Arc<Self>, connection: &impl AsFd) -> Result<Upstream, Refusal> {
+        let socket = SockRef::from(connection);
+        let end = |address: std::io::Result<socket2::SockAddr>| {
+            address.ok().and_then(|address| address.as_socket()).map(place).ok_or(Refusal::Socket)
+        };
+        let (router, pod) = (end(socket.local_addr())?, end(socket.peer_addr())?);
+        let cookie = socket_cookie(connection).map_err(|_| Refusal::Socket)?;
+        let mut maps = self.maps();
+        let first_sequence = maps.upstreams.get(&cookie, 0).map_err(|_| Refusal::Unseen)?;
+        let link = Link { pod, router, first_sequence };
+        let pod = maps.links.get(&link.words(), 0).ok().filter(|pod| *pod != 0).ok_or(Refusal::Remote)?;
+        let slot = self.slots.take(Instant::now()).ok_or(Refusal::Full)?;
+        self.memory.clear(slot);
+        if maps.slot_of.insert(pod, slot, 0).is_err() {
+            self.slots.give_back(slot, Instant::now());
+            return Err(Refusal::Full);
+        }
+        drop(maps);
+        Ok(Upstream::new(self.clone(), slot, pod, first_sequence))
+    }
+
+    /// A client's connection. To be kept with the connection, and dropped with it.
+    pub fn client(self: &Arc<Self>, connection: &impl AsFd) -> Result<Client, Refusal> {
+        let cookie = socket_cookie(connection).map_err(|_| Refusal::Socket)?;
+        let mut maps = self.maps();
+        maps.client_sockets.get(&cookie, 0).map_err(|_| Refusal::ClientUnseen)?;
+        let kept = maps.clients.insert(cookie, connection.as_fd(), 0);
+        drop(maps);
+        kept.map_err(|_| Refusal::ClientFull)?;
+        Ok(Client::new(self.clone(), cookie))
+    }
+
+    /// What the programs have counted so far.
+    pub fn counts(&self) -> Counts {
+        let maps = self.maps();
+        Counts::read(|number| maps.counts.get(&number, 0).map_or(0, |per_cpu| per_cpu.iter().sum()))
+    }
+
+    /// The kernel's numbers for the programs: what `bpftool prog show` lists them by.
+    pub fn programs(&self) -> Vec<u32> {
+        self.maps().programs()
+    }
+
+    /// Takes a client's connection out. A closed one has left by itself.
+    pub(super) fn forget_client(&self, cookie: u64) {
+        let _ = self.maps().clients.remove(&cookie);
+    }
+
+    /// Gives a slot back.
+    pub(super) fn forget_pod(&self, cookie: u64, slot: u32) {
+        let _ = self.maps().slot_of.remove(&cookie);
+        self.slots.give_back(slot, Instant::now());
+    }
+
+    fn maps(&self) -> MutexGuard<'_, Maps> {
+        self.maps.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lane").field("slots", &self.memory.count()).finish_non_exhaustive()
+    }
+}
+
+fn place(address: SocketAddr) -> Place {
+    let octets = match address.ip() {
+        IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
+        IpAddr::V6(address) => address.octets(),
+    };
+    Place::new(octets, address.port())
+}

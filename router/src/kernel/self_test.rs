@@ -1,0 +1,123 @@
+//! One exchange over loopback, of which the middle takes the lane.
+//!
+//! A kernel may load and attach everything and still do otherwise than is needed: this is what shows it.
+
+use std::{
+    io::{self, Read, Write},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream},
+    sync::Arc,
+    time::Duration,
+};
+
+use super::{Client, Framing, Lane, SelfTestError, Standing, Upstream, reason};
+
+/// Long for loopback, short for a start.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+const CHUNKS: &[u8] = b"5\r\nwarm \r\n4;x=y\r\nlane\r\n";
+const TAIL: &[u8] = b"0\r\n\r\n";
+
+/// Both connections of an exchange, with all four ends here.
+struct Exchange {
+    pod: TcpStream,
+    upstream: TcpStream,
+    client_side: TcpStream,
+    client: TcpStream,
+}
+
+/// What is undone after it.
+struct Admitted<'l> {
+    lane: &'l Lane,
+    pod: SocketAddr,
+    front: u16,
+}
+
+/// Tries the lane over IPv4, and over IPv6 where the machine has it.
+pub(super) fn run(lane: &Arc<Lane>) -> Result<(), SelfTestError> {
+    exchange(lane, (Ipv4Addr::LOCALHOST, 0).into())?;
+    let v6 = (Ipv6Addr::LOCALHOST, 0).into();
+    if TcpListener::bind::<SocketAddr>(v6).is_ok() { exchange(lane, v6) } else { Ok(()) }
+}
+
+fn exchange(lane: &Arc<Lane>, any: SocketAddr) -> Result<(), SelfTestError> {
+    let (mut exchange, _admitted) = Exchange::open(lane, any).map_err(at("opening connections"))?;
+    exchange.ask().map_err(at("the request and the response's head"))?;
+    let refused = |step| move |refusal: super::Refusal| failed(step, refusal.to_string());
+    let client = lane.client(&exchange.client_side).map_err(refused("the client's connection"))?;
+    let mut upstream = lane.upstream(&exchange.upstream).map_err(refused("the pod's connection"))?;
+    exchange.ride(&mut upstream, &client)
+}
+
+// === Exchange ===
+
+impl Exchange {
+    fn open(lane: &Lane, any: SocketAddr) -> io::Result<(Self, Admitted<'_>)> {
+        let (pods, front) = (TcpListener::bind(any)?, TcpListener::bind(any)?);
+        let admitted = Admitted { lane, pod: pods.local_addr()?, front: front.local_addr()?.port() };
+        if !lane.admit(admitted.pod) || !lane.serve(admitted.front) {
+            return Err(io::Error::other("the maps take no entry"));
+        }
+        let client = TcpStream::connect_timeout(&front.local_addr()?, PATIENCE)?;
+        let (client_side, _) = front.accept()?;
+        let upstream = TcpStream::connect_timeout(&pods.local_addr()?, PATIENCE)?;
+        let (pod, _) = pods.accept()?;
+        for stream in [&client, &client_side, &upstream, &pod] {
+            stream.set_nodelay(true)?;
+            stream.set_read_timeout(Some(PATIENCE))?;
+            stream.set_write_timeout(Some(PATIENCE))?;
+        }
+        Ok((Self { pod, upstream, client_side, client }, admitted))
+    }
+
+    /// The response's head goes by copy, as always.
+    fn ask(&mut self) -> io::Result<()> {
+        self.pod.write_all(HEAD)?;
+        let mut head = [0; HEAD.len()];
+        self.upstream.read_exact(&mut head)?;
+        self.client_side.write_all(&head)
+    }
+
+    /// All chunks take the lane, and the tail does not.
+    fn ride(&mut self, upstream: &mut Upstream, client: &Client) -> Result<(), SelfTestError> {
+        let armed = upstream.arm(client, &self.client_side, HEAD.len() as u64, Framing::chunked());
+        let armed = armed.map_err(|refusal| failed("giving the order", refusal.to_string()))?;
+        let (first, second) = CHUNKS.split_at(13);
+        for message in [first, &[second, TAIL].concat()] {
+            self.pod.write_all(message).map_err(at("the pod's sending"))?;
+        }
+        let mut tail = [0; 64];
+        let length = self.upstream.read(&mut tail).map_err(at("reading the response's end"))?;
+        let standing = armed.standing();
+        let Standing::HandedOver(end) = standing else {
+            return Err(failed("the hand-over", format!("it is {standing:?}")));
+        };
+        let whole = end.reason == reason::END
+            && end.progress.bytes == CHUNKS.len() as u64
+            && end.progress.chunks == 2;
+        if !whole || &tail[..length] != TAIL {
+            return Err(failed("the hand-over", format!("{end:?} before {}", tail[..length].escape_ascii())));
+        }
+        drop(armed);
+        self.client_side.write_all(TAIL).map_err(at("writing the response's end"))?;
+        let expected = [HEAD, CHUNKS, TAIL].concat();
+        let mut got = vec![0; expected.len()];
+        self.client.read_exact(&mut got).map_err(at("the client's reading"))?;
+        if got == expected { Ok(()) } else { Err(failed("the order", got.escape_ascii().to_string())) }
+    }
+}
+
+impl Drop for Admitted<'_> {
+    fn drop(&mut self) {
+        self.lane.dismiss(self.pod);
+        self.lane.leave(self.front);
+    }
+}
+
+fn at(step: &'static str) -> impl Fn(io::Error) -> SelfTestError {
+    move |error| failed(step, error.to_string())
+}
+
+fn failed(step: &'static str, why: String) -> SelfTestError {
+    SelfTestError { step, why }
+}

@@ -1,0 +1,36 @@
+//! What is asked of sockets that rustix has no calls for.
+
+#![expect(unsafe_code, reason = "the system's own calls, with pointers to where the answer goes")]
+
+use std::{
+    ffi::c_int,
+    io,
+    os::fd::{AsFd, AsRawFd},
+    ptr,
+};
+
+use rustix::{
+    ioctl::{Getter, ioctl},
+    net::{AddressFamily, SocketType},
+};
+
+/// Bytes that wait in a socket to be sent or acknowledged; `None` where the system does not tell.
+pub(super) fn backlog(socket: &impl AsFd) -> Option<u32> {
+    /// As `asm-generic/ioctls.h` has it.
+    const SIOCOUTQ: u32 = 0x5411;
+    // SAFETY: the request writes one int, which is what the getter holds.
+    let bytes = unsafe { ioctl(socket, Getter::<{ SIOCOUTQ }, c_int>::new()) };
+    bytes.ok().and_then(|bytes| u32::try_from(bytes).ok())
+}
+
+/// The cookie of the network namespace that this thread is in.
+pub(super) fn namespace() -> io::Result<u64> {
+    let socket = rustix::net::socket(AddressFamily::INET, SocketType::DGRAM, None)?;
+    let (mut cookie, mut length) = (0_u64, size_of::<u64>() as libc::socklen_t);
+    let (level, option) = (libc::SOL_SOCKET, libc::SO_NETNS_COOKIE);
+    // SAFETY: the system writes at most `length` bytes, which the cookie has.
+    let done = unsafe {
+        libc::getsockopt(socket.as_raw_fd(), level, option, ptr::from_mut(&mut cookie).cast(), &mut length)
+    };
+    if done == 0 { Ok(cookie) } else { Err(io::Error::last_os_error()) }
+}
