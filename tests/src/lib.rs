@@ -13,6 +13,7 @@ pub mod follower;
 pub mod gateway;
 pub mod http2;
 pub mod kubelet;
+pub mod lane;
 pub mod namespace;
 pub mod nodes;
 pub mod nvml;
