@@ -34,6 +34,20 @@ macro_rules! field {
     };
 }
 
+/// One end's place, from the fields of its addresses.
+macro_rules! place {
+    ($ctx:expr, $v4:ident, $v6:ident, $port:expr) => {{
+        let (v4, port) = (field!($ctx, $v4), $port);
+        if field!($ctx, family) == AF_INET {
+            Place::v4(v4, port)
+        } else {
+            let address_be =
+                [field!($ctx, $v6[0]), field!($ctx, $v6[1]), field!($ctx, $v6[2]), field!($ctx, $v6[3])];
+            Place { address_be, port }
+        }
+    }};
+}
+
 /// Keeps what the router will ask for.
 #[inline(always)]
 pub fn seen(ctx: &SockOpsContext) {
@@ -109,30 +123,10 @@ fn cookie(ctx: &SockOpsContext) -> u64 {
 
 #[inline(always)]
 fn local(ctx: &SockOpsContext) -> Place {
-    let (v4, port) = (field!(ctx, local_ip4), field!(ctx, local_port));
-    if field!(ctx, family) == AF_INET {
-        return Place::v4(v4, port);
-    }
-    let address_be = [
-        field!(ctx, local_ip6[0]),
-        field!(ctx, local_ip6[1]),
-        field!(ctx, local_ip6[2]),
-        field!(ctx, local_ip6[3]),
-    ];
-    Place { address_be, port }
+    place!(ctx, local_ip4, local_ip6, field!(ctx, local_port))
 }
 
 #[inline(always)]
 fn remote(ctx: &SockOpsContext) -> Place {
-    let (v4, port) = (field!(ctx, remote_ip4), u32::from_be(field!(ctx, remote_port)));
-    if field!(ctx, family) == AF_INET {
-        return Place::v4(v4, port);
-    }
-    let address_be = [
-        field!(ctx, remote_ip6[0]),
-        field!(ctx, remote_ip6[1]),
-        field!(ctx, remote_ip6[2]),
-        field!(ctx, remote_ip6[3]),
-    ];
-    Place { address_be, port }
+    place!(ctx, remote_ip4, remote_ip6, u32::from_be(field!(ctx, remote_port)))
 }
