@@ -185,8 +185,12 @@ async fn read(mut seen: watch::Receiver<Arc<[Gpu]>>, node: Arc<Node>) {
     while seen.changed().await.is_ok() {
         let gpus = seen.borrow_and_update().clone();
         node.read_gpus(&gpus);
+        if told {
+            continue;
+        }
         let engines = node.engines_without_gpus();
-        if engines > 0 && !std::mem::replace(&mut told, true) {
+        told = engines > 0;
+        if told {
             tracing::warn!(
                 gpus = gpus.len(),
                 engines,
