@@ -3,7 +3,7 @@
 
 use std::{
     convert::Infallible,
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     time::{Duration, Instant},
 };
 
@@ -17,6 +17,7 @@ use super::{
     figures::{Figures, Node, What},
     programs::{self, Router},
 };
+use crate::proxy::contender::free_address;
 
 const ENGINES: usize = 8;
 /// Blocks that each holds.
@@ -144,10 +145,8 @@ async fn known(router: &mut Router) -> anyhow::Result<Vec<u64>> {
 
 impl Publisher {
     async fn start(number: u64) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        let address = listener.local_addr()?;
+        let address = free_address()?;
         let mut socket = PubSocket::new();
-        drop(listener);
         socket.bind(&format!("tcp://{address}")).await?;
         Ok(Self { socket, address, number, frames: 0, stored: 0, removed: 0 })
     }
