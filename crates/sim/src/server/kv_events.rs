@@ -17,6 +17,7 @@ mod replay;
 use std::{
     io,
     net::{SocketAddr, TcpListener},
+    ops::Range,
     rc::Rc,
     str::FromStr,
 };
@@ -28,7 +29,11 @@ pub(super) use self::frames::Frames;
 use super::listen;
 use crate::error::Error;
 
-/// A free pair of ports is looked for by trying: the port after a free one is taken now and then.
+/// Where a free pair of ports is looked for, at random: below the ports that Linux gives to connections. There the port
+/// after a free one is taken most of the time once some thousands of connections were made, as closed ones keep theirs
+/// for a minute.
+const FREE: Range<u16> = 16_384..32_767;
+/// How often it is looked for.
 const TRIES: u32 = 64;
 
 /// Where and how KV events are published.
@@ -75,17 +80,13 @@ impl FromStr for KvFormat {
 // === Ports ===
 
 impl Ports {
-    /// Binds `address` and the port after it.
+    /// Binds `address` and the port after it; any two free ones if its port is 0.
     pub(super) fn bind(address: SocketAddr) -> Result<Self, Error> {
-        let mut tried = Self::pair(address);
-        let tries = if address.port() == 0 { TRIES } else { 1 };
-        for _ in 1..tries {
-            if tried.is_ok() {
-                break;
-            }
-            tried = Self::pair(address);
+        if address.port() != 0 {
+            return Self::pair(address);
         }
-        tried
+        let anywhere = || Self::pair(SocketAddr::new(address.ip(), fastrand::u16(FREE)));
+        (1..TRIES).fold(anywhere(), |tried, _| tried.or_else(|_| anywhere()))
     }
 
     fn pair(address: SocketAddr) -> Result<Self, Error> {
