@@ -12,9 +12,10 @@ const CONNECTIONS: u32 = 65_536;
 const SLOT_COUNT: u32 = 8_192;
 const PLACES: u32 = 4_096;
 
-/// Where pods listen. Written by the router.
+/// Where pods listen. Written by the router with each connection that it makes to one, so that those that are no longer there
+/// give way.
 #[map]
-pub static PODS: HashMap<Place, u32> = HashMap::with_max_entries(PLACES, 0);
+pub static PODS: LruHashMap<Place, u32> = LruHashMap::with_max_entries(PLACES, 0);
 
 /// Ports at which the router listens for clients. Written by the router.
 #[map]

@@ -125,6 +125,7 @@ impl Message<'_> {
         set!(self.slot, course.bytes = 0);
         set!(self.slot, course.chunks = 0);
         set!(self.slot, course.messages = 0);
+        set!(self.slot, course.data = 0);
         // SAFETY: an entry is written once, when its connection begins.
         if let Some(address) = unsafe { CLIENT_SOCKETS.get(order.client_cookie) } {
             let client = Socket(*address);
@@ -164,6 +165,7 @@ impl Message<'_> {
         set!(self.slot, course.bytes = get!(self.slot, course.bytes) + u64::from(cut.redirected));
         set!(self.slot, course.chunks = get!(self.slot, course.chunks) + u64::from(cut.chunks));
         set!(self.slot, course.messages = get!(self.slot, course.messages) + 1);
+        set!(self.slot, course.data = get!(self.slot, course.data) + u64::from(cut.data));
         set!(self.slot, course.parted = u32::from(parted));
         count(count::REDIRECTED, 1);
         count(count::BYTES, u64::from(cut.redirected));

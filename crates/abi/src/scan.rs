@@ -7,7 +7,7 @@
 //! message's part of it is all that went. So user space always reads the end itself, and can go on from any byte.
 
 use crate::{
-    framing::{Framing, Turn, kind},
+    framing::{Framing, Turn, kind, stage},
     reason,
 };
 
@@ -42,9 +42,13 @@ pub struct Scan {
     pub line: u32,
     /// Chunks that end in what was read.
     pub chunks: u32,
+    /// Bytes of data in what was read.
+    pub data: u32,
+    /// Of them, those before [`Self::line`].
+    pub line_data: u32,
 }
 
-const _: () = assert!(size_of::<Scan>() == size_of::<Framing>() + 4 * 4);
+const _: () = assert!(size_of::<Scan>() == size_of::<Framing>() + 6 * 4);
 
 /// What becomes of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +59,8 @@ pub struct Cut {
     pub framing: Framing,
     /// Chunks that end in them.
     pub chunks: u32,
+    /// Bytes of data among them.
+    pub data: u32,
     /// One of [`reason`], where nothing is to be redirected.
     pub reason: u32,
 }
@@ -64,7 +70,7 @@ pub struct Cut {
 impl Scan {
     /// Before the first byte of a message.
     pub const fn new(framing: Framing, length: u32) -> Self {
-        Self { framing, offset: 0, length, line: 0, chunks: 0 }
+        Self { framing, offset: 0, length, line: 0, chunks: 0, data: 0, line_data: 0 }
     }
 
     /// Whether the next step needs the byte at [`Self::offset`].
@@ -82,6 +88,7 @@ impl Scan {
         let bytes = self.framing.unread(self.length - self.offset);
         self.framing = self.framing.skip(bytes);
         self.offset += bytes;
+        self.data += bytes;
         (self, outcome::UNFINISHED)
     }
 
@@ -89,10 +96,12 @@ impl Scan {
     #[inline(always)]
     pub fn read(mut self, byte: u8) -> (Self, u32) {
         let (framing, turn) = self.framing.read(byte);
+        self.data += (self.framing.stage == stage::DATA) as u32;
         match turn {
             Turn::On => {}
             Turn::Line => {
                 self.line = self.offset + 1;
+                self.line_data = self.data;
                 self.chunks += 1;
             }
             Turn::End => return (self, outcome::END),
@@ -117,15 +126,16 @@ impl Scan {
             _ => reason::UNREADABLE,
         };
         if self.line == 0 {
-            return Cut { redirected: 0, framing: before, chunks: 0, reason: why };
+            return Cut::nothing(before, why);
         }
-        Cut { redirected: self.line, framing: Framing::chunked(), chunks: self.chunks, reason: 0 }
+        let (framing, data) = (Framing::chunked(), self.line_data);
+        Cut { redirected: self.line, framing, chunks: self.chunks, data, reason: 0 }
     }
 
     /// Reads a message in at most `steps`. As the kernel does it, but for how bytes are got at.
     pub fn run(before: Framing, message: &[u8], steps: usize) -> Cut {
         let Ok(length) = u32::try_from(message.len()) else {
-            return Cut { redirected: 0, framing: before, chunks: 0, reason: reason::UNREADABLE };
+            return Cut::nothing(before, reason::UNREADABLE);
         };
         if before.kind != kind::CHUNKED {
             return Cut::of_length(before, length);
@@ -146,26 +156,36 @@ impl Scan {
     #[inline(always)]
     fn all(&self) -> Cut {
         let why = if self.offset == 0 { reason::FRAMING } else { 0 };
-        Cut { redirected: self.offset, framing: self.framing, chunks: self.chunks, reason: why }
+        Cut {
+            redirected: self.offset,
+            framing: self.framing,
+            chunks: self.chunks,
+            data: self.data,
+            reason: why,
+        }
     }
 }
 
 // === Cut ===
 
 impl Cut {
+    #[inline(always)]
+    const fn nothing(framing: Framing, reason: u32) -> Self {
+        Self { redirected: 0, framing, chunks: 0, data: 0, reason }
+    }
+
     /// What becomes of a message of a body that is not in chunks.
     #[inline(always)]
     pub fn of_length(before: Framing, length: u32) -> Self {
-        let nothing = Self { redirected: 0, framing: before, chunks: 0, reason: reason::END };
         if before.kind != kind::LENGTH {
-            return Self { reason: reason::FRAMING, ..nothing };
+            return Self::nothing(before, reason::FRAMING);
         }
         if before.remaining <= 1 {
-            return nothing;
+            return Self::nothing(before, reason::END);
         }
         let most = before.remaining - 1;
         let redirected = if (length as u64) < most { length } else { most as u32 };
         let framing = Framing { remaining: before.remaining - redirected as u64, ..before };
-        Self { redirected, framing, chunks: 0, reason: 0 }
+        Self { redirected, framing, chunks: 0, data: redirected, reason: 0 }
     }
 }

@@ -24,6 +24,8 @@ pub struct Course {
     pub chunks: u64,
     /// Messages, or parts of them, that they came in: each would have woken the router.
     pub messages: u64,
+    /// Bytes of data among those redirected, without the framing of chunks.
+    pub data: u64,
     /// Where the client's socket is in the kernel.
     pub client_socket: u64,
     /// The generation that was taken up last.
@@ -45,10 +47,10 @@ pub struct Course {
     /// The program's own.
     pub scan: Scan,
     #[doc(hidden)]
-    pub _pad: [u64; 6],
+    pub _pad: [u64; 4],
 }
 
 const _: () = assert!(size_of::<Order>() == 64);
 const _: () =
-    assert!(size_of::<Course>() == size_of::<Framing>() + 4 * 8 + 8 * 4 + size_of::<Scan>() + 6 * 8);
+    assert!(size_of::<Course>() == size_of::<Framing>() + 5 * 8 + 8 * 4 + size_of::<Scan>() + 4 * 8);
 const _: () = assert!(size_of::<Slot>() == 256 && align_of::<Slot>() == 8);

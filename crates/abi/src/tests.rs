@@ -17,22 +17,24 @@ struct HandOver {
     at: usize,
     framing: Framing,
     chunks: u32,
+    data: u64,
     reason: u32,
 }
 
 /// Does with messages what the kernel does: what is left of one is shown again.
 fn drive(mut framing: Framing, messages: &[&[u8]], steps: usize) -> Option<HandOver> {
-    let (mut at, mut chunks) = (0, 0);
+    let (mut at, mut chunks, mut data) = (0, 0, 0);
     for message in messages {
         let mut rest = *message;
         while !rest.is_empty() {
             let cut = Scan::run(framing, rest, steps);
             if cut.redirected == 0 {
-                return Some(HandOver { at, framing: cut.framing, chunks, reason: cut.reason });
+                return Some(HandOver { at, framing: cut.framing, chunks, data, reason: cut.reason });
             }
             assert_eq!(cut.reason, 0);
             (framing, chunks) = (cut.framing, chunks + cut.chunks);
             at += cut.redirected as usize;
+            data += u64::from(cut.data);
             rest = &rest[cut.redirected as usize..];
         }
     }
@@ -51,16 +53,19 @@ fn pieces<'b>(body: &'b [u8], cuts: &[usize]) -> Vec<&'b [u8]> {
 struct Chunks {
     body: Vec<u8>,
     lines: Vec<usize>,
+    /// Where the data of each chunk lies.
+    data: Vec<std::ops::Range<usize>>,
     /// The byte with which the size of the last chunk, or the opening of a failure, is complete.
     decided: usize,
 }
 
 impl Chunks {
     fn new(chunks: &[(Vec<u8>, &str)], last: &str) -> Self {
-        let mut built = Self { body: Vec::new(), lines: Vec::new(), decided: 0 };
+        let mut built = Self { body: Vec::new(), lines: Vec::new(), data: Vec::new(), decided: 0 };
         for (data, extension) in chunks {
             built.lines.push(built.body.len());
             built.body.extend(format!("{:x}{extension}\r\n", data.len()).into_bytes());
+            built.data.push(built.body.len()..built.body.len() + data.len());
             built.body.extend(data);
             built.body.extend(b"\r\n");
         }
@@ -115,6 +120,8 @@ impl Chunks {
         }
         assert_eq!(handed_over.reason, reason);
         assert_eq!(handed_over.chunks as usize, self.lines[1..].iter().filter(|line| **line <= at).count());
+        let data = self.data.iter().map(|span| span.end.min(at).saturating_sub(span.start));
+        assert_eq!(handed_over.data, data.sum::<usize>() as u64);
         let (remaining, stage) = self.known(at);
         let framing = handed_over.framing;
         assert_eq!((framing.kind, framing.remaining, framing.stage), (kind::CHUNKED, remaining, stage));
@@ -170,7 +177,7 @@ fn the_last_byte_of_a_length_is_left_to_user_space() {
     let body = [7; 100];
     for cut in 0..100 {
         let handed_over = drive(Framing::length(100), &pieces(&body, &[cut]), STEPS).expect("it ends");
-        let expected = HandOver { at: 99, framing: Framing::length(1), chunks: 0, reason: reason::END };
+        let expected = HandOver { at: 99, framing: Framing::length(1), chunks: 0, data: 99, reason: reason::END };
         assert_eq!(handed_over, expected);
     }
     assert_eq!(Scan::run(Framing::length(0), b"x", STEPS).reason, reason::END);

@@ -50,6 +50,8 @@ pub struct Progress {
     pub bytes: u64,
     /// Chunks that ended in them.
     pub chunks: u64,
+    /// Data among them, without the framing of chunks.
+    pub data: u64,
     /// Messages that they came in: as often the router was not woken.
     pub messages: u64,
 }
@@ -163,7 +165,8 @@ impl Drop for Armed<'_> {
 
 impl Progress {
     fn of(course: &Course) -> Self {
-        Self { bytes: course.bytes, chunks: course.chunks, messages: course.messages }
+        let Course { bytes, chunks, data, messages, .. } = *course;
+        Self { bytes, chunks, data, messages }
     }
 }
 
