@@ -20,6 +20,7 @@ use crate::{metrics::Metrics, shutdown::Shutdown, world::World};
 mod agents;
 mod endpoints;
 pub mod health;
+mod lane;
 mod pages;
 
 /// Connections per port; further ones wait to be accepted.

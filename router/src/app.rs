@@ -21,6 +21,7 @@ use crate::{
     config::{Config, Listen, TokenizerFile},
     control::{self, Control},
     front::{self, Door, Front, Seats, Sockets},
+    lane::Lane,
     metrics::{Listener, Metrics},
     shutdown::Shutdown,
     tls::Tls,
@@ -111,7 +112,9 @@ impl App {
         let Files { certificates, credentials, tokenizers } = Self::check(&config)?;
         let sockets = bind(&mut listening, threads, &certificates)?;
         let config = Arc::new(config);
-        let mut world = World::new(&config, fastrand::u64(..));
+        let lane = Lane::lay(&config);
+        lane.serve(&listening);
+        let mut world = World::new(&config, fastrand::u64(..)).on(lane);
         if !config.agents.is_empty() && config.profile.strategy.needs_prefix() {
             world = world.with(tokenizers);
         } else if !tokenizers.is_empty() {

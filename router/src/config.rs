@@ -22,6 +22,7 @@ mod error;
 mod file;
 mod flags;
 mod keys;
+mod lane;
 mod load;
 mod models;
 mod objectives;
@@ -33,6 +34,7 @@ mod text;
 mod tokenizers;
 
 pub use error::ConfigError;
+pub use lane::{Lane, LaneMode};
 pub use load::{Environment, Loaded, ProcessEnvironment};
 pub use origin::{Origin, Origins};
 
@@ -75,6 +77,8 @@ pub struct Config {
     pub prefix: Prefix,
     /// Tokenizers of models, to match prompts with what engines say they hold.
     pub tokenizers: Vec<TokenizerFile>,
+    /// The kernel lane.
+    pub lane: Lane,
     /// How often engines are read.
     pub scrape: Scrape,
     /// Data-plane threads. 0: one per core.

@@ -18,6 +18,7 @@ mod build;
 mod cells;
 mod durations;
 mod labels;
+mod lane;
 mod page;
 mod pool;
 mod proxy;
@@ -58,6 +59,7 @@ impl Metrics {
         registry.register_collector(Box::new(pool::Pool::new(world.clone())));
         registry.register_collector(Box::new(agents::Agents::new(world.clone())));
         registry.register_collector(Box::new(tokens::Tokens::new(world.clone())));
+        registry.register_collector(Box::new(lane::Lane::new(world.clone())));
         Self { registry, sheets, scraping }
     }
 

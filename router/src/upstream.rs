@@ -3,15 +3,22 @@
 //! A kept connection is closed before the engine closes it (uvicorn: after 5 s), and is looked at before it
 //! is used again. Bound: [`KEPT_PER_ENDPOINT`] idle connections per endpoint and worker.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
 use tokio::{
-    net::TcpStream,
+    io::{AsyncRead, ReadBuf},
+    net::{TcpStream, tcp},
     time::{Instant, timeout},
 };
 use warmlane_picker::Slot;
 
-use crate::error::UpstreamFault;
+use crate::{error::UpstreamFault, kernel, lane::Part};
 
 /// Most idle connections kept per endpoint and worker.
 pub const KEPT_PER_ENDPOINT: usize = 256;
@@ -24,9 +31,25 @@ pub struct Pool {
     keep: Duration,
 }
 
+/// A connection to an endpoint.
+#[derive(Debug)]
+pub struct Connection {
+    stream: TcpStream,
+    /// All bytes that were ever read from it.
+    read: u64,
+    /// Its part in the kernel lane.
+    pub lane: Part<kernel::Upstream>,
+}
+
+/// Reads from a connection while it is written to.
+pub struct Reader<'c> {
+    stream: tcp::ReadHalf<'c>,
+    read: &'c mut u64,
+}
+
 #[derive(Debug)]
 struct Idle {
-    stream: TcpStream,
+    connection: Connection,
     peer: SocketAddr,
     since: Instant,
 }
@@ -40,25 +63,25 @@ impl Pool {
     }
 
     /// A kept connection to the endpoint, the one used last first.
-    pub fn take(&mut self, slot: Slot, peer: SocketAddr, now: Instant) -> Option<TcpStream> {
+    pub fn take(&mut self, slot: Slot, peer: SocketAddr, now: Instant) -> Option<Connection> {
         let idle = self.idle.get_mut(usize::from(slot.0))?;
         while let Some(last) = idle.pop() {
             if last.is_usable(peer, self.keep, now) {
-                return Some(last.stream);
+                return Some(last.connection);
             }
         }
         None
     }
 
     /// Keeps a connection for the next request.
-    pub fn put(&mut self, slot: Slot, peer: SocketAddr, stream: TcpStream, now: Instant) {
+    pub fn put(&mut self, slot: Slot, peer: SocketAddr, connection: Connection, now: Instant) {
         let at = usize::from(slot.0);
         if self.idle.len() <= at {
             self.idle.resize_with(at + 1, Vec::new);
         }
         let idle = &mut self.idle[at];
         if idle.len() < KEPT_PER_ENDPOINT {
-            idle.push(Idle { stream, peer, since: now });
+            idle.push(Idle { connection, peer, since: now });
         }
     }
 
@@ -78,17 +101,69 @@ impl Pool {
 impl Idle {
     /// Young enough, to the same place, and silent: bytes or an end nobody asked for make it unusable.
     fn is_usable(&self, peer: SocketAddr, keep: Duration, now: Instant) -> bool {
-        let silent =
-            || matches!(self.stream.try_read(&mut [0; 1]), Err(e) if e.kind() == io::ErrorKind::WouldBlock);
+        let read = || self.connection.stream.try_read(&mut [0; 1]);
+        let silent = || matches!(read(), Err(e) if e.kind() == io::ErrorKind::WouldBlock);
         self.peer == peer && now - self.since < keep && silent()
     }
+}
+
+// === Connection ===
+
+impl Connection {
+    fn new(stream: TcpStream) -> Self {
+        Self { stream, read: 0, lane: Part::default() }
+    }
+
+    /// The socket, for whatever is not reading.
+    pub fn socket(&mut self) -> &mut TcpStream {
+        &mut self.stream
+    }
+
+    /// All bytes that were ever read from it.
+    pub fn read(&self) -> u64 {
+        self.read
+    }
+
+    /// Both directions at once.
+    pub fn split(&mut self) -> (Reader<'_>, tcp::WriteHalf<'_>) {
+        let (stream, writer) = self.stream.split();
+        (Reader { stream, read: &mut self.read }, writer)
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let Self { stream, read, .. } = self.get_mut();
+        counted(stream, read, cx, buf)
+    }
+}
+
+// === Reader ===
+
+impl AsyncRead for Reader<'_> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let Self { stream, read } = self.get_mut();
+        counted(stream, read, cx, buf)
+    }
+}
+
+fn counted(
+    stream: &mut (impl AsyncRead + Unpin),
+    read: &mut u64,
+    cx: &mut Context<'_>,
+    buf: &mut ReadBuf<'_>,
+) -> Poll<io::Result<()>> {
+    let before = buf.filled().len();
+    ready!(Pin::new(stream).poll_read(cx, buf))?;
+    *read += (buf.filled().len() - before) as u64;
+    Poll::Ready(Ok(()))
 }
 
 /// Opens a connection.
 ///
 /// # Errors
 /// When it is refused, unreachable or takes longer than `limit`.
-pub async fn dial(peer: SocketAddr, limit: Duration) -> Result<TcpStream, UpstreamFault> {
+pub async fn dial(peer: SocketAddr, limit: Duration) -> Result<Connection, UpstreamFault> {
     let stream = match timeout(limit, TcpStream::connect(peer)).await {
         Err(_) => return Err(UpstreamFault::ConnectTimeout),
         Ok(Err(error)) => return Err(UpstreamFault::Connect(error)),
@@ -96,5 +171,5 @@ pub async fn dial(peer: SocketAddr, limit: Duration) -> Result<TcpStream, Upstre
     };
     // Requests go out in one write: waiting for more would only delay them.
     stream.set_nodelay(true).map_err(UpstreamFault::Connect)?;
-    Ok(stream)
+    Ok(Connection::new(stream))
 }

@@ -21,6 +21,7 @@ use crate::{
     blocks::Blocks,
     budget::Budget,
     config::Config,
+    lane::Lane,
     lately::Lately,
     ledger::{Ledger, Lingering},
     tokens::Tokens,
@@ -45,6 +46,8 @@ pub struct World {
     pub models: ArcSwapOption<String>,
     /// Who reads engines for this router.
     pub agents: Agents,
+    /// The kernel lane.
+    pub lane: Lane,
     /// What this router has under way.
     pub ledger: Arc<Ledger>,
     /// Those of it whose end nobody tells.
@@ -84,6 +87,7 @@ impl World {
             served: AtomicBool::new(false),
             models: ArcSwapOption::empty(),
             agents: Agents::new(config),
+            lane: Lane::off(),
             ledger: Arc::new(Ledger::new(MAX_ENDPOINTS)),
             lingering: Lingering::default(),
             budget: Budget::new(config.limits.body_budget),
@@ -101,6 +105,12 @@ impl World {
     /// The same with these models' tokenizers.
     pub fn with(mut self, tokenizers: Vec<(String, Tokenizer)>) -> Self {
         self.tokens = Tokens::new(tokenizers);
+        self
+    }
+
+    /// The same with this lane.
+    pub fn on(mut self, lane: Lane) -> Self {
+        self.lane = lane;
         self
     }
 

@@ -36,6 +36,10 @@ pub enum Behaviour {
     OneByOneAndClose(Vec<u8>),
     /// Sends the first part, then each further part when the test says so.
     Parts(Arc<Mutex<mpsc::Receiver<Vec<u8>>>>),
+    /// The same, and closes where the test says no more.
+    PartsAndClose(Arc<Mutex<mpsc::Receiver<Vec<u8>>>>),
+    /// The same, and resets the connection there.
+    PartsAndReset(Arc<Mutex<mpsc::Receiver<Vec<u8>>>>),
     /// Reads the request and never answers.
     Hang,
     /// Closes before it has read the body.
@@ -270,14 +274,15 @@ fn perform(stream: &mut TcpStream, behaviour: Behaviour) -> bool {
             reset(stream);
             false
         }
-        Behaviour::Parts(parts) => {
-            let parts = lock(&parts);
-            while let Some(part) = next_part(&parts, stream) {
-                if stream.write_all(&part).is_err() {
-                    return false;
-                }
-            }
-            !peer_gone(stream)
+        Behaviour::Parts(parts) => say(stream, &parts) && !peer_gone(stream),
+        Behaviour::PartsAndClose(parts) => {
+            say(stream, &parts);
+            false
+        }
+        Behaviour::PartsAndReset(parts) => {
+            say(stream, &parts);
+            reset(stream);
+            false
         }
         Behaviour::AnswerAndHang(bytes) => {
             let _ = stream.write_all(&bytes);
@@ -289,6 +294,17 @@ fn perform(stream: &mut TcpStream, behaviour: Behaviour) -> bool {
             false
         }
     }
+}
+
+/// Sends what the test says. False where the router takes no more of it.
+fn say(stream: &mut TcpStream, parts: &Mutex<mpsc::Receiver<Vec<u8>>>) -> bool {
+    let parts = lock(parts);
+    while let Some(part) = next_part(&parts, stream) {
+        if stream.write_all(&part).is_err() {
+            return false;
+        }
+    }
+    true
 }
 
 /// The next part; `None` when the test has no more or the router has gone.

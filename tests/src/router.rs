@@ -4,10 +4,10 @@ use std::{net::SocketAddr, sync::Once};
 
 use warmlane_router::{
     app::{App, Running},
-    config::Config,
+    config::{Config, LaneMode},
 };
 
-use crate::{Wire, eventually};
+use crate::{Wire, eventually, lane};
 
 /// A router on port 0, stopped when dropped.
 pub struct TestRouter {
@@ -45,8 +45,19 @@ impl TestRouter {
         });
         let mut config = Config::for_endpoints(endpoints.iter().map(ToString::to_string).collect());
         config.workers = 2;
+        let lane = std::env::var("WARMLANE_TEST_LANE").map(|mode| mode.parse().expect("a mode of the lane"));
+        config.lane.mode = lane.unwrap_or(LaneMode::Off);
         change(&mut config);
-        Self { running: App::start(config).expect("router starts") }
+        let wants_lane = config.lane.mode != LaneMode::Off;
+        if wants_lane && config.lane.object.as_os_str().is_empty() {
+            config.lane.object = lane::object();
+        }
+        let router = Self { running: App::start(config).expect("router starts") };
+        if wants_lane {
+            let page = router.admin().get("/debug/lane").json();
+            assert_eq!(page["on"], true, "{page}");
+        }
+        router
     }
 
     /// A connection to the aware listener.

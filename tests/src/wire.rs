@@ -125,6 +125,12 @@ impl Wire {
         }
     }
 
+    /// Reads so many bytes; fewer where the peer closes before.
+    pub fn take(&mut self, count: usize) -> Vec<u8> {
+        self.fill(count);
+        self.buffer.drain(..count.min(self.buffer.len())).collect()
+    }
+
     /// Reads until the peer closes; everything received.
     pub fn rest(&mut self) -> Vec<u8> {
         while self.more() {}

@@ -177,7 +177,8 @@ fn the_last_byte_of_a_length_is_left_to_user_space() {
     let body = [7; 100];
     for cut in 0..100 {
         let handed_over = drive(Framing::length(100), &pieces(&body, &[cut]), STEPS).expect("it ends");
-        let expected = HandOver { at: 99, framing: Framing::length(1), chunks: 0, data: 99, reason: reason::END };
+        let expected =
+            HandOver { at: 99, framing: Framing::length(1), chunks: 0, data: 99, reason: reason::END };
         assert_eq!(handed_over, expected);
     }
     assert_eq!(Scan::run(Framing::length(0), b"x", STEPS).reason, reason::END);

@@ -24,7 +24,7 @@ type Fault = (&'static str, String);
 pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     let rules = [
         endpoints, agents, agent_tls, listeners, tls, models, profile, fallbacks, faults, limits, timeouts,
-        stopping, headers, prefix, scrape, process,
+        stopping, headers, prefix, lane, scrape, process,
     ];
     rules.into_iter().try_for_each(|rule| rule(config)).map_err(|(key, why)| {
         let value = keys::find(key).map(|key| (key.get)(config)).unwrap_or_default();
@@ -268,6 +268,11 @@ fn prefix(config: &Config) -> Result<(), Fault> {
     require(prefix.session_lifetime >= second, "prefix.session_lifetime", "must be at least 1s")?;
     let why = "must be at most 1s: no prefix is worth that its request waits longer";
     require(prefix.tokenizer_wait <= second, "prefix.tokenizer_wait", why)
+}
+
+fn lane(config: &Config) -> Result<(), Fault> {
+    let why = "must be from 64KiB to 64MiB: less holds no burst of tokens, and more waits for a client that does not read";
+    require((64 << 10..=64 << 20).contains(&config.lane.budget), "lane.budget", why)
 }
 
 fn scrape(config: &Config) -> Result<(), Fault> {

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Config, Headers, Limits, Listen, Log, Prefix, Scrape, Timeouts};
+use super::{Config, Headers, Lane, LaneMode, Limits, Listen, Log, Prefix, Scrape, Timeouts};
 use crate::tls::TlsFiles;
 
 const MIB: u64 = 1 << 20;
@@ -105,6 +105,14 @@ impl Default for Prefix {
             group_window: Duration::from_secs(MINUTE),
             tokenizer_wait: Duration::from_millis(20),
         }
+    }
+}
+
+impl Default for Lane {
+    fn default() -> Self {
+        let (object, cgroup) = (PathBuf::new(), PathBuf::new());
+        // A mebibyte of kernel memory is a minute of tokens, and what a client that reads nothing may cost.
+        Self { mode: LaneMode::default(), object, cgroup, budget: 1 << 20 }
     }
 }
 

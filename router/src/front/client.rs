@@ -11,6 +11,8 @@ use warmlane_engine::body::{Api, BodyReader, RequestBody};
 use super::{Alarm, ReadHalf, Transport, http2::PREFACE};
 use crate::{
     http1::{Body, RequestHead, ResponseHead},
+    kernel,
+    lane::Part,
     worker::Worker,
 };
 
@@ -29,6 +31,8 @@ const LINGER: Duration = Duration::from_secs(1);
 pub struct Client {
     /// The connection.
     pub stream: Transport,
+    /// Its part in the kernel lane.
+    pub lane: Part<kernel::Client>,
     /// When it has waited for too long.
     pub alarm: Alarm,
     /// The present request, as sent: head, then body with its framing.
@@ -62,6 +66,7 @@ impl Client {
     pub fn new(stream: Transport) -> Self {
         Self {
             stream,
+            lane: Part::default(),
             alarm: Alarm::default(),
             request: Vec::new(),
             ahead: Vec::new(),

@@ -87,6 +87,14 @@ impl Transport {
         }
     }
 
+    /// The socket, where there is nothing between it and HTTP.
+    pub fn socket(&self) -> Option<&TcpStream> {
+        match self {
+            Self::Tcp(stream) => Some(stream),
+            Self::Layered(_) => None,
+        }
+    }
+
     /// See [`Layer::lingers`].
     pub fn lingers(&self) -> bool {
         match self {
@@ -208,6 +216,16 @@ impl AsyncRead for ReadHalf<'_> {
 }
 
 // === WriteHalf ===
+
+impl WriteHalf<'_> {
+    /// See [`Transport::socket`].
+    pub fn socket(&self) -> Option<&TcpStream> {
+        match self {
+            Self::Tcp(stream) => Some(stream.as_ref()),
+            Self::Layered(_) => None,
+        }
+    }
+}
 
 impl AsyncWrite for WriteHalf<'_> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {

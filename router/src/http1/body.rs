@@ -1,6 +1,7 @@
 //! Where a body ends, whatever its framing, found while its bytes pass through.
 
 use super::{Chunked, Framing, FramingError};
+use crate::kernel::{self, kind};
 
 /// What one call read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +95,24 @@ impl Body {
             Self::Length(left) => *left == 0,
             Self::Chunked(chunked) => chunked.is_done(),
             Self::UntilClose => false,
+        }
+    }
+
+    /// Its place in the terms of the kernel lane, where the kernel may go on from it.
+    pub fn to_kernel(&self) -> Option<kernel::Framing> {
+        match self {
+            Self::Length(left) if *left > 1 => Some(kernel::Framing::length(*left)),
+            Self::Chunked(chunked) => chunked.to_kernel(),
+            Self::Length(_) | Self::UntilClose => None,
+        }
+    }
+
+    /// The place at which the kernel has stopped; `None` for one that it cannot be at.
+    pub fn of_kernel(framing: &kernel::Framing) -> Option<Self> {
+        match framing.kind {
+            kind::LENGTH => Some(Self::Length(framing.remaining)),
+            kind::CHUNKED => Chunked::of_kernel(framing).map(Self::Chunked),
+            _ => None,
         }
     }
 

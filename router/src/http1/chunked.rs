@@ -12,6 +12,8 @@
 use super::refusal::is_token;
 use super::{FramingError, Step};
 
+mod kernel;
+
 /// Longest extension of one chunk, in bytes.
 const MAX_EXTENSION: u32 = 1024;
 

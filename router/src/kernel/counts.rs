@@ -1,6 +1,39 @@
 //! What the programs have counted, over all CPUs.
 
-use warmlane_abi::count;
+use warmlane_abi::{count, reason};
+
+/// What each counter is called on pages, hand-overs apart.
+const NAMES: [(&str, u32); 17] = [
+    ("messages", count::MESSAGES),
+    ("no_slot", count::NO_SLOT),
+    ("idle", count::IDLE),
+    ("late", count::LATE),
+    ("torn", count::TORN),
+    ("started", count::STARTED),
+    ("redirected", count::REDIRECTED),
+    ("bytes", count::BYTES),
+    ("parted", count::PARTED),
+    ("own_way", count::OWN_WAY),
+    ("no_socket", count::NO_SOCKET),
+    ("pods", count::PODS),
+    ("pods_full", count::PODS_FULL),
+    ("upstreams", count::UPSTREAMS),
+    ("upstreams_full", count::UPSTREAMS_FULL),
+    ("clients", count::CLIENTS),
+    ("clients_full", count::CLIENTS_FULL),
+];
+
+/// What each reason for a hand-over is called.
+const REASONS: [(&str, u32); 8] = [
+    ("end", reason::END),
+    ("failure", reason::FAILURE),
+    ("room", reason::ROOM),
+    ("desync", reason::DESYNC),
+    ("framing", reason::FRAMING),
+    ("client", reason::CLIENT),
+    ("unreadable", reason::UNREADABLE),
+    ("disarmed", reason::DISARMED),
+];
 
 /// All counters of [`count`], by their number.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,13 +48,44 @@ impl Counts {
         Self { values: (0..count::LEN).map(&mut of).collect() }
     }
 
+    /// What was counted after `before`.
+    pub fn since(&self, before: &Self) -> Self {
+        let both = self.values.iter().zip(&before.values);
+        Self { values: both.map(|(now, before)| now.saturating_sub(*before)).collect() }
+    }
+
     /// One of them: a number of [`warmlane_abi::count`].
     pub fn of(&self, number: u32) -> u64 {
         self.values.get(number as usize).copied().unwrap_or(0)
     }
 
+    /// All but the hand-overs, by name.
+    pub fn rows(&self) -> Vec<(&'static str, u64)> {
+        NAMES.iter().map(|(name, number)| (*name, self.of(*number))).collect()
+    }
+
+    /// Hand-overs by the name of their reason.
+    pub fn handed_over_rows(&self) -> Vec<(&'static str, u64)> {
+        REASONS.iter().map(|(name, reason)| (*name, self.handed_over(*reason))).collect()
+    }
+
     /// Hand-overs for this one of [`warmlane_abi::reason`].
     pub fn handed_over(&self, reason: u32) -> u64 {
         self.of(count::HANDED_OVER + reason)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_counter_has_a_name() {
+        let counts = Counts::read(u64::from);
+        let mut named: Vec<u64> = counts.rows().into_iter().map(|(_, number)| number).collect();
+        named.extend(counts.handed_over_rows().into_iter().map(|(_, number)| number));
+        let known = (count::MESSAGES..=count::CLIENTS_FULL)
+            .chain(count::HANDED_OVER + reason::END..count::HANDED_OVER + reason::KINDS);
+        assert_eq!(named, known.map(u64::from).collect::<Vec<_>>());
     }
 }

@@ -84,6 +84,36 @@ pub enum Refusal {
     Framing,
 }
 
+// === Refusal ===
+
+impl Refusal {
+    /// All, in their order.
+    pub const ALL: [Self; 8] = [
+        Self::Socket,
+        Self::Unseen,
+        Self::Remote,
+        Self::Full,
+        Self::ClientUnseen,
+        Self::ClientFull,
+        Self::Behind,
+        Self::Framing,
+    ];
+
+    /// Its name in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Socket => "socket",
+            Self::Unseen => "unseen",
+            Self::Remote => "remote",
+            Self::Full => "full",
+            Self::ClientUnseen => "client_unseen",
+            Self::ClientFull => "client_full",
+            Self::Behind => "behind",
+            Self::Framing => "framing",
+        }
+    }
+}
+
 /// What went wrong in the exchange that tries the lane out.
 #[derive(Debug, thiserror::Error)]
 #[error("the lane's self-test failed at {step}: {why}")]

@@ -4,7 +4,7 @@ use warmlane_picker::{PlainPolicy, Source, Strategy};
 use warmlane_scrape::Outcome;
 
 use super::Label;
-use crate::stage::Stage;
+use crate::{kernel::Refusal, stage::Stage};
 
 /// Declares an enum of label values with its names.
 macro_rules! labels {
@@ -78,6 +78,8 @@ labels! {
         StreamIdle = "stream_idle",
         /// The router stopped before the response ended.
         Draining = "draining",
+        /// Bytes of the response were lost on the kernel lane, or others came between: it was cut.
+        Lane = "lane",
     }
 }
 
@@ -203,6 +205,18 @@ impl Label for Source {
     }
 }
 
+impl Label for Refusal {
+    const ALL: &'static [Self] = &Self::ALL;
+
+    fn index(self) -> usize {
+        self as usize
+    }
+
+    fn name(self) -> &'static str {
+        Self::name(self)
+    }
+}
+
 impl Label for PlainPolicy {
     const ALL: &'static [Self] = &[Self::Random, Self::RoundRobin, Self::LeastRequest];
 
@@ -236,5 +250,6 @@ mod tests {
         agrees::<Strategy>();
         agrees::<Source>();
         agrees::<PlainPolicy>();
+        agrees::<Refusal>();
     }
 }

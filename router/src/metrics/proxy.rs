@@ -8,7 +8,7 @@ use warmlane_picker::{Decision, Source, Strategy};
 use super::{
     Counts, Durations, ErrorReason, Goal, Label, Listener, LoadOutcome, RetryReason, StreamEnd, Tally,
 };
-use crate::stage::Stage;
+use crate::{kernel::Refusal, stage::Stage};
 
 mod encode;
 
@@ -47,6 +47,10 @@ pub struct ProxyMetrics {
     /// Responses that a goal was set for, and those that missed it.
     aims: Counts<Goal>,
     misses: Counts<Goal>,
+    /// Responses of which a part took the kernel lane.
+    rides: Tally,
+    /// Those that might have, and did not.
+    refusals: Counts<Refusal>,
     /// Tokens that engines counted: of prompts, of those found in caches, of answers.
     used: [Tally; 3],
 }
@@ -88,6 +92,8 @@ impl ProxyMetrics {
             streams: Counts::new(),
             aims: Counts::new(),
             misses: Counts::new(),
+            rides: Tally::default(),
+            refusals: Counts::new(),
             used: Default::default(),
         }
     }
@@ -175,6 +181,16 @@ impl ProxyMetrics {
         }
     }
 
+    /// A response was passed on, of which a part took the kernel lane or none did, and why the last order was not given.
+    #[inline]
+    pub fn rode(&self, ridden: bool, refusal: Option<Refusal>) {
+        if ridden {
+            self.rides.add(1);
+        } else if let Some(refusal) = refusal {
+            self.refusals.add(refusal);
+        }
+    }
+
     /// An engine said what an answer took.
     pub fn used(&self, usage: Usage) {
         let tokens = [usage.prompt_tokens, usage.cached_tokens.unwrap_or(0), usage.completion_tokens];
@@ -234,6 +250,8 @@ impl ProxyMetrics {
             streams,
             aims,
             misses,
+            rides,
+            refusals,
             used,
         } = other;
         let add = |mine: &Tally, more: &Tally| mine.add(more.get());
@@ -259,6 +277,8 @@ impl ProxyMetrics {
         self.streams.absorb(streams);
         self.aims.absorb(aims);
         self.misses.absorb(misses);
+        add(&self.rides, rides);
+        self.refusals.absorb(refusals);
         self.used.iter().zip(used).for_each(|(mine, more)| add(mine, more));
     }
 }

@@ -6,12 +6,13 @@
 //! there is. A kept connection that turns out to be dead says nothing about its endpoint: the request is then sent
 //! to the same endpoint once more, on a new connection.
 
-use tokio::{net::TcpStream, time::Instant};
+use tokio::time::Instant;
 use warmlane_picker::Slot;
 
 use super::{
     Trace, api_of,
     pick::{self, Destination, Plan},
+    relay::may_ride,
 };
 use crate::{
     error::{Fault, UpstreamFault},
@@ -19,6 +20,7 @@ use crate::{
     http1::Method,
     ledger::{InFlight, Outcome},
     metrics::RetryReason,
+    upstream::Connection,
     worker::Worker,
     world::writer::{Failure, Update},
 };
@@ -35,7 +37,7 @@ pub(super) struct Answered {
     /// Which one.
     pub destination: Destination,
     /// The connection to it.
-    pub stream: TcpStream,
+    pub connection: Connection,
     /// Its share of the endpoint's account.
     pub in_flight: InFlight,
     /// What it has not taken of the request yet.
@@ -46,6 +48,8 @@ pub(super) struct Answered {
     pub plan: Plan,
     /// Endpoints tried.
     pub tried: usize,
+    /// The response may take the kernel lane, as far as the request tells.
+    pub may_ride: bool,
 }
 
 /// Finds an endpoint that answers.
@@ -60,7 +64,7 @@ pub(super) async fn connect(
     let limit = worker.config.timeouts.request;
     let mut now = Instant::from_std(now);
     let deadline = now + limit;
-    let repeatable = is_repeatable(client);
+    let (repeatable, may_ride) = (is_repeatable(client), may_ride(worker, client, &plan));
     let name = outgoing::write_head(worker, client, &plan, trace);
     let mut destination = plan.first.clone();
     let mut fallbacks = std::mem::take(&mut plan.fallbacks).into_iter();
@@ -68,7 +72,7 @@ pub(super) async fn connect(
     loop {
         let mut in_flight = worker.world.ledger.open(destination.slot, plan.share(&destination));
         let movable = repeatable && fallbacks.len() > 0;
-        let span = Span { now, deadline, movable };
+        let span = Span { now, deadline, movable, may_ride };
         let reached = match attempt(worker, client, &destination, name.as_deref(), span).await {
             Ok(reached) => Ok(reached),
             Err(Attempt::Failed(cause)) => Err(cause),
@@ -87,12 +91,12 @@ pub(super) async fn connect(
                 continue;
             }
         }
-        let (stream, unsent) = reached.map_err(|cause| given_up(&destination, tried, cause))?;
+        let (connection, unsent) = reached.map_err(|cause| given_up(&destination, tried, cause))?;
         client.drop_body(worker);
         if unsent.is_sent() {
             plan.incoming.held.release();
         }
-        return Ok(Answered { destination, stream, in_flight, unsent, deadline, plan, tried });
+        return Ok(Answered { destination, connection, in_flight, unsent, deadline, plan, tried, may_ride });
     }
 }
 

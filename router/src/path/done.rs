@@ -89,6 +89,7 @@ fn count(worker: &Worker, trace: &Trace, outcome: &Result<Relayed, Fault>) {
     }
     match outcome {
         Ok(relayed) => {
+            metrics.rode(relayed.rode.has_ridden(), relayed.rode.refusal);
             metrics.request_done(trace.listener, relayed.status);
             match relayed.end.reason() {
                 None => {}
@@ -117,6 +118,7 @@ fn log(trace: &Trace, client: &Client, outcome: &Result<Relayed, Fault>) {
             target: "access", %request_id, listener, model, status = relayed.status, end = relayed.end.reason().map_or("complete", Label::name),
             endpoint = relayed.endpoint.as_deref().unwrap_or("-"), matched_tokens = relayed.matched.map(|(tokens, _)| tokens),
             matched_by = relayed.matched.map(|(_, source)| source.name()), tried = relayed.tried, bytes = relayed.bytes,
+            lane_bytes = relayed.rode.has_ridden().then_some(relayed.rode.progress.data),
             first_byte_us = relayed.first_byte.map(|at| at.as_micros() as u64), %stages,
         ),
         Err(fault) => tracing::info!(
@@ -137,6 +139,7 @@ impl End {
             Self::Silent => Some(ErrorReason::StreamIdle),
             Self::Timeout => Some(ErrorReason::Timeout),
             Self::ClientGone => Some(ErrorReason::ClientGone),
+            Self::Lost => Some(ErrorReason::Lane),
         }
     }
 }

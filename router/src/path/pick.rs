@@ -161,6 +161,11 @@ fn serves(snapshot: &Snapshot, model: Option<&str>) -> bool {
 // === Plan ===
 
 impl Plan {
+    /// Whether it belongs to a pinned session or prefix group.
+    pub fn is_pinned(&self) -> bool {
+        self.incoming.session != 0 || self.group.is_some()
+    }
+
     /// What the request costs an endpoint, which may hold a part of its prompt.
     pub fn share(&self, destination: &Destination) -> Load {
         let prefill_tokens = self.load.prefill_tokens.saturating_sub(destination.matched_tokens);

@@ -26,10 +26,13 @@ use crate::{
 };
 
 mod flow;
+mod ride;
 
 pub(super) use flow::End;
 use flow::Flow;
 pub(crate) use flow::STUCK;
+use ride::Ride;
+pub(super) use ride::{Rode, may_ride};
 
 /// A response that has been passed on, or as much of it as there was.
 #[derive(Debug)]
@@ -48,6 +51,8 @@ pub(super) struct Relayed {
     pub matched: Option<(u64, Source)>,
     /// Endpoints tried.
     pub tried: usize,
+    /// What of it took the kernel lane.
+    pub rode: Rode,
     /// Time from the request's first byte to the first of the response's payload.
     pub first_byte: Option<Duration>,
 }
@@ -57,6 +62,7 @@ struct Copied {
     end: End,
     bytes: u64,
     first_byte: Option<Instant>,
+    rode: Rode,
     /// The endpoint sent something behind the body's end.
     surplus: bool,
 }
@@ -72,13 +78,15 @@ pub(super) async fn relay(
     let unchunk =
         client.head.version() == Version::Http10 && client.answer_head.framing() == Framing::Chunked;
     let keep_alive = write_head(worker, client, &answered, trace, unchunk);
-    let Copied { end, bytes, first_byte, surplus } =
+    let Copied { end, bytes, first_byte, rode, surplus } =
         copy(worker, client, &mut answered, unchunk, now.into()).await?;
     let now = trace.enter(Stage::Done);
     judge(worker, &mut answered, client.answer_head.status(), end);
-    let Answered { destination, stream, unsent, tried, .. } = answered;
-    if end.is_whole() && !surplus && unsent.is_sent() && client.answer_head.keep_alive() {
-        worker.pool.borrow_mut().put(destination.slot, destination.socket, stream, now.into());
+    let Answered { destination, connection, unsent, tried, .. } = answered;
+    // One that came too early for the lane makes room for another.
+    let is_kept = end.is_whole() && !surplus && unsent.is_sent() && !connection.lane.came_too_early();
+    if is_kept && client.answer_head.keep_alive() {
+        worker.pool.borrow_mut().put(destination.slot, destination.socket, connection, now.into());
     }
     // Where only closing marks the end, a proper close would pass a cut response for a whole one.
     let ends_by_close = unchunk || client.answer_head.framing() == Framing::UntilClose;
@@ -91,6 +99,7 @@ pub(super) async fn relay(
         matched: destination.source.map(|source| (destination.matched_tokens, source)),
         endpoint: Some(destination.address),
         tried,
+        rode,
         first_byte: first_byte.map(|at| at.saturating_duration_since(trace.began.into())),
     })
 }
@@ -105,11 +114,15 @@ async fn copy(
 ) -> Result<Copied, Fault> {
     let head_len = client.answer_head.head_len();
     let begins_session = begins_session(client.api, answered);
+    let is_events = is_events(&client.answer_head, &client.answer);
+    let rides = answered.may_ride && is_events && !unchunk;
+    let part = rides.then(|| answered.connection.lane.take());
+    let mut ride = part.map(|part| Ride::new(&worker.world.lane, &mut client.lane, part));
     let (mut from_client, to_client) = client.stream.split();
     let mut flow = Flow {
         worker,
         client: to_client,
-        upstream: &mut answered.stream,
+        upstream: &mut answered.connection,
         unsent: &mut answered.unsent,
         body: Body::new(client.answer_head.framing()),
         pending: &mut client.out,
@@ -121,9 +134,10 @@ async fn copy(
         in_flight: &mut answered.in_flight,
         begins_session,
         first_byte: None,
-        is_events: is_events(&client.answer_head, &client.answer),
+        is_events,
         gave_up: false,
         surplus: false,
+        fresh: true,
     };
     // Nothing has been passed on yet, so bad framing can still be told.
     let first = match flow.account(&client.answer[head_len..]) {
@@ -136,9 +150,15 @@ async fn copy(
     // Head and first bytes leave in one write.
     flow.pending.extend_from_slice(first);
     let client_gone = client_gone(&mut from_client, &mut client.ahead);
-    let end = flow.run(client_gone, &mut client.alarm, answered.deadline).await;
+    let end = flow.run(client_gone, &mut client.alarm, answered.deadline, &mut ride).await;
     let end = if end == End::Complete && flow.gave_up { End::GaveUp } else { end };
-    Ok(Copied { end, bytes: flow.bytes, first_byte: flow.first_byte, surplus: flow.surplus })
+    let Flow { bytes, first_byte, surplus, .. } = flow;
+    let rode = ride.map_or_else(Rode::default, |ride| {
+        let (part, rode) = ride.end();
+        answered.connection.lane = part;
+        rode
+    });
+    Ok(Copied { end, bytes, first_byte, rode, surplus })
 }
 
 /// Whether the body is a stream of events.
@@ -147,12 +167,13 @@ fn is_events(head: &ResponseHead, answer: &[u8]) -> bool {
     content_type.is_some_and(|value| value.starts_with(b"text/event-stream"))
 }
 
-/// Counts how the response ended on the endpoint's account. A client that left says nothing of it.
+/// Counts how the response ended on the endpoint's account.
 fn judge(worker: &Worker, answered: &mut Answered, status: u16, end: End) {
     let outcome = match end {
         End::GaveUp | End::EndpointCut | End::Silent | End::Timeout => Some(Outcome::Bad),
         End::Complete => Outcome::of_status(status),
-        End::ClientGone => None,
+        // Neither a client that left nor what the router lost says anything of the endpoint.
+        End::ClientGone | End::Lost => None,
     };
     if let Some(outcome) = outcome {
         worker.judge(&mut answered.in_flight, outcome);
@@ -228,5 +249,15 @@ pub(super) async fn models(worker: &Worker, client: &mut Client, trace: &Trace, 
         Err(_) => End::ClientGone,
     };
     let bytes = list.len() as u64;
-    Relayed { status: 200, end, bytes, keep_alive, endpoint: None, matched: None, tried: 0, first_byte: None }
+    Relayed {
+        status: 200,
+        end,
+        bytes,
+        keep_alive,
+        endpoint: None,
+        matched: None,
+        tried: 0,
+        rode: Rode::default(),
+        first_byte: None,
+    }
 }

@@ -18,6 +18,7 @@ const LIMITS: &str = "Limits";
 const TIMEOUTS: &str = "Timeouts";
 const HEADERS: &str = "Headers and sessions";
 const PREFIX: &str = "Prefix reuse";
+const LANE: &str = "Kernel lane (responses of pods on this node without waking the router)";
 const SCRAPE: &str = "Reading engines";
 const PROCESS: &str = "Process and log";
 
@@ -118,6 +119,10 @@ pub(in super::super) const KEYS: &[Key] = &[
     key!(PREFIX, "prefix.group_blocks", "prefix-group-blocks", "COUNT", count, prefix.group_blocks, "Shortest shared prefix that makes a group, in blocks"),
     key!(PREFIX, "prefix.group_requests", "prefix-group-requests", "COUNT", count, prefix.group_requests, "Requests within the window that make a group"),
     key!(PREFIX, "prefix.group_window", "prefix-group-window", "TIME", span, prefix.group_window, "That window"),
+    key!(LANE, "lane.mode", "lane", "off|pinned|all", word, lane.mode, "Which responses take it where the kernel can: none, those of pinned sessions and prefix groups, or all that gain"),
+    key!(LANE, "lane.object", "lane-object", "FILE", file, lane.object, "The kernel programs that `cargo xtask ebpf` builds. Unset: warmlane-lane.o beside the router, or in ../lib/warmlane"),
+    key!(LANE, "lane.cgroup", "lane-cgroup", "PATH", file, lane.cgroup, "The cgroup v2 whose connections are seen: the router's own and all pods' must be below it. Unset: the root of the hierarchy"),
+    key!(LANE, "lane.budget", "lane-budget", "BYTES", bytes, lane.budget, "Most kernel memory that may wait to be sent to one client; beyond it its response is copied"),
     key!(SCRAPE, "scrape.min_interval", "scrape-min-interval", "TIME", span, scrape.min_interval, "Shortest time between two readings of one engine"),
     key!(SCRAPE, "scrape.max_interval", "scrape-max-interval", "TIME", span, scrape.max_interval, "Longest, while nothing moves"),
     key!(SCRAPE, "scrape.timeout", "scrape-timeout", "TIME", span, scrape.timeout, "A reading that takes longer is given up"),

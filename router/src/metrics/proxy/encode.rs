@@ -32,6 +32,7 @@ impl ProxyMetrics {
         let aborts = self.aborts.get();
         page.counter("client_aborts", "Clients that went away before their response ended", aborts)?;
         page.counter("shed", "Sheddable requests refused with 429", self.shed.get())?;
+        self.encode_rides(page)?;
         self.encode_picks(page)
     }
 }
@@ -86,6 +87,14 @@ impl ProxyMetrics {
         let kinds = ["prompt", "cached", "completion"].into_iter().zip(&self.used);
         let rows = kinds.map(|(kind, tokens)| ([("kind", kind)], tokens.get()));
         page.counters("used_tokens", "Tokens as engines counted them in responses seen through Envoy", rows)
+    }
+
+    fn encode_rides(&self, page: &mut Page<'_>) -> fmt::Result {
+        let help = "Responses of which a part took the kernel lane";
+        page.counter("lane_responses", help, self.rides.get())?;
+        let refusals = self.refusals.rows().map(|(reason, n)| ([("reason", reason)], n));
+        let help = "Responses that were meant for the kernel lane and copied, by why";
+        page.counters("lane_refusals", help, refusals)
     }
 
     fn encode_picks(&self, page: &mut Page<'_>) -> fmt::Result {

@@ -3,7 +3,7 @@
 
 use std::{pin::pin, time::Duration};
 
-use tokio::{net::TcpStream, time::Instant};
+use tokio::time::Instant;
 
 use super::{
     answer::receive,
@@ -14,7 +14,7 @@ use crate::{
     front::{Client, client_gone},
     http1::{HeadLimits, RequestFacts, ResponseHead},
     path::pick::Destination,
-    upstream,
+    upstream::{self, Connection},
     worker::Worker,
 };
 
@@ -36,6 +36,8 @@ pub(super) struct Span {
     pub(super) deadline: Instant,
     /// The request may leave an endpoint that turns out to be down while it waits.
     pub(super) movable: bool,
+    /// Its response may take the kernel lane.
+    pub(super) may_ride: bool,
 }
 
 /// Sends the request to one endpoint and reads the beginning of its answer.
@@ -44,8 +46,8 @@ pub(super) async fn attempt(
     client: &mut Client,
     destination: &Destination,
     name: Option<&[u8]>,
-    Span { now, deadline, movable }: Span,
-) -> Result<(TcpStream, Unsent), Attempt> {
+    Span { now, deadline, movable, may_ride }: Span,
+) -> Result<(Connection, Unsent), Attempt> {
     let Client { stream: client_stream, alarm, request, ahead, head, body, answer, answer_head, out, .. } =
         client;
     let outgoing = Outgoing::new(out, &request[head.head_len()..], &body.model_span, name);
@@ -53,16 +55,20 @@ pub(super) async fn attempt(
     let (mut from_client, _) = client_stream.split();
     let exchange = async {
         let kept = worker.pool.borrow_mut().take(destination.slot, destination.socket, now);
-        if let Some(mut stream) = kept {
-            match converse(&mut stream, &outgoing, answer, answer_head, &worker.head_limits, facts).await {
+        if let Some(mut connection) = kept {
+            match converse(&mut connection, &outgoing, answer, answer_head, &worker.head_limits, facts).await
+            {
                 Err(UpstreamFault::Broken(_) | UpstreamFault::Closed) if answer.is_empty() => {}
-                outcome => return outcome.map(|unsent| (stream, unsent)),
+                outcome => return outcome.map(|unsent| (connection, unsent)),
             }
         }
-        let mut stream = upstream::dial(destination.socket, worker.config.timeouts.connect).await?;
+        if may_ride {
+            worker.world.lane.admit(destination.socket);
+        }
+        let mut connection = upstream::dial(destination.socket, worker.config.timeouts.connect).await?;
         let unsent =
-            converse(&mut stream, &outgoing, answer, answer_head, &worker.head_limits, facts).await?;
-        Ok((stream, unsent))
+            converse(&mut connection, &outgoing, answer, answer_head, &worker.head_limits, facts).await?;
+        Ok((connection, unsent))
     };
     let mut exchange = pin!(exchange);
     let mut gone = pin!(client_gone(&mut from_client, ahead));
@@ -89,14 +95,14 @@ pub(super) async fn attempt(
 /// Writes the request and reads the answer's beginning at the same time: an endpoint may refuse a body before it
 /// has read it.
 async fn converse(
-    stream: &mut TcpStream,
+    connection: &mut Connection,
     outgoing: &Outgoing<'_>,
     answer: &mut Vec<u8>,
     head: &mut ResponseHead,
     limits: &HeadLimits,
     facts: RequestFacts,
 ) -> Result<Unsent, UpstreamFault> {
-    let (mut reader, mut writer) = stream.split();
+    let (mut reader, mut writer) = connection.split();
     let mut sending = pin!(outgoing.send(&mut writer));
     let mut receiving = pin!(receive(&mut reader, answer, head, limits, facts));
     let mut sent = None;

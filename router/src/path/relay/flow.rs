@@ -2,7 +2,7 @@
 
 use std::{
     future::poll_fn,
-    io,
+    io, mem,
     pin::{Pin, pin},
     task::{Context, Poll, ready},
     time::Duration,
@@ -10,18 +10,19 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
     time::Instant,
 };
 use warmlane_engine::sse::payload::begins_with_failure;
 use warmlane_picker::Slot;
 
+use super::ride::Ride;
 use crate::{
     front::{Alarm, WriteHalf},
     http1::{Body, FramingError},
     ledger::InFlight,
     path::connect::Unsent,
     session,
+    upstream::Connection,
     worker::Worker,
 };
 
@@ -44,13 +45,22 @@ pub(in crate::path) enum End {
     Timeout,
     /// The client went away.
     ClientGone,
+    /// Bytes that took the kernel lane did not reach the client, or others came between.
+    Lost,
+}
+
+/// What a copy came to.
+enum Step {
+    End(End),
+    /// All that was here has gone on, and the endpoint has sent no more.
+    Calm,
 }
 
 /// The two sides of a response and what is between them.
 pub(super) struct Flow<'r> {
     pub(super) worker: &'r Worker,
     pub(super) client: WriteHalf<'r>,
-    pub(super) upstream: &'r mut TcpStream,
+    pub(super) upstream: &'r mut Connection,
     /// What the endpoint has not taken of the request although it answers already.
     pub(super) unsent: &'r mut Unsent,
     pub(super) body: Body,
@@ -74,6 +84,14 @@ pub(super) struct Flow<'r> {
     pub(super) gave_up: bool,
     /// The endpoint sent something behind the body's end.
     pub(super) surplus: bool,
+    /// Bytes have come since the kernel lane was last offered.
+    pub(super) fresh: bool,
+}
+
+/// What ends a response whatever its endpoint sends.
+pub(super) struct Watch<'a, F> {
+    client_gone: Pin<&'a mut F>,
+    timer: Timer<'a>,
 }
 
 /// When a response has waited for too long.
@@ -97,58 +115,70 @@ impl End {
 // === Flow ===
 
 impl Flow<'_> {
-    /// Copies to the end. Wakes for bytes, for room at the client, for its going away, and for the timer.
+    /// Copies to the end, but for what takes the kernel lane. Wakes for bytes, for room at the client, for its going away, and for the timer.
     pub(super) async fn run(
         &mut self,
         client_gone: impl Future<Output = ()>,
         alarm: &mut Alarm,
         deadline: Instant,
+        ride: &mut Option<Ride<'_>>,
     ) -> End {
         let idle = self.worker.config.timeouts.stream_idle;
-        let mut timer = Timer { alarm, at: deadline.min(self.last_byte + idle.min(STUCK)), deadline, idle };
-        let mut client_gone = pin!(client_gone);
-        poll_fn(|cx| {
-            if let Poll::Ready(end) = self.pump(cx) {
-                return Poll::Ready(end);
+        let timer = Timer { alarm, at: deadline.min(self.last_byte + idle.min(STUCK)), deadline, idle };
+        let mut watch = Watch { client_gone: pin!(client_gone), timer };
+        loop {
+            let step = poll_fn(|cx| match self.pump(cx, ride.is_some()) {
+                Poll::Ready(step) => Poll::Ready(step),
+                Poll::Pending => watch.poll(cx, self).map(Step::End),
+            });
+            let end = match (step.await, &mut *ride) {
+                (Step::End(end), _) => Some(end),
+                (Step::Calm, Some(ride)) => ride.along(self, &mut watch).await,
+                (Step::Calm, None) => None,
+            };
+            if let Some(end) = end {
+                return end;
             }
-            if client_gone.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(End::ClientGone);
-            }
-            self.poll_timer(cx, &mut timer)
-        })
-        .await
+        }
     }
 
-    /// Moves bytes until a side would have to wait.
-    fn pump(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        self.unsent.pump(cx, self.upstream);
+    /// Moves bytes until a side would have to wait. `rides`: calm is told of, once behind each that came.
+    fn pump(&mut self, cx: &mut Context<'_>, rides: bool) -> Poll<Step> {
+        self.unsent.pump(cx, self.upstream.socket());
         loop {
             if ready!(self.poll_flush(cx)).is_err() {
-                return Poll::Ready(End::ClientGone);
+                return Poll::Ready(Step::End(End::ClientGone));
             }
             if self.body.is_done() {
-                return Poll::Ready(End::Complete);
+                return Poll::Ready(Step::End(End::Complete));
             }
             let worker = self.worker;
             let mut landing = worker.landing.borrow_mut();
             let mut buffer = ReadBuf::new(&mut landing);
-            match ready!(Pin::new(&mut *self.upstream).poll_read(cx, &mut buffer)) {
-                Err(_) => return Poll::Ready(End::EndpointCut),
-                Ok(()) if buffer.filled().is_empty() => {
-                    let end = if self.body.closed().is_ok() { End::Complete } else { End::EndpointCut };
-                    return Poll::Ready(end);
-                }
-                Ok(()) => {}
-            }
-            self.last_byte = Instant::now();
-            match self.account(buffer.filled()) {
-                Ok(taken) => {
-                    if self.forward(cx, taken).is_err() {
-                        return Poll::Ready(End::ClientGone);
+            match Pin::new(&mut *self.upstream).poll_read(cx, &mut buffer) {
+                Poll::Pending if rides && mem::take(&mut self.fresh) => return Poll::Ready(Step::Calm),
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(read) => {
+                    if let Some(end) = self.pass(cx, &read, buffer.filled()) {
+                        return Poll::Ready(Step::End(end));
                     }
                 }
-                Err(_) => return Poll::Ready(End::EndpointCut),
             }
+        }
+    }
+
+    /// Passes on what was read from the endpoint; tells where the response ends with it, or breaks off.
+    pub(super) fn pass(&mut self, cx: &mut Context<'_>, read: &io::Result<()>, bytes: &[u8]) -> Option<End> {
+        if read.is_err() {
+            return Some(End::EndpointCut);
+        }
+        if bytes.is_empty() {
+            return Some(if self.body.closed().is_ok() { End::Complete } else { End::EndpointCut });
+        }
+        (self.last_byte, self.fresh) = (Instant::now(), true);
+        match self.account(bytes) {
+            Ok(taken) => self.forward(cx, taken).is_err().then_some(End::ClientGone),
+            Err(_) => Some(End::EndpointCut),
         }
     }
 
@@ -215,7 +245,7 @@ impl Flow<'_> {
     }
 
     /// The timer is moved when it fires, not with each byte: moving it costs more than a byte does.
-    fn poll_timer(&mut self, cx: &mut Context<'_>, timer: &mut Timer<'_>) -> Poll<End> {
+    fn poll_timer(&self, cx: &mut Context<'_>, timer: &mut Timer<'_>) -> Poll<End> {
         let Timer { alarm, at, deadline, idle } = timer;
         loop {
             ready!(alarm.poll_at(cx, *at));
@@ -232,5 +262,17 @@ impl Flow<'_> {
             }
             *at = (*deadline).min(now + idle.saturating_sub(silent).min(STUCK));
         }
+    }
+}
+
+// === Watch ===
+
+impl<F: Future<Output = ()>> Watch<'_, F> {
+    /// Whether the client has gone, or the response has waited for too long.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, flow: &Flow<'_>) -> Poll<End> {
+        if self.client_gone.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(End::ClientGone);
+        }
+        flow.poll_timer(cx, &mut self.timer)
     }
 }

@@ -1,0 +1,43 @@
+//! `/debug/lane`: the kernel lane, whether it is on and why not, and every way that messages took.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::{kernel::Counts, world::World};
+
+#[derive(Serialize)]
+struct Page {
+    on: bool,
+    /// Which responses may take it.
+    mode: String,
+    /// `null` while it is on.
+    why_off: Option<String>,
+    /// The programs' file.
+    object: Option<String>,
+    /// The kernel's numbers for the programs.
+    programs: Vec<u32>,
+    /// Since the router started; `null` while it is off.
+    counts: Option<Map<String, Value>>,
+    /// Why the kernel left responses to the router.
+    handed_over: Option<Map<String, Value>>,
+}
+
+/// The page.
+pub(super) fn show(world: &World) -> String {
+    let (lane, programs) = (&world.lane, world.lane.programs());
+    let counts = lane.counts();
+    let object = |rows: Vec<(&'static str, u64)>| {
+        rows.into_iter().map(|(name, count)| (name.to_owned(), Value::from(count))).collect()
+    };
+    let page = Page {
+        on: programs.is_some(),
+        mode: lane.mode().to_string(),
+        why_off: lane.why_off().map(str::to_owned),
+        object: programs.as_ref().map(|(path, _)| path.display().to_string()),
+        programs: programs.map(|(_, numbers)| numbers).unwrap_or_default(),
+        handed_over: counts.as_ref().map(Counts::handed_over_rows).map(object),
+        counts: counts.as_ref().map(Counts::rows).map(object),
+    };
+    // Plain values always become JSON.
+    serde_json::to_string_pretty(&page).unwrap_or_default() + "\n"
+}

@@ -1,0 +1,197 @@
+//! The kernel lane as the router uses it: laid at start where that is possible, and taken by responses that gain.
+//!
+//! Streams of events gain: many small writes with time between them, each of which would wake the router. A body in
+//! one piece is written once or twice and would gain nothing, a large one would lose; those go by copy, always.
+//! Whatever the lane does not take goes by copy too, as everything does where it is off.
+
+use std::{
+    env, mem,
+    net::SocketAddr,
+    os::fd::AsFd,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use crate::{
+    config::{Config, LaneMode, Listen, Origin},
+    kernel::{self, Counts, Refusal, Settings},
+};
+
+/// The kernel programs' file.
+const OBJECT: &str = "warmlane-lane.o";
+
+/// See the module's header.
+#[derive(Debug)]
+pub struct Lane {
+    mode: LaneMode,
+    /// Or why it is off.
+    laid: Result<Laid, String>,
+}
+
+#[derive(Debug)]
+struct Laid {
+    kernel: Arc<kernel::Lane>,
+    object: PathBuf,
+    /// What the trial has counted.
+    trial: Counts,
+}
+
+/// A connection's part in the lane.
+#[derive(Debug, Default)]
+pub enum Part<T> {
+    /// It has not been asked for.
+    #[default]
+    Unasked,
+    /// It has none, and will have none.
+    Refused(Refusal),
+    /// It may take part.
+    Taken(T),
+}
+
+// === Lane ===
+
+impl Lane {
+    /// None.
+    pub fn off() -> Self {
+        Self { mode: LaneMode::Off, laid: Err("it is set to off".to_owned()) }
+    }
+
+    /// Lays one as configured, tries it out, and says in one line what came of it.
+    pub fn lay(config: &Config) -> Self {
+        let settings = &config.lane;
+        if settings.mode == LaneMode::Off {
+            return Self::off();
+        }
+        let laid = Laid::try_out(config);
+        match &laid {
+            Ok(laid) => tracing::info!(
+                "kernel lane: on for {} responses of pods on this node ({})",
+                settings.mode,
+                laid.object.display()
+            ),
+            // Nobody asked for it: many machines have no use for it.
+            Err(why) if config.origins.of("lane.mode") == Origin::Default => {
+                tracing::info!("kernel lane: off, responses are copied: {why}");
+            }
+            Err(why) => tracing::warn!("kernel lane: off, responses are copied: {why}"),
+        }
+        Self { mode: settings.mode, laid }
+    }
+
+    /// Makes the ports known that clients without TLS connect to.
+    pub fn serve(&self, listen: &Listen) {
+        let Ok(laid) = &self.laid else { return };
+        for address in [listen.plain, listen.aware].into_iter().flatten() {
+            laid.kernel.serve(address.port());
+        }
+    }
+
+    /// Whether responses may take it; `pinned`: of a session or a prefix group.
+    pub fn takes(&self, pinned: bool) -> bool {
+        self.laid.is_ok() && (pinned || self.mode == LaneMode::All)
+    }
+
+    /// New connections to this pod may take part.
+    pub fn admit(&self, pod: SocketAddr) {
+        if let Ok(laid) = &self.laid {
+            // Without room its connections are not seen, which they tell of when they are asked.
+            laid.kernel.admit(pod);
+        }
+    }
+
+    /// A client's part.
+    pub fn client<'p>(
+        &self,
+        part: &'p mut Part<kernel::Client>,
+        connection: &impl AsFd,
+    ) -> Result<&'p mut kernel::Client, Refusal> {
+        part.get(|| self.kernel().ok_or(Refusal::ClientUnseen)?.client(connection))
+    }
+
+    /// An upstream's part, once the pod has answered.
+    pub fn upstream<'p>(
+        &self,
+        part: &'p mut Part<kernel::Upstream>,
+        connection: &impl AsFd,
+    ) -> Result<&'p mut kernel::Upstream, Refusal> {
+        part.get(|| self.kernel().ok_or(Refusal::Unseen)?.upstream(connection))
+    }
+
+    /// Which responses may take it, as configured.
+    pub fn mode(&self) -> LaneMode {
+        self.mode
+    }
+
+    /// Why it is off, if it is.
+    pub fn why_off(&self) -> Option<&str> {
+        self.laid.as_ref().err().map(String::as_str)
+    }
+
+    /// The programs' file and the kernel's numbers for them, if it is on.
+    pub fn programs(&self) -> Option<(&Path, Vec<u32>)> {
+        self.laid.as_ref().ok().map(|laid| (laid.object.as_path(), laid.kernel.programs()))
+    }
+
+    /// What the programs have counted since then, if it is on.
+    pub fn counts(&self) -> Option<Counts> {
+        self.laid.as_ref().ok().map(|laid| laid.kernel.counts().since(&laid.trial))
+    }
+
+    fn kernel(&self) -> Option<&Arc<kernel::Lane>> {
+        self.laid.as_ref().ok().map(|laid| &laid.kernel)
+    }
+}
+
+// === Laid ===
+
+impl Laid {
+    fn try_out(config: &Config) -> Result<Self, String> {
+        let object = find(&config.lane.object)?;
+        let cgroup = Some(config.lane.cgroup.clone()).filter(|path| !path.as_os_str().is_empty());
+        let settings = Settings { cgroup, queue_limit: config.lane.budget, ..Settings::new(&object) };
+        let kernel = kernel::Lane::load(&settings).map_err(|error| error.to_string())?;
+        kernel.self_test().map_err(|error| error.to_string())?;
+        Ok(Self { trial: kernel.counts(), kernel, object })
+    }
+}
+
+/// The file that is named, or the one that an installation has.
+fn find(named: &Path) -> Result<PathBuf, String> {
+    if !named.as_os_str().is_empty() {
+        return Ok(named.to_owned());
+    }
+    let router =
+        env::current_exe().map_err(|error| format!("cannot find out where the router is: {error}"))?;
+    let beside = router.parent().unwrap_or(Path::new("/"));
+    let places = [beside.join(OBJECT), beside.join("../lib/warmlane").join(OBJECT)];
+    places.iter().find(|place| place.exists()).cloned().ok_or_else(|| {
+        let [first, second] = places.each_ref().map(|place| place.display());
+        format!("no kernel programs at {first} or {second}; --lane-object names others")
+    })
+}
+
+// === Part ===
+
+impl<T> Part<T> {
+    /// The part, asked for the first time, and again where something was full.
+    fn get(&mut self, ask: impl FnOnce() -> Result<T, Refusal>) -> Result<&mut T, Refusal> {
+        if matches!(self, Self::Unasked | Self::Refused(Refusal::Full | Refusal::ClientFull)) {
+            *self = ask().map_or_else(Self::Refused, Self::Taken);
+        }
+        match self {
+            Self::Taken(part) => Ok(part),
+            Self::Refused(refusal) => Err(*refusal),
+            Self::Unasked => Err(Refusal::Socket),
+        }
+    }
+
+    /// Takes it out, so that it can be borrowed apart from its connection.
+    pub fn take(&mut self) -> Self {
+        mem::take(self)
+    }
+
+    /// Whether the connection was made before its pod was admitted: another one may take part.
+    pub fn came_too_early(&self) -> bool {
+        matches!(self, Self::Refused(Refusal::Unseen))
+    }
+}

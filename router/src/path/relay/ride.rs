@@ -1,0 +1,168 @@
+//! A response on the kernel lane: ordered while nothing is there to copy, and taken back with the first bytes that the
+//! kernel leaves to the router.
+//!
+//! Between the two the router writes nothing to the client, whatever happens: what it wrote would land in the middle
+//! of what the kernel sends.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::Pin,
+    task::Poll,
+};
+
+use tokio::{
+    io::{AsyncRead, ReadBuf},
+    time::Instant,
+};
+
+use super::flow::{End, Flow, Watch};
+use crate::{
+    front::Client,
+    http1::{Body, Version},
+    kernel::{self, Armed, Progress, Refusal, Standing},
+    lane::{Lane, Part},
+    path::pick::Plan,
+    worker::Worker,
+};
+
+/// Answers of fewer tokens are copied. To order a response and to take it back costs the router about what three chunks
+/// cost it by copy, and putting a client's connection into the kernel's map, once, as much again.
+const WORTH: u64 = 16;
+
+/// Both ends of a response that may take the lane.
+pub(super) struct Ride<'r> {
+    lane: &'r Lane,
+    client: &'r mut Part<kernel::Client>,
+    upstream: Part<kernel::Upstream>,
+    rode: Rode,
+}
+
+/// What the lane carried of a response.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::path) struct Rode {
+    /// Bytes of payload, messages, and the rest.
+    pub progress: Progress,
+    /// Why the last order was not given.
+    pub refusal: Option<Refusal>,
+}
+
+/// Whether a request's response may take the lane, as far as the request tells.
+pub(in crate::path) fn may_ride(worker: &Worker, client: &Client, plan: &Plan) -> bool {
+    worker.world.lane.takes(plan.is_pinned())
+        && client.stream.socket().is_some()
+        && client.head.version() == Version::Http11
+        && client.asked().is_none_or(|body| body.stream && body.max_tokens.is_none_or(|most| most >= WORTH))
+}
+
+// === Ride ===
+
+impl<'r> Ride<'r> {
+    pub(super) fn new(
+        lane: &'r Lane,
+        client: &'r mut Part<kernel::Client>,
+        upstream: Part<kernel::Upstream>,
+    ) -> Self {
+        Self { lane, client, upstream, rode: Rode::default() }
+    }
+
+    /// Gives the connection its part back.
+    pub(super) fn end(self) -> (Part<kernel::Upstream>, Rode) {
+        (self.upstream, self.rode)
+    }
+
+    /// Goes along until bytes are here that were copied, or the response has ended.
+    pub(super) async fn along<F>(&mut self, flow: &mut Flow<'_>, watch: &mut Watch<'_, F>) -> Option<End>
+    where
+        F: Future<Output = ()>,
+    {
+        let Self { lane, client, upstream, rode } = self;
+        let armed = match arm(lane, client, upstream, flow) {
+            Ok(armed) => armed,
+            Err(refusal) => {
+                rode.refusal = Some(refusal);
+                return None;
+            }
+        };
+        let end = wait(&armed, flow, watch).await;
+        let progress = armed.progress();
+        drop(armed);
+        flow.bytes += progress.data;
+        rode.add(progress);
+        end
+    }
+}
+
+fn arm<'p>(
+    lane: &Lane,
+    client: &'p mut Part<kernel::Client>,
+    upstream: &'p mut Part<kernel::Upstream>,
+    flow: &mut Flow<'_>,
+) -> Result<Armed<'p>, Refusal> {
+    let framing = flow.body.to_kernel().filter(|_| flow.unsent.is_sent()).ok_or(Refusal::Framing)?;
+    let client_side = flow.client.socket().ok_or(Refusal::Socket)?;
+    let client = lane.client(client, client_side)?;
+    let read = flow.upstream.read();
+    lane.upstream(upstream, flow.upstream.socket())?.arm(client, client_side, read, framing)
+}
+
+/// Waits for what the kernel leaves, and passes it on. Bytes may also be here because the order came too late.
+async fn wait<F>(armed: &Armed<'_>, flow: &mut Flow<'_>, watch: &mut Watch<'_, F>) -> Option<End>
+where
+    F: Future<Output = ()>,
+{
+    let mut seen = 0;
+    poll_fn(|cx| {
+        let worker = flow.worker;
+        let mut landing = worker.landing.borrow_mut();
+        let mut buffer = ReadBuf::new(&mut landing);
+        if let Poll::Ready(read) = Pin::new(&mut *flow.upstream).poll_read(cx, &mut buffer) {
+            let bytes = buffer.filled();
+            return Poll::Ready(match take_back(flow, armed.standing(), !bytes.is_empty()) {
+                Ok(()) => flow.pass(cx, &read, bytes),
+                Err(end) => Some(end),
+            });
+        }
+        drop(landing);
+        let carried = armed.progress().bytes;
+        if carried != seen {
+            // When they came is not known: silence counts from when they were seen, which the timer does in time.
+            (seen, flow.last_byte) = (carried, Instant::now());
+        }
+        watch.poll(cx, flow).map(Some)
+    })
+    .await
+}
+
+/// Goes on from where the kernel stopped.
+fn take_back(flow: &mut Flow<'_>, standing: Standing, bytes_are_here: bool) -> Result<(), End> {
+    match standing {
+        Standing::Waiting => Ok(()),
+        // The endpoint broke off: the body as it was ordered is not complete, as it was not when it was ordered.
+        Standing::Riding(_) if !bytes_are_here => Ok(()),
+        Standing::HandedOver(end) if !end.is_lossy() => {
+            flow.body = Body::of_kernel(&end.framing).ok_or(End::Lost)?;
+            Ok(())
+        }
+        Standing::Riding(_) | Standing::HandedOver(_) => Err(End::Lost),
+    }
+}
+
+// === Rode ===
+
+impl Rode {
+    /// Whether anything took the lane.
+    pub(in crate::path) fn has_ridden(&self) -> bool {
+        self.progress.bytes > 0
+    }
+
+    fn add(&mut self, more: Progress) {
+        let Progress { bytes, chunks, data, messages } = more;
+        let all = &mut self.progress;
+        *all = Progress {
+            bytes: all.bytes + bytes,
+            chunks: all.chunks + chunks,
+            data: all.data + data,
+            messages: all.messages + messages,
+        };
+    }
+}

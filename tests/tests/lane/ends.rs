@@ -1,0 +1,111 @@
+//! How responses on the lane end: each way as it does by copy.
+
+use super::*;
+
+#[test]
+fn an_engine_that_breaks_off_is_seen_and_its_client_too() {
+    for end in [Behaviour::PartsAndClose, Behaviour::PartsAndReset] {
+        let mut node = Node::new();
+        let mut client = node.router.aware();
+        node.begin_as(&mut client, end);
+        node.say_by_lane(1..5);
+        node.parts = None;
+        assert_eq!(client.rest(), events(1..5));
+        eventually("it is told", || ended(&node.router, "response_cut") == 1.0);
+        assert_eq!((node.rides(), node.router.in_flight()), (1.0, 0));
+    }
+}
+
+#[test]
+fn a_client_that_leaves_frees_its_engine() {
+    let mut node = Node::new();
+    let mut client = node.router.aware();
+    node.begin(&mut client);
+    node.say_by_lane(1..5);
+    drop(client);
+    eventually("the engine is let go", || node.engine.open() == 0);
+    eventually("it is told", || node.router.metric("warmlane_client_aborts_total") == 1.0);
+    assert_eq!(node.router.in_flight(), 0);
+}
+
+#[test]
+fn an_engine_that_gives_an_answer_up_is_heard() {
+    let mut node = Node::new();
+    let mut client = node.router.aware();
+    node.begin(&mut client);
+    node.say_by_lane(1..5);
+    let text = "data: {\"error\": {\"message\": \"out of memory\", \"code\": 500}}\n\n";
+    let failure = format!("{:x}\r\n{text}\r\n", text.len()).into_bytes();
+    node.say(&failure);
+    node.say(&event(5));
+    node.finish();
+    assert_eq!(client.until(END), Some([events(1..5), failure, event(5), END.to_vec()].concat()));
+    eventually("it is told", || ended(&node.router, "error_event") == 1.0);
+}
+
+#[test]
+fn silence_is_measured_by_what_the_kernel_carries() {
+    let mut node = Node::with(|config| config.timeouts.stream_idle = Duration::from_millis(800));
+    let mut client = node.router.aware();
+    node.begin(&mut client);
+    for number in 1..8 {
+        thread::sleep(Duration::from_millis(300));
+        node.say_by_lane(number..number + 1);
+    }
+    assert_eq!(ended(&node.router, "stream_idle"), 0.0, "it is not silent");
+    assert_eq!(client.rest(), events(1..8), "it is cut where it fell silent");
+    eventually("it is told", || ended(&node.router, "stream_idle") == 1.0);
+}
+
+#[test]
+fn a_client_that_does_not_read_stops_its_engine_and_gets_all_of_it_later() {
+    let mut node = Node::new();
+    let mut client = node.router.aware();
+    node.begin(&mut client);
+    let many = events(1..400);
+    for _ in 0..400 {
+        node.say(&many);
+    }
+    eventually("the kernel has no room for more", || {
+        node.router.metric("warmlane_lane_handovers_total{reason=\"room\"}") > 0.0
+    });
+    node.finish();
+    let all = client.take(400 * many.len());
+    assert!(all.len() == 400 * many.len() && all.chunks(many.len()).all(|turn| turn == many));
+    assert_eq!(client.until(END), Some(END.to_vec()));
+    eventually("it is done", || node.router.in_flight() == 0);
+}
+
+#[test]
+fn a_router_that_stops_lets_it_end() {
+    let mut node = Node::new();
+    let mut client = node.router.aware();
+    node.begin(&mut client);
+    node.say_by_lane(1..5);
+    let Node { router, engine, parts } = node;
+    let parts = parts.expect("an answer");
+    let draining = thread::spawn(move || router.drain());
+    thread::sleep(Duration::from_millis(100));
+    for number in 5..9 {
+        parts.send(event(number)).expect("the engine runs");
+        assert!(client.until(&event(number)).is_some());
+    }
+    parts.send(END.to_vec()).expect("the engine runs");
+    drop(parts);
+    assert!(client.until(END).is_some());
+    assert_eq!(draining.join().expect("it stops"), 0, "nothing was cut");
+    drop(engine);
+}
+
+#[test]
+fn a_router_that_cuts_what_is_open_leaves_its_client_with_a_visible_end() {
+    let mut node = Node::with(|config| config.timeouts.drain = Duration::from_millis(200));
+    let mut client = node.router.aware();
+    node.begin(&mut client);
+    node.say_by_lane(1..5);
+    let Node { router, engine, parts } = node;
+    assert_eq!(router.drain(), 1);
+    assert_eq!(client.rest(), events(1..5));
+    eventually("the engine is let go", || engine.open() == 0);
+    drop(parts);
+}

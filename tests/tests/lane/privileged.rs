@@ -1,0 +1,126 @@
+//! What `cargo xtask test` leaves out where it is not root.
+
+use std::{
+    ops::Range,
+    sync::{
+        Arc, Mutex,
+        mpsc::{self, Receiver, Sender},
+    },
+    thread,
+    time::Duration,
+};
+
+use warmlane_router::config::{Config, LaneMode};
+use warmlane_tests::{Behaviour, RawEngine, TestRouter, Wire, eventually};
+
+mod ends;
+mod riders;
+
+const HEAD: &[u8] =
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nTransfer-Encoding: chunked\r\n\r\n";
+const STREAM: &str = r#"{"model":"m","prompt":"p","stream":true}"#;
+const END: &[u8] = b"0\r\n\r\n";
+const COMPLETIONS: &str = "/v1/completions";
+
+type Parts = Arc<Mutex<Receiver<Vec<u8>>>>;
+
+/// A router, and the engine whose answers the test sends part by part.
+struct Node {
+    router: TestRouter,
+    engine: RawEngine,
+    /// Of the present answer.
+    parts: Option<Sender<Vec<u8>>>,
+}
+
+// === Node ===
+
+impl Node {
+    fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    fn with(change: impl FnOnce(&mut Config)) -> Self {
+        let engine = RawEngine::start(Behaviour::Hang);
+        let router = TestRouter::with(&[engine.address()], |config| {
+            config.lane.mode = LaneMode::All;
+            change(config);
+        });
+        Self { router, engine, parts: None }
+    }
+
+    /// From now on answers are what is said.
+    fn answer(&mut self, end: fn(Parts) -> Behaviour) {
+        let (sender, parts) = mpsc::channel();
+        self.engine.behave(end(Arc::new(Mutex::new(parts))));
+        self.parts = Some(sender);
+    }
+
+    fn say(&self, part: &[u8]) {
+        self.parts.as_ref().expect("an answer").send(part.to_vec()).expect("the engine runs");
+    }
+
+    /// Says so many events, and waits until the kernel has carried each.
+    fn say_by_lane(&self, events: Range<usize>) {
+        for number in events {
+            let before = self.carried();
+            self.say(&event(number));
+            eventually("the kernel carries it", || self.carried() > before);
+        }
+    }
+
+    /// Asks for a stream and waits until its first event is here; the next ones go by the lane.
+    fn begin(&mut self, client: &mut Wire) {
+        self.begin_as(client, Behaviour::Parts);
+    }
+
+    /// The same with the way in which the answer ends.
+    fn begin_as(&mut self, client: &mut Wire, end: fn(Parts) -> Behaviour) {
+        self.answer(end);
+        client.begin_post(COMPLETIONS, "", STREAM);
+        self.first(client);
+    }
+
+    fn begin_with(&mut self, client: &mut Wire, headers: &str, body: &str) {
+        self.answer(Behaviour::Parts);
+        client.begin_post(COMPLETIONS, headers, body);
+        self.first(client);
+    }
+
+    fn first(&self, client: &mut Wire) {
+        self.say(HEAD);
+        self.say(&event(0));
+        assert!(client.until(&event(0)).is_some());
+        // It is ordered as soon as the router finds nothing more to read.
+        thread::sleep(Duration::from_millis(20));
+    }
+
+    /// Ends the answer as it should.
+    fn finish(&mut self) {
+        self.say(END);
+        self.parts = None;
+    }
+
+    /// Messages that the kernel has carried.
+    fn carried(&self) -> f64 {
+        self.router.metric("warmlane_lane_messages_total")
+    }
+
+    /// Responses that took the lane.
+    fn rides(&self) -> f64 {
+        self.router.metric("warmlane_lane_responses_total")
+    }
+}
+
+fn event(number: usize) -> Vec<u8> {
+    let text = format!("data: {{\"id\":\"cmpl-1\",\"choices\":[{{\"text\":\" {number}\"}}]}}\n\n");
+    format!("{:x}\r\n{text}\r\n", text.len()).into_bytes()
+}
+
+fn events(numbers: Range<usize>) -> Vec<u8> {
+    numbers.flat_map(event).collect()
+}
+
+/// Responses that ended for this reason.
+fn ended(router: &TestRouter, reason: &str) -> f64 {
+    router.metric(&format!("warmlane_request_errors_total{{listener=\"aware\",reason=\"{reason}\"}}"))
+}

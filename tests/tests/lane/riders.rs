@@ -1,0 +1,71 @@
+//! Which responses take the lane.
+
+use super::*;
+
+#[test]
+fn streams_come_as_they_were_sent_one_after_the_other_on_the_same_connections() {
+    let mut node = Node::new();
+    let mut client = node.router.aware();
+    for turn in 1..=3 {
+        node.begin(&mut client);
+        node.say_by_lane(1..20);
+        node.finish();
+        assert_eq!(client.until(END), Some([events(1..20), END.to_vec()].concat()));
+        eventually("it is counted", || node.rides() == f64::from(turn));
+    }
+    assert_eq!(node.carried(), 3.0 * 19.0);
+}
+
+#[test]
+fn in_a_pinned_lane_only_sessions_ride() {
+    let mut node = Node::with(|config| config.lane.mode = LaneMode::Pinned);
+    for headers in ["x-session-id: 7\r\n", ""] {
+        let mut client = node.router.aware();
+        node.begin_with(&mut client, headers, STREAM);
+        node.say(&event(1));
+        assert_eq!(client.until(&event(1)), Some(event(1)));
+        node.finish();
+        assert_eq!(client.until(END), Some(END.to_vec()));
+        eventually("all is done", || node.router.in_flight() == 0);
+        assert_eq!(node.rides(), 1.0, "{headers}");
+    }
+}
+
+#[test]
+fn what_would_not_gain_is_copied() {
+    let mut node = Node::new();
+    let short = r#"{"model":"m","prompt":"p","stream":true,"max_tokens":15}"#;
+    let whole = r#"{"model":"m","prompt":"p"}"#;
+    for body in [short, whole] {
+        let mut client = node.router.aware();
+        node.begin_with(&mut client, "", body);
+        node.say(&event(1));
+        assert_eq!(client.until(&event(1)), Some(event(1)));
+        node.finish();
+        assert_eq!(client.until(END), Some(END.to_vec()));
+    }
+    node.answer(Behaviour::Parts);
+    let mut client = node.router.aware();
+    client.begin_post(COMPLETIONS, "", STREAM);
+    node.say(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n123");
+    node.say(b"456");
+    node.say(b"789");
+    assert_eq!(client.response().body, b"123456789");
+    eventually("all is done", || node.router.in_flight() == 0);
+    assert_eq!(node.router.metric("warmlane_lane_responses_total"), 0.0);
+    assert_eq!(node.router.metric("warmlane_lane_refusals_total"), 0.0, "nor was it tried");
+}
+
+#[test]
+fn many_events_in_one_message_and_one_in_many_come_as_they_were_sent() {
+    let mut node = Node::new();
+    let mut client = node.router.aware();
+    node.begin(&mut client);
+    let all = events(1..200);
+    for piece in [&all[..3_000], &all[3_000..3_001], &all[3_001..9_000], &all[9_000..]] {
+        node.say(piece);
+        thread::sleep(Duration::from_millis(5));
+    }
+    node.finish();
+    assert_eq!(client.until(END), Some([all, END.to_vec()].concat()));
+}
