@@ -23,16 +23,17 @@ use engines::Engines;
 ///   unit       tests of the crates, property tests among them
 ///   doc        examples in the documentation
 ///   suites     the router against recorded and simulated engines (package warmlane-tests)
+///   lane       of the suites, those over HTTP/1.1 and faults again, with the kernel lane on for all (needs root)
 ///   soak       two minutes of mixed load while replicas misbehave and die
 ///   fuzz       each fuzz target for a minute, two at a time
 ///   real-vllm  the router in front of two real vLLM engines; installs them first (6 GB, once)
 ///
-/// All stages run even if one fails. With --fast, for local use, soak, fuzz and real-vllm are left out, ignored
+/// All stages run even if one fails. With --fast, for local use, lane, soak, fuzz and real-vllm are left out, ignored
 /// tests (the long ones) stay ignored, and property tests try fewer cases.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
-    /// Leave out soak, fuzzing, the real engines and the long property runs
+    /// Leave out the lane's turn, soak, fuzzing, the real engines and the long property runs
     #[arg(long)]
     fast: bool,
     /// Run only this stage (repeat it for several)
@@ -48,6 +49,7 @@ enum Stage {
     Unit,
     Doc,
     Suites,
+    Lane,
     Soak,
     Fuzz,
     RealVllm,
@@ -91,7 +93,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 /// The stages to run, in their own order whatever the order they were asked for in.
 fn chosen(args: &Args) -> Vec<Stage> {
     let wanted = |stage: &Stage| match args.only.as_slice() {
-        [] => !(args.fast && matches!(stage, Stage::Soak | Stage::Fuzz | Stage::RealVllm)),
+        [] => !(args.fast && matches!(stage, Stage::Lane | Stage::Soak | Stage::Fuzz | Stage::RealVllm)),
         only => only.contains(stage),
     };
     Stage::value_variants().iter().copied().filter(wanted).collect()
@@ -124,6 +126,7 @@ impl Stage {
             Self::Unit => suites::unit(fast),
             Self::Doc => suites::doc(),
             Self::Suites => suites::simulated(fast),
+            Self::Lane => suites::on_the_lane(fast),
             Self::Soak => soak::for_two_minutes(),
             Self::Fuzz => fuzz::for_a_minute(),
             Self::RealVllm => {
@@ -147,7 +150,7 @@ mod tests {
     fn everything_runs_by_default_and_fast_leaves_only_what_takes_long_out() {
         assert_eq!(chosen(&args(false, &[])), Stage::value_variants());
         let fast = chosen(&args(true, &[]));
-        let long = [Stage::Soak, Stage::Fuzz, Stage::RealVllm];
+        let long = [Stage::Lane, Stage::Soak, Stage::Fuzz, Stage::RealVllm];
         assert_eq!(fast.len() + long.len(), Stage::value_variants().len());
         assert!(!long.iter().any(|stage| fast.contains(stage)));
     }

@@ -1,13 +1,12 @@
 //! What `cargo xtask test` leaves out where it is not root.
 
 use std::{
-    ops::Range,
     sync::{
         Arc, Mutex,
         mpsc::{self, Receiver, Sender},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use warmlane_router::config::{Config, LaneMode};
@@ -22,6 +21,9 @@ const STREAM: &str = r#"{"model":"m","prompt":"p","stream":true}"#;
 const END: &[u8] = b"0\r\n\r\n";
 const COMPLETIONS: &str = "/v1/completions";
 
+/// An event that has not taken the lane after this time was copied.
+const TRY: Duration = Duration::from_millis(300);
+
 type Parts = Arc<Mutex<Receiver<Vec<u8>>>>;
 
 /// A router, and the engine whose answers the test sends part by part.
@@ -30,6 +32,9 @@ struct Node {
     engine: RawEngine,
     /// Of the present answer.
     parts: Option<Sender<Vec<u8>>>,
+    /// What was said of it behind its first event.
+    said: Vec<u8>,
+    number: usize,
 }
 
 // === Node ===
@@ -45,7 +50,7 @@ impl Node {
             config.lane.mode = LaneMode::All;
             change(config);
         });
-        Self { router, engine, parts: None }
+        Self { router, engine, parts: None, said: Vec::new(), number: 0 }
     }
 
     /// From now on answers are what is said.
@@ -55,20 +60,32 @@ impl Node {
         self.parts = Some(sender);
     }
 
-    fn say(&self, part: &[u8]) {
+    fn say(&mut self, part: &[u8]) {
+        self.said.extend(part);
         self.parts.as_ref().expect("an answer").send(part.to_vec()).expect("the engine runs");
     }
 
-    /// Says so many events, and waits until the kernel has carried each.
-    fn say_by_lane(&self, events: Range<usize>) {
-        for number in events {
+    fn say_event(&mut self) -> Vec<u8> {
+        self.number += 1;
+        let event = event(self.number);
+        self.say(&event);
+        event
+    }
+
+    /// Says events until the kernel has carried so many: those before an order is given are copied.
+    fn say_by_lane(&mut self, events: usize) {
+        for _ in 0..events {
             let before = self.carried();
-            self.say(&event(number));
-            eventually("the kernel carries it", || self.carried() > before);
+            eventually("the kernel carries one", || {
+                self.say_event();
+                let until = Instant::now() + TRY;
+                while self.carried() == before && Instant::now() < until {}
+                self.carried() > before
+            });
         }
     }
 
-    /// Asks for a stream and waits until its first event is here; the next ones go by the lane.
+    /// Asks for a stream and waits until its first event is here; the next ones may go by the lane.
     fn begin(&mut self, client: &mut Wire) {
         self.begin_as(client, Behaviour::Parts);
     }
@@ -86,12 +103,11 @@ impl Node {
         self.first(client);
     }
 
-    fn first(&self, client: &mut Wire) {
+    fn first(&mut self, client: &mut Wire) {
         self.say(HEAD);
-        self.say(&event(0));
-        assert!(client.until(&event(0)).is_some());
-        // It is ordered as soon as the router finds nothing more to read.
-        thread::sleep(Duration::from_millis(20));
+        let first = self.say_event();
+        assert!(client.until(&first).is_some());
+        self.said.clear();
     }
 
     /// Ends the answer as it should.
@@ -114,10 +130,6 @@ impl Node {
 fn event(number: usize) -> Vec<u8> {
     let text = format!("data: {{\"id\":\"cmpl-1\",\"choices\":[{{\"text\":\" {number}\"}}]}}\n\n");
     format!("{:x}\r\n{text}\r\n", text.len()).into_bytes()
-}
-
-fn events(numbers: Range<usize>) -> Vec<u8> {
-    numbers.flat_map(event).collect()
 }
 
 /// Responses that ended for this reason.

@@ -8,6 +8,8 @@ use std::process::Command;
 use crate::vllm::{Fleet, Install};
 use crate::{ebpf, setup, step, workspace};
 
+/// Which responses may take the kernel lane in routers that suites start.
+const LANE: &str = "WARMLANE_TEST_LANE";
 const FEATURES: [&str; 2] = ["--features", "warmlane-tests/real-vllm"];
 /// Cases per property with `--fast`; the default is 256.
 const FAST_CASES: &str = "32";
@@ -52,6 +54,37 @@ pub(super) fn simulated(fast: bool) -> anyhow::Result<()> {
     step::shown(command.env("WARMLANE_BIN_DIR", binaries()).env("WARMLANE_ENVOY", setup::envoy()?))
 }
 
+/// Suites of responses that may take the kernel lane: HTTP/1.1, faults, and what must stay off it.
+const RIDERS: [&str; 10] = [
+    "fault_matrix",
+    "faults",
+    "framing",
+    "http2",
+    "requests",
+    "stalled",
+    "strategies",
+    "tls",
+    "upstream",
+    "vanish",
+];
+
+/// Those again with a router whose kernel lane is on for all responses.
+pub(super) fn on_the_lane(fast: bool) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        rustix::process::geteuid().is_root(),
+        "kernel programs need root: run this with sudo, or `cargo xtask test --fast`, which leaves it out"
+    );
+    let mut command = if setup::nextest() {
+        let any = RIDERS.map(|suite| format!("binary({suite})")).join(" + ");
+        nextest(&format!("package(warmlane-tests) & ({any})"), fast)
+    } else {
+        let suites = RIDERS.iter().flat_map(|suite| ["--test", suite]);
+        cargo_test(&["--package", "warmlane-tests"].into_iter().chain(suites).collect::<Vec<_>>(), fast)
+    };
+    command.env("WARMLANE_EBPF_OBJECT", ebpf::build()?).env(LANE, "all");
+    step::shown(command.env("WARMLANE_BIN_DIR", binaries()))
+}
+
 /// Whether the suites that need root run: always as root, never without, and only `--fast` may leave them out.
 fn privileged(fast: bool) -> anyhow::Result<bool> {
     if rustix::process::geteuid().is_root() {
@@ -68,9 +101,17 @@ fn privileged(fast: bool) -> anyhow::Result<bool> {
     Ok(false)
 }
 
-/// The suite on real engines, one test at a time since they share the engines.
+/// The suite on real engines, one test at a time since they share the engines; then what streams once more by the kernel lane.
 pub(super) fn real_vllm(install: &Install, fleet: &Fleet) -> anyhow::Result<()> {
     step::shown(workspace::cargo(["build", "--workspace", "--bins", "--tests", "--locked"]).args(FEATURES))?;
+    step::shown(&mut real(install, fleet)?)?;
+    let mut again = real(install, fleet)?;
+    // What engines hold, and in which tokens, is the same whichever way responses take.
+    again.args(["--skip", "exact::", "--skip", "kv::", "--skip", "tokens::"]);
+    step::shown(again.env("WARMLANE_EBPF_OBJECT", ebpf::build()?).env(LANE, "all"))
+}
+
+fn real(install: &Install, fleet: &Fleet) -> anyhow::Result<Command> {
     let words = ["test", "--workspace", "--locked", "--test", "real_vllm"];
     let mut command = workspace::cargo(words);
     command.args(FEATURES).args(["--", "--test-threads", "1", "--nocapture"]);
@@ -79,7 +120,7 @@ pub(super) fn real_vllm(install: &Install, fleet: &Fleet) -> anyhow::Result<()> 
     command.env("WARMLANE_REAL_VLLM", install.dir());
     command.env("WARMLANE_REAL_ENGINES", fleet.addresses());
     command.env("WARMLANE_REAL_KV_EVENTS", fleet.kv_events());
-    step::shown(&mut command)
+    Ok(command)
 }
 
 fn nextest(filter: &str, fast: bool) -> Command {
