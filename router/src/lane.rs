@@ -190,6 +190,15 @@ impl<T> Part<T> {
         mem::take(self)
     }
 
+    /// Whether the other end was seen on this node; `None` where it has not been looked for.
+    pub fn is_local(&self) -> Option<bool> {
+        match self {
+            Self::Taken(_) => Some(true),
+            Self::Refused(Refusal::Remote) => Some(false),
+            Self::Refused(_) | Self::Unasked => None,
+        }
+    }
+
     /// Whether the connection was made before its pod was admitted: another one may take part.
     pub fn came_too_early(&self) -> bool {
         matches!(self, Self::Refused(Refusal::Unseen))

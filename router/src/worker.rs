@@ -8,7 +8,7 @@ use std::{
 
 use tokio::sync::{mpsc, watch};
 use warmlane_engine::body::{Api, BodyReader, Limits};
-use warmlane_picker::{Live, RetryBudget};
+use warmlane_picker::{Live, RetryBudget, Slot};
 
 use crate::{
     config::Config,
@@ -132,6 +132,15 @@ impl Worker {
         if outcome == Outcome::Bad {
             // A full channel means that the writer hears of it from others.
             let _ = self.updates.try_send(Update::Failed { slot: in_flight.slot() });
+        }
+    }
+
+    /// Tells the writer whether an endpoint is on this node, where a connection showed that it was wrong.
+    pub fn locate(&self, slot: Slot, local: bool) {
+        let snapshot = self.world.snapshot.load();
+        if snapshot.endpoint(slot).is_some_and(|endpoint| endpoint.local != local) {
+            // A full channel means that the next response tells.
+            let _ = self.updates.try_send(Update::Seen { slot, local });
         }
     }
 

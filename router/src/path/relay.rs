@@ -83,6 +83,9 @@ pub(super) async fn relay(
     let now = trace.enter(Stage::Done);
     judge(worker, &mut answered, client.answer_head.status(), end);
     let Answered { destination, connection, unsent, tried, .. } = answered;
+    if let Some(local) = connection.lane.is_local() {
+        worker.locate(destination.slot, local);
+    }
     // One that came too early for the lane makes room for another.
     let is_kept = end.is_whole() && !surplus && unsent.is_sent() && !connection.lane.came_too_early();
     if is_kept && client.answer_head.keep_alive() {

@@ -93,6 +93,13 @@ pub enum Update {
         /// The address is one of this machine's own.
         local: bool,
     },
+    /// A connection to it showed where it is.
+    Seen {
+        /// Which endpoint.
+        slot: Slot,
+        /// On this node.
+        local: bool,
+    },
 }
 
 /// What a metrics page said.
@@ -272,7 +279,8 @@ impl Update {
             | Self::Gpu { slot, .. }
             | Self::GpuUntold { slot }
             | Self::Terminating { slot }
-            | Self::Resolved { slot, .. } => *slot,
+            | Self::Resolved { slot, .. }
+            | Self::Seen { slot, .. } => *slot,
         }
     }
 }

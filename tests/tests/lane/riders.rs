@@ -13,6 +13,7 @@ fn streams_come_as_they_were_sent_one_after_the_other_on_the_same_connections() 
         assert_eq!(client.take(node.said.len()), node.said);
         eventually("it is counted", || node.rides() == f64::from(turn));
     }
+    assert_eq!(node.router.endpoints()[0]["local"], true);
 }
 
 #[test]

@@ -1,9 +1,6 @@
 //! The state of each endpoint between snapshots. Pure: time comes in with the updates.
 
-use std::{
-    net::{Ipv4Addr, SocketAddr},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use warmlane_engine::models::{ModelList, merge};
 use warmlane_picker::{Breaker, BreakerRule, Endpoint, Health, Models, Signals, Slot, Snapshot, Time};
@@ -16,10 +13,12 @@ use crate::world::MAX_ENDPOINTS;
 
 mod conduct;
 mod gpu;
+mod place;
 mod stall;
 
 pub(super) use conduct::Conduct;
 use gpu::Gpu;
+use place::Place;
 use stall::Stall;
 
 /// A list of models older than this says nothing any more: six readings were missed.
@@ -41,8 +40,7 @@ pub(super) struct Pool {
 struct Member {
     slot: Slot,
     address: Arc<str>,
-    socket: SocketAddr,
-    local: bool,
+    place: Place,
     presence: Presence,
     /// When it last answered.
     heard: Time,
@@ -120,7 +118,10 @@ impl Pool {
             Update::Models { at, list, .. } => Some(member.list(at, list)),
             Update::Alive { .. } => member.answered(),
             Update::Unreachable { why, .. } => member.presence.failed(why).map(|turn| member.turned(turn)),
-            Update::Resolved { socket, local, .. } => member.moved(socket, local),
+            Update::Resolved { socket, local, .. } => {
+                member.place.moved(socket, local).then_some(News::Readings)
+            }
+            Update::Seen { local, .. } => member.place.seen(local).then_some(News::Readings),
             Update::Terminating { .. } => member.terminates(now),
             Update::Gpu { health, .. } => member.gpu.told(health, now).then(|| member.gpu_news()),
             Update::GpuUntold { .. } => member.gpu.untold(now).then(|| member.gpu_untold()),
@@ -171,9 +172,7 @@ impl Member {
         Self {
             slot,
             address: address.into(),
-            // Port 0 of no address: nothing connects to it, and nothing tries while the endpoint is not ready.
-            socket: address.parse().unwrap_or_else(|_| (Ipv4Addr::UNSPECIFIED, 0).into()),
-            local: false,
+            place: Place::new(address),
             presence: Presence::default(),
             heard: Time::ZERO,
             terminating: None,
@@ -262,12 +261,6 @@ impl Member {
         self.joined = joined;
     }
 
-    fn moved(&mut self, socket: SocketAddr, local: bool) -> Option<News> {
-        let changed = (self.socket, self.local) != (socket, local);
-        (self.socket, self.local) = (socket, local);
-        changed.then_some(News::Readings)
-    }
-
     fn turned(&self, turn: Turn) -> News {
         let address = self.address.clone();
         match turn {
@@ -280,11 +273,11 @@ impl Member {
         let endpoint = Endpoint {
             slot: self.slot,
             address: self.address.clone(),
-            socket: self.socket,
+            socket: self.place.socket,
             ready: self.presence.is_ready() && self.terminating.is_none() && !self.stalled,
             health: self.health(),
             stuck: self.stuck(),
-            local: self.local,
+            local: self.place.is_local(),
             joined: self.joined,
             signals: self.signals.clone(),
         };
