@@ -131,6 +131,21 @@ impl Wire {
         self.buffer.drain(..count.min(self.buffer.len())).collect()
     }
 
+    /// Whether so many bytes are here, once what has come by now is read.
+    ///
+    /// # Panics
+    /// When the peer closed before.
+    pub fn has(&mut self, count: usize) -> bool {
+        self.stream.set_nonblocking(true).expect("open");
+        let mut bytes = [0; 4096];
+        while let Ok(length) = self.stream.read(&mut bytes) {
+            assert!(length > 0, "closed");
+            self.buffer.extend_from_slice(&bytes[..length]);
+        }
+        self.stream.set_nonblocking(false).expect("open");
+        self.buffer.len() >= count
+    }
+
     /// Reads until the peer closes; everything received.
     pub fn rest(&mut self) -> Vec<u8> {
         while self.more() {}
