@@ -39,5 +39,5 @@ pub(super) fn show(world: &World) -> String {
         counts: counts.as_ref().map(Counts::rows).map(object),
     };
     // Plain values always become JSON.
-    serde_json::to_string_pretty(&page).unwrap_or_default() + "\n"
+    serde_json::to_string(&page).unwrap_or_default() + "\n"
 }
