@@ -9,10 +9,15 @@
 //! the pin, which is when the first is hotter by more than the reuse is worth.
 
 use crate::{
-    Chain, Slot, Time,
+    Chain, Saved, Slot, Time,
     chain::marks,
+    saved::{Accounts, Kept},
     table::{Stamp, Table},
 };
+
+mod count;
+
+use count::Count;
 
 /// Lengths counted beyond the longest that is shared. With one alone a long prefix would be learnt doubling by doubling.
 const AHEAD: usize = 2;
@@ -32,6 +37,19 @@ pub struct Group {
     replicas: [u16; MAX_REPLICAS],
 }
 
+/// A group that is pinned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GroupPin {
+    /// Chain link of the shared prefix, as far as the table keeps it: the first 40 bits, then zeros. How long the prefix is it does
+    /// not know.
+    pub id: u64,
+    /// Time since it was last pinned, also to an endpoint that it was pinned to already; to an eighth of a second.
+    pub idle: Time,
+    /// What the kernel lane carried for it.
+    pub saved: Saved,
+    replicas: [u16; MAX_REPLICAS],
+}
+
 /// When a shared prefix becomes a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GroupRule {
@@ -43,19 +61,13 @@ pub struct GroupRule {
     pub window: Time,
 }
 
-/// Counts prefixes and holds group pins. Bounded: 16 bytes per count and per group.
+/// Counts prefixes and holds group pins. Bounded: 26 bytes per counted prefix, of which there are 64 per group, and 77 per group,
+/// 51 of them for its account; both rounded up to a power of two of them: 2.1 MiB for 1,024 groups.
 pub struct GroupTable {
     rule: GroupRule,
     counts: Table,
     pins: Table,
-}
-
-/// A count: window number (32 bits), requests in it (16), requests in the one before (16).
-#[derive(Clone, Copy)]
-struct Count {
-    window: u32,
-    current: u16,
-    previous: u16,
+    accounts: Accounts,
 }
 
 // === Group ===
@@ -63,13 +75,22 @@ struct Count {
 impl Group {
     /// The endpoints it is pinned to.
     pub fn replicas(&self) -> impl Iterator<Item = Slot> {
-        self.replicas.into_iter().filter(|slot| *slot != NOBODY).map(Slot)
+        slots(self.replicas)
     }
 
     /// Whether it is pinned to `slot`.
     #[inline]
     pub fn holds(&self, slot: Slot) -> bool {
         self.replicas.contains(&slot.0)
+    }
+}
+
+// === GroupPin ===
+
+impl GroupPin {
+    /// The endpoints it is pinned to.
+    pub fn replicas(&self) -> impl Iterator<Item = Slot> {
+        slots(self.replicas)
     }
 }
 
@@ -87,7 +108,8 @@ impl GroupTable {
     /// Room for `groups` pins and 64 counted prefixes for each.
     pub fn new(groups: usize, rule: GroupRule) -> Self {
         let rule = GroupRule { min_blocks: rule.min_blocks.max(1), ..rule };
-        Self { rule, counts: Table::with_capacity(groups * 64), pins: Table::with_capacity(groups) }
+        let pins = Table::with_capacity(groups);
+        Self { rule, counts: Table::with_capacity(groups * 64), accounts: Accounts::beside(&pins), pins }
     }
 
     /// Counts one request and returns the group it belongs to, if any.
@@ -131,6 +153,38 @@ impl GroupTable {
         old != new
     }
 
+    /// Puts to a group's account what the kernel lane carried for it; nothing if the group is no longer pinned. Once per response,
+    /// from any thread: takes no lock and allocates nothing.
+    pub fn credit(&self, id: u64, saved: Saved) {
+        self.accounts.credit(&self.pins, id, saved);
+    }
+
+    /// Every group that is pinned to somebody, in no order. Walks the table; not for the request path.
+    pub fn each(&self, now: Time) -> impl Iterator<Item = GroupPin> {
+        let pinned = self.accounts.walk(&self.pins, now).filter(|kept| kept.value != u64::MAX);
+        pinned.map(|Kept { key, value, idle, saved }| GroupPin {
+            id: key,
+            idle,
+            saved,
+            replicas: unpack(value),
+        })
+    }
+
+    /// When a shared prefix becomes a group.
+    pub fn rule(&self) -> GroupRule {
+        self.rule
+    }
+
+    /// Groups that fit without any being lost by chance; a few more are kept where there is room.
+    pub fn capacity(&self) -> usize {
+        self.pins.capacity()
+    }
+
+    /// Bytes held, now and for ever.
+    pub fn bytes(&self) -> usize {
+        self.counts.bytes() + self.pins.bytes() + self.accounts.bytes()
+    }
+
     /// Drops a slot from all groups, because its endpoint is gone. Walks the table.
     pub fn forget(&self, slot: Slot) {
         for cell in self.pins.cells() {
@@ -153,42 +207,16 @@ impl GroupTable {
     }
 }
 
+fn slots(replicas: [u16; MAX_REPLICAS]) -> impl Iterator<Item = Slot> {
+    replicas.into_iter().filter(|slot| *slot != NOBODY).map(Slot)
+}
+
 fn unpack(value: u64) -> [u16; MAX_REPLICAS] {
     [value as u16, (value >> 16) as u16, (value >> 32) as u16, (value >> 48) as u16]
 }
 
 fn pack(replicas: [u16; MAX_REPLICAS]) -> u64 {
     replicas.iter().rev().fold(0, |value, slot| value << 16 | u64::from(*slot))
-}
-
-// === Count ===
-
-impl Count {
-    const NONE: u64 = 0;
-
-    fn of(value: u64) -> Self {
-        Self { window: (value >> 32) as u32, current: (value >> 16) as u16, previous: value as u16 }
-    }
-
-    fn pack(self) -> u64 {
-        u64::from(self.window) << 32 | u64::from(self.current) << 16 | u64::from(self.previous)
-    }
-
-    fn one_more(self, now: Time, window: Time) -> Self {
-        let number = (now.as_secs_f64() / window.as_secs_f64()) as u32;
-        let previous = match number.wrapping_sub(self.window) {
-            0 => self.previous,
-            1 => self.current,
-            _ => 0,
-        };
-        let current = if number == self.window { self.current.saturating_add(1) } else { 1 };
-        Self { window: number, current, previous }
-    }
-
-    fn estimate(self, now: Time, window: Time) -> u16 {
-        let into = (now.as_secs_f64() / window.as_secs_f64()).fract();
-        self.current.saturating_add((f64::from(self.previous) * (1.0 - into)) as u16)
-    }
 }
 
 #[cfg(test)]
@@ -236,5 +264,35 @@ mod tests {
         let mut replicas: Vec<Slot> = group.replicas().collect();
         replicas.sort_unstable();
         assert_eq!(replicas, [Slot(2), Slot(4), Slot(5)]);
+    }
+
+    #[test]
+    fn each_pinned_group_is_told_of_with_its_account() {
+        let groups = GroupTable::new(100, GroupRule { min_requests: 1, ..GroupRule::default() });
+        let group = |n| groups.observe(&prompt(0, 16, n), at(0)).expect("group");
+        let saved = Saved { responses: 1, bytes: 9_000, wakeups: 90 };
+        groups.credit(group(0).id, saved);
+        assert_eq!(groups.each(at(0)).count(), 0, "observed, not pinned");
+        (0..3).for_each(|n| {
+            groups.pin(&group(n), Slot(n as u16), at(10 * n));
+        });
+        groups.pin(&group(1), Slot(7), at(10));
+        groups.credit(group(1).id, saved);
+        groups.forget(Slot(2));
+        let mut told: Vec<_> = groups
+            .each(at(12))
+            .map(|pin| (pin.idle.as_secs(), pin.replicas().collect::<Vec<_>>(), pin.saved))
+            .collect();
+        told.sort_by_key(|(idle, ..)| *idle);
+        let expected = [(2, vec![Slot(7), Slot(1)], saved), (12, vec![Slot(0)], Saved::default())];
+        assert_eq!(told, expected, "one that is pinned to nobody is none");
+        let ids: Vec<u64> = groups.each(at(12)).map(|pin| pin.id >> 24).collect();
+        assert!(ids.contains(&(group(1).id >> 24)));
+    }
+
+    #[test]
+    fn memory_is_as_stated_and_counts_have_no_accounts() {
+        let groups = GroupTable::new(1_024, GroupRule::default());
+        assert_eq!(groups.bytes(), (2 << 20) + (96 << 10), "65,536 counts at 26 bytes, 1,024 groups at 77");
     }
 }

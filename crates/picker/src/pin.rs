@@ -4,15 +4,31 @@
 //! others that reuse is not worth it; the next pick is then pinned instead.
 
 use crate::{
-    Slot, Time,
+    Saved, Slot, Time,
+    saved::Accounts,
     table::{Stamp, Table},
 };
 
-/// See the module's header. 26 bytes per session, rounded up to a power of two of them.
+/// See the module's header. 77 bytes per session, 51 of them for its account, rounded up to a power of two of them: 6 MiB for
+/// 65,536 sessions.
 pub struct PinTable {
     table: Table,
+    accounts: Accounts,
     /// Pins idle longer than this (eighths of a second) no longer count.
     lifetime: u32,
+}
+
+/// A session that is pinned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pin {
+    /// Its key, as far as the table keeps it: the first 40 bits, then zeros. It finds the pin again.
+    pub session: u64,
+    /// Where it was sent last.
+    pub slot: Slot,
+    /// Time since then, to an eighth of a second.
+    pub idle: Time,
+    /// What the kernel lane carried for it.
+    pub saved: Saved,
 }
 
 // === PinTable ===
@@ -21,7 +37,8 @@ impl PinTable {
     /// Room for `sessions` at once, each forgotten after `lifetime` without use.
     pub fn new(sessions: usize, lifetime: Time) -> Self {
         let lifetime = (lifetime.as_millis() / 125).min(u128::from(u32::MAX)) as u32;
-        Self { table: Table::with_capacity(sessions), lifetime }
+        let table = Table::with_capacity(sessions);
+        Self { accounts: Accounts::beside(&table), table, lifetime }
     }
 
     /// The endpoint a session is pinned to.
@@ -38,12 +55,45 @@ impl PinTable {
         old != new
     }
 
+    /// Puts to a session's account what the kernel lane carried for it; nothing if the session is no longer known. Once per
+    /// response, from any thread: takes no lock and allocates nothing.
+    pub fn credit(&self, session: u64, saved: Saved) {
+        self.accounts.credit(&self.table, session, saved);
+    }
+
+    /// Every session that is pinned now, in no order. Walks the table; not for the request path.
+    pub fn each(&self, now: Time) -> impl Iterator<Item = Pin> {
+        let lifetime = self.lifetime();
+        let pins = self.accounts.walk(&self.table, now).filter(move |kept| kept.idle <= lifetime);
+        pins.map(|kept| Pin {
+            session: kept.key,
+            slot: Slot(kept.value as u16),
+            idle: kept.idle,
+            saved: kept.saved,
+        })
+    }
+
+    /// A session idle longer is no longer pinned. To an eighth of a second.
+    pub fn lifetime(&self) -> Time {
+        Time::from_millis(u64::from(self.lifetime) * 125)
+    }
+
+    /// Sessions that fit without any being lost by chance; a few more are kept where there is room.
+    pub fn capacity(&self) -> usize {
+        self.table.capacity()
+    }
+
+    /// Bytes held, now and for ever.
+    pub fn bytes(&self) -> usize {
+        self.table.bytes() + self.accounts.bytes()
+    }
+
     /// Drops all pins to a slot, because its endpoint is gone. Walks the table; not for the request path.
     pub fn forget(&self, slot: Slot) {
         self.table.cells().filter(|c| c.value() == u64::from(slot.0)).for_each(|c| c.clear());
     }
 
-    /// Pins held: a walk, for diagnostics.
+    /// Pins held, those included that are older than their lifetime: a walk, for diagnostics.
     pub fn len(&self) -> usize {
         self.table.used()
     }
@@ -70,5 +120,33 @@ mod tests {
         pins.pin(77 << 30, Slot(4), at(700));
         pins.forget(Slot(4));
         assert_eq!(pins.get(77 << 30, at(700)), None);
+    }
+
+    #[test]
+    fn each_pinned_session_is_told_of_with_its_account() {
+        let pins = PinTable::new(100, Time::from_secs(600));
+        let at = Time::from_secs;
+        let saved = Saved { responses: 1, bytes: 9_000, wakeups: 90 };
+        pins.pin(77 << 30 | 5, Slot(3), at(0));
+        pins.pin(78 << 30, Slot(4), at(8));
+        pins.credit(77 << 30 | 5, saved);
+        pins.credit(79 << 30, saved);
+        pins.pin(77 << 30 | 5, Slot(4), at(10));
+        let mut told: Vec<Pin> = pins.each(at(608)).collect();
+        told.sort_by_key(|pin| pin.session);
+        let moved = Pin { session: 77 << 30, slot: Slot(4), idle: at(598), saved };
+        let other = Pin { session: 78 << 30, slot: Slot(4), idle: at(600), saved: Saved::default() };
+        assert_eq!(told, [moved, other], "an account stays with a session that moves");
+        assert_eq!(pins.each(at(609)).count(), 1, "one is too old");
+        pins.forget(Slot(4));
+        assert_eq!(pins.each(at(10)).count(), 0);
+        pins.credit(77 << 30, saved);
+        assert_eq!(pins.each(at(10)).count(), 0, "a credit pins nobody");
+    }
+
+    #[test]
+    fn memory_is_as_stated() {
+        let pins = PinTable::new(65_536, Time::from_secs(600));
+        assert_eq!(pins.bytes(), 6 << 20, "77 bytes each, rounded up");
     }
 }

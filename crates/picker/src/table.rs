@@ -15,15 +15,14 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::Time;
-
 mod pair;
+mod stamp;
 
 use pair::Pair;
+pub use stamp::Stamp;
+pub(crate) use stamp::{STAMP_BITS, STAMP_MASK};
 
 const WAYS: usize = 4;
-const STAMP_BITS: u32 = 24;
-const STAMP_MASK: u64 = (1 << STAMP_BITS) - 1;
 
 /// Share of the entries that can be filled before crowding loses some: see the module's header.
 const FILL: f64 = 0.625;
@@ -33,10 +32,6 @@ const CHANGING: u64 = 1;
 
 /// How often a writer looks again when another one is busy in the same lines, before it goes ahead.
 const PATIENCE: usize = 100;
-
-/// A coarse moment: eighths of a second, wrapping after 24 days. Ages are told up to 12 days.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stamp(u32);
 
 #[derive(Default)]
 struct Entry {
@@ -55,22 +50,6 @@ pub struct Table {
 
 /// A found entry: its value can be read and replaced in place.
 pub struct Cell<'t>(&'t Entry);
-
-// === Stamp ===
-
-impl Stamp {
-    /// The stamp of a moment.
-    pub fn of(now: Time) -> Self {
-        Self(((now.as_millis() / 125) as u64 & STAMP_MASK) as u32)
-    }
-
-    /// Eighths of a second since `self`, at `now`; 0 when `self` is later, as when another thread read its
-    /// clock after this one did.
-    pub fn age(self, now: Self) -> u32 {
-        let age = now.0.wrapping_sub(self.0) & STAMP_MASK as u32;
-        if age > STAMP_MASK as u32 / 2 { 0 } else { age }
-    }
-}
 
 // === Table ===
 
@@ -94,6 +73,18 @@ impl Table {
     /// Entries in use: a walk over the table, for diagnostics.
     pub fn used(&self) -> usize {
         self.cells().count()
+    }
+
+    /// Places there are, used or not.
+    pub(crate) fn places_in_all(&self) -> usize {
+        self.lines.len() * WAYS
+    }
+
+    /// Which of them a cell is: where things that belong to it are found beside the table.
+    #[inline]
+    pub(crate) fn place_of(&self, cell: &Cell<'_>) -> usize {
+        let entry: *const Entry = cell.0;
+        (entry.addr() - self.lines.as_ptr().addr()) / size_of::<Entry>()
     }
 
     /// Looks a key up.
@@ -176,6 +167,12 @@ fn tag_of(key: u64) -> u64 {
     (key >> STAMP_BITS).max(1)
 }
 
+/// What a table keeps of a key: what [`Cell::key`] tells.
+#[inline]
+pub(crate) fn kept(key: u64) -> u64 {
+    tag_of(key) << STAMP_BITS
+}
+
 // === Entry ===
 
 impl Entry {
@@ -188,7 +185,7 @@ impl Entry {
     /// back to exactly one writer.
     fn fill(&self, tag: u64, value: u64, now: Stamp) -> u64 {
         let old = self.value.swap(value, Relaxed);
-        self.tag.store(tag << STAMP_BITS | u64::from(now.0), Relaxed);
+        self.tag.store(tag << STAMP_BITS | now.word(), Relaxed);
         old
     }
 }
@@ -204,7 +201,7 @@ impl Cell<'_> {
 
     /// When the cell was last touched.
     pub fn stamp(&self) -> Stamp {
-        Stamp((self.0.tag.load(Relaxed) & STAMP_MASK) as u32)
+        Stamp::of_word(self.0.tag.load(Relaxed))
     }
 
     /// A key that finds this cell again, in this table or one it is copied to.
@@ -215,11 +212,11 @@ impl Cell<'_> {
     /// Marks the cell as used now.
     pub fn touch(&self, now: Stamp) {
         let word = self.0.tag.load(Relaxed);
-        if word & STAMP_MASK == u64::from(now.0) {
+        if word & STAMP_MASK == now.word() {
             return;
         }
         // A failed exchange means that somebody else touched or replaced it: both are fine.
-        let _ = self.0.tag.compare_exchange(word, word & !STAMP_MASK | u64::from(now.0), Relaxed, Relaxed);
+        let _ = self.0.tag.compare_exchange(word, word & !STAMP_MASK | now.word(), Relaxed, Relaxed);
     }
 
     /// Replaces the value if it is still `old`; else returns what it is.
@@ -256,6 +253,7 @@ impl Cell<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Time;
 
     fn spread(i: u64) -> u64 {
         crate::chain::key(3, &i.to_le_bytes())
@@ -281,13 +279,5 @@ mod tests {
         assert_eq!(table.bytes(), bytes);
         assert!((99_900..100_000).all(|i| table.get(spread(i)) == Some(i)), "the newest stay");
         assert!((0..50_000).all(|i| table.get(spread(i)).is_none()), "the oldest went");
-    }
-
-    #[test]
-    fn stamps_wrap() {
-        let late = Stamp::of(Time::from_millis(125 * ((1 << 24) - 1)));
-        let wrapped = Stamp::of(Time::from_millis(125 * ((1 << 24) + 1)));
-        assert_eq!(late.age(wrapped), 2);
-        assert_eq!(wrapped.age(late), 0, "another thread's clock is ahead");
     }
 }

@@ -1,6 +1,6 @@
 //! The two lines in which a key may live, and which place of theirs it gets.
 
-use super::{CHANGING, Entry, Line, STAMP_BITS, STAMP_MASK, Stamp, WAYS};
+use super::{CHANGING, Entry, Line, STAMP_BITS, Stamp, WAYS};
 
 /// Both lines in which a key may live, and their words as they were read.
 pub(super) struct Pair<'t> {
@@ -45,7 +45,7 @@ fn stalest(words: &[u64; WAYS], now: Stamp) -> (u32, usize) {
 /// Empty places first, then the oldest.
 #[inline]
 fn staleness(word: u64, now: Stamp) -> u32 {
-    let age = Stamp((word & STAMP_MASK) as u32).age(now);
+    let age = Stamp::of_word(word).age(now);
     let age = if word == CHANGING { 0 } else { age };
     if word == 0 { u32::MAX } else { age }
 }
