@@ -22,6 +22,7 @@ mod endpoints;
 pub mod health;
 mod lane;
 mod pages;
+mod pins;
 
 /// Connections per port; further ones wait to be accepted.
 const MAX_CONNECTIONS: usize = 64;

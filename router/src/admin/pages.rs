@@ -8,7 +8,7 @@ use hyper::{
 };
 use serde_json::json;
 
-use super::{Port, Sources, agents, endpoints, lane};
+use super::{Port, Sources, agents, endpoints, lane, pins};
 use crate::{metrics, shutdown::Shutdown, world::World};
 
 type Answer = Response<Full<Bytes>>;
@@ -17,8 +17,15 @@ const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 
 const METRICS_PATHS: &[&str] = &["/metrics", "/healthz", "/readyz"];
-const ADMIN_PATHS: &[&str] =
-    &["/healthz", "/readyz", "/debug/endpoints", "/debug/agents", "/debug/lane", "/debug/config"];
+const ADMIN_PATHS: &[&str] = &[
+    "/healthz",
+    "/readyz",
+    "/debug/endpoints",
+    "/debug/agents",
+    "/debug/lane",
+    "/debug/pins",
+    "/debug/config",
+];
 
 /// The answer to a request.
 pub(super) fn answer<B>(port: Port, request: &Request<B>, sources: &Sources) -> Answer {
@@ -34,8 +41,19 @@ pub(super) fn answer<B>(port: Port, request: &Request<B>, sources: &Sources) -> 
         (Port::Admin, "/debug/endpoints") => page(StatusCode::OK, JSON, endpoints::show(&sources.world)),
         (Port::Admin, "/debug/agents") => page(StatusCode::OK, JSON, agents::show(&sources.world)),
         (Port::Admin, "/debug/lane") => page(StatusCode::OK, JSON, lane::show(&sources.world)),
+        (Port::Admin, "/debug/pins") => pinned(&sources.world, request.uri().query()),
         (Port::Admin, "/debug/config") => page(StatusCode::OK, TEXT, sources.config_text.to_string()),
         (port, path) => unknown(port, path),
+    }
+}
+
+fn pinned(world: &World, query: Option<&str>) -> Answer {
+    match pins::Limit::of(query) {
+        Ok(limit) => page(StatusCode::OK, JSON, pins::show(world, limit)),
+        Err(message) => {
+            let error = json!({ "error": { "message": message } });
+            page(StatusCode::BAD_REQUEST, JSON, format!("{error}\n"))
+        }
     }
 }
 

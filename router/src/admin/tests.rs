@@ -4,7 +4,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     sync::mpsc,
 };
-use warmlane_picker::{Lora, Reading, Signals as Load, Slot, Time};
+use warmlane_picker::{Chain, Lora, Reading, Saved, Signals as Load, Slot, Time};
 
 use super::*;
 use crate::{
@@ -125,6 +125,61 @@ async fn debug_endpoints_shows_every_signal_with_its_age() {
     assert_eq!((&second["ready"], &second["models"]), (&Value::from(false), &Value::Null));
     assert_eq!(second["health"], "failed: not heard of yet");
     drop(in_flight);
+}
+
+#[tokio::test]
+async fn debug_pins_shows_sessions_and_groups_with_what_the_lane_carried() {
+    let fixture = Fixture::new(&["10.0.0.1:8000", "10.0.0.2:8000"]);
+    let world = &fixture.sources.world;
+    let saved = |responses| Saved { responses, bytes: 4_096 * responses, wakeups: 40 * responses };
+    let chain = Chain::new(7, &[9; 16]);
+    let group = (0..8).filter_map(|_| world.groups.observe(&chain, Time::ZERO)).next().expect("a group");
+    world.groups.pin(&group, Slot(0), Time::ZERO);
+    world.groups.pin(&group, Slot(1), Time::ZERO);
+    world.groups.credit(group.id, saved(3));
+    world.pins.pin(0xfeed_beef_0f12_3456, Slot(1), Time::ZERO);
+    world.pins.credit(0xfeed_beef_0f12_3456, saved(2));
+    world.pins.pin(77 << 30, Slot(9), Time::ZERO);
+    let (status, page) = fixture.ask(Port::Admin, "/debug/pins");
+    assert_eq!(status, StatusCode::OK);
+    let page: Value = serde_json::from_str(&page).expect("JSON");
+    let (sessions, groups) = (&page["sessions"], &page["groups"]);
+    assert_eq!((&sessions["pinned"], &groups["pinned"]), (&Value::from(2), &Value::from(1)));
+    assert!(sessions["capacity"].as_u64() >= Some(65_536), "{page}");
+    assert_eq!((&sessions["lifetime_seconds"], &groups["window_seconds"]), (&1800.0.into(), &60.0.into()));
+    let row = |session| sessions["pins"].as_array()?.iter().find(|row| row["session"] == session);
+    let pin = row("feedbeef0f000000").expect("the first 40 bits of the hash");
+    assert_eq!((&pin["endpoint"], &pin["local"]), (&"10.0.0.2:8000".into(), &false.into()));
+    assert!(pin["idle_seconds"].as_f64().is_some_and(|idle| (0.0..60.0).contains(&idle)), "{pin}");
+    assert_eq!(pin["lane"], serde_json::json!({ "responses": 2, "bytes": 8_192, "wakeups_saved": 80 }));
+    let gone = row("0000001340000000").expect("the other session");
+    assert_eq!((&gone["endpoint"], &gone["lane"]["bytes"]), (&Value::Null, &0.into()), "left the pool");
+    let pinned = &groups["pins"][0];
+    assert_eq!(pinned["group"], format!("{:016x}", group.id >> 24 << 24));
+    assert_eq!(pinned["endpoints"], serde_json::json!(["10.0.0.2:8000", "10.0.0.1:8000"]));
+    assert_eq!(pinned["lane"], serde_json::json!({ "responses": 3, "bytes": 12_288, "wakeups_saved": 120 }));
+}
+
+#[tokio::test]
+async fn debug_pins_shows_as_many_as_asked_and_refuses_what_it_cannot_show() {
+    let fixture = Fixture::new(&["a:1"]);
+    let world = &fixture.sources.world;
+    (1..=150_u64).for_each(|n| _ = world.pins.pin(n << 40, Slot(0), Time::ZERO));
+    for (path, rows) in [("", 100), ("?limit=0", 0), ("?limit=7", 7), ("?limit=10000", 150)] {
+        let (status, page) = fixture.ask(Port::Admin, &format!("/debug/pins{path}"));
+        assert_eq!(status, StatusCode::OK, "{path}");
+        let page: Value = serde_json::from_str(&page).expect("JSON");
+        assert_eq!(page["sessions"]["pins"].as_array().map(Vec::len), Some(rows), "{path}");
+        assert_eq!(page["sessions"]["pinned"], 150, "{path}");
+    }
+    for query in ["limit=10001", "limit=-1", "limit=", "limit=ten", "rows=5", "limit=5&limit=6"] {
+        let (status, body) = fixture.ask(Port::Admin, &format!("/debug/pins?{query}"));
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{query}");
+        let body: Value = serde_json::from_str(&body).expect("JSON");
+        let message = body["error"]["message"].as_str().unwrap_or_default();
+        assert!(message.contains(query) && message.contains("?limit=500"), "{message}");
+    }
+    assert_eq!(fixture.ask(Port::Metrics, "/debug/pins").0, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]
