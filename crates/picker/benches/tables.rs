@@ -1,7 +1,7 @@
 //! What it costs to remember: session pins and prefix groups, per request, per response and per look at all of them.
 //!
-//! The table of sessions is as large as a router's own and filled to its capacity; sessions take turns in no order, so that
-//! entries come from the outer caches.
+//! The table of sessions is as large as a router's own and holds as many as it was made for; sessions take turns in no order,
+//! so that entries come from the outer caches.
 
 use std::{hint::black_box, time::Duration};
 
@@ -20,7 +20,8 @@ const SAVED: Saved = Saved { responses: 1, bytes: 20_000, wakeups: 255 };
 
 fn tables(c: &mut Criterion) {
     let mut group = c.benchmark_group("tables");
-    group.measurement_time(Duration::from_secs(2)).warm_up_time(Duration::from_millis(500));
+    group.measurement_time(Duration::from_secs(2));
+    group.warm_up_time(Duration::from_millis(500));
     sessions(&mut group);
     groups(&mut group);
     group.finish();
@@ -38,7 +39,7 @@ fn sessions(group: &mut BenchmarkGroup<'_, WallTime>) {
     group.bench_function("pin_a_known_session", |b| b.iter(|| pins.pin(turn(), Slot(3), NOW)));
     group.bench_function("credit_a_session", |b| b.iter(|| pins.credit(turn(), SAVED)));
     group.bench_function("look_at_all_sessions", |b| {
-        b.iter(|| pins.each(NOW).map(|pin| pin.saved.bytes).sum::<u64>())
+        b.iter(|| pins.each(NOW).map(|pin| pin.saved.bytes).sum::<u64>());
     });
     group.bench_function("pin_a_new_session", |b| b.iter(|| pins.pin(rng.u64(..), Slot(3), NOW)));
     group.bench_function("credit_an_unknown_session", |b| b.iter(|| pins.credit(rng.u64(..), SAVED)));
