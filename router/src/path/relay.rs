@@ -31,7 +31,7 @@ mod ride;
 pub(super) use flow::End;
 use flow::Flow;
 pub(crate) use flow::STUCK;
-use ride::Ride;
+use ride::{Ride, credit};
 pub(super) use ride::{Rode, may_ride};
 
 /// A response that has been passed on, or as much of it as there was.
@@ -82,6 +82,7 @@ pub(super) async fn relay(
         copy(worker, client, &mut answered, unchunk, now.into()).await?;
     let now = trace.enter(Stage::Done);
     judge(worker, &mut answered, client.answer_head.status(), end);
+    credit(&worker.world, &answered.plan, &rode);
     let Answered { destination, connection, unsent, tried, .. } = answered;
     if let Some(local) = connection.lane.is_local() {
         worker.locate(destination.slot, local);

@@ -33,6 +33,13 @@ fn in_a_pinned_lane_only_sessions_ride() {
         eventually("all is done", || node.router.in_flight() == 0);
         assert_eq!(node.rides(), 1.0, "{headers}");
     }
+    let page = node.router.admin().get("/debug/pins").json();
+    let pin = &page["sessions"]["pins"][0];
+    assert_eq!((&pin["local"], &pin["lane"]["responses"]), (&true.into(), &1.into()), "{page}");
+    assert!(
+        pin["lane"]["bytes"].as_u64() > Some(20) && pin["lane"]["wakeups_saved"].as_u64() > Some(0),
+        "{page}"
+    );
 }
 
 #[test]

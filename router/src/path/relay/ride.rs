@@ -15,6 +15,8 @@ use tokio::{
     time::Instant,
 };
 
+use warmlane_picker::Saved;
+
 use super::flow::{End, Flow, Watch};
 use crate::{
     front::Client,
@@ -23,6 +25,7 @@ use crate::{
     lane::{Lane, Part},
     path::pick::Plan,
     worker::Worker,
+    world::World,
 };
 
 /// Answers of fewer tokens are copied. To order a response and to take it back costs the router about what three chunks
@@ -52,6 +55,21 @@ pub(in crate::path) fn may_ride(worker: &Worker, client: &Client, plan: &Plan) -
         && client.stream.socket().is_some()
         && client.head.version() == Version::Http11
         && client.asked().is_none_or(|body| body.stream && body.max_tokens.is_none_or(|most| most >= WORTH))
+}
+
+/// Puts what the lane carried on the account of the session and the group that the request belongs to.
+pub(super) fn credit(world: &World, plan: &Plan, rode: &Rode) {
+    let Progress { data, messages, .. } = rode.progress;
+    let saved = Saved { responses: 1, bytes: data, wakeups: messages };
+    if !rode.has_ridden() {
+        return;
+    }
+    if plan.incoming.session != 0 {
+        world.pins.credit(plan.incoming.session, saved);
+    }
+    if let Some(group) = &plan.group {
+        world.groups.credit(group.id, saved);
+    }
 }
 
 // === Ride ===
