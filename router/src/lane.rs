@@ -137,6 +137,11 @@ impl Lane {
         self.laid.as_ref().ok().map(|laid| laid.kernel.counts().since(&laid.trial))
     }
 
+    /// Connections that take part now: to pods, and of clients.
+    pub fn connections(&self) -> (usize, usize) {
+        self.kernel().map_or((0, 0), |kernel| kernel.connections())
+    }
+
     fn kernel(&self) -> Option<&Arc<kernel::Lane>> {
         self.laid.as_ref().ok().map(|laid| &laid.kernel)
     }

@@ -30,6 +30,7 @@ use cast::{Cast, Measured};
 use plan::Plan;
 use replicas::Replicas;
 use route::Route;
+use warmlane_router::config::LaneMode;
 use warmlane_xtask::{interrupt, workspace};
 
 /// Compares plain and inference-aware routing on simulated or real replicas.
@@ -65,6 +66,9 @@ pub struct Args {
     /// Through a real Envoy, which asks the router where each request should go (installs 40 MB the first time)
     #[arg(long)]
     envoy: bool,
+    /// Which responses may take the router's kernel lane (needs root; builds the kernel programs)
+    #[arg(long, value_name = "off|pinned|all", default_value = "off")]
+    lane: LaneMode,
     /// Seed of the requests
     #[arg(long, default_value_t = 1)]
     seed: u64,

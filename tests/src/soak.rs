@@ -20,6 +20,7 @@ use std::{
 
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
+use warmlane_router::config::LaneMode;
 use warmlane_xtask::{interrupt, step, workspace};
 
 use churn::Replicas;
@@ -39,6 +40,9 @@ pub struct Args {
     /// Where the plot goes [default: target/soak/soak.svg]
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
+    /// Which responses may take the router's kernel lane (needs root; builds the kernel programs)
+    #[arg(long, value_name = "off|pinned|all", default_value = "off")]
+    lane: LaneMode,
     /// Seed of load, faults and deaths
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -75,7 +79,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let folder = workspace::target().join("soak");
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let mut replicas = Replicas::start(REPLICAS, args.seed)?;
-    let mut router = Router::start(&replicas, folder.join("router.log"))?;
+    let mut router = Router::start(&replicas, args.lane, folder.join("router.log"))?;
     let (tally, stop) = (Tally::default(), AtomicBool::new(false));
     let mut samples = Samples::new();
     println!("  {REPLICAS} simulated replicas, seed {}; two of them always behave", args.seed);
@@ -89,7 +93,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         outcome
     })?;
     replicas.behave();
-    let verdict = verdict::of(&samples, &tally, &mut router.watched, &router.log)?;
+    let verdict = verdict::of(&samples, &tally, &router, args.lane)?;
     print!("{}", verdict.table(&tally, &replicas));
     let svg = args.svg.clone().unwrap_or_else(|| folder.join("soak.svg"));
     plot::save(&svg, &samples)?;
@@ -131,7 +135,7 @@ fn watch(
 // === Router ===
 
 impl Router {
-    fn start(replicas: &Replicas, log: PathBuf) -> anyhow::Result<Self> {
+    fn start(replicas: &Replicas, lane: LaneMode, log: PathBuf) -> anyhow::Result<Self> {
         let own = std::env::current_exe().context("cannot tell where this program is")?;
         let program = own.with_file_name("warmlane-router");
         let out = std::fs::File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
@@ -148,6 +152,7 @@ impl Router {
             "--breaker-longest-rest",
             "5s",
         ]);
+        command.args(["--lane", &lane.to_string()]);
         command.args(["--thresholds-slow-start", "3s", "--scrape-timeout", "500ms"]);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(out);
         let mut child =
@@ -156,6 +161,11 @@ impl Router {
         let addresses = samples::addresses(said)?;
         let watched = Watched { pid: child.0.id(), addresses };
         watched.wait_until_ready(REPLICAS)?;
+        anyhow::ensure!(
+            lane == LaneMode::Off || watched.metric("warmlane_lane_on") == 1.0,
+            "--lane {lane}: it is off; {} says why",
+            log.display()
+        );
         Ok(Self { watched, child, log })
     }
 

@@ -4,7 +4,7 @@ use std::{ffi::OsString, os::unix::process::CommandExt as _, process::Command};
 
 use anyhow::Context as _;
 
-use crate::{progress::Progress, setup, step, workspace};
+use crate::{ebpf, progress::Progress, setup, step, workspace};
 
 /// Compare plain and inference-aware routing on simulated or real replicas
 #[derive(Debug, clap::Args)]
@@ -40,6 +40,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     if args.options.iter().any(|option| option == "--envoy") {
         command.env("WARMLANE_ENVOY", setup::envoy()?);
     }
+    ebpf::for_lane(&args.options, &mut command)?;
     // Only returns when it fails; from here on the terminal and its signals are the demo's own.
     let error = command.args(&args.options).exec();
     Err(error).with_context(|| format!("cannot start {}", demo.display()))

@@ -3,6 +3,7 @@
 //! They live in `router-ebpf`, a workspace of its own, as they are for another target than everything else. Ordinary
 //! builds do not come here, and what is built is never committed.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -32,6 +33,16 @@ pub(crate) struct Args {}
 
 pub(crate) fn run(_: &Args) -> anyhow::Result<()> {
     println!("  {}", build()?.display());
+    Ok(())
+}
+
+/// Where options ask for the kernel lane: builds them, and has the routers that a command starts load them.
+pub(crate) fn for_lane(options: &[OsString], command: &mut Command) -> anyhow::Result<()> {
+    let asked =
+        options.iter().any(|option| option == "--lane" || option.as_encoded_bytes().starts_with(b"--lane="));
+    if asked {
+        command.env("WARMLANE_LANE_OBJECT", build()?);
+    }
     Ok(())
 }
 

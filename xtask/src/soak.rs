@@ -4,7 +4,7 @@ use std::{ffi::OsString, os::unix::process::CommandExt as _, process::Command};
 
 use anyhow::Context as _;
 
-use crate::{progress::Progress, step, workspace};
+use crate::{ebpf, progress::Progress, step, workspace};
 
 /// Load a router whose replicas misbehave and die, and watch its memory
 #[derive(Debug, clap::Args)]
@@ -17,14 +17,21 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let soak = build()?;
+    let mut command = Command::new(&soak);
+    ebpf::for_lane(&args.options, &mut command)?;
     // Only returns when it fails; from here on the terminal and its signals are the soak's own.
-    let error = Command::new(&soak).args(&args.options).exec();
+    let error = command.args(&args.options).exec();
     Err(error).with_context(|| format!("cannot start {}", soak.display()))
 }
 
-/// What CI runs.
+/// What CI runs: as root with the kernel lane on, since that is where more can be lost.
 pub(crate) fn for_two_minutes() -> anyhow::Result<()> {
-    step::shown(Command::new(build()?).args(["--minutes", "2"]))
+    let mut command = Command::new(build()?);
+    command.args(["--minutes", "2"]);
+    if rustix::process::geteuid().is_root() {
+        command.args(["--lane", "all"]).env("WARMLANE_LANE_OBJECT", ebpf::build()?);
+    }
+    step::shown(&mut command)
 }
 
 fn build() -> anyhow::Result<std::path::PathBuf> {

@@ -16,6 +16,10 @@ struct Page {
     object: Option<String>,
     /// The kernel's numbers for the programs.
     programs: Vec<u32>,
+    /// Connections to pods that take part now.
+    pods: usize,
+    /// Of clients.
+    clients: usize,
     /// Since the router started; `null` while it is off.
     counts: Option<Map<String, Value>>,
     /// Why the kernel left responses to the router.
@@ -25,6 +29,7 @@ struct Page {
 /// The page.
 pub(super) fn show(world: &World) -> String {
     let (lane, programs) = (&world.lane, world.lane.programs());
+    let (pods, clients) = lane.connections();
     let counts = lane.counts();
     let object = |rows: Vec<(&'static str, u64)>| {
         rows.into_iter().map(|(name, count)| (name.to_owned(), Value::from(count))).collect()
@@ -35,6 +40,8 @@ pub(super) fn show(world: &World) -> String {
         why_off: lane.why_off().map(str::to_owned),
         object: programs.as_ref().map(|(path, _)| path.display().to_string()),
         programs: programs.map(|(_, numbers)| numbers).unwrap_or_default(),
+        pods,
+        clients,
         handed_over: counts.as_ref().map(Counts::handed_over_rows).map(object),
         counts: counts.as_ref().map(Counts::rows).map(object),
     };

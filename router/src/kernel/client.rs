@@ -1,6 +1,6 @@
 //! A client's connection, in the map from which redirects find it.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use super::Lane;
 
@@ -15,6 +15,7 @@ pub struct Client {
 
 impl Client {
     pub(super) fn new(lane: Arc<Lane>, cookie: u64) -> Self {
+        lane.clients.fetch_add(1, Relaxed);
         Self { lane, cookie }
     }
 
@@ -26,5 +27,6 @@ impl Client {
 impl Drop for Client {
     fn drop(&mut self) {
         self.lane.forget_client(self.cookie);
+        self.lane.clients.fetch_sub(1, Relaxed);
     }
 }

@@ -5,7 +5,10 @@ use std::{
     net::{IpAddr, SocketAddr},
     os::fd::AsFd,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     time::Instant,
 };
 
@@ -41,6 +44,8 @@ pub struct Lane {
     pub(super) memory: Memory,
     pub(super) slots: Slots,
     pub(super) queue_limit: u32,
+    /// Clients' connections in the map.
+    pub(super) clients: AtomicUsize,
     /// All that is reached by system calls. They are short, and few per connection.
     maps: Mutex<Maps>,
 }
@@ -63,7 +68,8 @@ impl Lane {
     pub fn load(settings: &Settings) -> Result<Arc<Self>, LoadError> {
         let (memory, maps) = object::load(settings)?;
         let slots = Slots::new(memory.count());
-        Ok(Arc::new(Self { memory, slots, queue_limit: settings.queue_limit, maps: Mutex::new(maps) }))
+        let (queue_limit, clients) = (settings.queue_limit, AtomicUsize::new(0));
+        Ok(Arc::new(Self { memory, slots, queue_limit, clients, maps: Mutex::new(maps) }))
     }
 
     /// Has one exchange take the lane, in order and complete: a kernel that cannot do that shows it here.
@@ -124,6 +130,11 @@ impl Lane {
         drop(maps);
         kept.map_err(|_| Refusal::ClientFull)?;
         Ok(Client::new(self.clone(), cookie))
+    }
+
+    /// Connections that take part now: to pods, and of clients.
+    pub fn connections(&self) -> (usize, usize) {
+        (self.slots.taken(self.memory.count()), self.clients.load(Relaxed))
     }
 
     /// What the programs have counted so far.

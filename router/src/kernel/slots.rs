@@ -33,6 +33,12 @@ impl Slots {
         if rested { free.pop_front().map(|(_, slot)| slot) } else { None }
     }
 
+    /// How many of `count` are taken.
+    pub(super) fn taken(&self, count: u32) -> usize {
+        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner).len();
+        (count as usize).saturating_sub(free)
+    }
+
     pub(super) fn give_back(&self, slot: u32, now: Instant) {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         free.push_back((Some(now + REST), slot));
@@ -48,7 +54,7 @@ mod tests {
         let (slots, now) = (Slots::new(2), Instant::now());
         assert_eq!([slots.take(now), slots.take(now), slots.take(now)], [Some(0), Some(1), None]);
         slots.give_back(1, now);
-        assert_eq!(slots.take(now), None);
+        assert_eq!((slots.take(now), slots.taken(2)), (None, 1));
         assert_eq!(slots.take(now + REST), Some(1));
     }
 }

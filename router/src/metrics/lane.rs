@@ -32,6 +32,10 @@ impl Collector for Lane {
         let (counts, mut page) = (self.0.lane.counts(), Page(encoder));
         let of = |number| counts.as_ref().map_or(0, |counts| counts.of(number));
         page.gauge("lane_on", "1 while the kernel lane is on", f64::from(u8::from(counts.is_some())))?;
+        let (pods, clients) = self.0.lane.connections();
+        let rows = [("pods", pods), ("clients", clients)];
+        let rows = rows.map(|(side, count)| ([("side", side)], count as f64));
+        page.gauges("lane_connections", "Connections that may take the kernel lane", rows)?;
         let help = "Bytes that the kernel sent to clients without waking the router, framing included";
         page.counter("lane_bytes", help, of(count::BYTES))?;
         let help = "Messages that they came in: times that the router was not woken";

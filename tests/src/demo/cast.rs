@@ -8,8 +8,10 @@ use std::{
 };
 
 use anyhow::Context as _;
+use serde_json::Value;
 use tokio::time::MissedTickBehavior;
 use warmlane_load::{Client, Pace, Progress, Prompt, Request, Run, Summary};
+use warmlane_router::config::LaneMode;
 
 use super::{
     Binaries,
@@ -87,6 +89,7 @@ impl Cast {
         if plan.envoy {
             command.args(["--ext-proc", "127.0.0.1:0"]);
         }
+        command.args(["--lane", &plan.lane.to_string()]);
         command.args(["--strategy", &plan.strategy, "--plain-policy", route.plain_policy()]);
         let mut router = Process::start("router", &mut command)?;
         router.wait()?;
@@ -95,11 +98,34 @@ impl Cast {
         let (metrics, admin) = (address("metrics")?, address("admin")?);
         let mut cast = Self { route, envoy: None, router, nodes, plain, aware, metrics, admin, replicas };
         cast.wait_until_ready().await?;
+        cast.check_lane(plan.lane).await?;
         if plan.envoy {
             cast.put_envoy_before().await?;
         }
         cast.probe().await?;
         Ok(cast)
+    }
+
+    /// An error where the kernel lane was asked for and is not on.
+    async fn check_lane(&self, lane: LaneMode) -> anyhow::Result<()> {
+        let page: Value = serde_json::from_slice(&Client::new(self.admin).get("/debug/lane").await?)?;
+        let why = page["why_off"].as_str().unwrap_or_default();
+        anyhow::ensure!(lane == LaneMode::Off || page["on"] == true, "--lane {lane}: it is off: {why}");
+        Ok(())
+    }
+
+    /// The share of responses so far that took the kernel lane, for people; empty where none may.
+    async fn ridden(&self, lane: LaneMode) -> anyhow::Result<String> {
+        if lane == LaneMode::Off {
+            return Ok(String::new());
+        }
+        let page = String::from_utf8(Client::new(self.metrics).get("/metrics").await?)?;
+        let sum = |series: &str| {
+            let lines = page.lines().filter(|line| line.starts_with(series));
+            lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum::<f64>()
+        };
+        let share = sum("warmlane_lane_responses_total") / sum("warmlane_requests_total").max(1.0);
+        Ok(format!(", {:.0} % of responses by the kernel lane", share * 100.0))
     }
 
     /// From here on clients speak to Envoy.
@@ -192,7 +218,8 @@ impl Cast {
         let loaded = run.loaded().unwrap_or((Duration::ZERO, run.elapsed));
         let summary = Summary::new(&run, plan.time_scale);
         let figures = Figures::new(&summary, kv::spread(&samples, loaded));
-        bar.finish(&format!("machine {:.0} % busy, {} errors", busy * 100.0, figures.errors));
+        let ridden = self.ridden(plan.lane).await?;
+        bar.finish(&format!("machine {:.0} % busy, {} errors{ridden}", busy * 100.0, figures.errors));
         Ok(Measured { route: self.route, figures, samples, loaded, busy, failure: summary.first_error })
     }
 
@@ -246,7 +273,7 @@ fn connected(page: &[u8]) -> usize {
 
 /// Rows of a debug page of which this is true.
 fn count(page: &[u8], rows: &str, what: &str) -> usize {
-    let page: serde_json::Value = serde_json::from_slice(page).unwrap_or_default();
+    let page: Value = serde_json::from_slice(page).unwrap_or_default();
     let rows = page[rows].as_array().map_or(&[][..], Vec::as_slice);
     rows.iter().filter(|row| row[what] == true).count()
 }

@@ -8,6 +8,8 @@ use std::fmt::Write as _;
 
 use warmlane_load::workload::{Lora, Prefix, Random, Shape, Workload as Requests};
 
+use warmlane_router::config::LaneMode;
+
 use super::{Args, fault::Fault};
 
 /// Kinds of traffic.
@@ -48,6 +50,8 @@ pub(super) struct Plan {
     pub(super) fault: Option<Fault>,
     /// Envoy carries the traffic.
     pub(super) envoy: bool,
+    /// Which responses may take the kernel lane.
+    pub(super) lane: LaneMode,
     pub(super) shape: Shape,
     pub(super) prompts: usize,
     pub(super) concurrency: usize,
@@ -91,6 +95,7 @@ impl Plan {
             engines: args.engines,
             fault: args.fault,
             envoy: args.envoy,
+            lane: args.lane,
             shape: if real { shape.scaled(REAL_LENGTHS) } else { shape },
             prompts: args.prompts.map_or(prompts, |prompts| prompts as usize),
             concurrency: args.concurrency.map_or(concurrency, |concurrency| concurrency as usize),

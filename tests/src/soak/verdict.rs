@@ -3,21 +3,20 @@
 //! Memory is flat when its mean over the last quarter is at most a tenth and 4 MB above that of the second: the first one
 //! fills pools and tables. Descriptors likewise, with a fifth and 20.
 
-use std::{path::Path, sync::atomic::Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 use serde_json::{Value, json};
+use warmlane_router::config::LaneMode;
 
-use super::{
-    churn::Replicas,
-    load::Tally,
-    samples::{Samples, Watched},
-};
+use super::{Router, churn::Replicas, load::Tally, samples::Samples};
 
 pub(super) struct Verdict {
     /// Means of the second and of the last quarter.
     resident: (f64, f64),
     descriptors: (f64, f64),
     retries: f64,
+    /// Responses of which a part took the kernel lane.
+    ridden: f64,
     /// What is wrong; empty when nothing is.
     wrong: Vec<String>,
 }
@@ -25,9 +24,10 @@ pub(super) struct Verdict {
 pub(super) fn of(
     samples: &Samples,
     tally: &Tally,
-    watched: &mut Watched,
-    log: &Path,
+    router: &Router,
+    lane: LaneMode,
 ) -> anyhow::Result<Verdict> {
+    let watched = &router.watched;
     let quarters =
         |value: fn(&super::samples::Sample) -> f64| (samples.quarter(1, value), samples.quarter(3, value));
     let (resident, descriptors) = (quarters(|s| s.resident_mb), quarters(|s| s.descriptors));
@@ -54,15 +54,20 @@ pub(super) fn of(
         ("warmlane_endpoint_in_flight", "requests are still open"),
         ("warmlane_client_connections", "clients are still counted"),
         ("warmlane_body_bytes_held", "bodies are still held"),
+        ("warmlane_lane_connections", "connections are still in the kernel lane's maps"),
     ] {
         require(watched.wait(what, |watched| watched.metric(series) == 0.0).is_ok(), what.to_owned());
     }
-    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let text = std::fs::read_to_string(&router.log).unwrap_or_default();
     let bad = text.lines().find(|line| line.contains("panicked") || line.contains("ERROR"));
     require(bad.is_none(), format!("the router's log says: {}", bad.unwrap_or_default()));
     let retries = watched.metric("warmlane_retries_total");
     require(retries > 0.0, "nothing was ever retried: the faults do not strike".to_owned());
-    Ok(Verdict { resident, descriptors, retries, wrong })
+    let ridden = watched.metric("warmlane_lane_responses_total");
+    require(lane == LaneMode::Off || ridden > 0.0, "no response took the kernel lane".to_owned());
+    let lost = watched.metric("warmlane_lane_handovers_total{reason=\"desync\"}");
+    require(lost == 0.0, format!("{lost} responses lost bytes on the kernel lane"));
+    Ok(Verdict { resident, descriptors, retries, ridden, wrong })
 }
 
 // === Verdict ===
@@ -79,6 +84,7 @@ impl Verdict {
             ("  500, as the replica gave it", count(&tally.failed).to_string()),
             ("  lost", count(&tally.lost).to_string()),
             ("sent once more", format!("{:.0}", self.retries)),
+            ("by the kernel lane, in part", format!("{:.0}", self.ridden)),
             ("faults switched on, deaths", format!("{}, {}", replicas.faults, replicas.deaths)),
             (
                 "memory, second and last quarter (MB)",
@@ -99,6 +105,7 @@ impl Verdict {
             "cut": tally.cut.load(Relaxed),
             "lost": tally.lost.load(Relaxed),
             "retries": self.retries,
+            "ridden": self.ridden,
             "resident_mb": [self.resident.0, self.resident.1],
             "descriptors": [self.descriptors.0, self.descriptors.1],
             "holds": self.wrong.is_empty(),
