@@ -9,6 +9,7 @@ mod demo;
 mod ebpf;
 mod fuzz;
 pub mod interrupt;
+mod kernels;
 pub mod progress;
 mod setup;
 mod soak;
@@ -39,6 +40,7 @@ enum Command {
     Test(test::Args),
     Bench(bench::Args),
     Ebpf(ebpf::Args),
+    Kernels(kernels::Args),
     Fuzz(fuzz::Args),
     Soak(soak::Args),
     Vllm(vllm::Args),
@@ -54,6 +56,7 @@ pub fn run() -> anyhow::Result<()> {
         Command::Test(args) => test::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Ebpf(args) => ebpf::run(&args),
+        Command::Kernels(args) => kernels::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Soak(args) => soak::run(&args),
         Command::Vllm(args) => vllm::run(&args),

@@ -8,6 +8,7 @@ mod deny;
 mod environment;
 mod envoy;
 mod fuzz;
+mod kernel;
 mod sglang;
 mod system;
 mod tool;
@@ -18,8 +19,9 @@ pub(crate) use bpf::{BpfRoute, route as bpf_route};
 pub(crate) use deny::ensure as cargo_deny;
 pub(crate) use envoy::ensure as envoy;
 pub(crate) use fuzz::ensure as cargo_fuzz;
+pub(crate) use kernel::Kernel;
 pub(crate) use sglang::ensure as sglang_router;
-pub(crate) use system::{iproute2, program, python};
+pub(crate) use system::{busybox, iproute2, program, python, qemu, setpriv};
 
 use crate::{step, workspace};
 

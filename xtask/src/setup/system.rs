@@ -1,5 +1,5 @@
 //! What comes from the system's packages: Python with venv and a C++ compiler for what the engines compile, and the
-//! proxies that a benchmark compares with, and what tests make networks with.
+//! proxies that a benchmark compares with, what tests make networks with, and what boots other kernels.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -41,6 +41,21 @@ pub(crate) fn iproute2() -> anyhow::Result<PathBuf> {
     from("iproute2", "ip", "-Version")
 }
 
+/// `setpriv`, with which tests give capabilities up.
+pub(crate) fn setpriv() -> anyhow::Result<PathBuf> {
+    from("util-linux", "setpriv", "--version")
+}
+
+/// What emulates a machine of this kind.
+pub(crate) fn qemu() -> anyhow::Result<PathBuf> {
+    from("qemu-system-x86", "qemu-system-x86_64", "--version")
+}
+
+/// One program for all that a system needs to come up.
+pub(crate) fn busybox() -> anyhow::Result<PathBuf> {
+    from("busybox-static", "busybox", "--help")
+}
+
 /// A program that comes in a package of its name, installing it where that is possible.
 pub(crate) fn program(name: &str, version_flag: &str) -> anyhow::Result<PathBuf> {
     from(name, name, version_flag)
@@ -68,6 +83,16 @@ pub(super) fn install(packages: &[&str]) -> anyhow::Result<()> {
     let by_hand = format!(
         "run: apt-get update && apt-get install -y {wanted}   (or your system's packages of that kind)"
     );
+    let words = [&["install", "-y", "--no-install-recommends"], packages].concat();
+    apt_get(&format!("apt-get install {wanted}"), &[&["update"], &words], &by_hand)
+}
+
+/// Has apt read anew what its sources offer, or says how.
+pub(super) fn refresh() -> anyhow::Result<()> {
+    apt_get("apt-get update", &[&["update"]], "run as root: apt-get update")
+}
+
+fn apt_get(label: &str, runs: &[&[&str]], by_hand: &str) -> anyhow::Result<()> {
     anyhow::ensure!(
         step::output(Command::new("apt-get").arg("--version")).is_some(),
         "no apt-get here; {by_hand}"
@@ -75,15 +100,15 @@ pub(super) fn install(packages: &[&str]) -> anyhow::Result<()> {
     let root = step::output(Command::new("id").arg("-u")).as_deref() == Some("0");
     let sudo = !root && step::output(Command::new("sudo").args(["-n", "true"])).is_some();
     anyhow::ensure!(root || sudo, "not root, and sudo asks for a password; {by_hand}");
-    let mut progress = Progress::start(&format!("apt-get install {wanted}"));
-    for words in [vec!["update"], [&["install", "-y", "--no-install-recommends"], packages].concat()] {
+    let mut progress = Progress::start(label);
+    for words in runs {
         let mut command = if sudo { Command::new("sudo") } else { Command::new("apt-get") };
         if sudo {
             command.args(["-n", "apt-get"]);
         }
-        command.args(words).env("DEBIAN_FRONTEND", "noninteractive");
+        command.args(*words).env("DEBIAN_FRONTEND", "noninteractive");
         step::quiet(&mut progress, &step::log_file("apt-get"), &mut command)
-            .with_context(|| by_hand.clone())?;
+            .with_context(|| by_hand.to_owned())?;
     }
     progress.finish("done");
     Ok(())
