@@ -15,7 +15,7 @@ use crate::{step, workspace};
 /// what the lane needs built in.
 const KERNELS: [Kernel; 2] = [
     Kernel { version: "6.1", home: "Debian 12 (bookworm)" },
-    Kernel { version: "6.12", home: "Debian 13 (trixie) and Debian 12's backports" },
+    Kernel { version: "6.12", home: "Debian 13 (trixie)" },
 ];
 
 /// A series of kernels.
@@ -46,9 +46,10 @@ impl Kernel {
         let folder = workspace::root().join("target/kernels").join(self.version);
         let tree = Tree { root: folder.join("root") };
         if !tree.root.exists() {
-            let by_hand = format!("or unpack one of your own into {}", tree.root.display());
-            self.fetch(&folder, &tree.root)
-                .with_context(|| format!("no kernel {} ({}); {by_hand}", self.version, self.home))?;
+            self.fetch(&folder, &tree.root).with_context(|| {
+                let root = tree.root.display();
+                format!("cannot fetch kernel {}; one that is unpacked into {root} is taken too", self.version)
+            })?;
         }
         Ok(tree)
     }
@@ -65,9 +66,9 @@ impl Kernel {
         for old in [folder, &fresh] {
             cleared(old)?;
         }
-        if self.download(folder).is_err() {
+        if let Err(error) = self.download(folder) {
             // Lists that were read long ago, or never, name packages that are gone, or none.
-            system::refresh()?;
+            system::refresh().with_context(|| format!("{error:#}"))?;
             self.download(folder)?;
         }
         let package = only_package(folder)?;
@@ -93,7 +94,10 @@ impl Kernel {
     fn download(&self, folder: &Path) -> anyhow::Result<()> {
         let package = self.offered().with_context(|| {
             let version = self.version;
-            format!("apt's sources offer no linux-image-{version}.*-cloud-amd64: add those of {}", self.home)
+            format!(
+                "apt's sources offer no linux-image-{version}.*-cloud-amd64: {} has it, add its sources",
+                self.home
+            )
         })?;
         let mut progress = Progress::start(&format!("download {package}"));
         let mut apt = Command::new("apt-get");
