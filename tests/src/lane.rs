@@ -5,7 +5,7 @@ use std::{
     io::{self, Read, Write},
     net::{IpAddr, SocketAddr, TcpListener, TcpStream},
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use warmlane_router::kernel::{
@@ -21,6 +21,8 @@ pub struct Laid {
     pub lane: Arc<Lane>,
     pods: TcpListener,
     front: TcpListener,
+    /// Held from dialling to accepting: of two who do both at a time, each might accept what the other has dialled.
+    dialling: Mutex<()>,
 }
 
 /// Both connections of an exchange.
@@ -109,7 +111,7 @@ impl Laid {
         let lane = Lane::load(&settings).unwrap_or_else(|error| panic!("{error}"));
         let any = SocketAddr::new(address.into(), 0);
         let listen = || TcpListener::bind(any).expect("a port is free");
-        let laid = Self { lane, pods: listen(), front: listen() };
+        let laid = Self { lane, pods: listen(), front: listen(), dialling: Mutex::default() };
         assert!(laid.lane.admit(laid.pods.local_addr().expect("bound")));
         assert!(laid.lane.serve(laid.front.local_addr().expect("bound").port()));
         laid
@@ -132,7 +134,9 @@ impl Laid {
             let dialled = TcpStream::connect(to.local_addr().expect("bound")).expect("it listens");
             (dialled, to.accept().expect("it was dialled").0)
         };
+        let dialling = self.dialling.lock().unwrap_or_else(PoisonError::into_inner);
         let ((client, client_side), (upstream, pod)) = (dial(&self.front), dial(&self.pods));
+        drop(dialling);
         for stream in [&pod, &upstream, &client_side, &client] {
             stream.set_nodelay(true).expect("open");
             stream.set_read_timeout(Some(PATIENCE)).expect("open");

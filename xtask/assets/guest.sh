@@ -20,6 +20,8 @@ done
 ip link set lo up
 
 export WARMLANE_EBPF_OBJECT=/warmlane-lane.o
+# An emulated processor takes ten times as long and more.
+export WARMLANE_LANE_SLOWNESS=10
 part() {
     name=$1
     shift

@@ -13,7 +13,7 @@ use socket2::SockRef;
 use warmlane_router::kernel::{Framing, Refusal, Standing, reason};
 use warmlane_tests::{eventually, lane::Relay};
 
-use super::{CHUNKED, chunked, lane, of_length};
+use super::{CHUNKED, chunked, lane, of_length, pause};
 
 /// A pod as event loops make it: it writes when the system says that it may, and counts how often that was not so.
 fn write_as_an_event_loop(pod: &mut TcpStream, mut bytes: &[u8], refused: &AtomicU64) {
@@ -90,8 +90,10 @@ fn bytes_that_come_between_reading_and_arming_never_overtake() {
     let response = chunked(chunks.iter().map(Vec::as_slice));
     let told = thread::scope(|scope| {
         scope.spawn(|| {
-            for piece in response.chunks(37) {
-                pod.write_all(piece).expect("open");
+            for burst in response.chunks(37 * 500) {
+                burst.chunks(37).for_each(|piece| pod.write_all(piece).expect("open"));
+                // A router that is slow reads all of it late, and so does not see the lane at all.
+                pause(Duration::from_millis(1));
             }
         });
         let router = scope.spawn(|| relay.response());

@@ -17,7 +17,7 @@ use socket2::SockRef;
 use warmlane_router::kernel::reason;
 use warmlane_tests::lane::{Laid, Told};
 
-use super::{chunked, cut, lane, of_length};
+use super::{chunked, cut, given, lane, of_length, pause};
 
 /// Seconds for all of it, whatever the machine makes of it.
 const BUDGET: u64 = 18;
@@ -75,9 +75,7 @@ impl Case {
             let slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
             let sent = pod.write_vectored(&slices)?;
             pod.write_all(&pieces.concat()[sent..])?;
-            if !self.pause.is_zero() {
-                thread::sleep(self.pause);
-            }
+            pause(self.pause);
         }
         Ok(())
     }
@@ -130,14 +128,10 @@ fn round(laid: &Laid, seed: u64) -> Told {
     })
 }
 
-/// The first number, and for how long numbers are tried; both may be given.
-fn given(name: &str, otherwise: u64) -> u64 {
-    std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(otherwise)
-}
-
 #[test]
 fn whatever_a_pod_sends_comes_as_it_was_sent() {
     let laid = lane();
+    // The first number, and for how long numbers are tried: both may be given.
     let first = given("WARMLANE_LANE_SEED", 1);
     let budget = Duration::from_secs(given("WARMLANE_LANE_SECONDS", BUDGET));
     let (began, next, totals) = (Instant::now(), AtomicU64::new(first), Mutex::new(Totals::default()));

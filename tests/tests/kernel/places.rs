@@ -15,7 +15,7 @@ use warmlane_tests::{
     namespace::{End, Link},
 };
 
-use super::{CHUNKED, LOOPBACK, chunked};
+use super::{CHUNKED, LOOPBACK, chunked, pause};
 
 fn laid() -> Arc<Lane> {
     Lane::load(&Settings::new(object())).unwrap_or_else(|error| panic!("{error}"))
@@ -43,7 +43,7 @@ fn ride(mut pod: TcpStream, mut relay: Relay, mut client: TcpStream) {
     thread::scope(|scope| {
         scope.spawn(|| {
             pod.write_all(CHUNKED.as_bytes()).expect("open");
-            thread::sleep(Duration::from_millis(50));
+            pause(Duration::from_millis(50));
             pod.write_all(&response[CHUNKED.len()..]).expect("open");
         });
         let told = relay.response().expect("it is whole");

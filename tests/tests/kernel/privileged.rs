@@ -47,11 +47,21 @@ fn cut<'r>(response: &'r [u8], cuts: &[usize]) -> Vec<&'r [u8]> {
 }
 
 /// Sends pieces, each in a send of its own, with a pause between.
-fn send(pod: &mut TcpStream, pieces: &[&[u8]], pause: Duration) {
+fn send(pod: &mut TcpStream, pieces: &[&[u8]], between: Duration) {
     for piece in pieces {
         pod.write_all(piece).expect("the pod's connection is open");
-        if !pause.is_zero() {
-            thread::sleep(pause);
-        }
+        pause(between);
     }
+}
+
+/// Leaves the router time for its part, and so many times as much where the machine is told to be slow, as an emulated one is.
+fn pause(time: Duration) {
+    if !time.is_zero() {
+        thread::sleep(time * given("WARMLANE_LANE_SLOWNESS", 1) as u32);
+    }
+}
+
+/// What a variable says, if it is there and a number.
+fn given(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(otherwise)
 }
