@@ -25,7 +25,7 @@ use guest::Guest;
 /// What namespaces are joined by.
 const MODULES: [&str; 1] = ["drivers/net/veth"];
 const SUITE: &str = "kernel";
-/// What CI runs: where this one passes, those between it and this machine's mostly do.
+/// Where this one passes, those between it and this machine's mostly do.
 const OLDEST: &str = "6.1";
 /// Seconds; many times what a guest takes on an idle machine.
 const LIMIT: u64 = 600;
@@ -122,8 +122,8 @@ fn boot(guest: &Guest, limit: Duration) -> anyhow::Result<String> {
     let log = String::from_utf8_lossy(&log);
     let complaints = verdict::complaints(&log).join("\n");
     let passed = verdict::read(&said).map_err(|error| {
-        let heard = if verdict::ended(&said) { complaints.clone() } else { guest.last_words() };
-        anyhow::anyhow!("{error:#}\n{heard}")
+        let last = if verdict::ended(&said) { String::new() } else { guest.last_words() };
+        anyhow::anyhow!("{error:#}\n{complaints}\n{last}")
     })?;
     anyhow::ensure!(complaints.is_empty(), "its tests passed, but the kernel itself says:\n{complaints}");
     Ok(format!("{} tests on {} in {}", passed.tests, passed.kernel, seconds(began.elapsed())))
@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_ci_runs_is_among_the_kernels() {
+    fn the_kernel_without_an_argument_is_among_them() {
         assert!(Kernel::all().iter().any(|kernel| kernel.version == OLDEST));
     }
 
