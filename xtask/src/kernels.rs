@@ -83,14 +83,16 @@ fn run_on(kernels: &[Kernel], limit: u64, arguments: &[String]) -> anyhow::Resul
         cfg!(all(target_arch = "x86_64", target_os = "linux", target_env = "gnu")),
         "other kernels are booted on Linux for x86-64 only: the suite in the guest is built for this machine"
     );
-    let emulator = setup::qemu()?;
+    // First what may have to be installed: that it cannot be is told before anything is built.
+    let (emulator, programs) = (setup::qemu()?, files::programs()?);
     let trees = kernels.iter().map(|kernel| Ok((kernel.version, kernel.ensure()?)));
     let trees = trees.collect::<anyhow::Result<Vec<_>>>()?;
     let (object, suite) = (ebpf::build()?, build()?);
     for (version, tree) in trees {
         let modules = MODULES.map(|module| tree.module(module));
         let modules = modules.into_iter().collect::<anyhow::Result<Vec<_>>>()?;
-        let contents = Contents { suite: &suite, object: &object, modules: &modules, arguments };
+        let contents =
+            Contents { programs: &programs, suite: &suite, object: &object, modules: &modules, arguments };
         let guest = prepare(version, emulator.clone(), tree.image()?, &contents)?;
         let passed = boot(&guest, Duration::from_secs(limit))
             .with_context(|| format!("the suite did not pass on kernel {version}"))?;

@@ -15,8 +15,17 @@ const FIRST: &str = include_str!("../../assets/guest.sh");
 /// Where something is mounted.
 const FOLDERS: [&str; 5] = ["/dev", "/proc", "/sys", "/tmp", "/run"];
 
+/// Programs of this machine that the guest has too.
+pub(super) struct Programs {
+    busybox: PathBuf,
+    /// The suite makes networks with the one, and gives capabilities up with the other.
+    of_suite: [PathBuf; 2],
+}
+
 /// What is particular to one run.
 pub(super) struct Contents<'c> {
+    /// Those of this machine.
+    pub(super) programs: &'c Programs,
     /// The suite.
     pub(super) suite: &'c Path,
     /// The kernel programs.
@@ -25,6 +34,12 @@ pub(super) struct Contents<'c> {
     pub(super) modules: &'c [PathBuf],
     /// For the suite, besides what the guest passes to it.
     pub(super) arguments: &'c [String],
+}
+
+/// Finds them, installing those that are missing.
+pub(super) fn programs() -> anyhow::Result<Programs> {
+    let busybox = whole(&setup::busybox()?)?;
+    Ok(Programs { busybox, of_suite: [whole(&setup::iproute2()?)?, whole(&setup::setpriv()?)?] })
 }
 
 /// The archive with all of it.
@@ -41,13 +56,11 @@ pub(super) fn archive(contents: &Contents<'_>) -> anyhow::Result<Vec<u8>> {
         let name = module.file_name().context("a module is a file")?;
         archive.file(&Path::new("/modules").join(name), &read(module)?);
     }
-    // The suite makes networks with the one, and gives capabilities up with the other.
-    for found in [setup::iproute2()?, setup::setpriv()?] {
-        carry(&mut archive, &whole(&found)?)?;
+    // Where the first process looks for it, wherever it is here.
+    archive.program(Path::new("/bin/busybox"), &read(&contents.programs.busybox)?);
+    for program in contents.programs.of_suite.iter().chain([&contents.programs.busybox]) {
+        carry(&mut archive, program)?;
     }
-    let busybox = whole(&setup::busybox()?)?;
-    archive.program(Path::new("/bin/busybox"), &read(&busybox)?);
-    carry(&mut archive, &busybox)?;
     Ok(archive.finish())
 }
 
