@@ -70,6 +70,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     run_on(&args.kernels, args.limit, &args.arguments)
 }
 
+/// What CI runs.
+pub(crate) fn on_the_oldest() -> anyhow::Result<()> {
+    let oldest = Kernel::all().into_iter().find(|kernel| kernel.version == OLDEST);
+    run_on(&[oldest.context("the oldest kernel is in the table")?], LIMIT, &[])
+}
+
 /// Reads one of the kernels that there are.
 fn versions() -> impl TypedValueParser<Value = Kernel> {
     let names = PossibleValuesParser::new(Kernel::all().map(|kernel| kernel.version));

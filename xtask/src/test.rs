@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use clap::ValueEnum;
 
 use crate::progress::seconds;
-use crate::{check, fuzz, interrupt, setup, soak};
+use crate::{check, fuzz, interrupt, kernels, setup, soak};
 use engines::Engines;
 
 /// Check and test everything, as CI does
@@ -24,16 +24,17 @@ use engines::Engines;
 ///   doc        examples in the documentation
 ///   suites     the router against recorded and simulated engines (package warmlane-tests)
 ///   lane       of the suites, those over HTTP/1.1 and faults again, with the kernel lane on for all (needs root)
+///   kernels    the suite of the kernel lane on Linux 6.1, in an emulated machine
 ///   soak       two minutes of mixed load while replicas misbehave and die
 ///   fuzz       each fuzz target for a minute, two at a time
 ///   real-vllm  the router in front of two real vLLM engines; installs them first (6 GB, once)
 ///
-/// All stages run even if one fails. With --fast, for local use, lane, soak, fuzz and real-vllm are left out, ignored
-/// tests (the long ones) stay ignored, and property tests try fewer cases.
+/// All stages run even if one fails. With --fast, for local use, lane, kernels, soak, fuzz and real-vllm are left out,
+/// ignored tests (the long ones) stay ignored, and property tests try fewer cases.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
-    /// Leave out the lane's turn, soak, fuzzing, the real engines and the long property runs
+    /// Leave out the lane's turn, other kernels, soak, fuzzing, the real engines and the long property runs
     #[arg(long)]
     fast: bool,
     /// Run only this stage (repeat it for several)
@@ -50,6 +51,7 @@ enum Stage {
     Doc,
     Suites,
     Lane,
+    Kernels,
     Soak,
     Fuzz,
     RealVllm,
@@ -93,7 +95,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 /// The stages to run, in their own order whatever the order they were asked for in.
 fn chosen(args: &Args) -> Vec<Stage> {
     let wanted = |stage: &Stage| match args.only.as_slice() {
-        [] => !(args.fast && matches!(stage, Stage::Lane | Stage::Soak | Stage::Fuzz | Stage::RealVllm)),
+        [] => !(args.fast && stage.is_long()),
         only => only.contains(stage),
     };
     Stage::value_variants().iter().copied().filter(wanted).collect()
@@ -118,6 +120,11 @@ impl Stage {
         self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
     }
 
+    /// Whether `--fast` leaves it out.
+    fn is_long(self) -> bool {
+        matches!(self, Self::Lane | Self::Kernels | Self::Soak | Self::Fuzz | Self::RealVllm)
+    }
+
     fn run(self, fast: bool, engines: &mut Option<Engines>) -> anyhow::Result<()> {
         match self {
             Self::Setup => setup::cargo_deny().map(drop),
@@ -127,6 +134,7 @@ impl Stage {
             Self::Doc => suites::doc(),
             Self::Suites => suites::simulated(fast),
             Self::Lane => suites::on_the_lane(fast),
+            Self::Kernels => kernels::on_the_oldest(),
             Self::Soak => soak::for_two_minutes(),
             Self::Fuzz => fuzz::for_a_minute(),
             Self::RealVllm => {
@@ -150,7 +158,7 @@ mod tests {
     fn everything_runs_by_default_and_fast_leaves_only_what_takes_long_out() {
         assert_eq!(chosen(&args(false, &[])), Stage::value_variants());
         let fast = chosen(&args(true, &[]));
-        let long = [Stage::Lane, Stage::Soak, Stage::Fuzz, Stage::RealVllm];
+        let long = [Stage::Lane, Stage::Kernels, Stage::Soak, Stage::Fuzz, Stage::RealVllm];
         assert_eq!(fast.len() + long.len(), Stage::value_variants().len());
         assert!(!long.iter().any(|stage| fast.contains(stage)));
     }
