@@ -10,9 +10,10 @@ use std::{
 };
 
 use warmlane_router::config::{Config, LaneMode};
-use warmlane_tests::{Behaviour, RawEngine, TestRouter, Wire, eventually};
+use warmlane_tests::{Behaviour, RawEngine, TestRouter, Wire, engine::Seen, eventually};
 
 mod ends;
+mod fuzz;
 mod riders;
 
 const HEAD: &[u8] =
