@@ -30,6 +30,10 @@ use crate::{
 /// terminated may leave their streams open without another byte.
 pub(crate) const STUCK: Duration = Duration::from_secs(15);
 
+/// Between two readings of a stream that may take the kernel lane, on average. Copying costs by the reading, the lane by the message:
+/// an endpoint that sends faster has many messages in each reading, and is copied for less.
+const PACE: Duration = Duration::from_millis(1);
+
 /// How a response ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::path) enum End {
@@ -86,6 +90,8 @@ pub(super) struct Flow<'r> {
     pub(super) surplus: bool,
     /// Bytes have come since the kernel lane was last offered.
     pub(super) fresh: bool,
+    /// Readings behind the first payload.
+    pub(super) readings: u32,
 }
 
 /// What ends a response whatever its endpoint sends.
@@ -133,8 +139,8 @@ impl Flow<'_> {
             });
             let end = match (step.await, &mut *ride) {
                 (Step::End(end), _) => Some(end),
-                (Step::Calm, Some(ride)) => ride.along(self, &mut watch).await,
-                (Step::Calm, None) => None,
+                (Step::Calm, Some(ride)) if self.is_paced() => ride.along(self, &mut watch).await,
+                (Step::Calm, _) => None,
             };
             if let Some(end) = end {
                 return end;
@@ -176,10 +182,17 @@ impl Flow<'_> {
             return Some(if self.body.closed().is_ok() { End::Complete } else { End::EndpointCut });
         }
         (self.last_byte, self.fresh) = (Instant::now(), true);
+        self.readings += 1;
         match self.account(bytes) {
             Ok(taken) => self.forward(cx, taken).is_err().then_some(End::ClientGone),
             Err(_) => Some(End::EndpointCut),
         }
+    }
+
+    /// Whether the endpoint lets so much time pass between its messages that each would wake the router.
+    fn is_paced(&self) -> bool {
+        let streamed = self.first_byte.map(|first| self.last_byte - first);
+        self.readings > 0 && streamed.is_some_and(|streamed| streamed >= PACE * self.readings)
     }
 
     /// Follows the body through bytes from the endpoint; returns those that go on as they are.
