@@ -133,7 +133,7 @@ impl Flow<'_> {
         let timer = Timer { alarm, at: deadline.min(self.last_byte + idle.min(STUCK)), deadline, idle };
         let mut watch = Watch { client_gone: pin!(client_gone), timer };
         loop {
-            let step = poll_fn(|cx| match self.pump(cx, ride.is_some()) {
+            let step = poll_fn(|cx| match self.pump(cx, ride.as_ref().is_some_and(Ride::is_open)) {
                 Poll::Ready(step) => Poll::Ready(step),
                 Poll::Pending => watch.poll(cx, self).map(Step::End),
             });

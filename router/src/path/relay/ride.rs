@@ -83,6 +83,11 @@ impl<'r> Ride<'r> {
         Self { lane, client, upstream, rode: Rode::default() }
     }
 
+    /// Whether it may be tried again: nothing that lasts speaks against it.
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.rode.refusal, None | Some(Refusal::Behind | Refusal::Framing))
+    }
+
     /// Gives the connection its part back.
     pub(super) fn end(self) -> (Part<kernel::Upstream>, Rode) {
         (self.upstream, self.rode)
@@ -117,10 +122,11 @@ fn arm<'p>(
     flow: &mut Flow<'_>,
 ) -> Result<Armed<'p>, Refusal> {
     let framing = flow.body.to_kernel().filter(|_| flow.unsent.is_sent()).ok_or(Refusal::Framing)?;
-    let client_side = flow.client.socket().ok_or(Refusal::Socket)?;
-    let client = lane.client(client, client_side)?;
     let read = flow.upstream.read();
-    lane.upstream(upstream, flow.upstream.socket())?.arm(client, client_side, read, framing)
+    let client_side = flow.client.socket().ok_or(Refusal::Socket)?;
+    // First, so that clients of pods on other nodes stay out of the map.
+    let upstream = lane.upstream(upstream, flow.upstream.socket())?;
+    upstream.arm(lane.client(client, client_side)?, client_side, read, framing)
 }
 
 /// Waits for what the kernel leaves, and passes it on. Bytes may also be here because the order came too late.
