@@ -66,6 +66,7 @@ fn streamed_chats_arrive_token_by_token_with_their_usage() {
         // The first chunk names the role, then one comes for each token; a busy engine may put two tokens in one.
         assert!((20..=25).contains(&seen.chunks), "{} chunks", seen.chunks);
     }
+    assert_ne!(router.rode(), Some(false), "some of it took the kernel lane");
 }
 
 #[test]
@@ -128,6 +129,7 @@ fn the_engines_own_load_test_ends_without_a_failed_request() {
     assert_eq!(result.failed, 0);
     assert_eq!(result.completed, 60);
     assert!(result.total_output_tokens >= 60 * 51, "requests ended early: {}", result.total_output_tokens);
+    assert_ne!(router.rode(), Some(false), "some of it took the kernel lane");
 }
 
 #[test]

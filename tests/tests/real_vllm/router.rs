@@ -23,6 +23,7 @@ pub(crate) struct Router {
     pub(crate) plain: String,
     /// `HOST:PORT` where Envoy asks.
     pub(crate) picker: String,
+    metrics: String,
 }
 
 impl Router {
@@ -35,13 +36,18 @@ impl Router {
         for listener in ["--plain", "--aware", "--metrics", "--admin", "--ext-proc"] {
             command.args([listener, "127.0.0.1:0"]);
         }
+        let lane = std::env::var("WARMLANE_TEST_LANE").ok();
+        if let Some(mode) = &lane {
+            command.args(["--lane", mode]).arg("--lane-object").arg(warmlane_tests::lane::object());
+        }
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(File::create(&log).expect("a log beside the binaries"));
         let child =
             command.spawn().unwrap_or_else(|error| panic!("cannot start {}: {error}", program.display()));
-        let mut router = Self { child, aware: String::new(), plain: String::new(), picker: String::new() };
+        let [aware, plain, picker, metrics] = std::array::from_fn(|_| String::new());
+        let mut router = Self { child, aware, plain, picker, metrics };
         let listening = router.listening(&log);
         let address = |name: &str| {
             let word = listening.split_whitespace().find_map(|word| word.strip_prefix(name));
@@ -51,7 +57,18 @@ impl Router {
         router.picker = address("ext-proc=");
         let alive = endpoints.iter().filter(|endpoint| TcpStream::connect(endpoint).is_ok()).count();
         wait_for(&address("admin="), alive, &log);
+        let page = get(&address("admin="), "/debug/lane");
+        assert!(lane.is_none() || page.contains("\"on\":true"), "{page}");
+        router.metrics = address("metrics=");
         router
+    }
+
+    /// Whether responses took the kernel lane, where the suite is run with one; `None` where it is not.
+    pub(crate) fn rode(&self) -> Option<bool> {
+        std::env::var_os("WARMLANE_TEST_LANE")?;
+        let page = get(&self.metrics, "/metrics");
+        let count = page.lines().find_map(|line| line.strip_prefix("warmlane_lane_messages_total "));
+        Some(count.is_some_and(|count| count != "0"))
     }
 
     /// The line in which the router names its ports. Its output is read to the end, so that it never blocks on it.
