@@ -20,6 +20,7 @@ pub mod nvml;
 pub mod picker;
 pub mod pickers;
 pub mod proxy;
+pub mod rides;
 pub mod router;
 pub mod soak;
 pub mod tls;

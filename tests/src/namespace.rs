@@ -1,5 +1,5 @@
 //! Two network namespaces with a third between them that passes packets on, or not: a partition as a network makes it, where
-//! packets go nowhere and neither end is told.
+//! packets go nowhere and neither end is told. And one beside ours, as a pod's is beside its node's.
 //!
 //! Needs root (or `CAP_SYS_ADMIN` and `CAP_NET_ADMIN`) and the program `ip` of iproute2.
 
@@ -7,6 +7,7 @@ use std::{
     fs::File,
     net::Ipv4Addr,
     os::fd::AsFd,
+    path::Path,
     process::Command,
     sync::atomic::{AtomicUsize, Ordering::Relaxed},
     thread,
@@ -28,6 +29,17 @@ pub enum End {
     /// 10.231.2.1
     Far,
 }
+
+/// A namespace with a way to ours, as a pod has one to its node. Dropped, it is gone.
+#[derive(Debug)]
+pub struct Beside {
+    name: String,
+}
+
+/// Begins the name of each [`Beside`]; behind it stands the number of its process.
+const BESIDE: &str = "wl-pod-";
+/// The same of our device towards it.
+const DEVICE: &str = "wl";
 
 // === Link ===
 
@@ -108,12 +120,72 @@ impl Drop for Link {
     }
 }
 
+// === Beside ===
+
+impl Beside {
+    /// Its address. Ours is the one after it.
+    pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 231, 3, 1);
+
+    /// Makes it. At most one is there at a time: those that processes left behind when they were killed are removed.
+    ///
+    /// # Panics
+    /// Without the privilege or the program for it, and while another process has one.
+    #[expect(clippy::new_without_default, reason = "it changes the system, which a default should not")]
+    pub fn new() -> Self {
+        Self::sweep();
+        let id = std::process::id();
+        let beside = Self { name: format!("{BESIDE}{id}") };
+        let (space, device) = (&*beside.name, &*format!("{DEVICE}{id}"));
+        ip(&["netns", "add", space]);
+        ip(&["link", "add", device, "type", "veth", "peer", "name", "out", "netns", space]);
+        let ours = Ipv4Addr::from_bits(Self::ADDRESS.to_bits() + 1);
+        for (prefix, device, address) in [(&[][..], device, ours), (&["-n", space], "out", Self::ADDRESS)] {
+            let address = format!("{address}/30");
+            ip(&[prefix, &["address", "add", &address, "dev", device]].concat());
+            ip(&[prefix, &["link", "set", device, "up"]].concat());
+        }
+        ip(&["-n", space, "link", "set", "lo", "up"]);
+        beside
+    }
+
+    /// Moves this thread, and those that it starts, into it.
+    ///
+    /// # Panics
+    /// When it cannot be entered.
+    pub fn enter(&self) {
+        enter(&self.name);
+    }
+
+    fn sweep() {
+        for entry in std::fs::read_dir("/run/netns").into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let Some(id) = name.strip_prefix(BESIDE) else { continue };
+            if !Path::new("/proc").join(id).exists() {
+                let _ = Command::new("ip").args(["netns", "delete", &name]).output();
+            }
+        }
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        // It goes when no thread and no socket is there any more, the devices at once.
+        let device = self.name.replacen(BESIDE, DEVICE, 1);
+        let _ = Command::new("ip").args(["link", "delete", &device]).output();
+        let _ = Command::new("ip").args(["netns", "delete", &self.name]).output();
+    }
+}
+
+fn enter(space: &str) {
+    let space = File::open(format!("/run/netns/{space}")).expect("the namespace is there");
+    move_into_link_name_space(space.as_fd(), Some(LinkNameSpaceType::Network))
+        .expect("root may enter a namespace");
+}
+
 fn inside<T: Send>(space: &str, work: impl FnOnce() -> T + Send) -> T {
     thread::scope(|scope| {
         let inside = scope.spawn(|| {
-            let space = File::open(format!("/run/netns/{space}")).expect("the namespace is there");
-            move_into_link_name_space(space.as_fd(), Some(LinkNameSpaceType::Network))
-                .expect("root may enter a namespace");
+            enter(space);
             work()
         });
         inside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
@@ -121,7 +193,7 @@ fn inside<T: Send>(space: &str, work: impl FnOnce() -> T + Send) -> T {
 }
 
 fn ip(words: &[&str]) {
-    let how = "this test needs root and iproute2: sudo, and apt-get install iproute2";
+    let how = "this needs root and iproute2: sudo, and apt-get install iproute2";
     let output = Command::new("ip").args(words).output().unwrap_or_else(|error| panic!("ip: {error}; {how}"));
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "ip {}: {said}; {how}", words.join(" "));

@@ -14,7 +14,8 @@ mod load;
 pub(crate) mod measure;
 pub(crate) mod process;
 pub(crate) mod prompts;
-mod stream;
+pub(crate) mod running;
+pub(crate) mod stream;
 
 use std::{
     fmt::Display,
@@ -108,6 +109,15 @@ pub(crate) fn tell<W: Copy + Display + Ord, K: Copy + Display + Ord>(
     json: Option<&Path>,
 ) -> anyhow::Result<()> {
     print!("{}", figures.table(kinds));
+    save(figures, bars, json)
+}
+
+/// Saves figures and bars where that is asked for.
+pub(crate) fn save<W: Display, K: Display>(
+    figures: &Figures<W, K>,
+    bars: &[Bar],
+    json: Option<&Path>,
+) -> anyhow::Result<()> {
     if let Some(file) = json {
         let report = serde_json::json!({ "bars": bars, "figures": figures });
         std::fs::write(file, serde_json::to_string_pretty(&report)? + "\n")

@@ -5,6 +5,7 @@
 mod agent;
 mod criterion;
 mod ext_proc;
+mod lane;
 mod measured;
 mod pick;
 mod policies;
@@ -31,7 +32,7 @@ pub(crate) struct Args {
     /// Fail where a limit does not hold
     #[arg(long)]
     strict: bool,
-    /// For the measuring program of `agent`, `proxy` and `ext-proc`, after `--`: `cargo xtask bench proxy -- --help` lists them
+    /// For the measuring program of `agent`, `ext-proc`, `lane` and `proxy`, after `--`: `cargo xtask bench proxy -- --help` lists them
     #[arg(last = true)]
     options: Vec<OsString>,
 }
@@ -42,7 +43,7 @@ struct Bench {
     run: fn(&[OsString]) -> anyhow::Result<Vec<Bar>>,
 }
 
-const BENCHES: [Bench; 5] = [
+const BENCHES: [Bench; 6] = [
     Bench {
         name: "agent",
         about: "how fresh what a router knows is, and what reading a node costs",
@@ -52,6 +53,11 @@ const BENCHES: [Bench; 5] = [
         name: "ext-proc",
         about: "what Envoy's question costs, beside a picker that picks nothing",
         run: ext_proc::run,
+    },
+    Bench {
+        name: "lane",
+        about: "what a streamed token costs by the kernel lane, beside the copy",
+        run: lane::run,
     },
     Bench {
         name: "pick",
@@ -92,7 +98,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let bench = BENCHES.iter().find(|bench| bench.name == name);
     let bench = bench.with_context(|| format!("no benchmark is called {name:?}; there are:\n{}", list()))?;
     anyhow::ensure!(
-        args.options.is_empty() || ["agent", "proxy", "ext-proc"].contains(&bench.name),
+        args.options.is_empty() || ["agent", "ext-proc", "lane", "proxy"].contains(&bench.name),
         "{} takes no options after `--`",
         bench.name
     );

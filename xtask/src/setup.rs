@@ -12,6 +12,7 @@ mod kernel;
 mod sglang;
 mod system;
 mod tool;
+mod uvloop;
 
 use anyhow::Context as _;
 
@@ -22,6 +23,7 @@ pub(crate) use fuzz::ensure as cargo_fuzz;
 pub(crate) use kernel::Kernel;
 pub(crate) use sglang::ensure as sglang_router;
 pub(crate) use system::{busybox, iproute2, program, python, qemu, setpriv};
+pub(crate) use uvloop::ensure as uvloop;
 
 use crate::{step, workspace};
 

@@ -18,9 +18,9 @@ use warmlane_xtask::{step, workspace};
 
 use crate::{
     proxy::{
-        contender::free_address,
         cost,
         process::{Process, on_proxy_core},
+        running::free_address,
     },
     wire::find,
 };

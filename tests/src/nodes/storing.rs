@@ -17,7 +17,7 @@ use super::{
     figures::{Figures, Node, What},
     programs::{self, Router},
 };
-use crate::proxy::contender::free_address;
+use crate::proxy::running::free_address;
 
 const ENGINES: usize = 8;
 /// Blocks that each holds.

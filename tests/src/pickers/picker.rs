@@ -13,9 +13,9 @@ use warmlane_xtask::{step, workspace};
 
 use super::{Args, chats::Chats, load::Connection};
 use crate::proxy::{
-    contender::free_address,
     cost,
     process::{Process, on_proxy_core},
+    running::free_address,
 };
 
 /// Which picker.

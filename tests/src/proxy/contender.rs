@@ -2,18 +2,18 @@
 
 use std::{
     fmt::{self, Display, Formatter, Write as _},
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     path::Path,
-    process::{Command, Stdio},
-    time::{Duration, Instant},
+    process::Command,
 };
 
 use anyhow::Context as _;
-use warmlane_xtask::{step, workspace};
+use warmlane_xtask::workspace;
 
 use super::{
     Args, cost,
-    process::{Process, on_proxy_core},
+    process::on_proxy_core,
+    running::{Running, free_address},
 };
 
 /// Which proxy.
@@ -40,11 +40,8 @@ pub(super) enum Traffic {
 pub(super) struct Contender {
     pub(super) kind: Kind,
     pub(super) address: SocketAddr,
-    process: Process,
+    running: Running,
 }
-
-/// A proxy that is not up after this is given up. sglang-router imports Python modules for many seconds.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 // === Kind ===
 
@@ -92,69 +89,25 @@ impl Contender {
         let address = free_address()?;
         let mut command = on_proxy_core(program);
         match kind {
-            Kind::Warmlane => warmlane(&mut command, address, engines),
+            Kind::Warmlane => {
+                warmlane(&mut command, address, engines);
+                command.args(["--metrics", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+            }
             Kind::Nginx => nginx(&mut command, &folder, address, engines)?,
             Kind::Haproxy => haproxy(&mut command, &folder, traffic, address, engines)?,
             Kind::Sglang => sglang(&mut command, address, free_address()?, engines),
         }
-        let log = folder.join("log");
-        let out = std::fs::File::create(&log)?;
-        command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
-        let process = Process::start(&mut command).with_context(|| kind.name())?;
-        let mut contender = Self { kind, address, process };
-        contender.wait(&log).await?;
-        Ok(contender)
+        let running = Running::start(kind.name(), command, &folder, address).await?;
+        Ok(Self { kind, address, running })
     }
 
     pub(super) fn cpu_seconds(&self) -> f64 {
-        cost::cpu_seconds(self.process.id())
+        cost::cpu_seconds(self.running.id())
     }
 
     pub(super) fn resident_mb(&self) -> f64 {
-        cost::resident_mb(self.process.id())
+        cost::resident_mb(self.running.id())
     }
-
-    /// Waits until a request goes through.
-    async fn wait(&mut self, log: &Path) -> anyhow::Result<()> {
-        let deadline = Instant::now() + PATIENCE;
-        // A real prompt: sglang-router refuses others before it asks an engine.
-        let body = r#"{"model":"m","max_tokens":1,"prompt":"hi"}"#;
-        let request = format!(
-            "POST /v1/completions HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-            body.len()
-        );
-        loop {
-            // Engines run on this very thread, so it must not block.
-            if probe(self.address, &request).await {
-                return Ok(());
-            }
-            let ended = self.process.ended()?;
-            anyhow::ensure!(
-                ended.is_none() && Instant::now() < deadline,
-                "{} does not answer; the end of its log:\n{}",
-                self.kind.name(),
-                step::tail(log, 15)
-            );
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    }
-}
-
-async fn probe(address: SocketAddr, request: &str) -> bool {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    let attempt = async {
-        let mut stream = tokio::net::TcpStream::connect(address).await.ok()?;
-        stream.write_all(request.as_bytes()).await.ok()?;
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).await.ok()?;
-        Some(answer.starts_with(b"HTTP/1.1 200"))
-    };
-    tokio::time::timeout(Duration::from_secs(2), attempt).await.ok().flatten().unwrap_or(false)
-}
-
-/// A port that nobody has now. Another process could take it until the proxy does; then the proxy says so.
-pub(crate) fn free_address() -> anyhow::Result<SocketAddr> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
 fn list(engines: &[SocketAddr], each: impl Fn(usize, &SocketAddr) -> String) -> String {
@@ -165,14 +118,15 @@ fn list(engines: &[SocketAddr], each: impl Fn(usize, &SocketAddr) -> String) -> 
     })
 }
 
-fn warmlane(command: &mut Command, address: SocketAddr, engines: &[SocketAddr]) {
+/// This router, but for its ports for metrics and admin.
+pub(crate) fn warmlane(command: &mut Command, address: SocketAddr, engines: &[SocketAddr]) {
     let names: Vec<String> = engines.iter().map(ToString::to_string).collect();
     command.args(["--strategy", "PREFIX_CACHE", "--workers", "1", "--endpoint", &names.join(",")]);
     command.args(["--aware", &address.to_string()]);
-    command.args(["--plain", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+    command.args(["--plain", "127.0.0.1:0"]);
 }
 
-fn nginx(
+pub(crate) fn nginx(
     command: &mut Command,
     folder: &Path,
     address: SocketAddr,

@@ -3,15 +3,51 @@
 use std::{collections::HashSet, fs};
 
 use anyhow::Context as _;
-use rustix::thread::{CpuSet, sched_setaffinity};
+use rustix::{
+    process::Pid,
+    thread::{CpuSet, sched_setaffinity},
+};
 
 /// Moves this thread, and what it starts, to the last core.
 pub(crate) fn pin_self() -> anyhow::Result<()> {
-    let cores = std::thread::available_parallelism()?.get();
-    anyhow::ensure!(cores >= 2, "one core for the proxy and one for the load are needed; here is only one");
     let mut set = CpuSet::new();
-    set.set(cores - 1);
+    set.set(last_core()?);
     sched_setaffinity(None, &set).context("sched_setaffinity")
+}
+
+/// The core for everything but the proxy.
+pub(crate) fn last_core() -> anyhow::Result<usize> {
+    // Not those that this thread may run on, which is one once it is pinned.
+    let cores = fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or_default();
+    let last = cores.trim().rsplit(['-', ',']).next().and_then(|core| core.parse().ok()).unwrap_or(0);
+    anyhow::ensure!(last >= 1, "one core for the proxy and one for the load are needed; here is only one");
+    Ok(last)
+}
+
+/// CPU seconds of one thread of this process.
+pub(crate) fn thread_seconds(thread: Pid) -> f64 {
+    let path = format!("/proc/self/task/{}/schedstat", thread.as_raw_nonzero());
+    first_number(&path).unwrap_or_default() as f64 / 1e9
+}
+
+/// CPU seconds of the kernel's own threads that may do work for sockets: what is left of interrupts, and work queues. Of
+/// those it counts all, so that on a machine that writes to a disk meanwhile there is more.
+pub(crate) fn kernel_seconds() -> f64 {
+    let is_worker = |pid: &u32| {
+        let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        name.starts_with("ksoftirqd") || name.starts_with("kworker")
+    };
+    // The parent of all of them.
+    let workers = family(2).into_iter().filter(is_worker);
+    let nanos: u64 = workers.flat_map(threads).filter_map(|path| first_number(&path)).sum();
+    nanos as f64 / 1e9
+}
+
+/// How often threads of the process and its descendants have gone to sleep: as often they were woken.
+pub(crate) fn wake_ups(pid: u32) -> u64 {
+    let status = |path: String| fs::read_to_string(path.replace("schedstat", "status")).ok();
+    let all = family(pid).into_iter().flat_map(threads).filter_map(status);
+    all.filter_map(|status| field(&status, "voluntary_ctxt_switches:")).sum()
 }
 
 /// CPU seconds of all threads of the process and its descendants, since they started.
@@ -33,10 +69,15 @@ pub(crate) fn peak_mb(pid: u32) -> f64 {
 fn memory_mb(pid: u32, field: &str) -> f64 {
     let kilobytes = |pid: u32| {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix(field))?;
-        line.split_whitespace().next()?.parse::<f64>().ok()
+        self::field(&status, field)
     };
-    family(pid).into_iter().filter_map(kilobytes).sum::<f64>() / 1024.0
+    family(pid).into_iter().filter_map(kilobytes).sum::<u64>() as f64 / 1024.0
+}
+
+/// The first number behind a name at the start of a line.
+fn field(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    line.split_whitespace().next()?.parse().ok()
 }
 
 fn threads(pid: u32) -> Vec<String> {

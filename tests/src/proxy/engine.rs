@@ -2,7 +2,11 @@
 //!
 //! To the router's readings each looks like an idle vLLM on an A10 that serves `m`.
 
-use std::{cell::Cell, net::SocketAddr, rc::Rc, time::Duration};
+use std::{
+    cell::Cell,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    rc::Rc,
+};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -11,11 +15,13 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use super::stream;
+use super::stream::{self, Pace};
 use crate::wire::find;
 
 /// What a completion is answered with.
 const ANSWER: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 236\r\n\r\n{\"id\":\"cmpl-0123456789abcdef\",\"object\":\"text_completion\",\"created\":1764200000,\"model\":\"m\",\"choices\":[{\"index\":0,\"text\":\" word word word\",\"finish_reason\":\"length\"}],\"usage\":{\"prompt_tokens\":256,\"completion_tokens\":16,\"total_tokens\":272}}";
+
+const MODELS: &str = r#"{"object":"list","data":[{"id":"m","object":"model","created":1,"owned_by":"vllm","root":"m","parent":null,"max_model_len":65536}]}"#;
 
 /// KV tokens of an A10 with a 7B model.
 const KV_TOKENS: u32 = 95_008;
@@ -30,11 +36,16 @@ pub(crate) struct Engines {
 
 impl Engines {
     pub(crate) async fn start(count: usize) -> anyhow::Result<Self> {
+        Self::at(Ipv4Addr::LOCALHOST.into(), count).await
+    }
+
+    /// The same at an address of this machine.
+    pub(crate) async fn at(address: IpAddr, count: usize) -> anyhow::Result<Self> {
         let mut tasks = JoinSet::new();
         let served = Rc::new(Cell::new(0));
         let mut addresses = Vec::new();
         for _ in 0..count {
-            let listener = TcpListener::bind("127.0.0.1:0").await?;
+            let listener = TcpListener::bind((address, 0)).await?;
             addresses.push(listener.local_addr()?);
             tasks.spawn_local(accept(listener, served.clone()));
         }
@@ -59,7 +70,7 @@ async fn converse(mut stream: TcpStream, served: Rc<Cell<u64>>) {
                 served.set(served.get() + 1);
                 stream.write_all(ANSWER.as_bytes()).await
             }
-            Asked::Stream => tokens(&mut stream).await,
+            Asked::Stream(pace) => tokens(&mut stream, pace).await,
             Asked::Page(page) => stream.write_all(page.as_bytes()).await,
         };
         if done.is_err() {
@@ -69,9 +80,18 @@ async fn converse(mut stream: TcpStream, served: Rc<Cell<u64>>) {
     }
 }
 
+/// What an engine answers at once; nothing where it is asked for a stream.
+pub(crate) fn answer(request: &[u8]) -> Option<String> {
+    match asked(request) {
+        Asked::Completion => Some(ANSWER.to_owned()),
+        Asked::Stream(_) => None,
+        Asked::Page(page) => Some(page),
+    }
+}
+
 enum Asked {
     Completion,
-    Stream,
+    Stream(Pace),
     Page(String),
 }
 
@@ -106,13 +126,15 @@ fn asked(request: &[u8]) -> Asked {
     if is("POST /v1/completions ") {
         return Asked::Completion;
     }
-    if is("POST /v1/chat/completions ") {
-        return Asked::Stream;
+    if is("POST /v1/chat/completions ")
+        && let Some(pace) = Pace::asked(request)
+    {
+        return Asked::Stream(pace);
     }
     let page = if is("GET /metrics") {
         metrics()
     } else if is("GET /v1/models") {
-        r#"{"object":"list","data":[{"id":"m","object":"model","created":1,"owned_by":"vllm","root":"m","parent":null,"max_model_len":65536}]}"#.to_owned()
+        MODELS.to_owned()
     } else {
         "{}".to_owned()
     };
@@ -133,16 +155,20 @@ fn metrics() -> String {
     )
 }
 
-/// A token every few milliseconds, each with the moment it was sent.
-async fn tokens(stream: &mut TcpStream) -> std::io::Result<()> {
+/// Tokens at their pace, each with the moment it was sent.
+async fn tokens(stream: &mut TcpStream, pace: Pace) -> std::io::Result<()> {
     stream.write_all(stream::HEAD.as_bytes()).await?;
-    let mut beat = interval(Duration::from_millis(stream::BEAT_MS));
-    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    for _ in 0..stream::TOKENS {
-        beat.tick().await;
-        stream.write_all(&stream::token()).await?;
+    let mut beat = (!pace.beat.is_zero()).then(|| interval(pace.beat));
+    if let Some(beat) = &mut beat {
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     }
-    stream.write_all(b"0\r\n\r\n").await
+    for _ in 0..pace.tokens {
+        if let Some(beat) = &mut beat {
+            beat.tick().await;
+        }
+        stream.write_all(&pace.token()).await?;
+    }
+    stream.write_all(stream::END).await
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ pub(crate) enum What {
     ResidentAfterMillion,
 }
 
-/// How two figures relate, round by round.
+/// A figure, or how two relate, over all rounds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Ratio {
     pub(crate) median: f64,
@@ -60,12 +60,15 @@ impl Display for What {
 
 impl Ratio {
     fn of(values: &[f64], to: &[f64]) -> Option<Self> {
-        let mut ratios: Vec<f64> = values.iter().zip(to).map(|(value, to)| value / to).collect();
-        ratios.sort_unstable_by(f64::total_cmp);
-        let (low, high) = (*ratios.first()?, *ratios.last()?);
-        let middle = ratios.len() / 2;
+        Self::among(values.iter().zip(to).map(|(value, to)| value / to).collect())
+    }
+
+    fn among(mut values: Vec<f64>) -> Option<Self> {
+        values.sort_unstable_by(f64::total_cmp);
+        let (low, high) = (*values.first()?, *values.last()?);
+        let middle = values.len() / 2;
         let median =
-            if ratios.len() % 2 == 1 { ratios[middle] } else { (ratios[middle - 1] + ratios[middle]) / 2.0 };
+            if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 };
         Some(Self { median, low, high })
     }
 }
@@ -92,6 +95,11 @@ impl<W: Copy + Display + Ord, K: Copy + Display + Ord> Figures<W, K> {
         Some(self.highest(what, kind)? - self.lowest(what, kind)?)
     }
 
+    /// The median of all rounds, and what they lie between.
+    pub(crate) fn middle(&self, what: W, kind: K) -> Option<Ratio> {
+        Ratio::among(self.rounds(what, kind)?.to_vec())
+    }
+
     /// One figure as a share of another: each round's by itself, since a machine that is slow for a while is slow for
     /// both, and the median of those.
     pub(crate) fn ratio(&self, what: W, kind: K, to: K) -> Option<Ratio> {
@@ -107,8 +115,21 @@ impl<W: Copy + Display + Ord, K: Copy + Display + Ord> Figures<W, K> {
         self.0.get(&(what, kind)).map(Vec::as_slice)
     }
 
-    /// A Markdown table, as it stands in the docs.
+    /// A Markdown table of the lowest of all rounds, as it stands in the docs.
     pub(crate) fn table(&self, kinds: &[K]) -> String {
+        self.table_of(kinds, |what, kind| self.lowest(what, kind).map(written))
+    }
+
+    /// The same of medians, with the least and the most behind each.
+    pub(crate) fn table_of_medians(&self, kinds: &[K]) -> String {
+        self.table_of(kinds, |what, kind| {
+            let Ratio { median, low, high } = self.middle(what, kind)?;
+            let spread = format!(" ({} to {})", written(low), written(high));
+            Some(written(median) + if low == high { "" } else { &spread })
+        })
+    }
+
+    fn table_of(&self, kinds: &[K], cell: impl Fn(W, K) -> Option<String>) -> String {
         let mut text = String::from("\n| figure |");
         kinds.iter().for_each(|kind| text += &format!(" {kind} |"));
         text += "\n|---|";
@@ -120,7 +141,7 @@ impl<W: Copy + Display + Ord, K: Copy + Display + Ord> Figures<W, K> {
             // Writing to a string cannot fail.
             let _ = write!(text, "| {what} |");
             for &kind in kinds {
-                let shown = self.lowest(what, kind).map_or_else(|| "-".to_owned(), written);
+                let shown = cell(what, kind).unwrap_or_else(|| "-".to_owned());
                 let _ = write!(text, " {shown} |");
             }
             text.push('\n');
@@ -173,6 +194,11 @@ mod tests {
         let ratio = Ratio { median: 0.5, low: 0.25, high: 1.0 };
         assert_eq!(figures.ratio(what, Kind::Warmlane, Kind::Nginx), Some(ratio), "round by round");
         assert_eq!(figures.ratio(what, Kind::Warmlane, Kind::Sglang), None);
+        let medians = figures.table_of_medians(&[Kind::Warmlane, Kind::Sglang]);
+        assert!(
+            medians.contains("| CPU s per 10k requests, 1 KB | 3.000 (2.000 to 4.000) | - |"),
+            "{medians}"
+        );
         assert!(
             figures.table(&Kind::ALL).contains("| CPU s per 10k requests, 1 KB | 2.000 | 4.000 | - | - |")
         );

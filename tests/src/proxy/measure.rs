@@ -1,6 +1,11 @@
 //! The rounds: every proxy in turn on the same work, again and again.
 
-use std::{cell::RefCell, net::SocketAddr, rc::Rc, time::Instant};
+use std::{
+    cell::RefCell,
+    net::SocketAddr,
+    rc::Rc,
+    time::{Duration, Instant},
+};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -11,7 +16,7 @@ use super::{
     figures::{Figures, What, percentile},
     load,
     prompts::{Prompts, Size},
-    stream,
+    stream::{self, Pace, Tally},
 };
 
 const PATH: &str = "/v1/completions";
@@ -23,6 +28,10 @@ const ENDPOINTS: usize = 8;
 const GROWTH: [usize; 2] = [64, 256];
 /// Requests at one connection.
 const ALONE: u64 = 3_000;
+/// Streams at once.
+const STREAMS: usize = 200;
+/// A token each 5 ms, for three seconds.
+const PACE: Pace = Pace { tokens: 600, beat: Duration::from_millis(5), size: 0 };
 const MILLION: u64 = 1_000_000;
 
 type Work = Rc<RefCell<Prompts>>;
@@ -59,7 +68,7 @@ pub(super) async fn only(args: &Args, kind: Kind) -> anyhow::Result<()> {
     let before = contender.cpu_seconds();
     while began.elapsed().as_secs() < args.seconds {
         done += if args.streams {
-            stream::run(contender.address).await?.tokens
+            streamed(contender.address).await?.tokens()
         } else {
             load::run(contender.address, args.size, CONNECTIONS, 2_000, &work).await?.len() as u64
         };
@@ -197,18 +206,25 @@ async fn streams(args: &Args, engines: &Engines, figures: &mut Figures) -> anyho
             bar.set_message(contender.kind.name());
             bar.inc(1);
             let before = contender.cpu_seconds();
-            let streamed = or_left_out(contender.kind, stream::run(contender.address).await)?;
-            let Some(streamed) = streamed else { continue };
+            let streamed = or_left_out(contender.kind, streamed(contender.address).await)?;
+            let Some(tally) = streamed else { continue };
             let spent = contender.cpu_seconds() - before;
-            figures.add(What::Chunk, contender.kind, spent / streamed.tokens as f64 * 1e6);
+            figures.add(What::Chunk, contender.kind, spent / tally.tokens() as f64 * 1e6);
+            let delays = tally.take_delays();
             for percent in [50, 99] {
-                let delay = percentile(&streamed.delays, percent);
+                let delay = percentile(&delays, percent);
                 figures.add(What::ChunkDelay(percent), contender.kind, delay);
             }
         }
     }
     bar.finish_and_clear();
     Ok(())
+}
+
+async fn streamed(address: SocketAddr) -> anyhow::Result<Rc<Tally>> {
+    let tally = Rc::default();
+    stream::run(address, PACE, STREAMS, &tally).await?;
+    Ok(tally)
 }
 
 /// Few and many endpoints in the same rounds: what is asked is how one grows into the other.

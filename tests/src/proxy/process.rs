@@ -14,17 +14,22 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use warmlane_xtask::step;
 
 /// The core for proxies.
-const PROXY_CORE: &str = "0";
+const PROXY_CORE: usize = 0;
 
 /// The leader of a process group. Dropped, it and its group are killed.
 pub(crate) struct Process(step::Owned);
 
 /// A command for the proxies' core, to be started by [`Process::start`].
 pub(crate) fn on_proxy_core(program: &Path) -> Command {
+    on_core(PROXY_CORE, program)
+}
+
+/// The same for another core.
+pub(crate) fn on_core(core: usize, program: &Path) -> Command {
     // Both replace themselves with what follows, so the child's id is the program's own. TERM rather than KILL when we
     // die, since it is the only word on which nginx ends its workers.
     let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "TERM", "taskset", "--cpu-list", PROXY_CORE]).arg(program);
+    command.args(["--pdeathsig", "TERM", "taskset", "--cpu-list", &core.to_string()]).arg(program);
     command.process_group(0);
     command
 }

@@ -1,0 +1,210 @@
+//! What is measured of each contender, and what the lane's figures are held against.
+
+use std::fmt::{self, Display, Formatter};
+
+use super::{
+    memory::Make,
+    paced,
+    pod::Place,
+    router::Kind::{self, Copy, Lane, Nginx},
+    short,
+};
+use crate::proxy::{bars::Bar, figures};
+
+/// One thing that is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum What {
+    /// Of a token, by where the pod is and the number of streams.
+    Paced(Place, usize, Side),
+    /// Of a response, by how clients connect and its tokens.
+    Short(Clients, usize, Side),
+    /// Of an event, by its bytes.
+    Bulk(usize, Side),
+    /// Of clients that do not read, by their pod's make.
+    Memory(Make, Side),
+}
+
+/// Which figure of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Side {
+    /// CPU microseconds of router, pod, clients and the kernel's workers together.
+    All,
+    /// CPU microseconds of the router's process.
+    Router,
+    /// The same of the pod's thread.
+    Pod,
+    /// The same of the clients' thread.
+    Clients,
+    /// The same of the kernel's workers.
+    Kernel,
+    /// Times that a thread of the router was woken.
+    WakeUps,
+    /// Microseconds from the pod to the client, by percentile.
+    Delay(u8),
+    /// Events in a second.
+    Rate,
+    /// Per cent of all bytes that took the lane.
+    Share,
+    /// KB of the kernel's TCP memory.
+    Held,
+    /// Per cent of a core that a pod takes while nobody reads.
+    Blocked,
+    /// Seconds until all clients have read what they are to read.
+    Caught,
+}
+
+/// How clients connect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Clients {
+    /// Once, for all their requests.
+    Kept,
+    /// For each request.
+    New,
+}
+
+pub(super) type Figures = figures::Figures<What, Kind>;
+
+/// CPU of all for a token, as a share of the copy's. The experiment before the product had 0.65 to 0.70.
+const ALL_LIMIT: f64 = 0.75;
+/// CPU of the router for a token, as a share of the copy's.
+const ROUTER_LIMIT: f64 = 0.05;
+/// The slowest hundredth of all tokens, as a share of the copy's.
+const DELAY_LIMIT: f64 = 0.9;
+/// The router's copy beside nginx: the most that a round of `bench proxy` had where the median was 1.00.
+const COPY_LIMIT: f64 = 1.1;
+/// Below so many tokens the router copies, which must be where the copy costs less: `WORTH` in `path/relay/ride.rs`.
+const WORTH: f64 = 16.0;
+/// TCP memory of a stream that nobody reads, as a share of the copy's.
+const HELD_LIMIT: f64 = 1.25;
+/// Per cent of a core for a pod of a thousand streams that nobody reads: it does nothing but look at its clock.
+const BLOCKED_LIMIT: f64 = 5.0;
+
+// === What ===
+
+impl Display for What {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Paced(place, streams, side) => {
+                let each = if side.is_of_each() { " per chunk" } else { "" };
+                write!(f, "{place}, {streams} streams: {side}{each}")
+            }
+            Self::Short(clients, tokens, side) => {
+                write!(f, "{tokens} tokens, {clients}: {side} per response")
+            }
+            Self::Bulk(size, side) => {
+                let each = if side.is_of_each() { " per event" } else { "" };
+                write!(f, "full speed, {size} B: {side}{each}")
+            }
+            Self::Memory(make, side) => write!(f, "1,000 unread, {make}: {side}"),
+        }
+    }
+}
+
+impl Side {
+    /// It is a sum that is told by the chunk.
+    fn is_of_each(self) -> bool {
+        matches!(self, Self::All | Self::Router | Self::Pod | Self::Clients | Self::Kernel | Self::WakeUps)
+    }
+}
+
+impl Display for Side {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::All => "CPU us of all",
+            Self::Router => "CPU us of the router",
+            Self::Pod => "CPU us of the pod",
+            Self::Clients => "CPU us of clients",
+            Self::Kernel => "CPU us of the kernel's workers",
+            Self::WakeUps => "wake-ups of the router",
+            Self::Delay(percentile) => return write!(f, "delay p{percentile}, us"),
+            Self::Rate => "events/s",
+            Self::Share => "% of bytes by the lane",
+            Self::Held => "TCP memory, KB per stream",
+            Self::Blocked => "CPU of the blocked pod, % of a core",
+            Self::Caught => "seconds to read on",
+        })
+    }
+}
+
+impl Display for Clients {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Kept => "kept connections",
+            Self::New => "new connections",
+        })
+    }
+}
+
+impl Clients {
+    pub(super) const ALL: [Self; 2] = [Self::Kept, Self::New];
+}
+
+/// The lane's figures and their limits, of what was measured.
+pub(super) fn bars(figures: &Figures) -> Vec<Bar> {
+    let mut bars = Vec::new();
+    let mut ratio = |what: What, kind: Kind, to: Kind, limit| {
+        if let Some(ratio) = figures.ratio(what, kind, to) {
+            bars.push(Bar::ratio(format!("{what}, {kind} / {to}"), Some(ratio), limit));
+        }
+    };
+    for place in Place::ALL {
+        for streams in paced::STREAMS {
+            for (side, limit) in
+                [(Side::All, ALL_LIMIT), (Side::Router, ROUTER_LIMIT), (Side::Delay(99), DELAY_LIMIT)]
+            {
+                ratio(What::Paced(place, streams, side), Lane, Copy, limit);
+            }
+            ratio(What::Paced(place, streams, Side::Router), Copy, Nginx, COPY_LIMIT);
+        }
+    }
+    for make in Make::ALL {
+        ratio(What::Memory(make, Side::Held), Lane, Copy, HELD_LIMIT);
+    }
+    for make in Make::ALL {
+        let what = What::Memory(make, Side::Blocked);
+        if let Some(most) = figures.highest(what, Lane) {
+            bars.push(Bar::at_most(what.to_string(), Some(most), BLOCKED_LIMIT));
+        }
+    }
+    for clients in Clients::ALL {
+        for side in [Side::All, Side::Router] {
+            let ratio = |tokens| figures.ratio(What::Short(clients, tokens, side), Lane, Copy);
+            let ratios = short::TOKENS.map(|tokens| Some((tokens, ratio(tokens)?.median)));
+            let ratios: Vec<_> = ratios.into_iter().flatten().collect();
+            if !ratios.is_empty() {
+                let what = format!("tokens from which the lane costs less, {clients}, {side}");
+                bars.push(Bar::at_most(what, even(&ratios).map(|tokens| tokens as f64), WORTH));
+            }
+        }
+    }
+    bars
+}
+
+/// The fewest tokens from which on the lane never costs more than the copy.
+fn even(ratios: &[(usize, f64)]) -> Option<usize> {
+    ratios.iter().rev().take_while(|(_, ratio)| *ratio <= 1.0).last().map(|(tokens, _)| *tokens)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lane_is_even_from_where_it_stays_below_the_copy() {
+        assert_eq!(even(&[(1, 0.9), (2, 1.2), (4, 1.0), (8, 0.7)]), Some(4));
+        assert_eq!(even(&[(1, 0.9), (2, 0.8)]), Some(1));
+        assert_eq!(even(&[(1, 0.9), (2, 1.1)]), None);
+    }
+
+    #[test]
+    fn only_what_was_measured_has_bars() {
+        let mut figures = Figures::default();
+        assert!(bars(&figures).is_empty());
+        let what = What::Paced(Place::Veth, 500, Side::All);
+        figures.add(what, Lane, 3.0);
+        figures.add(what, Copy, 4.0);
+        let json = serde_json::to_value(bars(&figures)).unwrap();
+        assert_eq!(json.as_array().map(Vec::len), Some(1), "{json}");
+        assert_eq!((&json[0]["value"], &json[0]["holds"]), (&0.75.into(), &true.into()));
+    }
+}

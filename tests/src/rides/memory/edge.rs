@@ -1,0 +1,179 @@
+//! An engine that waits for edges: told once that a socket has room, it writes until there is none, and is not told again
+//! before there was none. An edge that gets lost stops its stream for good.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    io::{self, ErrorKind, Read as _, Write as _},
+    net::{SocketAddr, TcpListener, TcpStream},
+    os::fd::AsFd as _,
+};
+
+use anyhow::Context as _;
+use rustix::{
+    buffer::spare_capacity,
+    event::{
+        Timespec,
+        epoll::{self, CreateFlags, EventData, EventFlags},
+    },
+};
+
+use super::body::{Chunk, HEAD};
+use crate::{proxy::engine::answer, wire::find};
+
+/// The listener's name; connections have those from 1 on.
+const LISTENER: u64 = 0;
+/// Chunks that a stream writes before another has its turn.
+const TURN: usize = 16;
+
+struct Connection {
+    stream: TcpStream,
+    asked: Vec<u8>,
+    /// What is not written yet of an answer or a chunk, from `written` on.
+    out: Vec<u8>,
+    written: usize,
+    /// The next chunk's number, once it pours.
+    pours: Option<u64>,
+    closes: bool,
+}
+
+/// What a connection's turn came to.
+#[derive(Debug, PartialEq)]
+enum Turned {
+    /// It waits for an edge.
+    Waits,
+    /// There may be room for more.
+    Again,
+    Gone,
+}
+
+/// Serves for ever.
+pub(in super::super) fn serve(address: SocketAddr) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
+    listener.set_nonblocking(true)?;
+    let poll = epoll::create(CreateFlags::CLOEXEC)?;
+    epoll::add(&poll, &listener, EventData::new_u64(LISTENER), EventFlags::IN)?;
+    let (mut connections, mut ready) = (HashMap::new(), VecDeque::new());
+    let (mut events, mut next, mut chunk) = (Vec::with_capacity(1_024), LISTENER + 1, Chunk::default());
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    loop {
+        // Nobody waits while others can write.
+        let wait = (!ready.is_empty()).then_some(&at_once);
+        match epoll::wait(&poll, spare_capacity(&mut events), wait) {
+            Err(rustix::io::Errno::INTR) => continue,
+            done => done?,
+        };
+        ready.extend(events.drain(..).map(|event: epoll::Event| event.data.u64()));
+        for _ in 0..ready.len() {
+            let Some(name) = ready.pop_front() else { break };
+            if name == LISTENER {
+                while let Ok((stream, _)) = listener.accept() {
+                    let connection = Connection::new(stream)?;
+                    let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
+                    epoll::add(&poll, connection.stream.as_fd(), EventData::new_u64(next), flags)?;
+                    connections.insert(next, connection);
+                    next += 1;
+                }
+                continue;
+            }
+            let turned =
+                connections.get_mut(&name).map(|connection: &mut Connection| connection.turn(&mut chunk));
+            match turned {
+                Some(Turned::Again) => ready.push_back(name),
+                // Closing it takes it out of the set.
+                Some(Turned::Gone) => drop(connections.remove(&name)),
+                Some(Turned::Waits) | None => {}
+            }
+        }
+    }
+}
+
+// === Connection ===
+
+impl Connection {
+    fn new(stream: TcpStream) -> io::Result<Self> {
+        stream.set_nonblocking(true)?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, asked: Vec::new(), out: Vec::new(), written: 0, pours: None, closes: false })
+    }
+
+    /// Reads and writes what there is, but for chunks no more than a turn's.
+    fn turn(&mut self, chunk: &mut Chunk) -> Turned {
+        match self.read().and_then(|()| self.write(chunk)) {
+            Ok(true) => Turned::Again,
+            Ok(false) if self.closes && self.written == self.out.len() => Turned::Gone,
+            Ok(false) => Turned::Waits,
+            Err(_) => Turned::Gone,
+        }
+    }
+
+    fn read(&mut self) -> io::Result<()> {
+        let mut buffer = [0; 4_096];
+        loop {
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(length) => self.asked.extend_from_slice(&buffer[..length]),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        // A body comes with its head: what is asked for is short.
+        if find(&self.asked, b"\r\n\r\n").is_some() && self.pours.is_none() {
+            self.closes = find(&self.asked, b"Connection: close").is_some();
+            match answer(&self.asked) {
+                Some(answer) => self.out.extend_from_slice(answer.as_bytes()),
+                None => {
+                    self.out.extend_from_slice(HEAD.as_bytes());
+                    self.pours = Some(0);
+                }
+            }
+            self.asked.clear();
+        }
+        Ok(())
+    }
+
+    /// True where there may be room for more.
+    fn write(&mut self, chunk: &mut Chunk) -> io::Result<bool> {
+        for _ in 0..TURN {
+            while self.written < self.out.len() {
+                match self.stream.write(&self.out[self.written..]) {
+                    Ok(length) => self.written += length,
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+                    Err(error) => return Err(error),
+                }
+            }
+            self.out.clear();
+            self.written = 0;
+            let Some(number) = &mut self.pours else { return Ok(false) };
+            self.out.extend_from_slice(chunk.number(*number));
+            *number += 1;
+        }
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_pours_until_there_is_no_room_and_goes_on_when_there_is() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let mut connection = Connection::new(listener.accept().unwrap().0).unwrap();
+        let request =
+            crate::proxy::stream::Pace { tokens: 1, beat: std::time::Duration::ZERO, size: 0 }.request(9);
+        client.write_all(&request).unwrap();
+        let (mut chunk, mut check) = (Chunk::default(), super::super::body::Check::default());
+        crate::eventually("it was asked", || connection.turn(&mut chunk) == Turned::Again);
+        while connection.turn(&mut chunk) == Turned::Again {}
+        assert_eq!(connection.turn(&mut chunk), Turned::Waits);
+        let mut buffer = vec![0; 1 << 16];
+        while check.passed() < 1 << 23 {
+            let length = client.read(&mut buffer).unwrap();
+            check.feed(&buffer[..length]).unwrap();
+            let _ = connection.turn(&mut chunk);
+        }
+        drop(client);
+        crate::eventually("the end is seen", || connection.turn(&mut chunk) == Turned::Gone);
+    }
+}

@@ -1,0 +1,146 @@
+//! What is measured: this router by the lane, this router by copy, and nginx.
+
+use std::{
+    fmt::{self, Display, Formatter},
+    net::SocketAddr,
+};
+
+use anyhow::Context as _;
+use warmlane_xtask::workspace;
+
+use super::Args;
+use crate::proxy::{
+    contender::{nginx, warmlane},
+    process::on_proxy_core,
+    running::{Running, free_address, page},
+};
+
+/// Which one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub enum Kind {
+    /// This router, `--lane off`
+    Copy,
+    /// This router, `--lane all`
+    Lane,
+    /// nginx
+    Nginx,
+}
+
+/// A running one; it ends when this is dropped.
+pub(super) struct Router {
+    pub(super) kind: Kind,
+    pub(super) address: SocketAddr,
+    metrics: SocketAddr,
+    running: Running,
+}
+
+/// What the kernel has carried since the router started.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Carried {
+    /// Framing included.
+    pub(super) bytes: f64,
+    /// Times that it left a response to the router for want of room at its client.
+    pub(super) without_room: f64,
+}
+
+// === Kind ===
+
+impl Kind {
+    pub(super) const ALL: [Self; 3] = [Self::Copy, Self::Lane, Self::Nginx];
+    /// Both ways of this router.
+    pub(super) const OURS: [Self; 2] = [Self::Copy, Self::Lane];
+}
+
+impl Display for Kind {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Copy => "copy",
+            Self::Lane => "lane",
+            Self::Nginx => "nginx",
+        })
+    }
+}
+
+// === Router ===
+
+impl Router {
+    /// Starts one and waits until a request goes through. One that is meant to have a lane and has none is an error.
+    pub(super) async fn start(kind: Kind, args: &Args, pod: SocketAddr) -> anyhow::Result<Self> {
+        let folder = workspace::target().join("bench-lane").join(kind.to_string());
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        let [address, metrics, admin] = [free_address()?, free_address()?, free_address()?];
+        let program = if kind == Kind::Nginx { args.nginx.as_ref() } else { args.router.as_ref() };
+        let mut command = on_proxy_core(program.with_context(|| format!("no program for {kind}"))?);
+        if kind == Kind::Nginx {
+            nginx(&mut command, &folder, address, &[pod])?;
+        } else {
+            warmlane(&mut command, address, &[pod]);
+            command.args(["--metrics", &metrics.to_string(), "--admin", &admin.to_string()]);
+            command.args(["--lane", if kind == Kind::Lane { "all" } else { "off" }]);
+            command.arg("--lane-object").args(&args.object);
+        }
+        let running = Running::start(&kind.to_string(), command, &folder, address).await?;
+        if kind == Kind::Lane {
+            let said = page(admin, "/debug/lane").await?;
+            anyhow::ensure!(is_on(&said), "the kernel lane is off: {}", why_off(&said));
+        }
+        Ok(Self { kind, address, metrics, running })
+    }
+
+    pub(super) fn id(&self) -> u32 {
+        self.running.id()
+    }
+
+    /// Nothing, ever, without a lane.
+    pub(super) async fn carried(&self) -> anyhow::Result<Carried> {
+        if self.kind == Kind::Lane {
+            Ok(Carried::read(&page(self.metrics, "/metrics").await?))
+        } else {
+            Ok(Carried::default())
+        }
+    }
+}
+
+/// What `/debug/lane` says.
+fn is_on(page: &str) -> bool {
+    page.contains("\"on\": true")
+}
+
+fn why_off(page: &str) -> &str {
+    let line = page.lines().find_map(|line| line.trim().strip_prefix("\"why_off\": "));
+    line.map_or(page, |line| line.trim_end_matches(',').trim_matches('"'))
+}
+
+// === Carried ===
+
+impl Carried {
+    fn read(page: &str) -> Self {
+        let value = |series: &str| {
+            let line = page.lines().find_map(|line| line.strip_prefix(series));
+            line.and_then(|value| value.trim().parse().ok()).unwrap_or(0.0)
+        };
+        Self {
+            bytes: value("warmlane_lane_bytes_total "),
+            without_room: value("warmlane_lane_handovers_total{reason=\"room\"} "),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lane_that_is_off_says_why() {
+        let page =
+            "HTTP/1.1 200 OK\r\n\r\n{\n  \"on\": false,\n  \"why_off\": \"no room\",\n  \"counts\": null\n}";
+        assert!(!is_on(page));
+        assert_eq!(why_off(page), "no room");
+    }
+
+    #[test]
+    fn what_was_carried_is_read_from_the_page() {
+        let page = "# TYPE warmlane_lane_bytes counter\nwarmlane_lane_bytes_total 12\nwarmlane_lane_handovers_total{reason=\"end\"} 3\nwarmlane_lane_handovers_total{reason=\"room\"} 4\n";
+        assert_eq!(Carried::read(page), Carried { bytes: 12.0, without_room: 4.0 });
+    }
+}
