@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 
 use super::{
-    memory::Make,
+    memory::{self, Make},
     paced,
     pod::Place,
     router::Kind::{self, Copy, Lane, Nginx},
@@ -20,8 +20,8 @@ pub(super) enum What {
     Short(Clients, usize, Side),
     /// Of an event, by its bytes.
     Bulk(usize, Side),
-    /// Of clients that do not read, by their pod's make.
-    Memory(Make, Side),
+    /// Of clients that do not read, by their pod's make and their number.
+    Memory(Make, usize, Side),
 }
 
 /// Which figure of it.
@@ -47,10 +47,14 @@ pub(super) enum Side {
     Share,
     /// KB of the kernel's TCP memory.
     Held,
+    /// Per cent of what the machine allows all sockets.
+    OfLimit,
     /// Per cent of a core that a pod takes while nobody reads.
     Blocked,
     /// Seconds until all clients have read what they are to read.
     Caught,
+    /// Clients that were cut, or got other bytes than were sent.
+    Failed,
 }
 
 /// How clients connect.
@@ -76,7 +80,7 @@ const COPY_LIMIT: f64 = 1.1;
 const WORTH: f64 = 16.0;
 /// TCP memory of a stream that nobody reads, as a share of the copy's.
 const HELD_LIMIT: f64 = 1.25;
-/// Per cent of a core for a pod of a thousand streams that nobody reads: it does nothing but look at its clock.
+/// Per cent of a core for a pod whose streams nobody reads: it answers its router's readings and does nothing else.
 const BLOCKED_LIMIT: f64 = 5.0;
 
 // === What ===
@@ -95,7 +99,7 @@ impl Display for What {
                 let each = if side.is_of_each() { " per event" } else { "" };
                 write!(f, "full speed, {size} B: {side}{each}")
             }
-            Self::Memory(make, side) => write!(f, "1,000 unread, {make}: {side}"),
+            Self::Memory(make, clients, side) => write!(f, "{clients} unread, {make}: {side}"),
         }
     }
 }
@@ -120,8 +124,10 @@ impl Display for Side {
             Self::Rate => "events/s",
             Self::Share => "% of bytes by the lane",
             Self::Held => "TCP memory, KB per stream",
+            Self::OfLimit => "TCP memory, % of tcp_mem",
             Self::Blocked => "CPU of the blocked pod, % of a core",
             Self::Caught => "seconds to read on",
+            Self::Failed => "clients cut or with other bytes",
         })
     }
 }
@@ -157,15 +163,29 @@ pub(super) fn bars(figures: &Figures) -> Vec<Bar> {
             ratio(What::Paced(place, streams, Side::Router), Copy, Nginx, COPY_LIMIT);
         }
     }
-    for make in Make::ALL {
-        ratio(What::Memory(make, Side::Held), Lane, Copy, HELD_LIMIT);
+    for (make, clients) in unread() {
+        ratio(What::Memory(make, clients, Side::Held), Lane, Copy, HELD_LIMIT);
     }
-    for make in Make::ALL {
-        let what = What::Memory(make, Side::Blocked);
-        if let Some(most) = figures.highest(what, Lane) {
-            bars.push(Bar::at_most(what.to_string(), Some(most), BLOCKED_LIMIT));
+    for (make, clients) in unread() {
+        for (side, limit) in [(Side::Blocked, BLOCKED_LIMIT), (Side::Failed, 0.0)] {
+            let what = What::Memory(make, clients, side);
+            if let Some(most) = figures.highest(what, Lane) {
+                bars.push(Bar::at_most(what.to_string(), Some(most), limit));
+            }
         }
     }
+    bars.extend(worth(figures));
+    bars
+}
+
+/// What is measured of clients that do not read.
+fn unread() -> impl Iterator<Item = (Make, usize)> {
+    Make::ALL.into_iter().flat_map(|make| memory::CLIENTS.map(|clients| (make, clients)))
+}
+
+/// From how many tokens on the lane is worth its order.
+fn worth(figures: &Figures) -> Vec<Bar> {
+    let mut bars = Vec::new();
     for clients in Clients::ALL {
         for side in [Side::All, Side::Router] {
             let ratio = |tokens| figures.ratio(What::Short(clients, tokens, side), Lane, Copy);

@@ -1,5 +1,6 @@
-//! A thousand clients that do not read: what the kernel holds for them, whether their pod is at rest meanwhile, and whether
-//! all comes as it was sent once they read.
+//! Clients that do not read: what the kernel holds for them, whether their pod is at rest meanwhile, and whether all comes as
+//! it was sent once they read. Few of them, whose buffers fill up; and many, for whom a machine may not have as much TCP
+//! memory as it may take in all (`net.ipv4.tcp_mem`).
 //!
 //! Pods of three makes, since each meets a full socket in another way: two event loops in Python that are told of room by
 //! level, and one that is told by edges, to which an edge that is lost is lost for good.
@@ -18,7 +19,6 @@ use std::{
 };
 
 use anyhow::Context as _;
-use indicatif::ProgressBar;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -51,7 +51,7 @@ pub(super) enum Make {
 }
 
 /// Clients that do not read.
-const CLIENTS: usize = 1_000;
+pub(super) const CLIENTS: [usize; 2] = [200, 1_000];
 /// What each of them reads in the end: more than all buffers on the way hold.
 const READ: u64 = 4 << 20;
 /// Memory that moves by less than a hundredth for three seconds has settled.
@@ -103,36 +103,39 @@ impl Display for Make {
 
 /// Every make, by both ways, once: nothing of it is a matter of chance.
 pub(super) async fn all(args: &Args, figures: &mut Figures) -> anyhow::Result<()> {
-    let bar = progress("clients that do not read", Make::ALL.len() * Kind::OURS.len());
+    let bar = progress("clients that do not read", Make::ALL.len() * CLIENTS.len() * Kind::OURS.len());
     for make in Make::ALL {
-        for kind in Kind::OURS {
-            measure(args, make, kind, figures, &bar).await.with_context(|| format!("{make} pod, {kind}"))?;
-            bar.inc(1);
+        for clients in CLIENTS {
+            for kind in Kind::OURS {
+                let what = || format!("{make} pod, {clients} clients, {kind}");
+                bar.set_message(what());
+                let told = measure(args, (make, clients), kind, figures).await.with_context(what)?;
+                if let Some(told) = told {
+                    bar.suspend(|| eprintln!("{}: {told}", what()));
+                }
+                bar.inc(1);
+            }
         }
     }
     bar.finish_and_clear();
     Ok(())
 }
 
+/// Measures one; what went wrong in it, if anything did.
 async fn measure(
     args: &Args,
-    make: Make,
+    (make, count): (Make, usize),
     kind: Kind,
     figures: &mut Figures,
-    bar: &ProgressBar,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Option<String>> {
     let address = free_address()?;
-    let Some(mut command) = make.command(args, address)? else { return Ok(()) };
+    let Some(mut command) = make.command(args, address)? else { return Ok(None) };
     let pod = Process::start(command.stdin(Stdio::null()))?;
-    let tell = |what: &str| bar.set_message(format!("{make} pod, {kind}: {what}"));
-    tell("starts");
     answers(address).await?;
     let router = Router::start(kind, args, address).await?;
     let before = held()?;
-    tell("clients ask");
-    let clients = ask(router.address).await?;
-    tell("nobody reads");
-    let held = settled().await?.saturating_sub(before);
+    let clients = ask(router.address, count).await?;
+    let held = settled().await?;
     let spent = cost::cpu_seconds(pod.id());
     sleep(BLOCKED).await;
     let spent = cost::cpu_seconds(pod.id()) - spent;
@@ -141,14 +144,17 @@ async fn measure(
         kind == Kind::Copy || (carried.bytes > 0.0 && carried.without_room > 0.0),
         "nothing took the kernel lane until there was no room: {carried:?}"
     );
-    tell("all read");
     let began = Instant::now();
-    read(clients).await?;
-    let mut add = |side, value| figures.add(What::Memory(make, side), kind, value);
-    add(Side::Held, held as f64 / CLIENTS as f64 / 1024.0);
+    let failures = read(clients).await;
+    let mut add = |side, value| figures.add(What::Memory(make, count, side), kind, value);
+    add(Side::Held, held.saturating_sub(before) as f64 / count as f64 / 1024.0);
+    add(Side::OfLimit, held as f64 / limit()? as f64 * 100.0);
     add(Side::Blocked, spent / BLOCKED.as_secs_f64() * 100.0);
     add(Side::Caught, began.elapsed().as_secs_f64());
-    Ok(())
+    add(Side::Failed, failures.len() as f64);
+    let Some(first) = failures.first() else { return Ok(None) };
+    let counted = router.handovers().await.unwrap_or_default();
+    Ok(Some(format!("{} clients failed, the first one: {first:#}; {counted}", failures.len())))
 }
 
 async fn answers(address: SocketAddr) -> anyhow::Result<()> {
@@ -161,10 +167,10 @@ async fn answers(address: SocketAddr) -> anyhow::Result<()> {
 }
 
 /// All clients, each with its request sent.
-async fn ask(address: SocketAddr) -> anyhow::Result<Vec<TcpStream>> {
+async fn ask(address: SocketAddr, count: usize) -> anyhow::Result<Vec<TcpStream>> {
     let request = Pace { tokens: 1, beat: Duration::ZERO, size: 0 }.request(1_000);
-    let mut clients = Vec::with_capacity(CLIENTS);
-    for _ in 0..CLIENTS {
+    let mut clients = Vec::with_capacity(count);
+    for _ in 0..count {
         let mut client = TcpStream::connect(address).await?;
         client.write_all(&request).await?;
         clients.push(client);
@@ -201,8 +207,15 @@ async fn settled() -> anyhow::Result<u64> {
     }
 }
 
-/// Everybody reads, and finds what was sent.
-async fn read(clients: Vec<TcpStream>) -> anyhow::Result<()> {
+/// The most that this machine may hold.
+fn limit() -> anyhow::Result<u64> {
+    let text = fs::read_to_string("/proc/sys/net/ipv4/tcp_mem")?;
+    let most = text.split_whitespace().nth(2).and_then(|pages| pages.parse::<u64>().ok());
+    most.map(|pages| pages * PAGE).context("tcp_mem has no third number")
+}
+
+/// Everybody reads; what those met who did not find what was sent.
+async fn read(clients: Vec<TcpStream>) -> Vec<anyhow::Error> {
     let mut reading = JoinSet::new();
     for mut client in clients {
         reading.spawn_local(async move {
@@ -216,10 +229,11 @@ async fn read(clients: Vec<TcpStream>) -> anyhow::Result<()> {
             anyhow::Ok(())
         });
     }
+    let mut failures = Vec::new();
     while let Some(client) = reading.join_next().await {
-        client??;
+        failures.extend(client.map_err(anyhow::Error::from).and_then(|read| read).err());
     }
-    Ok(())
+    failures
 }
 
 #[cfg(test)]

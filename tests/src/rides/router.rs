@@ -91,6 +91,11 @@ impl Router {
         self.running.id()
     }
 
+    /// Why it left responses, and why responses were not whole.
+    pub(super) async fn handovers(&self) -> anyhow::Result<String> {
+        Ok(reasons(&page(self.metrics, "/metrics").await?))
+    }
+
     /// Nothing, ever, without a lane.
     pub(super) async fn carried(&self) -> anyhow::Result<Carried> {
         if self.kind == Kind::Lane {
@@ -99,6 +104,17 @@ impl Router {
             Ok(Carried::default())
         }
     }
+}
+
+/// What a page of metrics counts of why the lane was left, and of responses that were not whole.
+fn reasons(page: &str) -> String {
+    let told = |line: &&str| {
+        ["warmlane_lane_handovers_total", "warmlane_request_errors_total"]
+            .iter()
+            .any(|name| line.starts_with(name))
+            && !line.ends_with(" 0")
+    };
+    page.lines().filter(told).collect::<Vec<_>>().join(", ")
 }
 
 /// What `/debug/lane` says.
@@ -141,6 +157,10 @@ mod tests {
     #[test]
     fn what_was_carried_is_read_from_the_page() {
         let page = "# TYPE warmlane_lane_bytes counter\nwarmlane_lane_bytes_total 12\nwarmlane_lane_handovers_total{reason=\"end\"} 3\nwarmlane_lane_handovers_total{reason=\"room\"} 4\n";
+        assert_eq!(
+            reasons(page),
+            "warmlane_lane_handovers_total{reason=\"end\"} 3, warmlane_lane_handovers_total{reason=\"room\"} 4"
+        );
         assert_eq!(Carried::read(page), Carried { bytes: 12.0, without_room: 4.0 });
     }
 }
