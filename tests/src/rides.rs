@@ -52,6 +52,10 @@ pub struct Args {
     /// Measure these parts only; the others' bars are then missing
     #[arg(long, value_enum, value_delimiter = ',', value_name = "PART,...")]
     part: Vec<Part>,
+    /// How many clients do not read: few, whose buffers fill up, and many, for whom a machine may not have as much TCP
+    /// memory as its limit lets it take
+    #[arg(long, value_delimiter = ',', default_values_t = [100, 1_000], value_name = "CLIENTS,...")]
+    unread: Vec<usize>,
     /// Where figures and bars go
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -80,6 +84,8 @@ enum Role {
     Edge {
         /// Where it listens
         address: SocketAddr,
+        /// How many streams it waits for before it sends any
+        streams: usize,
     },
 }
 
@@ -112,8 +118,8 @@ impl Args {
 /// # Errors
 /// When a router or a pod cannot be started or does not do what is measured; the message says which.
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    if let Some(Role::Edge { address }) = args.role {
-        return memory::edge::serve(address);
+    if let Some(Role::Edge { address, streams }) = args.role {
+        return memory::edge::serve(address, streams);
     }
     anyhow::ensure!(geteuid().is_root(), "the kernel lane needs root: run cargo xtask bench lane as root");
     allow_descriptors()?;

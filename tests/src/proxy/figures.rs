@@ -95,6 +95,13 @@ impl<W: Copy + Display + Ord, K: Copy + Display + Ord> Figures<W, K> {
         Some(self.highest(what, kind)? - self.lowest(what, kind)?)
     }
 
+    /// All that was measured of anybody, in order.
+    pub(crate) fn measured(&self) -> Vec<W> {
+        let mut whats: Vec<W> = self.0.keys().map(|(what, _)| *what).collect();
+        whats.dedup();
+        whats
+    }
+
     /// The median of all rounds, and what they lie between.
     pub(crate) fn middle(&self, what: W, kind: K) -> Option<Ratio> {
         Ratio::among(self.rounds(what, kind)?.to_vec())
@@ -135,9 +142,7 @@ impl<W: Copy + Display + Ord, K: Copy + Display + Ord> Figures<W, K> {
         text += "\n|---|";
         kinds.iter().for_each(|_| text += "---|");
         text.push('\n');
-        let mut whats: Vec<W> = self.0.keys().map(|(what, _)| *what).collect();
-        whats.dedup();
-        for what in whats {
+        for what in self.measured() {
             // Writing to a string cannot fail.
             let _ = write!(text, "| {what} |");
             for &kind in kinds {

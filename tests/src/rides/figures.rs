@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 
 use super::{
-    memory::{self, Make},
+    memory::Make,
     paced,
     pod::Place,
     router::Kind::{self, Copy, Lane, Nginx},
@@ -163,24 +163,23 @@ pub(super) fn bars(figures: &Figures) -> Vec<Bar> {
             ratio(What::Paced(place, streams, Side::Router), Copy, Nginx, COPY_LIMIT);
         }
     }
-    for (make, clients) in unread() {
-        ratio(What::Memory(make, clients, Side::Held), Lane, Copy, HELD_LIMIT);
-    }
-    for (make, clients) in unread() {
-        for (side, limit) in [(Side::Blocked, BLOCKED_LIMIT), (Side::Failed, 0.0)] {
-            let what = What::Memory(make, clients, side);
-            if let Some(most) = figures.highest(what, Lane) {
-                bars.push(Bar::at_most(what.to_string(), Some(most), limit));
-            }
-        }
-    }
+    bars.extend(figures.measured().into_iter().filter_map(|what| unread(figures, what)));
     bars.extend(worth(figures));
     bars
 }
 
-/// What is measured of clients that do not read.
-fn unread() -> impl Iterator<Item = (Make, usize)> {
-    Make::ALL.into_iter().flat_map(|make| memory::CLIENTS.map(|clients| (make, clients)))
+/// The limit for a figure of clients that do not read, if it has one.
+fn unread(figures: &Figures, what: What) -> Option<Bar> {
+    let at_most = |limit| Some(Bar::at_most(what.to_string(), Some(figures.highest(what, Lane)?), limit));
+    match what {
+        What::Memory(_, _, Side::Held) => {
+            let ratio = figures.ratio(what, Lane, Copy)?;
+            Some(Bar::ratio(format!("{what}, {Lane} / {Copy}"), Some(ratio), HELD_LIMIT))
+        }
+        What::Memory(_, _, Side::Blocked) => at_most(BLOCKED_LIMIT),
+        What::Memory(_, _, Side::Failed) => at_most(0.0),
+        _ => None,
+    }
 }
 
 /// From how many tokens on the lane is worth its order.

@@ -42,7 +42,8 @@ use crate::proxy::{
 };
 use body::Check;
 
-/// What the pod is made of.
+/// What the pod is made of. It sends when as many streams as there will be have been asked for: where the memory is taken by the
+/// first ones, no more can connect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Make {
     Asyncio,
@@ -50,9 +51,7 @@ pub(super) enum Make {
     Edge,
 }
 
-/// Clients that do not read.
-pub(super) const CLIENTS: [usize; 2] = [200, 1_000];
-/// What each of them reads in the end: more than all buffers on the way hold.
+/// What each of them reads in the end, at least; and twice of what the kernel holds for it.
 const READ: u64 = 4 << 20;
 /// Memory that moves by less than a hundredth for three seconds has settled.
 const LOOKS: usize = 6;
@@ -71,11 +70,11 @@ impl Make {
     pub(super) const ALL: [Self; 3] = [Self::Asyncio, Self::Uvloop, Self::Edge];
 
     /// The program, if it is there.
-    fn command(self, args: &Args, address: SocketAddr) -> anyhow::Result<Option<Command>> {
+    fn command(self, args: &Args, address: SocketAddr, streams: usize) -> anyhow::Result<Option<Command>> {
         let core = cost::last_core()?;
         if self == Self::Edge {
             let mut command = on_core(core, &std::env::current_exe()?);
-            command.args(["edge", &address.to_string()]);
+            command.args(["edge", &address.to_string(), &streams.to_string()]);
             return Ok(Some(command));
         }
         let Some(python) = &args.uvloop else { return Ok(None) };
@@ -86,7 +85,7 @@ impl Make {
         let said = ["GET /metrics", "GET /v1/models", "GET ", "POST /v1/completions "];
         let said = said.map(|request| (request, answer(request.as_bytes())));
         command.arg(script).args([&self.to_string(), &address.ip().to_string(), &address.port().to_string()]);
-        command.arg(serde_json::to_string(&said)?);
+        command.args([&streams.to_string(), &serde_json::to_string(&said)?]);
         Ok(Some(command))
     }
 }
@@ -103,9 +102,9 @@ impl Display for Make {
 
 /// Every make, by both ways, once: nothing of it is a matter of chance.
 pub(super) async fn all(args: &Args, figures: &mut Figures) -> anyhow::Result<()> {
-    let bar = progress("clients that do not read", Make::ALL.len() * CLIENTS.len() * Kind::OURS.len());
+    let bar = progress("clients that do not read", Make::ALL.len() * args.unread.len() * Kind::OURS.len());
     for make in Make::ALL {
-        for clients in CLIENTS {
+        for &clients in &args.unread {
             for kind in Kind::OURS {
                 let what = || format!("{make} pod, {clients} clients, {kind}");
                 bar.set_message(what());
@@ -129,7 +128,7 @@ async fn measure(
     figures: &mut Figures,
 ) -> anyhow::Result<Option<String>> {
     let address = free_address()?;
-    let Some(mut command) = make.command(args, address)? else { return Ok(None) };
+    let Some(mut command) = make.command(args, address, count)? else { return Ok(None) };
     let pod = Process::start(command.stdin(Stdio::null()))?;
     answers(address).await?;
     let router = Router::start(kind, args, address).await?;
@@ -145,9 +144,10 @@ async fn measure(
         "nothing took the kernel lane until there was no room: {carried:?}"
     );
     let began = Instant::now();
-    let failures = read(clients).await;
+    let held_for_each = held.saturating_sub(before) / count as u64;
+    let failures = read(clients, READ.max(2 * held_for_each)).await;
     let mut add = |side, value| figures.add(What::Memory(make, count, side), kind, value);
-    add(Side::Held, held.saturating_sub(before) as f64 / count as f64 / 1024.0);
+    add(Side::Held, held_for_each as f64 / 1024.0);
     add(Side::OfLimit, held as f64 / limit()? as f64 * 100.0);
     add(Side::Blocked, spent / BLOCKED.as_secs_f64() * 100.0);
     add(Side::Caught, began.elapsed().as_secs_f64());
@@ -215,12 +215,12 @@ fn limit() -> anyhow::Result<u64> {
 }
 
 /// Everybody reads; what those met who did not find what was sent.
-async fn read(clients: Vec<TcpStream>) -> Vec<anyhow::Error> {
+async fn read(clients: Vec<TcpStream>, bytes: u64) -> Vec<anyhow::Error> {
     let mut reading = JoinSet::new();
     for mut client in clients {
         reading.spawn_local(async move {
             let (mut check, mut buffer) = (Check::default(), vec![0; 64 * 1024]);
-            while check.passed() < READ {
+            while check.passed() < bytes {
                 let read = timeout(PATIENCE, client.read(&mut buffer)).await;
                 let length = read.with_context(|| format!("nothing came behind {}", check.passed()))??;
                 anyhow::ensure!(length > 0, "cut behind {}", check.passed());

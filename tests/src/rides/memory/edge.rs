@@ -5,7 +5,7 @@ use std::{
     collections::{HashMap, VecDeque},
     io::{self, ErrorKind, Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
-    os::fd::AsFd as _,
+    os::fd::{AsFd as _, OwnedFd},
 };
 
 use anyhow::Context as _;
@@ -46,44 +46,88 @@ enum Turned {
     Gone,
 }
 
+/// All connections.
+struct Engine {
+    listener: TcpListener,
+    poll: OwnedFd,
+    connections: HashMap<u64, Connection>,
+    /// Those that may read or write something.
+    ready: VecDeque<u64>,
+    /// The next one's name.
+    next: u64,
+    /// How many streams have yet to be asked for before any is sent.
+    awaited: usize,
+    chunk: Chunk,
+}
+
 /// Serves for ever.
-pub(in super::super) fn serve(address: SocketAddr) -> anyhow::Result<()> {
+pub(in super::super) fn serve(address: SocketAddr, streams: usize) -> anyhow::Result<()> {
     let listener = TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
     listener.set_nonblocking(true)?;
     let poll = epoll::create(CreateFlags::CLOEXEC)?;
     epoll::add(&poll, &listener, EventData::new_u64(LISTENER), EventFlags::IN)?;
-    let (mut connections, mut ready) = (HashMap::new(), VecDeque::new());
-    let (mut events, mut next, mut chunk) = (Vec::with_capacity(1_024), LISTENER + 1, Chunk::default());
+    let mut engine = Engine {
+        listener,
+        poll,
+        connections: HashMap::new(),
+        ready: VecDeque::new(),
+        next: LISTENER + 1,
+        awaited: streams,
+        chunk: Chunk::default(),
+    };
+    let mut events = Vec::with_capacity(1_024);
     let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
     loop {
         // Nobody waits while others can write.
-        let wait = (!ready.is_empty()).then_some(&at_once);
-        match epoll::wait(&poll, spare_capacity(&mut events), wait) {
+        let wait = (!engine.ready.is_empty()).then_some(&at_once);
+        match epoll::wait(&engine.poll, spare_capacity(&mut events), wait) {
             Err(rustix::io::Errno::INTR) => continue,
             done => done?,
         };
-        ready.extend(events.drain(..).map(|event: epoll::Event| event.data.u64()));
-        for _ in 0..ready.len() {
-            let Some(name) = ready.pop_front() else { break };
+        engine.ready.extend(events.drain(..).map(|event: epoll::Event| event.data.u64()));
+        engine.turn()?;
+    }
+}
+
+// === Engine ===
+
+impl Engine {
+    /// Everybody who is ready has a turn.
+    fn turn(&mut self) -> anyhow::Result<()> {
+        for _ in 0..self.ready.len() {
+            let Some(name) = self.ready.pop_front() else { break };
             if name == LISTENER {
-                while let Ok((stream, _)) = listener.accept() {
-                    let connection = Connection::new(stream)?;
-                    let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
-                    epoll::add(&poll, connection.stream.as_fd(), EventData::new_u64(next), flags)?;
-                    connections.insert(next, connection);
-                    next += 1;
-                }
+                self.accept()?;
                 continue;
             }
-            let turned =
-                connections.get_mut(&name).map(|connection: &mut Connection| connection.turn(&mut chunk));
+            let Some(connection) = self.connections.get_mut(&name) else { continue };
+            let poured = connection.pours.is_some();
+            let turned = connection.turn(&mut self.chunk, self.awaited == 0);
+            if !poured && connection.pours.is_some() {
+                self.awaited = self.awaited.saturating_sub(1);
+                if self.awaited == 0 {
+                    self.ready.extend(self.connections.keys());
+                }
+            }
             match turned {
-                Some(Turned::Again) => ready.push_back(name),
+                Turned::Again => self.ready.push_back(name),
                 // Closing it takes it out of the set.
-                Some(Turned::Gone) => drop(connections.remove(&name)),
-                Some(Turned::Waits) | None => {}
+                Turned::Gone => drop(self.connections.remove(&name)),
+                Turned::Waits => {}
             }
         }
+        Ok(())
+    }
+
+    fn accept(&mut self) -> anyhow::Result<()> {
+        while let Ok((stream, _)) = self.listener.accept() {
+            let connection = Connection::new(stream)?;
+            let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
+            epoll::add(&self.poll, connection.stream.as_fd(), EventData::new_u64(self.next), flags)?;
+            self.connections.insert(self.next, connection);
+            self.next += 1;
+        }
+        Ok(())
     }
 }
 
@@ -97,8 +141,8 @@ impl Connection {
     }
 
     /// Reads and writes what there is, but for chunks no more than a turn's.
-    fn turn(&mut self, chunk: &mut Chunk) -> Turned {
-        match self.read().and_then(|()| self.write(chunk)) {
+    fn turn(&mut self, chunk: &mut Chunk, may_pour: bool) -> Turned {
+        match self.read().and_then(|()| self.write(chunk, may_pour)) {
             Ok(true) => Turned::Again,
             Ok(false) if self.closes && self.written == self.out.len() => Turned::Gone,
             Ok(false) => Turned::Waits,
@@ -132,7 +176,7 @@ impl Connection {
     }
 
     /// True where there may be room for more.
-    fn write(&mut self, chunk: &mut Chunk) -> io::Result<bool> {
+    fn write(&mut self, chunk: &mut Chunk, may_pour: bool) -> io::Result<bool> {
         for _ in 0..TURN {
             while self.written < self.out.len() {
                 match self.stream.write(&self.out[self.written..]) {
@@ -143,7 +187,7 @@ impl Connection {
             }
             self.out.clear();
             self.written = 0;
-            let Some(number) = &mut self.pours else { return Ok(false) };
+            let Some(number) = self.pours.as_mut().filter(|_| may_pour) else { return Ok(false) };
             self.out.extend_from_slice(chunk.number(*number));
             *number += 1;
         }
@@ -164,16 +208,16 @@ mod tests {
             crate::proxy::stream::Pace { tokens: 1, beat: std::time::Duration::ZERO, size: 0 }.request(9);
         client.write_all(&request).unwrap();
         let (mut chunk, mut check) = (Chunk::default(), super::super::body::Check::default());
-        crate::eventually("it was asked", || connection.turn(&mut chunk) == Turned::Again);
-        while connection.turn(&mut chunk) == Turned::Again {}
-        assert_eq!(connection.turn(&mut chunk), Turned::Waits);
+        crate::eventually("it was asked", || connection.turn(&mut chunk, true) == Turned::Again);
+        while connection.turn(&mut chunk, true) == Turned::Again {}
+        assert_eq!(connection.turn(&mut chunk, true), Turned::Waits);
         let mut buffer = vec![0; 1 << 16];
         while check.passed() < 1 << 23 {
             let length = client.read(&mut buffer).unwrap();
             check.feed(&buffer[..length]).unwrap();
-            let _ = connection.turn(&mut chunk);
+            let _ = connection.turn(&mut chunk, true);
         }
         drop(client);
-        crate::eventually("the end is seen", || connection.turn(&mut chunk) == Turned::Gone);
+        crate::eventually("the end is seen", || connection.turn(&mut chunk, true) == Turned::Gone);
     }
 }

@@ -1,18 +1,29 @@
-"""An engine whose streams never end, as fast as they are taken; what else it is asked it has in its arguments."""
+"""An engine whose streams never end, as fast as they are taken, once so many are there.
+
+What else it is asked it has in its arguments.
+"""
 
 import asyncio
 import json
 import sys
 
-LOOP, HOST, PORT, ANSWERS = sys.argv[1:]
+LOOP, HOST, PORT, STREAMS, ANSWERS = sys.argv[1:]
 ANSWERS = [(request.encode(), answer.encode()) for request, answer in json.loads(ANSWERS)]
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 EVENT = 2048
 FILL = b"x" * (EVENT - len("data: ") - 20 - 2) + b"\n\n\r\n"
 
+all_are_here = asyncio.Event()
+streams = 0
+
 
 async def pour(writer):
+    global streams
     writer.write(HEAD)
+    streams += 1
+    if streams == int(STREAMS):
+        all_are_here.set()
+    await all_are_here.wait()
     number = 0
     while True:
         writer.write(b"800\r\ndata: %020d" % number + FILL)
