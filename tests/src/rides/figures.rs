@@ -87,27 +87,36 @@ const BLOCKED_LIMIT: f64 = 5.0;
 
 impl Display for What {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self {
+        let (side, each) = match self {
             Self::Paced(place, streams, side) => {
-                let each = if side.is_of_each() { " per chunk" } else { "" };
-                write!(f, "{place}, {streams} streams: {side}{each}")
+                write!(f, "{place}, {streams} streams: ")?;
+                (side, "chunk")
             }
             Self::Short(clients, tokens, side) => {
-                write!(f, "{tokens} tokens, {clients}: {side} per response")
+                write!(f, "{tokens} tokens, {clients}: ")?;
+                (side, "response")
             }
             Self::Bulk(size, side) => {
-                let each = if side.is_of_each() { " per event" } else { "" };
-                write!(f, "full speed, {size} B: {side}{each}")
+                write!(f, "full speed, {size} B: ")?;
+                (side, "event")
             }
-            Self::Memory(make, clients, side) => write!(f, "{clients} unread, {make}: {side}"),
-        }
+            Self::Memory(make, clients, side) => {
+                write!(f, "{clients} unread, {make}: ")?;
+                (side, "stream")
+            }
+        };
+        write!(f, "{side}")?;
+        if side.is_of_each() { write!(f, " per {each}") } else { Ok(()) }
     }
 }
 
 impl Side {
-    /// It is a sum that is told by the chunk.
+    /// It is a sum that is told by the chunk, or by what else there is many of.
     fn is_of_each(self) -> bool {
-        matches!(self, Self::All | Self::Router | Self::Pod | Self::Clients | Self::Kernel | Self::WakeUps)
+        matches!(
+            self,
+            Self::All | Self::Router | Self::Pod | Self::Clients | Self::Kernel | Self::WakeUps | Self::Held
+        )
     }
 }
 
@@ -123,7 +132,7 @@ impl Display for Side {
             Self::Delay(percentile) => return write!(f, "delay p{percentile}, us"),
             Self::Rate => "events/s",
             Self::Share => "% of bytes by the lane",
-            Self::Held => "TCP memory, KB per stream",
+            Self::Held => "TCP memory in KB",
             Self::OfLimit => "TCP memory, % of tcp_mem",
             Self::Blocked => "CPU of the blocked pod, % of a core",
             Self::Caught => "seconds to read on",

@@ -47,6 +47,10 @@ pub(super) async fn all(args: &Args, figures: &mut Figures) -> anyhow::Result<()
                     let mut add = |side, value| figures.add(What::Short(clients, tokens, side), kind, value);
                     add(Side::All, window.spent.all() / responses * 1e6);
                     add(Side::Router, window.spent.router / responses * 1e6);
+                    add(Side::WakeUps, window.spent.wake_ups / responses);
+                    if kind == Kind::Lane {
+                        add(Side::Share, window.share * 100.0);
+                    }
                 }
                 bar.inc(1);
             }
