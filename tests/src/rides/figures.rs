@@ -77,7 +77,7 @@ const DELAY_LIMIT: f64 = 0.9;
 /// The router's copy beside nginx: the most that a round of `bench proxy` had where the median was 1.00.
 const COPY_LIMIT: f64 = 1.1;
 /// Below so many tokens the router copies, which must be where the copy costs less: `WORTH` in `path/relay/ride.rs`.
-const WORTH: f64 = 16.0;
+const WORTH: f64 = 8.0;
 /// TCP memory of a stream that nobody reads, as a share of the copy's.
 const HELD_LIMIT: f64 = 1.25;
 /// Per cent of a core for a pod whose streams nobody reads: it answers its router's readings and does nothing else.

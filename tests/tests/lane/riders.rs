@@ -45,7 +45,7 @@ fn in_a_pinned_lane_only_sessions_ride() {
 #[test]
 fn what_would_not_gain_is_copied() {
     let mut node = Node::new();
-    let short = r#"{"model":"m","prompt":"p","stream":true,"max_tokens":15}"#;
+    let short = r#"{"model":"m","prompt":"p","stream":true,"max_tokens":7}"#;
     let whole = r#"{"model":"m","prompt":"p"}"#;
     for body in [short, whole] {
         let mut client = node.router.aware();
