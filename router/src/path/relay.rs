@@ -142,7 +142,7 @@ async fn copy(
         gave_up: false,
         surplus: false,
         fresh: true,
-        readings: 0,
+        messages: 0,
     };
     // Nothing has been passed on yet, so bad framing can still be told.
     let first = match flow.account(&client.answer[head_len..]) {

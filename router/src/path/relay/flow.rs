@@ -30,7 +30,7 @@ use crate::{
 /// terminated may leave their streams open without another byte.
 pub(crate) const STUCK: Duration = Duration::from_secs(15);
 
-/// Between two readings of a stream that may take the kernel lane, on average. Copying costs by the reading, the lane by the message:
+/// Between two messages of a stream that may take the kernel lane, on average. Copying costs by the reading, the lane by the message:
 /// an endpoint that sends faster has many messages in each reading, and is copied for less.
 const PACE: Duration = Duration::from_millis(1);
 
@@ -90,8 +90,8 @@ pub(super) struct Flow<'r> {
     pub(super) surplus: bool,
     /// Bytes have come since the kernel lane was last offered.
     pub(super) fresh: bool,
-    /// Readings behind the first payload.
-    pub(super) readings: u32,
+    /// Pieces of payload that were copied, and messages that took the lane.
+    pub(super) messages: u64,
 }
 
 /// What ends a response whatever its endpoint sends.
@@ -182,7 +182,6 @@ impl Flow<'_> {
             return Some(if self.body.closed().is_ok() { End::Complete } else { End::EndpointCut });
         }
         (self.last_byte, self.fresh) = (Instant::now(), true);
-        self.readings += 1;
         match self.account(bytes) {
             Ok(taken) => self.forward(cx, taken).is_err().then_some(End::ClientGone),
             Err(_) => Some(End::EndpointCut),
@@ -191,8 +190,9 @@ impl Flow<'_> {
 
     /// Whether the endpoint lets so much time pass between its messages that each would wake the router.
     fn is_paced(&self) -> bool {
-        let streamed = self.first_byte.map(|first| self.last_byte - first);
-        self.readings > 0 && streamed.is_some_and(|streamed| streamed >= PACE * self.readings)
+        let gaps = u32::try_from(self.messages).unwrap_or(u32::MAX).saturating_sub(1);
+        let streamed = self.first_byte.map_or(Duration::ZERO, |first| self.last_byte - first);
+        gaps > 0 && streamed >= PACE.saturating_mul(gaps)
     }
 
     /// Follows the body through bytes from the endpoint; returns those that go on as they are.
@@ -201,6 +201,7 @@ impl Flow<'_> {
         while at < bytes.len() && !self.body.is_done() {
             let step = self.body.advance(&bytes[at..])?;
             self.bytes += step.payload.len() as u64;
+            self.messages += u64::from(!step.payload.is_empty());
             if self.first_byte.is_none() && !step.payload.is_empty() {
                 self.begin(step.payload);
             }

@@ -110,6 +110,7 @@ impl<'r> Ride<'r> {
         let progress = armed.progress();
         drop(armed);
         flow.bytes += progress.data;
+        flow.messages += progress.messages;
         rode.add(progress);
         end
     }
