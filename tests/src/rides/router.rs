@@ -82,7 +82,9 @@ impl Router {
         let running = Running::start(&kind.to_string(), command, &folder, address).await?;
         if kind == Kind::Lane {
             let said = page(admin, "/debug/lane").await?;
-            anyhow::ensure!(is_on(&said), "the kernel lane is off: {}", why_off(&said));
+            if let Some(why) = why_off(&said) {
+                anyhow::bail!("the kernel lane is off: {why}");
+            }
         }
         Ok(Self { kind, address, metrics, running })
     }
@@ -117,14 +119,12 @@ fn reasons(page: &str) -> String {
     page.lines().filter(told).collect::<Vec<_>>().join(", ")
 }
 
-/// What `/debug/lane` says.
-fn is_on(page: &str) -> bool {
-    page.contains("\"on\": true")
-}
-
-fn why_off(page: &str) -> &str {
-    let line = page.lines().find_map(|line| line.trim().strip_prefix("\"why_off\": "));
-    line.map_or(page, |line| line.trim_end_matches(',').trim_matches('"'))
+/// Why the lane is off, if `/debug/lane` does not say that it is on.
+fn why_off(answer: &str) -> Option<String> {
+    let body = answer.split_once("\r\n\r\n").map_or(answer, |(_, body)| body);
+    let page: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
+    let why = || page["why_off"].as_str().unwrap_or(answer).to_owned();
+    (page["on"] != true).then(why)
 }
 
 // === Carried ===
@@ -150,8 +150,12 @@ mod tests {
     fn a_lane_that_is_off_says_why() {
         let page =
             "HTTP/1.1 200 OK\r\n\r\n{\n  \"on\": false,\n  \"why_off\": \"no room\",\n  \"counts\": null\n}";
-        assert!(!is_on(page));
-        assert_eq!(why_off(page), "no room");
+        assert_eq!(why_off(page).as_deref(), Some("no room"));
+        assert_eq!(why_off("HTTP/1.1 200 OK\r\n\r\n{\"on\":true,\"why_off\":null}"), None);
+        assert_eq!(
+            why_off("HTTP/1.1 404 Not Found\r\n\r\n").as_deref(),
+            Some("HTTP/1.1 404 Not Found\r\n\r\n")
+        );
     }
 
     #[test]
