@@ -110,10 +110,13 @@ impl App {
         };
         let mut listening = config.listen;
         let Files { certificates, credentials, tokenizers } = Self::check(&config)?;
-        let sockets = bind(&mut listening, threads, &certificates)?;
-        let config = Arc::new(config);
+        // Before listeners are open: a client that came first would be copied for as long as its connection lives.
         let lane = Lane::lay(&config);
         lane.serve(&listening);
+        let sockets = bind(&mut listening, threads, &certificates)?;
+        // Again, for ports that the system has chosen.
+        lane.serve(&listening);
+        let config = Arc::new(config);
         let mut world = World::new(&config, fastrand::u64(..)).on(lane);
         if !config.agents.is_empty() && config.profile.strategy.needs_prefix() {
             world = world.with(tokenizers);

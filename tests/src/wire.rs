@@ -37,7 +37,14 @@ impl Wire {
     /// # Panics
     /// When nobody listens.
     pub fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).expect("connect");
+        Self::over(TcpStream::connect(address).expect("connect"))
+    }
+
+    /// The same over a connection that is there.
+    ///
+    /// # Panics
+    /// When the system refuses its options.
+    pub fn over(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).expect("read timeout");
         stream.set_nodelay(true).expect("nodelay");
         Self { stream, buffer: Vec::new() }

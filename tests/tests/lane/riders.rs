@@ -1,5 +1,7 @@
 //! Which responses take the lane.
 
+use std::net::{TcpListener, TcpStream};
+
 use super::*;
 
 #[test]
@@ -121,4 +123,26 @@ fn a_stream_of_a_known_length_rides_to_its_last_byte() {
         eventually("it is counted", || node.rides() == f64::from(turn));
     }
     assert_eq!(ended(&node.router, "response_cut"), 0.0);
+}
+
+#[test]
+fn a_client_that_comes_as_the_router_starts_rides_too() {
+    // A port that was free a moment ago, of an address that nobody else listens on.
+    let free =
+        TcpListener::bind("127.46.81.17:0").and_then(|port| port.local_addr()).expect("a port is free");
+    let first = thread::spawn(move || {
+        let until = Instant::now() + Duration::from_secs(20);
+        while Instant::now() < until {
+            if let Ok(stream) = TcpStream::connect(free) {
+                return Wire::over(stream);
+            }
+        }
+        panic!("the router does not listen");
+    });
+    let mut node = Node::with(|config| config.listen.aware = Some(free));
+    let mut client = first.join().expect("it is let in");
+    node.begin(&mut client);
+    node.say_by_lane(2);
+    node.finish();
+    assert_eq!(client.take(node.said.len()), node.said);
 }
