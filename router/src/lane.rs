@@ -204,8 +204,8 @@ impl<T> Part<T> {
         }
     }
 
-    /// Whether the connection was made before its pod was admitted: another one may take part.
-    pub fn came_too_early(&self) -> bool {
+    /// Whether the connection was not seen as it began.
+    pub fn is_unseen(&self) -> bool {
         matches!(self, Self::Refused(Refusal::Unseen))
     }
 }

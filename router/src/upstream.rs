@@ -39,6 +39,8 @@ pub struct Connection {
     read: u64,
     /// Its part in the kernel lane.
     pub lane: Part<kernel::Upstream>,
+    /// Its endpoint had been admitted to the lane when it was made.
+    pub admitted: bool,
 }
 
 /// Reads from a connection while it is written to.
@@ -111,7 +113,7 @@ impl Idle {
 
 impl Connection {
     fn new(stream: TcpStream) -> Self {
-        Self { stream, read: 0, lane: Part::default() }
+        Self { stream, read: 0, lane: Part::default(), admitted: false }
     }
 
     /// The socket, for whatever is not reading.
@@ -122,6 +124,12 @@ impl Connection {
     /// All bytes that were ever read from it.
     pub fn read(&self) -> u64 {
         self.read
+    }
+
+    /// Whether the lane did not see it because it was made before its endpoint was admitted: another one may take part. One that
+    /// was made behind that and not seen all the same tells nothing of the next, which would cost a handshake for each response.
+    pub fn came_too_early(&self) -> bool {
+        self.lane.is_unseen() && !self.admitted
     }
 
     /// Both directions at once.

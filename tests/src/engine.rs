@@ -53,6 +53,8 @@ pub enum Behaviour {
 /// One request as it arrived.
 #[derive(Clone, Debug)]
 pub struct Seen {
+    /// The other end of the connection.
+    pub from: SocketAddr,
     /// Head, empty line included.
     pub head: String,
     /// Body with its framing.
@@ -247,7 +249,8 @@ impl State {
             _ => {}
         }
         let Some(body) = read_body(stream, buffer, &head) else { return false };
-        let seen = Seen { head, body };
+        let Ok(from) = stream.peer_addr() else { return false };
+        let seen = Seen { from, head, body };
         lock(&self.seen).push(seen.clone());
         let mut behaviour = early;
         while let Behaviour::Decide(decide) = &behaviour {

@@ -88,7 +88,7 @@ pub(super) async fn relay(
         worker.locate(destination.slot, local);
     }
     // One that came too early for the lane makes room for another.
-    let is_kept = end.is_whole() && !surplus && unsent.is_sent() && !connection.lane.came_too_early();
+    let is_kept = end.is_whole() && !surplus && unsent.is_sent() && !connection.came_too_early();
     if is_kept && client.answer_head.keep_alive() {
         worker.pool.borrow_mut().put(destination.slot, destination.socket, connection, now.into());
     }

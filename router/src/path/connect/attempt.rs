@@ -66,6 +66,7 @@ pub(super) async fn attempt(
             worker.world.lane.admit(destination.socket);
         }
         let mut connection = upstream::dial(destination.socket, worker.config.timeouts.connect).await?;
+        connection.admitted = may_ride;
         let unsent =
             converse(&mut connection, &outgoing, answer, answer_head, &worker.head_limits, facts).await?;
         Ok((connection, unsent))
