@@ -2,6 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    net::SocketAddr,
     sync::Arc,
     time::Duration,
 };
@@ -136,11 +137,11 @@ impl Worker {
     }
 
     /// Tells the writer whether an endpoint is on this node, where a connection showed that it was wrong.
-    pub fn locate(&self, slot: Slot, local: bool) {
+    pub fn locate(&self, slot: Slot, socket: SocketAddr, local: bool) {
         let snapshot = self.world.snapshot.load();
         if snapshot.endpoint(slot).is_some_and(|endpoint| endpoint.local != local) {
             // A full channel means that the next response tells.
-            let _ = self.updates.try_send(Update::Seen { slot, local });
+            let _ = self.updates.try_send(Update::Seen { slot, socket, local });
         }
     }
 

@@ -85,7 +85,7 @@ pub(super) async fn relay(
     credit(&worker.world, &answered.plan, &rode);
     let Answered { destination, connection, unsent, tried, .. } = answered;
     if let Some(local) = connection.lane.is_local() {
-        worker.locate(destination.slot, local);
+        worker.locate(destination.slot, destination.socket, local);
     }
     // One that came too early for the lane makes room for another.
     let is_kept = end.is_whole() && !surplus && unsent.is_sent() && !connection.came_too_early();

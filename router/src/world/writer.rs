@@ -97,6 +97,8 @@ pub enum Update {
     Seen {
         /// Which endpoint.
         slot: Slot,
+        /// Where the connection led.
+        socket: SocketAddr,
         /// On this node.
         local: bool,
     },

@@ -121,7 +121,7 @@ impl Pool {
             Update::Resolved { socket, local, .. } => {
                 member.place.moved(socket, local).then_some(News::Readings)
             }
-            Update::Seen { local, .. } => member.place.seen(local).then_some(News::Readings),
+            Update::Seen { socket, local, .. } => member.place.seen(socket, local).then_some(News::Readings),
             Update::Terminating { .. } => member.terminates(now),
             Update::Gpu { health, .. } => member.gpu.told(health, now).then(|| member.gpu_news()),
             Update::GpuUntold { .. } => member.gpu.untold(now).then(|| member.gpu_untold()),

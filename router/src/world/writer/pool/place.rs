@@ -34,10 +34,13 @@ impl Place {
         (self.socket, self.is_local()) != (before, was)
     }
 
-    /// A connection showed whether it is here. True where that is news.
-    pub(super) fn seen(&mut self, local: bool) -> bool {
+    /// A connection to that address showed whether it is here. True where that is news. One to an earlier address says nothing:
+    /// streams may outlast a lookup of the name.
+    pub(super) fn seen(&mut self, socket: SocketAddr, local: bool) -> bool {
         let before = self.is_local();
-        self.seen = Some(local);
+        if socket == self.socket {
+            self.seen = Some(local);
+        }
         self.is_local() != before
     }
 
@@ -56,11 +59,12 @@ mod tests {
         let (first, second) = (([10, 0, 0, 1], 80).into(), ([10, 0, 0, 2], 80).into());
         let mut place = Place::new("pod:80");
         assert!(place.moved(first, false) && !place.is_local());
-        assert!(place.seen(true) && place.is_local());
+        assert!(place.seen(first, true) && place.is_local());
         assert!(!place.moved(first, false) && place.is_local(), "the name was only looked up again");
-        assert!(!place.seen(true));
+        assert!(!place.seen(first, true));
         assert!(place.moved(second, false) && !place.is_local());
+        assert!(!place.seen(first, true) && !place.is_local(), "a stream that began before ends");
         assert!(place.moved(second, true) && place.is_local());
-        assert!(place.seen(false) && !place.is_local(), "its address is translated on the way");
+        assert!(place.seen(second, false) && !place.is_local(), "its address is translated on the way");
     }
 }
