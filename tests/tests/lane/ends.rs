@@ -109,3 +109,22 @@ fn a_router_that_cuts_what_is_open_leaves_its_client_with_a_visible_end() {
     eventually("the engine is let go", || engine.open() == 0);
     drop(parts);
 }
+
+#[test]
+fn an_engine_that_closes_as_its_client_leaves_is_not_blamed() {
+    const STREAMS: usize = 16;
+    let mut node = Node::with(|config| config.workers = 1);
+    let mut begin = || {
+        let mut client = node.router.aware();
+        node.begin_as(&mut client, Behaviour::PartsAndClose);
+        node.say_by_lane(1);
+        (client, node.parts.take())
+    };
+    // So many that the router still deals with the first ones while the engine closes the last.
+    let (clients, parts): (Vec<Wire>, Vec<_>) = (0..STREAMS).map(|_| begin()).unzip();
+    drop(clients);
+    drop(parts);
+    eventually("all are over", || node.router.in_flight() == 0);
+    eventually("it is told", || node.router.metric("warmlane_client_aborts_total") == STREAMS as f64);
+    assert_eq!(ended(&node.router, "response_cut"), 0.0);
+}

@@ -283,10 +283,17 @@ impl Flow<'_> {
 
 impl<F: Future<Output = ()>> Watch<'_, F> {
     /// Whether the client has gone, or the response has waited for too long.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, flow: &Flow<'_>) -> Poll<End> {
-        if self.client_gone.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(End::ClientGone);
-        }
+    fn poll(&mut self, cx: &mut Context<'_>, flow: &Flow<'_>) -> Poll<End> {
+        self.poll_client(cx).map_or_else(|| self.poll_timer(cx, flow), Poll::Ready)
+    }
+
+    /// Whether the client has gone. Not to be asked again once it has.
+    pub(super) fn poll_client(&mut self, cx: &mut Context<'_>) -> Option<End> {
+        self.client_gone.as_mut().poll(cx).is_ready().then_some(End::ClientGone)
+    }
+
+    /// Whether the response has waited for too long.
+    pub(super) fn poll_timer(&mut self, cx: &mut Context<'_>, flow: &Flow<'_>) -> Poll<End> {
         flow.poll_timer(cx, &mut self.timer)
     }
 }

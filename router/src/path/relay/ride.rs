@@ -137,6 +137,11 @@ where
 {
     let mut seen = 0;
     poll_fn(|cx| {
+        // First: an engine whose sending fails because the client has gone closes its connection, and must not be taken for one
+        // that broke off. By copy it would be the router's writing that fails.
+        if let Some(end) = watch.poll_client(cx) {
+            return Poll::Ready(Some(end));
+        }
         let worker = flow.worker;
         let mut landing = worker.landing.borrow_mut();
         let mut buffer = ReadBuf::new(&mut landing);
@@ -153,7 +158,7 @@ where
             // When they came is not known: silence counts from when they were seen, which the timer does in time.
             (seen, flow.last_byte) = (carried, Instant::now());
         }
-        watch.poll(cx, flow).map(Some)
+        watch.poll_timer(cx, flow).map(Some)
     })
     .await
 }
