@@ -7,7 +7,7 @@
 use std::{error::Error, fs, io, path::Path};
 
 use aya::{
-    Ebpf, EbpfLoader, VerifierLogLevel,
+    Ebpf, EbpfError, EbpfLoader, VerifierLogLevel,
     maps::{Array, HashMap, Map, MapData, PerCpuArray, SockHash},
     programs::{self, CgroupAttachMode, Program, ProgramError, SkMsg, SockOps},
 };
@@ -82,7 +82,10 @@ fn create(bytes: &[u8], settings: &Settings) -> Result<Ebpf, LoadError> {
     for map in ["SLOT_OF", "SLOTS"] {
         loader.map_max_entries(map, settings.slots);
     }
-    loader.load(bytes).map_err(|error| kernel("create the maps", &error))
+    loader.load(bytes).map_err(|error| match error {
+        EbpfError::ParseError(error) => LoadError::Version { found: format!("unknown ({error})") },
+        error => kernel("create the maps", &error),
+    })
 }
 
 fn check(object: &Ebpf) -> Result<(), LoadError> {
