@@ -125,6 +125,14 @@ impl Laid {
         self.pods.local_addr().expect("bound")
     }
 
+    /// Where clients connect.
+    ///
+    /// # Panics
+    /// Never, while the listener is open.
+    pub fn front_address(&self) -> SocketAddr {
+        self.front.local_addr().expect("bound")
+    }
+
     /// A new exchange.
     ///
     /// # Panics

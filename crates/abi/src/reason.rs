@@ -18,6 +18,8 @@ pub const CLIENT: u32 = 6;
 pub const UNREADABLE: u32 = 7;
 /// User space took its order back.
 pub const DISARMED: u32 = 8;
+/// Bytes went to user space that no program has seen, as somebody redirects them into the pod's socket.
+pub const FOREIGN: u32 = 9;
 
 /// How many there are, with 0 for none.
-pub const KINDS: u32 = 9;
+pub const KINDS: u32 = 10;

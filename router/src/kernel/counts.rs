@@ -24,7 +24,7 @@ const NAMES: [(&str, u32); 17] = [
 ];
 
 /// What each reason for a hand-over is called.
-const REASONS: [(&str, u32); 8] = [
+const REASONS: [(&str, u32); 9] = [
     ("end", reason::END),
     ("failure", reason::FAILURE),
     ("room", reason::ROOM),
@@ -33,6 +33,7 @@ const REASONS: [(&str, u32); 8] = [
     ("client", reason::CLIENT),
     ("unreadable", reason::UNREADABLE),
     ("disarmed", reason::DISARMED),
+    ("foreign", reason::FOREIGN),
 ];
 
 /// All counters of [`count`], by their number.

@@ -37,7 +37,8 @@ pub struct Armed<'a> {
 pub enum Standing {
     /// It was not taken up. Where bytes have come since it was given, it never will be.
     Waiting,
-    /// Bytes go to the client.
+    /// Bytes go to the client. Where bytes were read from the upstream all the same, no program has seen those, and none follows the
+    /// order any longer: [`Armed::framing`] tells where the body stands.
     Riding(Progress),
     /// No more do. What the router reads next is what follows them.
     HandedOver(HandOver),
@@ -148,6 +149,11 @@ impl Armed<'_> {
     pub fn progress(&self) -> Progress {
         let course = self.course();
         if course.taken == self.generation { Progress::of(&course) } else { Progress::default() }
+    }
+
+    /// Where the body stands behind all that has gone to the client, once the order was taken up.
+    pub fn framing(&self) -> Framing {
+        self.course().framing
     }
 
     fn course(&self) -> Course {

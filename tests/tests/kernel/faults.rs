@@ -11,7 +11,10 @@ use std::{
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::SockRef;
 use warmlane_router::kernel::{Framing, Refusal, Standing, reason};
-use warmlane_tests::{eventually, lane::Relay};
+use warmlane_tests::{
+    eventually,
+    lane::{Laid, Relay},
+};
 
 use super::{CHUNKED, chunked, lane, of_length, pause};
 
@@ -119,6 +122,35 @@ fn an_order_taken_back_redirects_nothing_more() {
     assert_eq!(relay.read(&mut got).expect("it comes here"), 8);
     assert_eq!(client.read(&mut got).expect("the first came"), 8);
     assert_eq!(laid.lane.counts().handed_over(reason::DISARMED), 1);
+}
+
+#[test]
+fn what_others_redirect_into_the_pods_socket_is_not_overtaken() {
+    // The pod is a router whose own lane, towards its own pod, has this one's upstream for a client.
+    let (inner, outer) = (lane(), lane());
+    assert!(outer.lane.admit(inner.front_address()));
+    let (mut behind, ends) = (inner.connect(), outer.connect());
+    let relay =
+        |laid: &Laid, upstream, client_side| Relay::new(&laid.lane, upstream, client_side).expect("they may");
+    let (mut client, mut pod) = (ends.client, behind.client_side.try_clone().expect("open"));
+    let mut router = relay(&outer, behind.client, ends.client_side);
+    let mut pods_relay = relay(&inner, behind.upstream, behind.client_side);
+    let armed = router.arm(Framing::chunked()).expect("there is room");
+    pod.write_all(b"3\r\nabc\r\n").expect("open");
+    let mut got = [0; 64];
+    assert_eq!(client.read(&mut got).expect("it takes the lane"), 8);
+    let pods_armed = pods_relay.arm(Framing::chunked()).expect("there is room");
+    behind.pod.write_all(b"3\r\ndef\r\n").expect("open");
+    assert!(matches!(pods_armed.standing(), Standing::Riding(_)));
+    drop(pods_armed);
+    assert!(matches!(armed.standing(), Standing::Riding(_)), "no program has seen it");
+    pod.write_all(b"3\r\nghi\r\n").expect("open");
+    let Standing::HandedOver(end) = armed.standing() else { panic!("{:?}", armed.standing()) };
+    assert_eq!((end.reason, end.progress.bytes, end.framing), (reason::FOREIGN, 8, Framing::chunked()));
+    drop(armed);
+    let mut both = [0; 16];
+    router.upstream.read_exact(&mut both).expect("both are for the router");
+    assert_eq!(&both, b"3\r\ndef\r\n3\r\nghi\r\n");
 }
 
 #[test]

@@ -147,7 +147,7 @@ where
         let mut buffer = ReadBuf::new(&mut landing);
         if let Poll::Ready(read) = Pin::new(&mut *flow.upstream).poll_read(cx, &mut buffer) {
             let bytes = buffer.filled();
-            return Poll::Ready(match take_back(flow, armed.standing(), !bytes.is_empty()) {
+            return Poll::Ready(match take_back(flow, armed, !bytes.is_empty()) {
                 Ok(()) => flow.pass(cx, &read, bytes),
                 Err(end) => Some(end),
             });
@@ -164,17 +164,18 @@ where
 }
 
 /// Goes on from where the kernel stopped.
-fn take_back(flow: &mut Flow<'_>, standing: Standing, bytes_are_here: bool) -> Result<(), End> {
-    match standing {
-        Standing::Waiting => Ok(()),
+fn take_back(flow: &mut Flow<'_>, armed: &Armed<'_>, bytes_are_here: bool) -> Result<(), End> {
+    let framing = match armed.standing() {
+        Standing::Waiting => return Ok(()),
         // The endpoint broke off: the body as it was ordered is not complete, as it was not when it was ordered.
-        Standing::Riding(_) if !bytes_are_here => Ok(()),
-        Standing::HandedOver(end) if !end.is_lossy() => {
-            flow.body = Body::of_kernel(&end.framing).ok_or(End::Lost)?;
-            Ok(())
-        }
-        Standing::Riding(_) | Standing::HandedOver(_) => Err(End::Lost),
-    }
+        Standing::Riding(_) if !bytes_are_here => return Ok(()),
+        // They went past the programs, which redirect nothing behind them.
+        Standing::Riding(_) => armed.framing(),
+        Standing::HandedOver(end) if end.is_lossy() => return Err(End::Lost),
+        Standing::HandedOver(end) => end.framing,
+    };
+    flow.body = Body::of_kernel(&framing).ok_or(End::Lost)?;
+    Ok(())
 }
 
 // === Rode ===
