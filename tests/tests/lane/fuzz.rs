@@ -13,6 +13,8 @@ use super::*;
 const BUDGET: u64 = 12;
 /// Clients at a time.
 const AT_ONCE: usize = 12;
+/// Behind each of a stream's first two chunks.
+const LEAD: Duration = Duration::from_millis(4);
 /// Requests on one client's connection, if none of them breaks it.
 const ROUND: u64 = 16;
 
@@ -32,14 +34,21 @@ impl Case {
     fn draw(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         let (longest, most) = *rng.choice(&[(300, 20), (20, 400), (40_000, 6), (3, 2_000)]).expect("some");
-        let mut body: Vec<u8> =
-            (0..rng.usize(1..=most)).flat_map(|_| Self::chunk(&mut rng, longest)).collect();
+        // Two chunks with time between them, so that the lane is ordered; then anything.
+        let mut body = Self::chunk(&mut rng, 20);
+        let first = body.len();
+        body.extend(Self::chunk(&mut rng, 20));
+        let lead = body.len();
+        for _ in 0..rng.usize(1..=most) {
+            body.extend(Self::chunk(&mut rng, longest));
+        }
         body.extend(END);
         let broken = (rng.u8(0..6) == 0).then(|| (rng.usize(1..body.len()), rng.bool()));
         let sent = &body[..broken.map_or(body.len(), |(at, _)| at)];
         let count = *rng.choice(&[1, 3, 10, 50]).expect("some");
-        let mut cuts: Vec<usize> = (0..count).map(|_| rng.usize(0..sent.len())).collect();
-        cuts.extend([0, sent.len()]);
+        let mut cuts: Vec<usize> = (0..count).map(|_| rng.usize(lead..body.len())).collect();
+        cuts.extend([0, first, lead, sent.len()]);
+        cuts.retain(|cut| *cut <= sent.len());
         cuts.sort_unstable();
         let pieces = cuts.windows(2).map(|pair| sent[pair[0]..pair[1]].to_vec());
         let pieces = pieces.filter(|piece| !piece.is_empty()).collect();
@@ -66,13 +75,14 @@ impl Case {
         thread::spawn(move || {
             let mut first = HEAD.to_vec();
             first.extend(self.pieces.pop_front().unwrap_or_default());
-            for part in std::iter::once(first).chain(self.pieces) {
+            for (number, part) in std::iter::once(first).chain(self.pieces).enumerate() {
                 // The router may have gone on before.
                 if sender.send(part).is_err() {
                     return;
                 }
-                if !self.pause.is_zero() {
-                    thread::sleep(self.pause);
+                let pause = if number < 2 { LEAD } else { self.pause };
+                if !pause.is_zero() {
+                    thread::sleep(pause);
                 }
             }
         });
