@@ -324,7 +324,11 @@ fn next_part(parts: &mpsc::Receiver<Vec<u8>>, stream: &TcpStream) -> Option<Vec<
 
 fn peer_gone(stream: &TcpStream) -> bool {
     let _ = stream.set_nonblocking(true);
-    let gone = !matches!(stream.peek(&mut [0; 1]), Err(e) if e.kind() == std::io::ErrorKind::WouldBlock);
+    let gone = match stream.peek(&mut [0; 1]) {
+        // The next request may be here already.
+        Ok(length) => length == 0,
+        Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
+    };
     let _ = stream.set_nonblocking(false);
     gone
 }
