@@ -12,10 +12,10 @@ use aya_ebpf::{
     helpers::{bpf_get_netns_cookie, bpf_get_socket_cookie},
     programs::SockOpsContext,
 };
-use warmlane_abi::{Link, Place, count};
+use warmlane_abi::{Link, Place, Seen, admitted, count};
 
 use crate::{
-    maps::{CLIENT_SOCKETS, FRONTS, LINKS, POD_SOCKETS, PODS, UPSTREAMS, count},
+    maps::{CLIENT_SOCKETS, FRONTS, LINKS, POD_SOCKETS, PODS, POSITIONS, REMOTES, UPSTREAMS, count},
     socket::Socket,
 };
 
@@ -70,13 +70,31 @@ pub fn seen(ctx: &SockOpsContext) {
 fn upstream(ctx: &SockOpsContext) {
     let pod = remote(ctx);
     // SAFETY: as above.
-    if unsafe { PODS.get(pod) }.is_none() || !is_home(ctx) {
+    let Some(as_what) = (unsafe { PODS.get(pod) }).copied() else { return };
+    if !is_home(ctx) {
         return;
     }
     let first_sequence = field!(ctx, rcv_nxt);
+    let cookie = cookie(ctx);
+    if as_what == admitted::REMOTE {
+        watch(ctx, cookie, first_sequence);
+        return;
+    }
     let link = Link { pod, router: local(ctx), first_sequence };
-    let done = UPSTREAMS.insert(cookie(ctx), first_sequence, 0).is_ok() && LINKS.insert(link, 0, 0).is_ok();
+    let seen = Seen { first_sequence, watched: 0 };
+    let done = UPSTREAMS.insert(cookie, seen, 0).is_ok() && LINKS.insert(link, 0, 0).is_ok();
     count(if done { count::UPSTREAMS } else { count::UPSTREAMS_FULL }, 1);
+}
+
+/// Has the packets that come to a router's end looked at, from the first one on: what had come before would not be shown, and what
+/// was read in part would be shown again.
+#[inline(always)]
+fn watch(ctx: &SockOpsContext, cookie: u64, first_sequence: u32) {
+    let done = POSITIONS.insert(cookie, first_sequence, 0).is_ok();
+    // SAFETY: the kernel hands a context that is whole, and nobody else has it.
+    let done = done && REMOTES.update(cookie, unsafe { &mut *ctx.ops }, 0).is_ok();
+    let done = UPSTREAMS.insert(cookie, Seen { first_sequence, watched: u32::from(done) }, 0).is_ok() && done;
+    count(if done { count::REMOTES } else { count::REMOTES_FULL }, 1);
 }
 
 /// A pod's end, if the other one was seen: from now on its messages are shown to the other program.

@@ -1,8 +1,8 @@
 //! The router's kernel programs. For a pod on the router's own node, the messages of a response go from the pod's socket
-//! to the client's connection without waking the router.
+//! to the client's connection without waking the router; for one on another node, the packets do that come to the router.
 //!
-//! `connections` sees connections begin and finds those that may take part; `messages` sees what pods send and decides
-//! where it goes. Both are thin: what they decide by stands in `warmlane-abi`, which is tested on the host.
+//! `connections` sees connections begin and finds those that may take part; `messages` sees what pods here send and decides
+//! where it goes, and `packets` what comes from pods elsewhere. All are thin: what they decide by stands in `warmlane-abi`, which is tested on the host.
 //! Built by `cargo xtask ebpf`, loaded by the router's module `kernel`.
 
 #![no_std]
@@ -10,13 +10,16 @@
 
 mod connections;
 mod maps;
+#[macro_use]
+mod ride;
 mod message;
+mod packet;
 mod reader;
 mod socket;
 
 use aya_ebpf::{
-    macros::{sk_msg, sock_ops},
-    programs::{SkMsgContext, SockOpsContext},
+    macros::{sk_msg, sock_ops, stream_verdict},
+    programs::{SkBuffContext, SkMsgContext, SockOpsContext},
 };
 
 /// Where the router finds out whether it understands what lies in the maps.
@@ -40,6 +43,12 @@ pub fn connections(ctx: SockOpsContext) -> u32 {
 #[sk_msg]
 pub fn messages(ctx: SkMsgContext) -> u32 {
     message::route(&ctx)
+}
+
+/// Runs for each packet that comes to a router's end of a connection to another node. Loaded only where that is wanted.
+#[stream_verdict]
+pub fn packets(ctx: SkBuffContext) -> u32 {
+    packet::route(&ctx)
 }
 
 #[cfg(not(test))]

@@ -5,14 +5,14 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, HashMap, LruHashMap, PerCpuArray, SockHash},
 };
-use warmlane_abi::{Link, Place, Slot, count};
+use warmlane_abi::{Link, Place, Seen, Slot, count};
 
 /// Sizes; the router may choose others as it loads.
 const CONNECTIONS: u32 = 65_536;
 const SLOT_COUNT: u32 = 8_192;
 const PLACES: u32 = 4_096;
 
-/// Where pods listen. Written by the router with each connection that it makes to one, so that those that are no longer there
+/// Where pods listen, and as what: one of [`warmlane_abi::admitted`]. Written by the router with each connection that it makes to one, so that those that are no longer there
 /// give way.
 #[map]
 pub static PODS: LruHashMap<Place, u32> = LruHashMap::with_max_entries(PLACES, 0);
@@ -24,6 +24,11 @@ pub static FRONTS: HashMap<u32, u32> = HashMap::with_max_entries(PLACES, 0);
 /// Pods' ends of connections, by cookie: the program `messages` runs for these.
 #[map]
 pub static POD_SOCKETS: SockHash<u64> = SockHash::with_max_entries(CONNECTIONS, 0);
+
+/// Router's ends of connections to other nodes, by cookie: the program `packets` runs for these. None leaves before it is
+/// closed, as it would lose what nobody has read of it.
+#[map]
+pub static REMOTES: SockHash<u64> = SockHash::with_max_entries(CONNECTIONS, 0);
 
 /// Clients' connections, by cookie. Put in by the router.
 #[map]
@@ -38,11 +43,16 @@ pub static CLIENT_SOCKETS: LruHashMap<u64, u64> = LruHashMap::with_max_entries(C
 #[map]
 pub static LINKS: LruHashMap<Link, u64> = LruHashMap::with_max_entries(CONNECTIONS, 0);
 
-/// With which sequence number pods begin on connections of routers, by the cookie of the router's end.
+/// Connections of the router to pods, by the cookie of its end.
 #[map]
-pub static UPSTREAMS: LruHashMap<u64, u32> = LruHashMap::with_max_entries(CONNECTIONS, 0);
+pub static UPSTREAMS: LruHashMap<u64, Seen> = LruHashMap::with_max_entries(CONNECTIONS, 0);
 
-/// Slots of pods' ends, by cookie. Written by the router.
+/// The sequence number of the next byte to each of the ends in [`REMOTES`], by cookie. One that is in use is not given up for
+/// another, as it is looked up with each packet.
+#[map]
+pub static POSITIONS: LruHashMap<u64, u32> = LruHashMap::with_max_entries(CONNECTIONS, 0);
+
+/// Slots of the ends for which programs run, by cookie. Written by the router.
 #[map]
 pub static SLOT_OF: HashMap<u64, u32> = HashMap::with_max_entries(SLOT_COUNT, 0);
 

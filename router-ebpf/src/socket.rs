@@ -4,14 +4,17 @@
 use core::ptr::{addr_of, read_volatile};
 
 use aya_ebpf::{
+    EbpfContext as _,
     bindings::bpf_sock,
     helpers::{bpf_probe_read_kernel, bpf_skc_to_tcp_sock},
+    programs::SkBuffContext,
 };
 use warmlane_abi::Layout;
 
 /// Filled in by the router before it loads the object.
 #[unsafe(no_mangle)]
-static LAYOUT: Layout = Layout { write_seq: 0, wmem_queued: 0, sndbuf: 0, cookie: 0 };
+static LAYOUT: Layout =
+    Layout { write_seq: 0, wmem_queued: 0, sndbuf: 0, cookie: 0, state: 0, packet_sequence: 0 };
 
 /// Volatile, as the compiler would take the zeros above for what it is.
 macro_rules! offset {
@@ -19,6 +22,18 @@ macro_rules! offset {
         // SAFETY: the static is there, whole and aligned.
         unsafe { read_volatile(addr_of!(LAYOUT.$field)) }
     };
+}
+
+/// States in which a socket sends what it is given, as `enum` in `net/tcp_states.h` has them: established, and with the
+/// other side's last word read.
+const OPEN: [u8; 2] = [1, 8];
+
+/// The sequence number of a packet's first byte, which TCP keeps beside the packet. A read that fails gives 0.
+#[inline(always)]
+pub fn packet_sequence(ctx: &SkBuffContext) -> u32 {
+    let at = (ctx.as_ptr() as u64).wrapping_add(u64::from(offset!(packet_sequence)));
+    // SAFETY: the helper takes any address.
+    unsafe { bpf_probe_read_kernel(at as *const u32) }.unwrap_or(0)
 }
 
 /// The address of a TCP socket. It may be gone by the time it is read: then another's values, or 0, are seen.
@@ -61,6 +76,15 @@ impl Socket {
     #[inline(always)]
     pub fn send_buffer(self) -> u32 {
         self.word(offset!(sndbuf))
+    }
+
+    /// Whether what is given to it may still reach the other end.
+    #[inline(always)]
+    pub fn is_open(self) -> bool {
+        let at = self.at(offset!(state));
+        // SAFETY: the helper takes any address.
+        let state = unsafe { bpf_probe_read_kernel(at as *const u8) }.unwrap_or(0);
+        state == OPEN[0] || state == OPEN[1]
     }
 
     #[inline(always)]

@@ -38,8 +38,20 @@ pub const UPSTREAMS_FULL: u32 = 14;
 pub const CLIENTS: u32 = 15;
 /// Such connections for which there was no room.
 pub const CLIENTS_FULL: u32 = 16;
+/// Packets of pods on other nodes that a program looked at.
+pub const PACKETS: u32 = 17;
+/// Of them, those without data: a pod's last word.
+pub const EMPTY: u32 = 18;
+/// Connections from the router to pods on other nodes whose packets are looked at.
+pub const REMOTES: u32 = 19;
+/// Such connections for which there was no room, or which another router's lane already has.
+pub const REMOTES_FULL: u32 = 20;
+/// Packets of which the first bytes had come before: those were cut off.
+pub const REPEATED: u32 = 21;
+/// Such packets from which they could not be cut off: lost, so that no byte comes twice.
+pub const UNCUT: u32 = 22;
 /// The first of the hand-overs, which stand in the order of their reasons.
-pub const HANDED_OVER: u32 = 20;
+pub const HANDED_OVER: u32 = 24;
 
 /// How many counters there are.
 pub const LEN: u32 = HANDED_OVER + reason::KINDS;

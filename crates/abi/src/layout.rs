@@ -13,15 +13,19 @@ pub struct Layout {
     pub sndbuf: u32,
     /// `sock_common.skc_cookie`.
     pub cookie: u32,
+    /// `sock_common.skc_state`, a byte.
+    pub state: u32,
+    /// `sk_buff.cb`, which TCP begins with the sequence number of a packet's first byte.
+    pub packet_sequence: u32,
 }
 
-const _: () = assert!(size_of::<Layout>() == 4 * 4);
+const _: () = assert!(size_of::<Layout>() == 6 * 4);
 
 // === Layout ===
 
 impl Layout {
     /// As it lies in the object.
-    pub fn words(&self) -> [u32; 4] {
-        [self.write_seq, self.wmem_queued, self.sndbuf, self.cookie]
+    pub fn words(&self) -> [u32; 6] {
+        [self.write_seq, self.wmem_queued, self.sndbuf, self.cookie, self.state, self.packet_sequence]
     }
 }

@@ -14,6 +14,7 @@ pub mod failure;
 mod framing;
 mod layout;
 mod order;
+mod packet;
 mod place;
 pub mod reason;
 mod scan;
@@ -22,12 +23,13 @@ mod slot;
 pub use framing::{Framing, Turn, kind, stage};
 pub use layout::Layout;
 pub use order::{Order, has_room};
-pub use place::{Link, Place};
+pub use packet::{Waiting, has_room_beside};
+pub use place::{Link, Place, Seen, admitted};
 pub use scan::{Cut, Scan, outcome};
 pub use slot::{Course, Slot};
 
 /// Of every layout and map here. The router refuses an object that was built with another.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 #[cfg(test)]
 mod tests;

@@ -27,6 +27,26 @@ pub struct Link {
 
 const _: () = assert!(size_of::<Link>() == 2 * size_of::<Place>() + 4);
 
+/// What was noted of a router's end as it was established.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// The sequence number of the first byte from the pod.
+    pub first_sequence: u32,
+    /// Not 0 where packets that come to it are looked at.
+    pub watched: u32,
+}
+
+const _: () = assert!(size_of::<Seen>() == 2 * 4);
+
+/// As what a pod's address is admitted.
+pub mod admitted {
+    /// The pod's own end is looked for.
+    pub const LOCAL: u32 = 1;
+    /// It is not, and the router's end is watched instead.
+    pub const REMOTE: u32 = 2;
+}
+
 // === Place ===
 
 impl Place {
@@ -47,6 +67,15 @@ impl Place {
     pub fn words(&self) -> [u32; 5] {
         let [a, b, c, d] = self.address_be;
         [a, b, c, d, self.port]
+    }
+}
+
+// === Seen ===
+
+impl Seen {
+    /// Out of the value of a map.
+    pub fn of(words: [u32; 2]) -> Self {
+        Self { first_sequence: words[0], watched: words[1] }
     }
 }
 

@@ -20,6 +20,8 @@ pub const UNREADABLE: u32 = 7;
 pub const DISARMED: u32 = 8;
 /// Bytes went to user space that no program has seen, as somebody redirects them into the pod's socket.
 pub const FOREIGN: u32 = 9;
+/// One packet holds more chunks than a run can follow, and a packet cannot be parted.
+pub const STEPS: u32 = 10;
 
 /// How many there are, with 0 for none.
-pub const KINDS: u32 = 10;
+pub const KINDS: u32 = 11;

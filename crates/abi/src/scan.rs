@@ -132,6 +132,20 @@ impl Scan {
         Cut { redirected: self.line, framing, chunks: self.chunks, data, reason: 0 }
     }
 
+    /// What becomes of a packet, in which the body stood at `before`: all of it or nothing, as a packet cannot be parted.
+    #[inline(always)]
+    pub fn undivided(&self, before: Framing, outcome: u32) -> Cut {
+        let why = match outcome {
+            outcome::WHOLE => return self.all(),
+            outcome::UNFINISHED => reason::STEPS,
+            outcome::BAD => reason::FRAMING,
+            outcome::END => reason::END,
+            outcome::FAILURE => reason::FAILURE,
+            _ => reason::UNREADABLE,
+        };
+        Cut::nothing(before, why)
+    }
+
     /// Reads a message in at most `steps`. As the kernel does it, but for how bytes are got at.
     pub fn run(before: Framing, message: &[u8], steps: usize) -> Cut {
         let Ok(length) = u32::try_from(message.len()) else {
@@ -140,17 +154,34 @@ impl Scan {
         if before.kind != kind::CHUNKED {
             return Cut::of_length(before, length);
         }
-        let (mut scan, mut outcome) = (Self::new(before, length), outcome::UNFINISHED);
+        let (scan, outcome) = Self::new(before, length).steps(message, steps);
+        scan.cut(before, outcome)
+    }
+
+    /// The same of a packet.
+    pub fn run_undivided(before: Framing, packet: &[u8], steps: usize) -> Cut {
+        let Ok(length) = u32::try_from(packet.len()) else {
+            return Cut::nothing(before, reason::UNREADABLE);
+        };
+        if before.kind != kind::CHUNKED {
+            return Cut::of_length_undivided(before, length);
+        }
+        let (scan, outcome) = Self::new(before, length).steps(packet, steps);
+        scan.undivided(before, outcome)
+    }
+
+    fn steps(mut self, bytes: &[u8], steps: usize) -> (Self, u32) {
+        let mut outcome = outcome::UNFINISHED;
         for _ in 0..steps {
-            (scan, outcome) = match message.get(scan.offset as usize) {
-                Some(byte) if scan.wants_byte() => scan.read(*byte),
-                _ => scan.leap(),
+            (self, outcome) = match bytes.get(self.offset as usize) {
+                Some(byte) if self.wants_byte() => self.read(*byte),
+                _ => self.leap(),
             };
             if outcome != outcome::UNFINISHED {
                 break;
             }
         }
-        scan.cut(before, outcome)
+        (self, outcome)
     }
 
     #[inline(always)]
@@ -187,5 +218,12 @@ impl Cut {
         let redirected = if (length as u64) < most { length } else { most as u32 };
         let framing = Framing { remaining: before.remaining - redirected as u64, ..before };
         Self { redirected, framing, chunks: 0, data: redirected, reason: 0 }
+    }
+
+    /// What becomes of a packet of such a body: nothing where it holds the last byte.
+    #[inline(always)]
+    pub fn of_length_undivided(before: Framing, length: u32) -> Self {
+        let cut = Self::of_length(before, length);
+        if cut.redirected == length || cut.reason != 0 { cut } else { Self::nothing(before, reason::END) }
     }
 }

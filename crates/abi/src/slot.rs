@@ -46,11 +46,15 @@ pub struct Course {
     pub seen_to: u32,
     /// The program's own.
     pub scan: Scan,
+    /// Of a pod on another node: the sequence number of its next byte.
+    pub next_sequence: u32,
+    /// And how many of its packets were redirected since the client's socket last had all of them.
+    pub packets: u32,
     #[doc(hidden)]
-    pub _pad: [u64; 4],
+    pub _pad: [u64; 3],
 }
 
 const _: () = assert!(size_of::<Order>() == 64);
 const _: () =
-    assert!(size_of::<Course>() == size_of::<Framing>() + 5 * 8 + 8 * 4 + size_of::<Scan>() + 4 * 8);
+    assert!(size_of::<Course>() == size_of::<Framing>() + 5 * 8 + 10 * 4 + size_of::<Scan>() + 3 * 8);
 const _: () = assert!(size_of::<Slot>() == 256 && align_of::<Slot>() == 8);

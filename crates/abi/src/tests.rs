@@ -8,6 +8,8 @@ use super::*;
 
 extern crate std;
 
+mod packets;
+
 /// As many as the program has.
 const STEPS: usize = 64;
 

@@ -39,6 +39,8 @@ pub(super) fn layout() -> Result<Layout, LoadError> {
         wmem_queued: offset("sock", "sk_wmem_queued")?,
         sndbuf: offset("sock", "sk_sndbuf")?,
         cookie: offset("sock_common", "skc_cookie")?,
+        state: offset("sock_common", "skc_state")?,
+        packet_sequence: offset("sk_buff", "cb")? + offset("tcp_skb_cb", "seq")?,
     })
 }
 

@@ -3,7 +3,7 @@
 use warmlane_abi::{count, reason};
 
 /// What each counter is called on pages, hand-overs apart.
-const NAMES: [(&str, u32); 17] = [
+const NAMES: [(&str, u32); 23] = [
     ("messages", count::MESSAGES),
     ("no_slot", count::NO_SLOT),
     ("idle", count::IDLE),
@@ -21,10 +21,16 @@ const NAMES: [(&str, u32); 17] = [
     ("upstreams_full", count::UPSTREAMS_FULL),
     ("clients", count::CLIENTS),
     ("clients_full", count::CLIENTS_FULL),
+    ("packets", count::PACKETS),
+    ("empty", count::EMPTY),
+    ("remotes", count::REMOTES),
+    ("remotes_full", count::REMOTES_FULL),
+    ("repeated", count::REPEATED),
+    ("uncut", count::UNCUT),
 ];
 
 /// What each reason for a hand-over is called.
-const REASONS: [(&str, u32); 9] = [
+const REASONS: [(&str, u32); 10] = [
     ("end", reason::END),
     ("failure", reason::FAILURE),
     ("room", reason::ROOM),
@@ -34,6 +40,7 @@ const REASONS: [(&str, u32); 9] = [
     ("unreadable", reason::UNREADABLE),
     ("disarmed", reason::DISARMED),
     ("foreign", reason::FOREIGN),
+    ("steps", reason::STEPS),
 ];
 
 /// All counters of [`count`], by their number.
@@ -85,7 +92,7 @@ mod tests {
         let counts = Counts::read(u64::from);
         let mut named: Vec<u64> = counts.rows().into_iter().map(|(_, number)| number).collect();
         named.extend(counts.handed_over_rows().into_iter().map(|(_, number)| number));
-        let known = (count::MESSAGES..=count::CLIENTS_FULL)
+        let known = (count::MESSAGES..=count::UNCUT)
             .chain(count::HANDED_OVER + reason::END..count::HANDED_OVER + reason::KINDS);
         assert_eq!(named, known.map(u64::from).collect::<Vec<_>>());
     }

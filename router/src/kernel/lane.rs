@@ -14,10 +14,10 @@ use std::{
 
 use rustix::net::sockopt::socket_cookie;
 use socket2::SockRef;
-use warmlane_abi::{Link, Place};
+use warmlane_abi::{Link, Place, Seen, admitted};
 
 use super::{
-    Client, Counts, LoadError, Refusal, SelfTestError, Upstream,
+    Client, Counts, LoadError, Refusal, SelfTestError, Side, Upstream,
     memory::Memory,
     object::{self, Maps},
     self_test,
@@ -37,6 +37,11 @@ pub struct Settings {
     pub slots: u32,
     /// The most that may wait in a client's socket before its response goes by copy, in bytes of kernel memory.
     pub queue_limit: u32,
+    /// Responses of pods on other nodes may take the lane too, if they are [admitted](Lane::admit_remote) so. It takes no CPU off
+    /// the machine, but off the router.
+    pub remote: bool,
+    /// The most that may wait for a client of such a response, in its socket and before it, in bytes of kernel memory.
+    pub remote_budget: u32,
 }
 
 /// The programs, attached for as long as this lives, and what the router shares with them.
@@ -44,6 +49,7 @@ pub struct Lane {
     pub(super) memory: Memory,
     pub(super) slots: Slots,
     pub(super) queue_limit: u32,
+    pub(super) remote_budget: u32,
     /// Clients' connections in the map.
     pub(super) clients: AtomicUsize,
     /// All that is reached by system calls. They are short, and few per connection.
@@ -57,7 +63,15 @@ impl Settings {
     pub fn new(object: impl Into<PathBuf>) -> Self {
         // A mebibyte of kernel memory is a minute of tokens, and what a client that reads nothing may cost.
         let queue_limit = 1 << 20;
-        Self { object: object.into(), cgroup: None, connections: 65_536, slots: 8_192, queue_limit }
+        Self {
+            object: object.into(),
+            cgroup: None,
+            connections: 65_536,
+            slots: 8_192,
+            queue_limit,
+            remote: false,
+            remote_budget: 512 * 1024,
+        }
     }
 }
 
@@ -68,8 +82,9 @@ impl Lane {
     pub fn load(settings: &Settings) -> Result<Arc<Self>, LoadError> {
         let (memory, maps) = object::load(settings)?;
         let slots = Slots::new(memory.count());
-        let (queue_limit, clients) = (settings.queue_limit, AtomicUsize::new(0));
-        Ok(Arc::new(Self { memory, slots, queue_limit, clients, maps: Mutex::new(maps) }))
+        let Settings { queue_limit, remote_budget, .. } = *settings;
+        let (clients, maps) = (AtomicUsize::new(0), Mutex::new(maps));
+        Ok(Arc::new(Self { memory, slots, queue_limit, remote_budget, clients, maps }))
     }
 
     /// Has one exchange take the lane, in order and complete: a kernel that cannot do that shows it here.
@@ -77,9 +92,22 @@ impl Lane {
         self_test::run(self)
     }
 
+    /// The same as if the pod were on another node. Only with [`Settings::remote`].
+    pub fn self_test_remote(self: &Arc<Self>) -> Result<(), SelfTestError> {
+        self_test::run_remote(self)
+    }
+
     /// From now on, connections to this address may take part. `false` where there is no room for another.
     pub fn admit(&self, pod: SocketAddr) -> bool {
-        self.maps().pods.insert(place(pod).words(), 1, 0).is_ok()
+        self.maps().pods.insert(place(pod).words(), admitted::LOCAL, 0).is_ok()
+    }
+
+    /// The same for a pod that is known to be on another node, as an earlier connection to it was [`Refusal::Remote`]. Not for
+    /// one that is spoken to by TLS. Only with [`Settings::remote`].
+    ///
+    /// All that comes on such a connection is looked at, from its first byte to its last.
+    pub fn admit_remote(&self, pod: SocketAddr) -> bool {
+        self.maps().pods.insert(place(pod).words(), admitted::REMOTE, 0).is_ok()
     }
 
     /// New connections to this address take no part any more. Those that do go on.
@@ -108,17 +136,23 @@ impl Lane {
         let (router, pod) = (end(socket.local_addr())?, end(socket.peer_addr())?);
         let cookie = socket_cookie(connection).map_err(|_| Refusal::Socket)?;
         let mut maps = self.maps();
-        let first_sequence = maps.upstreams.get(&cookie, 0).map_err(|_| Refusal::Unseen)?;
-        let link = Link { pod, router, first_sequence };
-        let pod = maps.links.get(&link.words(), 0).ok().filter(|pod| *pod != 0).ok_or(Refusal::Remote)?;
+        let seen = Seen::of(maps.upstreams.get(&cookie, 0).map_err(|_| Refusal::Unseen)?);
+        let first_sequence = seen.first_sequence;
+        let (side, shown) = if seen.watched == 0 {
+            let link = Link { pod, router, first_sequence };
+            let pod = maps.links.get(&link.words(), 0).ok().filter(|pod| *pod != 0);
+            (Side::Local, pod.ok_or(Refusal::Remote)?)
+        } else {
+            (Side::Remote, cookie)
+        };
         let slot = self.slots.take(Instant::now()).ok_or(Refusal::Full)?;
         self.memory.clear(slot);
-        if maps.slot_of.insert(pod, slot, 0).is_err() {
+        if maps.slot_of.insert(shown, slot, 0).is_err() {
             self.slots.give_back(slot, Instant::now());
             return Err(Refusal::Full);
         }
         drop(maps);
-        Ok(Upstream::new(self.clone(), slot, pod, first_sequence))
+        Ok(Upstream::new(self.clone(), side, slot, shown, first_sequence))
     }
 
     /// A client's connection. To be kept with the connection, and dropped with it.
@@ -154,7 +188,7 @@ impl Lane {
     }
 
     /// Gives a slot back.
-    pub(super) fn forget_pod(&self, cookie: u64, slot: u32) {
+    pub(super) fn forget_upstream(&self, cookie: u64, slot: u32) {
         let _ = self.maps().slot_of.remove(&cookie);
         self.slots.give_back(slot, Instant::now());
     }

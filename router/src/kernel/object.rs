@@ -1,6 +1,6 @@
 //! The object with the programs and maps: loaded, checked, attached.
 //!
-//! Both programs are attached before any socket is put into a map: one that was put in earlier would never be shown to them.
+//! The programs are attached before any socket is put into a map: one that was put in earlier would never be shown to them.
 //! What is attached is held by file descriptors of this process, so that connections are no longer watched when it ends, however it
 //! ends. The program for messages lives on in a killed router's connections until the pods have closed them.
 
@@ -8,14 +8,15 @@ use std::{error::Error, fs, io, path::Path};
 
 use aya::{
     Ebpf, EbpfError, EbpfLoader, VerifierLogLevel,
-    maps::{Array, HashMap, Map, MapData, PerCpuArray, SockHash},
-    programs::{self, CgroupAttachMode, Program, ProgramError, SkMsg, SockOps},
+    maps::{Array, HashMap, Map, MapData, PerCpuArray, SockHash, sock::SockMapFd},
+    programs::{self, CgroupAttachMode, Program, ProgramError, SkMsg, SkSkb, SockOps},
 };
 use warmlane_abi::VERSION;
 
 use super::{LoadError, Settings, btf, cgroup, memory::Memory, socket};
 
 const MESSAGES: &str = "messages";
+const PACKETS: &str = "packets";
 const CONNECTIONS: &str = "connections";
 /// The name that the static with the version gives its map.
 const VERSION_MAP: &str = ".rodata.abi";
@@ -28,7 +29,7 @@ pub(super) struct Maps {
     pub(super) pods: Keyed<[u32; 5], u32>,
     pub(super) fronts: Keyed<u32, u32>,
     pub(super) links: Keyed<[u32; 11], u64>,
-    pub(super) upstreams: Keyed<u64, u32>,
+    pub(super) upstreams: Keyed<u64, [u32; 2]>,
     pub(super) client_sockets: Keyed<u64, u64>,
     pub(super) slot_of: Keyed<u64, u32>,
     pub(super) clients: SockHash<MapData, u64>,
@@ -56,7 +57,7 @@ pub(super) fn load(settings: &Settings) -> Result<(Memory, Maps), LoadError> {
     let cgroup = open(&cgroup)?;
     let mut object = create(&bytes, settings)?;
     check(&object)?;
-    attach(&mut object, cgroup)?;
+    attach(&mut object, cgroup, settings.remote)?;
     collect(object, settings.slots)
 }
 
@@ -76,9 +77,10 @@ fn create(bytes: &[u8], settings: &Settings) -> Result<Ebpf, LoadError> {
     let mut loader = EbpfLoader::new();
     loader.override_global("LAYOUT", &layout, true).override_global("HOME", &home, true);
     loader.verifier_log_level(VerifierLogLevel::STATS);
-    for map in ["POD_SOCKETS", "CLIENTS", "CLIENT_SOCKETS", "LINKS", "UPSTREAMS"] {
+    for map in ["POD_SOCKETS", "CLIENTS", "CLIENT_SOCKETS", "LINKS", "UPSTREAMS", "POSITIONS"] {
         loader.map_max_entries(map, settings.connections);
     }
+    loader.map_max_entries("REMOTES", if settings.remote { settings.connections } else { 1 });
     for map in ["SLOT_OF", "SLOTS"] {
         loader.map_max_entries(map, settings.slots);
     }
@@ -100,18 +102,28 @@ fn check(object: &Ebpf) -> Result<(), LoadError> {
     }
 }
 
-fn attach(object: &mut Ebpf, cgroup: fs::File) -> Result<(), LoadError> {
-    let Some(map @ Map::SockHash(_)) = object.map("POD_SOCKETS") else { return Err(lacks("POD_SOCKETS")) };
-    let sockets = SockHash::<_, u64>::try_from(map).map_err(|error| kernel("open POD_SOCKETS", &error))?;
-    let sockets = sockets.fd().try_clone().map_err(|error| kernel("open POD_SOCKETS", &error))?;
+fn attach(object: &mut Ebpf, cgroup: fs::File, remote: bool) -> Result<(), LoadError> {
+    let sockets = socket_map(object, "POD_SOCKETS")?;
     let messages: &mut SkMsg = program(object, MESSAGES)?;
     messages.load().map_err(|error| refused(MESSAGES, &error))?;
     messages.attach(&sockets).map_err(|error| kernel("attach to the socket map", &error))?;
+    if remote {
+        let sockets = socket_map(object, "REMOTES")?;
+        let packets: &mut SkSkb = program(object, PACKETS)?;
+        packets.load().map_err(|error| refused(PACKETS, &error))?;
+        packets.attach(&sockets).map_err(|error| kernel("attach to the socket map", &error))?;
+    }
     let connections: &mut SockOps = program(object, CONNECTIONS)?;
     connections.load().map_err(|error| refused(CONNECTIONS, &error))?;
     // Beside the programs of others on the same cgroup, not in their place: a link always allows that, and refuses the flag for it.
     let attached = connections.attach(cgroup, CgroupAttachMode::Single);
     attached.map(drop).map_err(|error| kernel("attach to the cgroup", &error))
+}
+
+fn socket_map(object: &Ebpf, name: &'static str) -> Result<SockMapFd, LoadError> {
+    let Some(map @ Map::SockHash(_)) = object.map(name) else { return Err(lacks(name)) };
+    let sockets = SockHash::<_, u64>::try_from(map).map_err(|error| kernel("open a socket map", &error))?;
+    sockets.fd().try_clone().map_err(|error| kernel("open a socket map", &error))
 }
 
 fn program<'o, P>(object: &'o mut Ebpf, name: &'static str) -> Result<&'o mut P, LoadError>

@@ -6,10 +6,11 @@ use std::{
     io::{self, Read, Write},
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream},
     sync::Arc,
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
-use super::{Client, Framing, Lane, SelfTestError, Standing, Upstream, reason};
+use super::{Client, Framing, HandOver, Lane, SelfTestError, Settled, Side, Standing, Upstream, reason};
 
 /// Long for loopback, short for a start.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -17,6 +18,13 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
 const CHUNKS: &[u8] = b"5\r\nwarm \r\n4;x=y\r\nlane\r\n";
 const TAIL: &[u8] = b"0\r\n\r\n";
+
+/// The part of an exchange that is tried.
+#[derive(Clone, Copy)]
+struct Trial<'l> {
+    lane: &'l Arc<Lane>,
+    side: Side,
+}
 
 /// Both connections of an exchange, with all four ends here.
 struct Exchange {
@@ -35,27 +43,46 @@ struct Admitted<'l> {
 
 /// Tries the lane over IPv4, and over IPv6 where the machine has it.
 pub(super) fn run(lane: &Arc<Lane>) -> Result<(), SelfTestError> {
-    exchange(lane, (Ipv4Addr::LOCALHOST, 0).into())?;
-    let v6 = (Ipv6Addr::LOCALHOST, 0).into();
-    if TcpListener::bind::<SocketAddr>(v6).is_ok() { exchange(lane, v6) } else { Ok(()) }
+    Trial { lane, side: Side::Local }.run()
 }
 
-fn exchange(lane: &Arc<Lane>, any: SocketAddr) -> Result<(), SelfTestError> {
-    let (mut exchange, _admitted) = Exchange::open(lane, any).map_err(at("opening connections"))?;
-    exchange.ask().map_err(at("the request and the response's head"))?;
-    let refused = |step| move |refusal: super::Refusal| failed(step, refusal.to_string());
-    let client = lane.client(&exchange.client_side).map_err(refused("the client's connection"))?;
-    let mut upstream = lane.upstream(&exchange.upstream).map_err(refused("the pod's connection"))?;
-    exchange.ride(&mut upstream, &client)
+/// The same with a pod that is not looked for on this node.
+pub(super) fn run_remote(lane: &Arc<Lane>) -> Result<(), SelfTestError> {
+    Trial { lane, side: Side::Remote }.run()
+}
+
+// === Trial ===
+
+impl Trial<'_> {
+    fn run(self) -> Result<(), SelfTestError> {
+        self.exchange((Ipv4Addr::LOCALHOST, 0).into())?;
+        let v6 = (Ipv6Addr::LOCALHOST, 0).into();
+        if TcpListener::bind::<SocketAddr>(v6).is_ok() { self.exchange(v6) } else { Ok(()) }
+    }
+
+    fn exchange(self, any: SocketAddr) -> Result<(), SelfTestError> {
+        let (mut exchange, _admitted) = Exchange::open(self, any).map_err(at("opening connections"))?;
+        exchange.ask().map_err(at("the request and the response's head"))?;
+        let refused = |step| move |refusal: super::Refusal| failed(step, refusal.to_string());
+        let client = self.lane.client(&exchange.client_side).map_err(refused("the client's connection"))?;
+        let upstream = self.lane.upstream(&exchange.upstream);
+        let mut upstream = upstream.map_err(refused("the pod's connection"))?;
+        exchange.ride(&mut upstream, &client)
+    }
 }
 
 // === Exchange ===
 
 impl Exchange {
-    fn open(lane: &Lane, any: SocketAddr) -> io::Result<(Self, Admitted<'_>)> {
+    fn open(trial: Trial<'_>, any: SocketAddr) -> io::Result<(Self, Admitted<'_>)> {
+        let lane = trial.lane;
         let (pods, front) = (TcpListener::bind(any)?, TcpListener::bind(any)?);
         let admitted = Admitted { lane, pod: pods.local_addr()?, front: front.local_addr()?.port() };
-        if !lane.admit(admitted.pod) || !lane.serve(admitted.front) {
+        let is_admitted = match trial.side {
+            Side::Local => lane.admit(admitted.pod),
+            Side::Remote => lane.admit_remote(admitted.pod),
+        };
+        if !is_admitted || !lane.serve(admitted.front) {
             return Err(io::Error::other("the maps take no entry"));
         }
         let client = TcpStream::connect_timeout(&front.local_addr()?, PATIENCE)?;
@@ -80,14 +107,20 @@ impl Exchange {
 
     /// All chunks take the lane, and the tail does not.
     fn ride(&mut self, upstream: &mut Upstream, client: &Client) -> Result<(), SelfTestError> {
+        let (first, second) = CHUNKS.split_at(13);
+        let end = [second, TAIL].concat();
+        // A message is parted where the end is, a packet would go to the router whole.
+        let pieces: &[&[u8]] = match upstream.side() {
+            Side::Local => &[first, &end],
+            Side::Remote => &[first, second, TAIL],
+        };
         let armed = upstream.arm(client, &self.client_side, HEAD.len() as u64, Framing::chunked());
         let armed = armed.map_err(|refusal| failed("giving the order", refusal.to_string()))?;
-        let (first, second) = CHUNKS.split_at(13);
-        for message in [first, &[second, TAIL].concat()] {
-            self.pod.write_all(message).map_err(at("the pod's sending"))?;
+        for piece in pieces {
+            self.pod.write_all(piece).map_err(at("the pod's sending"))?;
         }
         let mut tail = [0; 64];
-        let length = self.upstream.read(&mut tail).map_err(at("reading the response's end"))?;
+        let length = self.read(&mut tail).map_err(at("reading the response's end"))?;
         let standing = armed.standing();
         let Standing::HandedOver(end) = standing else {
             return Err(failed("the hand-over", format!("it is {standing:?}")));
@@ -99,11 +132,35 @@ impl Exchange {
             return Err(failed("the hand-over", format!("{end:?} before {}", tail[..length].escape_ascii())));
         }
         drop(armed);
+        self.wait_for(&end)?;
         self.client_side.write_all(TAIL).map_err(at("writing the response's end"))?;
         let expected = [HEAD, CHUNKS, TAIL].concat();
         let mut got = vec![0; expected.len()];
         self.client.read_exact(&mut got).map_err(at("the client's reading"))?;
         if got == expected { Ok(()) } else { Err(failed("the order", got.escape_ascii().to_string())) }
+    }
+
+    /// A read that waits is told to try again with each packet that is redirected meanwhile.
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let began = Instant::now();
+        loop {
+            match self.upstream.read(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && began.elapsed() < PATIENCE => {}
+                other => return other,
+            }
+        }
+    }
+
+    /// Until the client's socket has all that was redirected to it.
+    fn wait_for(&self, end: &HandOver) -> Result<(), SelfTestError> {
+        let began = Instant::now();
+        loop {
+            match end.settled(&self.client_side) {
+                Settled::Yes => return Ok(()),
+                Settled::NotYet if began.elapsed() < PATIENCE => thread::sleep(Settled::LOOK_AGAIN),
+                other => return Err(failed("waiting for what was redirected", format!("{other:?}"))),
+            }
+        }
     }
 }
 

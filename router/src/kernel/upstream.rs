@@ -1,10 +1,10 @@
-//! A connection to a pod of this node, and the order for one response on it.
+//! A connection to a pod, on this node or on another, and the order for one response on it.
 
 use std::{os::fd::AsFd, sync::Arc};
 
 use warmlane_abi::{Course, Framing, Order, kind, reason};
 
-use super::{Client, Lane, Refusal, socket};
+use super::{Client, Lane, Refusal, Settled, settled::Due, socket};
 
 /// Above this many bytes that wait to be sent, a client has a response copied to it: the kernel would hand it over again
 /// before long.
@@ -14,11 +14,25 @@ const BEHIND: u32 = 64 * 1024;
 #[derive(Debug)]
 pub struct Upstream {
     lane: Arc<Lane>,
+    side: Side,
     slot: u32,
-    /// The pod's socket.
-    pod: u64,
+    /// The socket for which a program runs: the pod's, or the router's own.
+    shown: u64,
     /// The sequence number of the pod's first byte on the connection.
     first_sequence: u32,
+    /// Bytes that came on the connection and were redirected, as far as they were counted.
+    redirected: u64,
+    /// The order up to which they were.
+    counted: u32,
+}
+
+/// At which end of a connection its responses take the lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// At the pod's, which is in this kernel.
+    Local,
+    /// At the router's own.
+    Remote,
 }
 
 /// An order that stands. Dropped, it is taken back: then nothing more may be written to the client unless
@@ -30,6 +44,8 @@ pub struct Armed<'a> {
     /// Must stay in the map.
     _client: &'a Client,
     generation: u32,
+    /// What the client's socket must come to have, before what is redirected.
+    due: Due,
 }
 
 /// What became of an order.
@@ -53,7 +69,7 @@ pub struct Progress {
     pub chunks: u64,
     /// Data among them, without the framing of chunks.
     pub data: u64,
-    /// Messages that they came in: as often the router was not woken.
+    /// Messages or packets that they came in: as often the router had nothing to do.
     pub messages: u64,
 }
 
@@ -66,13 +82,21 @@ pub struct HandOver {
     pub framing: Framing,
     /// What has gone to the client.
     pub progress: Progress,
+    due: Due,
 }
 
 // === Upstream ===
 
 impl Upstream {
-    pub(super) fn new(lane: Arc<Lane>, slot: u32, pod: u64, first_sequence: u32) -> Self {
-        Self { lane, slot, pod, first_sequence }
+    pub(super) fn new(lane: Arc<Lane>, side: Side, slot: u32, shown: u64, first_sequence: u32) -> Self {
+        // What an earlier connection left in the slot is none of this one's.
+        let counted = lane.memory.course(slot).taken;
+        Self { lane, side, slot, shown, first_sequence, redirected: 0, counted }
+    }
+
+    /// At which end its responses take the lane.
+    pub fn side(&self) -> Side {
+        self.side
     }
 
     /// Orders the rest of a response to be redirected to a client.
@@ -97,18 +121,33 @@ impl Upstream {
         if socket::backlog(client_side).is_none_or(|waiting| waiting > BEHIND) {
             return Err(Refusal::Behind);
         }
+        let (due, queue_limit) = match self.side {
+            Side::Local => (Due::at_once(), self.lane.queue_limit),
+            Side::Remote => (Due::behind(client_side).ok_or(Refusal::Behind)?, self.lane.remote_budget),
+        };
         let generation = self.next_generation();
         let order = Order {
             framing,
             client_cookie: client.cookie(),
-            // Sequence numbers wrap.
-            sequence: self.first_sequence.wrapping_add(read as u32),
-            queue_limit: self.lane.queue_limit,
+            sequence: self.next_sequence(read),
+            queue_limit,
             generation,
             ..Order::default()
         };
         self.lane.memory.give(self.slot, order.sealed());
-        Ok(Armed { upstream: self, _client: client, generation })
+        Ok(Armed { upstream: self, _client: client, generation, due })
+    }
+
+    /// The number of the pod's next byte where the program sees it. What was redirected never was a byte of the pod's own connection, but
+    /// one of the router's.
+    fn next_sequence(&mut self, read: u64) -> u32 {
+        let course = self.lane.memory.course(self.slot);
+        if self.side == Side::Remote && course.taken != self.counted {
+            self.redirected += course.bytes;
+            self.counted = course.taken;
+        }
+        // Sequence numbers wrap.
+        self.first_sequence.wrapping_add((read + self.redirected) as u32)
     }
 
     /// Takes back what was ordered.
@@ -125,7 +164,7 @@ impl Upstream {
 impl Drop for Upstream {
     fn drop(&mut self) {
         self.disarm();
-        self.lane.forget_pod(self.pod, self.slot);
+        self.lane.forget_upstream(self.shown, self.slot);
     }
 }
 
@@ -142,7 +181,8 @@ impl Armed<'_> {
         if course.handed_over != self.generation {
             return Standing::Riding(progress);
         }
-        Standing::HandedOver(HandOver { reason: course.reason, framing: course.framing, progress })
+        let Course { reason, framing, .. } = course;
+        Standing::HandedOver(HandOver { reason, framing, progress, due: self.due })
     }
 
     /// What has gone to the client so far. A glance: it may be behind by a message.
@@ -154,6 +194,11 @@ impl Armed<'_> {
     /// Where the body stands behind all that has gone to the client, once the order was taken up.
     pub fn framing(&self) -> Framing {
         self.course().framing
+    }
+
+    /// As [`HandOver::settled`], where the response breaks off: what came before should reach the client before it is closed.
+    pub fn settled(&self, client_side: &impl AsFd) -> Settled {
+        self.due.settled(self.progress().bytes, client_side)
     }
 
     fn course(&self) -> Course {
@@ -182,5 +227,14 @@ impl HandOver {
     /// Whether the client lacks bytes that were redirected to it: its response must break off.
     pub fn is_lossy(&self) -> bool {
         self.reason == reason::DESYNC
+    }
+
+    /// Whether the client's socket has all that was redirected to it. Nothing may be written to it, and it may not be closed, before.
+    ///
+    /// From a pod on this node it has at once. From another node it has once a worker of the kernel has run, which
+    /// takes microseconds on a machine with time, and as long as it takes where the client does not read. There is no event for it, so
+    /// one looks again [after a moment](Settled::LOOK_AGAIN), for as long as the client is there and the response has time.
+    pub fn settled(&self, client_side: &impl AsFd) -> Settled {
+        self.due.settled(self.progress.bytes, client_side)
     }
 }
