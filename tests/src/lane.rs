@@ -2,17 +2,21 @@
 //! of a response in its plainest form.
 
 use std::{
-    io::{self, Read, Write},
+    io::{self, ErrorKind, Read, Write},
     net::{IpAddr, SocketAddr, TcpListener, TcpStream},
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::Instant,
 };
 
-use warmlane_router::kernel::{
-    Armed, Client, Framing, Lane, Refusal, Settings, Standing, Turn, Upstream, kind, reason, stage,
-};
+use warmlane_router::kernel::{Armed, Client, Framing, Lane, Refusal, Settings, Settled, Standing, Upstream};
 
 use crate::PATIENCE;
+
+mod body;
+
+use body::Body;
 
 /// A lane, and listeners whose connections may take it.
 #[derive(Debug)]
@@ -68,16 +72,6 @@ pub struct Told {
     pub refused: Vec<Refusal>,
 }
 
-/// Where a body ends, as user space follows it: it goes on from wherever the kernel stopped.
-#[derive(Clone, Copy, Debug)]
-struct Body {
-    framing: Framing,
-    /// Bytes of the present line behind the last chunk's size, once that was read.
-    tail: Option<u32>,
-    size_line: bool,
-    done: bool,
-}
-
 /// The object that `cargo xtask test` has built.
 ///
 /// # Panics
@@ -101,6 +95,14 @@ impl Laid {
         Self::with(address, |_| {})
     }
 
+    /// Lays one over an address of this machine whose pods count as those of other nodes.
+    ///
+    /// # Panics
+    /// As [`Self::over`].
+    pub fn remote(address: impl Into<IpAddr>) -> Self {
+        Self::with(address, |settings| settings.remote = true)
+    }
+
     /// The same with other settings.
     ///
     /// # Panics
@@ -112,7 +114,8 @@ impl Laid {
         let any = SocketAddr::new(address.into(), 0);
         let listen = || TcpListener::bind(any).expect("a port is free");
         let laid = Self { lane, pods: listen(), front: listen(), dialling: Mutex::default() };
-        assert!(laid.lane.admit(laid.pods.local_addr().expect("bound")));
+        let pods = laid.pod_address();
+        assert!(if settings.remote { laid.lane.admit_remote(pods) } else { laid.lane.admit(pods) });
         assert!(laid.lane.serve(laid.front.local_addr().expect("bound").port()));
         laid
     }
@@ -179,7 +182,7 @@ impl Relay {
 
     /// Reads from the pod, with all that was read before added to the count.
     pub fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        let length = self.upstream.read(bytes)?;
+        let length = read(&mut self.upstream, bytes)?;
         self.read += length as u64;
         Ok(length)
     }
@@ -230,86 +233,57 @@ impl Relay {
             Err(Refusal::Framing)
         };
         then(told);
-        let length = self.upstream.read(buffer);
-        match order.map(|armed| armed.standing()) {
+        let length = read(&mut self.upstream, buffer);
+        let client_side = &self.client_side;
+        match order.as_ref().map(Armed::standing) {
             Ok(Standing::HandedOver(end)) => {
                 told.by_lane += end.progress.bytes;
                 told.chunks += end.progress.chunks;
                 told.reasons.push(end.reason);
                 body.framing = end.framing;
-                if end.reason == reason::DESYNC {
+                if end.is_lossy() {
                     return Err(io::Error::other("bytes were lost"));
                 }
+                settle(|| end.settled(client_side))?;
             }
             Ok(Standing::Waiting) => told.late += 1,
             Ok(Standing::Riding(progress)) => {
                 assert!(length.as_ref().map_or(true, |length| *length == 0), "bytes came while {progress:?}");
+                let armed = order.as_ref().expect("it stands");
+                settle(|| armed.settled(client_side))?;
             }
-            Err(refusal) => told.refused.push(refusal),
+            Err(refusal) => told.refused.push(*refusal),
         }
+        drop(order);
         let length = whole(length?)?;
         self.read += length as u64;
         Ok(length)
     }
 }
 
-fn whole(length: usize) -> io::Result<usize> {
-    if length == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(length) }
+/// Reads as event loops do. A plain read that waits is told to try again with each packet that is redirected.
+fn read(upstream: &mut TcpStream, bytes: &mut [u8]) -> io::Result<usize> {
+    let began = Instant::now();
+    loop {
+        match upstream.read(bytes) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock && began.elapsed() < PATIENCE => {}
+            other => return other,
+        }
+    }
 }
 
-// === Body ===
-
-impl Body {
-    fn behind(head: &[u8]) -> Self {
-        let head = String::from_utf8_lossy(head).to_ascii_lowercase();
-        let length = head.split("content-length: ").nth(1).and_then(|rest| rest.split("\r\n").next());
-        let length = length.and_then(|length| length.trim().parse().ok());
-        let framing = length.map_or(Framing::chunked(), Framing::length);
-        Self { framing, tail: None, size_line: false, done: length == Some(0) }
+/// Until the client's socket has all that was redirected to it. Fails where others' bytes are among it.
+fn settle(look: impl Fn() -> Settled) -> io::Result<()> {
+    let began = Instant::now();
+    loop {
+        match look() {
+            Settled::Yes => return Ok(()),
+            Settled::NotYet if began.elapsed() < PATIENCE => thread::sleep(Settled::LOOK_AGAIN),
+            other => return Err(io::Error::other(format!("{other:?}"))),
+        }
     }
+}
 
-    /// How many bytes belong to the body.
-    fn feed(&mut self, bytes: &[u8]) -> usize {
-        let mut at = 0;
-        while at < bytes.len() && !self.done {
-            at += self.advance(&bytes[at..]);
-        }
-        at
-    }
-
-    fn advance(&mut self, bytes: &[u8]) -> usize {
-        if self.framing.kind == kind::LENGTH {
-            let taken = bytes.len().min(usize::try_from(self.framing.remaining).unwrap_or(usize::MAX));
-            self.framing.remaining -= taken as u64;
-            self.done = self.framing.remaining == 0;
-            return taken;
-        }
-        if let Some(line) = self.tail {
-            self.tail = Some(match bytes[0] {
-                b'\n' if self.size_line => 0,
-                b'\n' => {
-                    self.done = line == 0;
-                    0
-                }
-                b'\r' => line,
-                _ => line + 1,
-            });
-            self.size_line &= bytes[0] != b'\n';
-            return 1;
-        }
-        if self.framing.stage == stage::DATA {
-            self.framing.mark = 0;
-            let skipped = self.framing.unread(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
-            self.framing = self.framing.skip(skipped);
-            return skipped as usize;
-        }
-        let before = self.framing;
-        let (framing, turn) = before.read(bytes[0]);
-        match turn {
-            Turn::End => (self.tail, self.size_line) = (Some(0), true),
-            Turn::Bad => panic!("bad framing at {before:?}: {}", bytes.escape_ascii()),
-            Turn::On | Turn::Line | Turn::Failure => self.framing = framing,
-        }
-        1
-    }
+fn whole(length: usize) -> io::Result<usize> {
+    if length == 0 { Err(ErrorKind::UnexpectedEof.into()) } else { Ok(length) }
 }

@@ -14,7 +14,7 @@ use super::{CHUNKED, LOOPBACK, chunked, cut, lane, of_length, send};
 
 /// Has each response sent in its pieces over one kept-alive connection, asked for by a byte from the client, and checks
 /// what the client gets.
-fn deliver(laid: &Laid, responses: &[(Vec<u8>, Vec<usize>)], pause: Duration) -> Vec<Told> {
+pub(super) fn deliver(laid: &Laid, responses: &[(Vec<u8>, Vec<usize>)], pause: Duration) -> Vec<Told> {
     let (mut pod, mut relay, mut client) = laid.exchange();
     thread::scope(|scope| {
         scope.spawn(move || {
@@ -47,7 +47,7 @@ fn assert_silent(client: &mut TcpStream) {
     assert!(client.read(&mut [0; 64]).is_err(), "bytes behind the last response");
 }
 
-fn both_kinds() -> [Vec<u8>; 2] {
+pub(super) fn both_kinds() -> [Vec<u8>; 2] {
     let events: Vec<Vec<u8>> = (0..50).map(|at| format!("data: {{\"id\":\"{at}\"}}\n\n").into()).collect();
     [chunked(events.iter().map(Vec::as_slice)), of_length(5_000)]
 }

@@ -28,10 +28,10 @@ const ROUND: usize = 8;
 
 /// How all rounds went.
 #[derive(Default)]
-struct Totals {
-    by_lane: u64,
-    all: u64,
-    why: [u64; 9],
+pub(super) struct Totals {
+    pub(super) by_lane: u64,
+    pub(super) all: u64,
+    pub(super) why: [u64; reason::KINDS as usize],
 }
 
 /// What one connection goes through, all of it out of one number.
@@ -128,16 +128,14 @@ fn round(laid: &Laid, seed: u64) -> Told {
     })
 }
 
-#[test]
-fn whatever_a_pod_sends_comes_as_it_was_sent() {
-    let laid = lane();
-    // The first number, and for how long numbers are tried: both may be given.
+/// Tries one number after the other. Both the first of them, and for how long, may be given.
+pub(super) fn try_numbers(laid: &Laid) -> Totals {
     let first = given("WARMLANE_LANE_SEED", 1);
     let budget = Duration::from_secs(given("WARMLANE_LANE_SECONDS", BUDGET));
     let (began, next, totals) = (Instant::now(), AtomicU64::new(first), Mutex::new(Totals::default()));
     let worker = || {
         while began.elapsed() < budget {
-            let told = round(&laid, next.fetch_add(1, Relaxed));
+            let told = round(laid, next.fetch_add(1, Relaxed));
             let mut totals = totals.lock().expect("no round panics with it");
             totals.by_lane += told.by_lane;
             totals.all += told.by_lane + told.by_copy;
@@ -148,10 +146,17 @@ fn whatever_a_pod_sends_comes_as_it_was_sent() {
         let workers: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(worker)).collect();
         workers.into_iter().for_each(|worker| worker.join().expect("every response is as it was sent"));
     });
-    let Totals { by_lane, all, why } = totals.into_inner().expect("no round panics with it");
+    let totals = totals.into_inner().expect("no round panics with it");
     let responses = (next.into_inner() - first) * ROUND as u64;
+    let Totals { by_lane, all, why } = &totals;
     println!("{responses} responses, {by_lane} of {all} bytes by the lane, left for {why:?}");
+    assert_eq!(why[reason::FRAMING as usize] + why[reason::DESYNC as usize], 0, "{why:?}");
+    totals
+}
+
+#[test]
+fn whatever_a_pod_sends_comes_as_it_was_sent() {
+    let Totals { by_lane, all, why } = try_numbers(&lane());
     assert!(by_lane * 5 > all, "{by_lane} of {all} bytes took the lane");
     assert!(why[reason::END as usize] > 0 && why[reason::ROOM as usize] > 0, "{why:?}");
-    assert_eq!(why[reason::FRAMING as usize] + why[reason::DESYNC as usize], 0, "{why:?}");
 }

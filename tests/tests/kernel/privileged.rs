@@ -10,6 +10,7 @@ mod faults;
 mod fuzz;
 mod limits;
 mod places;
+mod remote;
 
 const LOOPBACK: Ipv4Addr = Ipv4Addr::LOCALHOST;
 const CHUNKED: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
