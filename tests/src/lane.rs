@@ -84,6 +84,11 @@ pub fn object() -> PathBuf {
     path
 }
 
+/// What a variable says, if it is there and a number.
+pub fn given(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(otherwise)
+}
+
 // === Laid ===
 
 impl Laid {

@@ -75,14 +75,13 @@ fn tokens_that_come_one_by_one_take_the_lane_to_the_last() {
     }
 }
 
-#[test]
-fn an_end_cut_at_every_byte_is_seen() {
+/// Of responses that are cut at every byte, at least one in so many takes the lane.
+pub(super) fn cut_ends_everywhere(laid: &Laid, one_in: usize) {
     let bodies = [
         format!("{CHUNKED}5\r\nhello\r\n1a;x=y\r\nabcdefghijklmnopqrstuvwxyz\r\n0\r\n\r\n"),
         format!("{CHUNKED}3\r\nabc\r\n0000A\r\n0123456789\r\n000;last\r\nx-trailer: 1\r\ny: 2\r\n\r\n"),
         "HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n01234567890123456789".to_owned(),
     ];
-    let laid = lane();
     for pause in [0, 200] {
         let mut responses = Vec::new();
         for body in &bodies {
@@ -92,12 +91,17 @@ fn an_end_cut_at_every_byte_is_seen() {
             }
             responses.push((body.to_vec(), (0..body.len()).collect()));
         }
-        let told = deliver(&laid, &responses, Duration::from_micros(pause));
+        let told = deliver(laid, &responses, Duration::from_micros(pause));
         if pause > 0 {
             let ridden = told.iter().filter(|told| told.by_lane > 0).count();
-            assert!(ridden > responses.len() / 4, "{ridden} of {}", responses.len());
+            assert!(ridden > responses.len() / one_in, "{ridden} of {}", responses.len());
         }
     }
+}
+
+#[test]
+fn an_end_cut_at_every_byte_is_seen() {
+    cut_ends_everywhere(&lane(), 4);
 }
 
 #[test]
@@ -122,9 +126,8 @@ fn one_to_a_thousand_chunks_in_one_send_are_followed() {
     assert_eq!(told.last().expect("some").chunks, 1_000);
 }
 
-#[test]
-fn hundreds_of_responses_follow_each_other_on_one_connection() {
-    let laid = lane();
+/// Most of hundreds of responses on one connection take the lane.
+pub(super) fn keep_alive(laid: &Laid) {
     let responses: Vec<_> = (0..400)
         .map(|at| {
             let data = format!("data: {at}\n\n").into_bytes();
@@ -132,9 +135,14 @@ fn hundreds_of_responses_follow_each_other_on_one_connection() {
             (response, vec![CHUNKED.len(), CHUNKED.len() + 7 + at % 40])
         })
         .collect();
-    let told = deliver(&laid, &responses, Duration::from_micros(300));
+    let told = deliver(laid, &responses, Duration::from_micros(300));
     let ridden = told.iter().filter(|told| told.by_lane > 0).count();
     assert!(ridden > 200, "{ridden} of 400 took the lane");
+}
+
+#[test]
+fn hundreds_of_responses_follow_each_other_on_one_connection() {
+    keep_alive(&lane());
 }
 
 #[test]

@@ -85,15 +85,14 @@ fn an_order_that_comes_too_late_is_not_taken_up_and_copying_goes_on() {
     assert_eq!(&got[..7], b"2\r\nhi\r\n");
 }
 
-#[test]
-fn bytes_that_come_between_reading_and_arming_never_overtake() {
-    let laid = lane();
+/// A pod sends bursts of so many chunks while the router orders again and again.
+pub(super) fn send_bursts(laid: &Laid, chunks_at_once: usize) {
     let (mut pod, mut relay, mut client) = laid.exchange();
     let chunks: Vec<Vec<u8>> = (0..20_000).map(|at| format!("{at:06}").into()).collect();
     let response = chunked(chunks.iter().map(Vec::as_slice));
     let told = thread::scope(|scope| {
         scope.spawn(|| {
-            for burst in response.chunks(37 * 500) {
+            for burst in response.chunks(37 * chunks_at_once) {
                 burst.chunks(37).for_each(|piece| pod.write_all(piece).expect("open"));
                 // A router that is slow reads all of it late, and so does not see the lane at all.
                 pause(Duration::from_millis(1));
@@ -106,6 +105,11 @@ fn bytes_that_come_between_reading_and_arming_never_overtake() {
         router.join().expect("no panic").expect("it is whole")
     });
     assert!(told.by_lane > 0, "{told:?}");
+}
+
+#[test]
+fn bytes_that_come_between_reading_and_arming_never_overtake() {
+    send_bursts(&lane(), 500);
 }
 
 #[test]
@@ -168,8 +172,12 @@ fn a_router_that_writes_while_armed_is_told_that_bytes_are_foreign() {
 }
 
 /// Rides up to the middle of a response, then something happens to the pod.
-fn cut_short(kill: impl FnOnce(TcpStream), response: &[u8], head: usize) -> (io::Result<()>, Vec<u8>) {
-    let laid = lane();
+fn cut_short(
+    laid: &Laid,
+    kill: impl FnOnce(TcpStream),
+    response: &[u8],
+    head: usize,
+) -> (io::Result<()>, Vec<u8>) {
     let (mut pod, mut relay, mut client) = laid.exchange();
     let (sent, rest) = response.split_at(response.len() / 2);
     assert!(!rest.is_empty());
@@ -187,8 +195,8 @@ fn cut_short(kill: impl FnOnce(TcpStream), response: &[u8], head: usize) -> (io:
     (passed_on.map(drop), got)
 }
 
-#[test]
-fn a_pod_that_ends_in_the_middle_never_makes_a_clean_end() {
+/// Pods that end in the middle, each way with each kind of body.
+pub(super) fn end_in_the_middle(lane: fn() -> Laid) {
     let body = [b'z'; 1_000];
     let both = [chunked([&body[..]; 20]), of_length(20_000)];
     for response in both {
@@ -196,7 +204,9 @@ fn a_pod_that_ends_in_the_middle_never_makes_a_clean_end() {
         let reset = |pod: TcpStream| {
             SockRef::from(&pod).set_linger(Some(Duration::ZERO)).expect("open");
         };
-        for (passed_on, got) in [cut_short(drop, &response, head), cut_short(reset, &response, head)] {
+        for (passed_on, got) in
+            [cut_short(&lane(), drop, &response, head), cut_short(&lane(), reset, &response, head)]
+        {
             assert!(passed_on.is_err(), "the router must see it");
             // All that was sent came, and no more: what the head promised is not there.
             assert!(got == response[..response.len() / 2], "{} of {}", got.len(), response.len());
@@ -204,9 +214,13 @@ fn a_pod_that_ends_in_the_middle_never_makes_a_clean_end() {
     }
 }
 
-/// Rides, then the client goes away.
-fn leave(reset: bool) {
-    let laid = lane();
+#[test]
+fn a_pod_that_ends_in_the_middle_never_makes_a_clean_end() {
+    end_in_the_middle(lane);
+}
+
+/// Rides, then the client goes away, and `told` holds once its pod goes on to send.
+pub(super) fn leave(laid: &Laid, reset: bool, told: fn(io::Result<usize>, Standing) -> bool) {
     let (mut pod, mut relay, mut client) = laid.exchange();
     let client_side = relay.client_side.try_clone().expect("open");
     let armed = relay.arm(Framing::chunked()).expect("there is room");
@@ -220,13 +234,8 @@ fn leave(reset: bool) {
         let mut watched = [PollFd::new(&client_side, PollFlags::RDHUP)];
         poll(&mut watched, Some(&Timespec::default())).expect("poll") > 0
     });
-    // The pod is told by itself, before the router does anything: its sends fail or come here.
     pod.set_nonblocking(true).expect("open");
-    let mut failed = false;
-    eventually("the pod is told", || {
-        failed |= pod.write(b"3\r\ndef\r\n").is_err();
-        failed || matches!(armed.standing(), Standing::HandedOver(_))
-    });
+    eventually("it is told", || told(pod.write(b"3\r\ndef\r\n"), armed.standing()));
     drop(armed);
     drop(relay);
     eventually("the pod's connection ends", || pod.write(b"x").is_err());
@@ -234,18 +243,24 @@ fn leave(reset: bool) {
 
 #[test]
 fn a_client_that_goes_away_is_seen_by_router_and_pod() {
-    leave(false);
-    leave(true);
+    // The pod is told by itself, before the router does anything: its sends fail or come here.
+    let told =
+        |sent: io::Result<usize>, standing| sent.is_err() || matches!(standing, Standing::HandedOver(_));
+    leave(&lane(), false, told);
+    leave(&lane(), true, told);
 }
 
-#[test]
-fn a_client_that_is_behind_is_refused_before_anything_is_armed() {
-    let laid = lane();
+pub(super) fn refuse_who_is_behind(laid: &Laid) {
     let (_pod, mut relay, client) = laid.exchange();
     relay.client_side.set_nonblocking(true).expect("open");
     while relay.client_side.write(&[0; 16 * 1024]).is_ok() {}
     assert_eq!(relay.arm(Framing::chunked()).map(drop), Err(Refusal::Behind));
     drop(client);
+}
+
+#[test]
+fn a_client_that_is_behind_is_refused_before_anything_is_armed() {
+    refuse_who_is_behind(&lane());
 }
 
 #[test]

@@ -22,7 +22,7 @@ fn laid() -> Arc<Lane> {
 }
 
 /// A client's connection to the router, both ends.
-fn client(lane: &Lane, address: SocketAddr) -> (TcpStream, TcpStream) {
+pub(super) fn client(lane: &Lane, address: SocketAddr) -> (TcpStream, TcpStream) {
     let front = TcpListener::bind(address).expect("a port is free");
     let front_address = front.local_addr().expect("bound");
     assert!(lane.serve(front_address.port()));

@@ -2,7 +2,7 @@
 
 use std::{io::Write, net::Ipv4Addr, net::TcpStream, thread, time::Duration};
 
-use warmlane_tests::lane::Laid;
+use warmlane_tests::lane::{Laid, given};
 
 mod attached;
 mod bodies;
@@ -60,9 +60,4 @@ fn pause(time: Duration) {
     if !time.is_zero() {
         thread::sleep(time * given("WARMLANE_LANE_SLOWNESS", 1) as u32);
     }
-}
-
-/// What a variable says, if it is there and a number.
-fn given(name: &str, otherwise: u64) -> u64 {
-    std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(otherwise)
 }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use fastrand::Rng;
+use warmlane_tests::lane::given;
 
 use super::*;
 
@@ -129,9 +130,6 @@ fn whatever_an_engine_sends_comes_as_it_was_sent_or_visibly_ends() {
     let node = Node::with(|config| config.breaker.in_a_row = 0);
     node.engine.behave(Behaviour::Decide(Arc::new(decide)));
     // The first number, and for how long numbers are tried: both may be given.
-    let given = |name: &str, otherwise: u64| {
-        std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(otherwise)
-    };
     let (first, budget) = (given("WARMLANE_LANE_SEED", 1), given("WARMLANE_LANE_SECONDS", BUDGET));
     let (next, until) = (AtomicU64::new(first), Instant::now() + Duration::from_secs(budget));
     let converse = || {

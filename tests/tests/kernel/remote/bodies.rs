@@ -11,10 +11,9 @@ use warmlane_tests::lane::Laid;
 use super::{
     super::{
         CHUNKED, LOOPBACK,
-        bodies::{both_kinds, deliver},
+        bodies::{both_kinds, cut_ends_everywhere, deliver, keep_alive},
         chunked,
         fuzz::{Totals, try_numbers},
-        of_length,
     },
     lane,
 };
@@ -47,27 +46,7 @@ fn tokens_that_come_one_by_one_take_the_lane_to_the_last_packet() {
 
 #[test]
 fn an_end_cut_at_every_byte_is_seen() {
-    let bodies = [
-        format!("{CHUNKED}5\r\nhello\r\n1a;x=y\r\nabcdefghijklmnopqrstuvwxyz\r\n0\r\n\r\n"),
-        format!("{CHUNKED}3\r\nabc\r\n0000A\r\n0123456789\r\n000;last\r\nx-trailer: 1\r\ny: 2\r\n\r\n"),
-        "HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n01234567890123456789".to_owned(),
-    ];
-    let laid = lane();
-    for pause in [0, 200] {
-        let mut responses = Vec::new();
-        for body in &bodies {
-            let body = body.as_bytes();
-            for first in 0..body.len() {
-                responses.extend([1, 2, 5].map(|more| (body.to_vec(), vec![first, first + more])));
-            }
-            responses.push((body.to_vec(), (0..body.len()).collect()));
-        }
-        let told = deliver(&laid, &responses, Duration::from_micros(pause));
-        if pause > 0 {
-            let ridden = told.iter().filter(|told| told.by_lane > 0).count();
-            assert!(ridden > responses.len() / 8, "{ridden} of {}", responses.len());
-        }
-    }
+    cut_ends_everywhere(&lane(), 8);
 }
 
 #[test]
@@ -84,17 +63,7 @@ fn a_packet_with_more_chunks_than_a_run_can_read_goes_to_the_router_whole() {
 
 #[test]
 fn hundreds_of_responses_follow_each_other_on_one_connection() {
-    let laid = lane();
-    let responses: Vec<_> = (0..400)
-        .map(|at| {
-            let data = format!("data: {at}\n\n").into_bytes();
-            let response = if at % 3 == 2 { of_length(at) } else { chunked([&*data; 5]) };
-            (response, vec![CHUNKED.len(), CHUNKED.len() + 7 + at % 40])
-        })
-        .collect();
-    let told = deliver(&laid, &responses, Duration::from_micros(300));
-    let ridden = told.iter().filter(|told| told.by_lane > 0).count();
-    assert!(ridden > 200, "{ridden} of 400 took the lane");
+    keep_alive(&lane());
 }
 
 #[test]

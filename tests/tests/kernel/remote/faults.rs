@@ -8,13 +8,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::SockRef;
-use warmlane_router::kernel::{Framing, Refusal, Settled, Standing, count, reason};
-use warmlane_tests::{eventually, lane::Laid};
+use warmlane_router::kernel::{Framing, Settled, Standing, count, reason};
+use warmlane_tests::eventually;
 
 use super::{
-    super::{CHUNKED, LOOPBACK, chunked, of_length},
+    super::{
+        CHUNKED, chunked,
+        faults::{end_in_the_middle, leave, refuse_who_is_behind, send_bursts},
+    },
     lane,
 };
 
@@ -190,41 +192,9 @@ fn what_the_router_writes_behind_a_hand_over_never_overtakes() {
     });
 }
 
-/// Rides up to the middle of a response, then something happens to the pod.
-fn cut_short(kill: impl FnOnce(TcpStream), response: &[u8], head: usize) -> (io::Result<()>, Vec<u8>) {
-    let laid = lane();
-    let (mut pod, mut relay, mut client) = laid.exchange();
-    let (sent, rest) = response.split_at(response.len() / 2);
-    assert!(!rest.is_empty());
-    pod.write_all(&sent[..head]).expect("open");
-    let mut killed = Some((pod, kill));
-    let passed_on = relay.response_then(|_| {
-        if let Some((mut pod, kill)) = killed.take() {
-            pod.write_all(&sent[head..]).expect("open");
-            kill(pod);
-        }
-    });
-    drop(relay);
-    let mut got = Vec::new();
-    let _ = client.read_to_end(&mut got);
-    (passed_on.map(drop), got)
-}
-
 #[test]
 fn a_pod_that_ends_in_the_middle_never_makes_a_clean_end() {
-    let body = [b'z'; 1_000];
-    let both = [chunked([&body[..]; 20]), of_length(20_000)];
-    for response in both {
-        let head = response.windows(4).position(|window| window == b"\r\n\r\n").expect("a head") + 4;
-        let reset = |pod: TcpStream| {
-            SockRef::from(&pod).set_linger(Some(Duration::ZERO)).expect("open");
-        };
-        for (passed_on, got) in [cut_short(drop, &response, head), cut_short(reset, &response, head)] {
-            assert!(passed_on.is_err(), "the router must see it");
-            // All that was sent came, and no more: what the head promised is not there.
-            assert!(got == response[..response.len() / 2], "{} of {}", got.len(), response.len());
-        }
-    }
+    end_in_the_middle(lane);
 }
 
 #[test]
@@ -250,66 +220,23 @@ fn a_pod_that_closes_its_half_behind_the_end_makes_a_whole_response() {
     assert_eq!(laid.lane.counts().of(count::EMPTY), 1);
 }
 
-/// Rides, then the client goes away.
-fn leave(reset: bool) {
-    let laid = lane();
-    let (mut pod, mut relay, mut client) = laid.exchange();
-    let client_side = relay.client_side.try_clone().expect("open");
-    let armed = relay.arm(Framing::chunked()).expect("there is room");
-    pod.write_all(b"3\r\nabc\r\n").expect("open");
-    client.read_exact(&mut [0; 8]).expect("it comes");
-    if reset {
-        SockRef::from(&client).set_linger(Some(Duration::ZERO)).expect("open");
-    }
-    drop(client);
-    eventually("the router sees it on the client's socket", || {
-        let mut watched = [PollFd::new(&client_side, PollFlags::RDHUP)];
-        poll(&mut watched, Some(&Timespec::default())).expect("poll") > 0
-    });
-    // What comes later is the router's again as soon as the socket is done for, and not redirected into nothing.
-    eventually("it is handed over", || {
-        pod.write_all(b"3\r\ndef\r\n").expect("the pod knows nothing of it");
-        matches!(armed.standing(), Standing::HandedOver(end) if end.reason == reason::CLIENT)
-    });
-    drop(armed);
-    drop(relay);
-    eventually("the pod's connection ends", || pod.write(b"x").is_err());
-}
-
 #[test]
 fn a_client_that_goes_away_is_seen_by_the_router() {
-    leave(false);
-    leave(true);
+    // What comes later is the router's again as soon as the socket is done for, and not redirected into nothing.
+    let told = |sent: io::Result<usize>, standing| {
+        sent.expect("the pod knows nothing of it");
+        matches!(standing, Standing::HandedOver(end) if end.reason == reason::CLIENT)
+    };
+    leave(&lane(), false, told);
+    leave(&lane(), true, told);
 }
 
 #[test]
 fn a_client_that_is_behind_is_refused_before_anything_is_armed() {
-    let laid = lane();
-    let (_pod, mut relay, client) = laid.exchange();
-    relay.client_side.set_nonblocking(true).expect("open");
-    while relay.client_side.write(&[0; 16 * 1024]).is_ok() {}
-    assert_eq!(relay.arm(Framing::chunked()).map(drop), Err(Refusal::Behind));
-    drop(client);
+    refuse_who_is_behind(&lane());
 }
 
 #[test]
 fn bytes_that_come_between_reading_and_arming_never_overtake() {
-    let laid = Laid::remote(LOOPBACK);
-    let (mut pod, mut relay, mut client) = laid.exchange();
-    let chunks: Vec<Vec<u8>> = (0..20_000).map(|at| format!("{at:06}").into()).collect();
-    let response = chunked(chunks.iter().map(Vec::as_slice));
-    let told = thread::scope(|scope| {
-        scope.spawn(|| {
-            for burst in response.chunks(37 * 100) {
-                burst.chunks(37).for_each(|piece| pod.write_all(piece).expect("open"));
-                thread::sleep(Duration::from_millis(1));
-            }
-        });
-        let router = scope.spawn(|| relay.response());
-        let mut got = vec![0; response.len()];
-        client.read_exact(&mut got).expect("all of it comes");
-        assert!(got == response, "it differs");
-        router.join().expect("no panic").expect("it is whole")
-    });
-    assert!(told.by_lane > 0, "{told:?}");
+    send_bursts(&lane(), 100);
 }

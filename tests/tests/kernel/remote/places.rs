@@ -2,7 +2,7 @@
 
 use std::{
     io::{Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{TcpListener, TcpStream},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -17,21 +17,11 @@ use warmlane_tests::{
     namespace::{End, Link},
 };
 
-use super::super::{CHUNKED, LOOPBACK, chunked, pause};
+use super::super::{CHUNKED, LOOPBACK, chunked, pause, places::client};
 
 fn laid() -> Arc<Lane> {
     let settings = Settings { remote: true, ..Settings::new(object()) };
     Lane::load(&settings).unwrap_or_else(|error| panic!("{error}"))
-}
-
-/// A client's connection to the router, both ends.
-fn client(lane: &Lane, address: SocketAddr) -> (TcpStream, TcpStream) {
-    let front = TcpListener::bind(address).expect("a port is free");
-    let front_address = front.local_addr().expect("bound");
-    assert!(lane.serve(front_address.port()));
-    let client = TcpStream::connect(front_address).expect("it listens");
-    client.set_read_timeout(Some(Duration::from_secs(10))).expect("open");
-    (client, front.accept().expect("it was dialled").0)
 }
 
 /// One response, of which all but head and tail takes the lane.
