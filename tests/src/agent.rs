@@ -64,8 +64,6 @@ impl TestAgent {
 
     /// The sum of all metric lines that start with `series`.
     pub fn metric(&self, series: &str) -> f64 {
-        let page = Wire::connect(self.running.metrics).get("/metrics").text();
-        let lines = page.lines().filter(|line| line.starts_with(series));
-        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+        crate::metric(&Wire::connect(self.running.metrics).get("/metrics").text(), series)
     }
 }

@@ -37,6 +37,12 @@ use std::time::{Duration, Instant};
 /// How long a condition may take on a busy machine before the test fails.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
+/// On a page of metrics, the sum of all lines that start with `series`.
+pub(crate) fn metric(page: &str, series: &str) -> f64 {
+    let lines = page.lines().filter(|line| line.starts_with(series));
+    lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+}
+
 /// Waits until `condition` holds.
 ///
 /// # Panics

@@ -119,9 +119,7 @@ impl TestRouter {
 
     /// The sum of all metric lines that start with `series`.
     pub fn metric(&self, series: &str) -> f64 {
-        let page = self.metrics().get("/metrics").text();
-        let lines = page.lines().filter(|line| line.starts_with(series));
-        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+        crate::metric(&self.metrics().get("/metrics").text(), series)
     }
 
     /// Picks of a replica that held something of the prompt, which was known from this source.

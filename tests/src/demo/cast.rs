@@ -120,11 +120,8 @@ impl Cast {
             return Ok(String::new());
         }
         let page = String::from_utf8(Client::new(self.metrics).get("/metrics").await?)?;
-        let sum = |series: &str| {
-            let lines = page.lines().filter(|line| line.starts_with(series));
-            lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum::<f64>()
-        };
-        let share = sum("warmlane_lane_responses_total") / sum("warmlane_requests_total").max(1.0);
+        let rode = crate::metric(&page, "warmlane_lane_responses_total");
+        let share = rode / crate::metric(&page, "warmlane_requests_total").max(1.0);
         Ok(format!(", {:.0} % of responses by the kernel lane", share * 100.0))
     }
 

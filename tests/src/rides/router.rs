@@ -131,13 +131,9 @@ fn why_off(answer: &str) -> Option<String> {
 
 impl Carried {
     fn read(page: &str) -> Self {
-        let value = |series: &str| {
-            let line = page.lines().find_map(|line| line.strip_prefix(series));
-            line.and_then(|value| value.trim().parse().ok()).unwrap_or(0.0)
-        };
         Self {
-            bytes: value("warmlane_lane_bytes_total "),
-            without_room: value("warmlane_lane_handovers_total{reason=\"room\"} "),
+            bytes: crate::metric(page, "warmlane_lane_bytes_total"),
+            without_room: crate::metric(page, "warmlane_lane_handovers_total{reason=\"room\"}"),
         }
     }
 }

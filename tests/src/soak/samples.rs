@@ -78,9 +78,7 @@ impl Watched {
 
     /// The sum of all metric lines that start with `series`.
     pub(super) fn metric(&self, series: &str) -> f64 {
-        let page = Wire::connect(self.addresses.metrics).get("/metrics").text();
-        let lines = page.lines().filter(|line| line.starts_with(series));
-        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+        crate::metric(&Wire::connect(self.addresses.metrics).get("/metrics").text(), series)
     }
 
     fn look(&self) -> anyhow::Result<(f64, f64)> {
