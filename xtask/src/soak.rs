@@ -16,22 +16,27 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let soak = build()?;
-    let mut command = Command::new(&soak);
-    ebpf::for_lane(&args.options, &mut command)?;
+    let mut command = command(&args.options)?;
     // Only returns when it fails; from here on the terminal and its signals are the soak's own.
-    let error = command.args(&args.options).exec();
-    Err(error).with_context(|| format!("cannot start {}", soak.display()))
+    let error = command.exec();
+    Err(error).with_context(|| format!("cannot start {}", command.get_program().display()))
 }
 
 /// What CI runs: as root with the kernel lane on, since that is where more can be lost.
 pub(crate) fn for_two_minutes() -> anyhow::Result<()> {
-    let mut command = Command::new(build()?);
-    command.args(["--minutes", "2"]);
+    let mut options = vec!["--minutes", "2"];
     if rustix::process::geteuid().is_root() {
-        command.args(["--lane", "all"]).env("WARMLANE_LANE_OBJECT", ebpf::build()?);
+        options.extend(["--lane", "all"]);
     }
-    step::shown(&mut command)
+    step::shown(&mut command(&options.into_iter().map(OsString::from).collect::<Vec<_>>())?)
+}
+
+/// The soak with these options, and what they ask for.
+fn command(options: &[OsString]) -> anyhow::Result<Command> {
+    let mut command = Command::new(build()?);
+    ebpf::for_lane(options, &mut command)?;
+    command.args(options);
+    Ok(command)
 }
 
 fn build() -> anyhow::Result<std::path::PathBuf> {

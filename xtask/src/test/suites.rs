@@ -70,10 +70,7 @@ const RIDERS: [&str; 10] = [
 
 /// Those again with a router whose kernel lane is on for all responses.
 pub(super) fn on_the_lane(fast: bool) -> anyhow::Result<()> {
-    anyhow::ensure!(
-        rustix::process::geteuid().is_root(),
-        "kernel programs need root: run this with sudo, or `cargo xtask test --fast`, which leaves it out"
-    );
+    privileged(false)?;
     let mut command = if setup::nextest() {
         let any = RIDERS.map(|suite| format!("binary({suite})")).join(" + ");
         nextest(&format!("package(warmlane-tests) & ({any})"), fast)
