@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{Config, Headers, Lane, LaneMode, Limits, Listen, Log, Prefix, Scrape, Timeouts};
-use crate::tls::TlsFiles;
+use crate::{kernel, tls::TlsFiles};
 
 const MIB: u64 = 1 << 20;
 const MINUTE: u64 = 60;
@@ -111,8 +111,7 @@ impl Default for Prefix {
 impl Default for Lane {
     fn default() -> Self {
         let (object, cgroup) = (PathBuf::new(), PathBuf::new());
-        // A mebibyte of kernel memory is a minute of tokens, and what a client that reads nothing may cost.
-        Self { mode: LaneMode::default(), object, cgroup, budget: 1 << 20 }
+        Self { mode: LaneMode::default(), object, cgroup, budget: kernel::Settings::QUEUE_LIMIT }
     }
 }
 

@@ -59,16 +59,17 @@ pub struct Lane {
 // === Settings ===
 
 impl Settings {
+    /// Unless set otherwise: a mebibyte of kernel memory is a minute of tokens, and what a client that reads nothing may cost.
+    pub const QUEUE_LIMIT: u32 = 1 << 20;
+
     /// Those for a router with this object.
     pub fn new(object: impl Into<PathBuf>) -> Self {
-        // A mebibyte of kernel memory is a minute of tokens, and what a client that reads nothing may cost.
-        let queue_limit = 1 << 20;
         Self {
             object: object.into(),
             cgroup: None,
             connections: 65_536,
             slots: 8_192,
-            queue_limit,
+            queue_limit: Self::QUEUE_LIMIT,
             remote: false,
             remote_budget: 512 * 1024,
         }
