@@ -1,8 +1,8 @@
 //! Connections as they begin: which of them may take part in the lane, and under which names the router finds them.
 //!
 //! A connection between the router and a pod of this node is seen twice, at both its ends, and at the router's first: the pod's
-//! is established by what the router's sends once it is. Nobody else's connection is kept, to the same pod
-//! either, as a socket in the map costs its pod time with each message.
+//! is established by what the router's sends once it is. The router has named its own ends beforehand. Nobody else's connection is
+//! kept, to the same pod either, as a socket in the map costs its pod time with each message.
 
 use core::ptr::{addr_of, read_volatile};
 
@@ -12,10 +12,10 @@ use aya_ebpf::{
     helpers::{bpf_get_netns_cookie, bpf_get_socket_cookie},
     programs::SockOpsContext,
 };
-use warmlane_abi::{Link, Place, Seen, admitted, count};
+use warmlane_abi::{Link, Place, Seen, count, seen};
 
 use crate::{
-    maps::{CLIENT_SOCKETS, FRONTS, LINKS, POD_SOCKETS, PODS, POSITIONS, REMOTES, UPSTREAMS, count},
+    maps::{CLIENT_SOCKETS, FRONTS, LINKS, POD_SOCKETS, POSITIONS, REMOTES, UPSTREAMS, count},
     socket::Socket,
 };
 
@@ -50,7 +50,7 @@ macro_rules! place {
 
 /// Keeps what the router will ask for.
 #[inline(always)]
-pub fn seen(ctx: &SockOpsContext) {
+pub fn begin(ctx: &SockOpsContext) {
     match field!(ctx, op) {
         BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB => upstream(ctx),
         BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB => {
@@ -65,36 +65,44 @@ pub fn seen(ctx: &SockOpsContext) {
     }
 }
 
-/// A router's end, if it is ours and leads to a pod.
+/// A router's end, if it is one that our router has announced.
 #[inline(always)]
 fn upstream(ctx: &SockOpsContext) {
-    let pod = remote(ctx);
-    // SAFETY: as above.
-    let Some(as_what) = (unsafe { PODS.get(pod) }).copied() else { return };
-    if !is_home(ctx) {
-        return;
-    }
-    let first_sequence = field!(ctx, rcv_nxt);
     let cookie = cookie(ctx);
-    if as_what == admitted::REMOTE {
-        watch(ctx, cookie, first_sequence);
-        return;
+    // SAFETY: as above.
+    let Some(Seen { state, .. }) = (unsafe { UPSTREAMS.get(cookie) }).copied() else { return };
+    match state {
+        seen::ANNOUNCED => look_for_pod(ctx, cookie),
+        seen::ANNOUNCED_REMOTE => watch(ctx, cookie),
+        _ => {}
     }
-    let link = Link { pod, router: local(ctx), first_sequence };
-    let seen = Seen { first_sequence, watched: 0 };
-    let done = UPSTREAMS.insert(cookie, seen, 0).is_ok() && LINKS.insert(link, 0, 0).is_ok();
+}
+
+/// Has the pod's end known when it comes.
+#[inline(always)]
+fn look_for_pod(ctx: &SockOpsContext, cookie: u64) {
+    let first_sequence = field!(ctx, rcv_nxt);
+    let link = Link { pod: remote(ctx), router: local(ctx), first_sequence };
+    let done = note(cookie, first_sequence, seen::ESTABLISHED) && LINKS.insert(link, cookie, 0).is_ok();
     count(if done { count::UPSTREAMS } else { count::UPSTREAMS_FULL }, 1);
 }
 
 /// Has the packets that come to a router's end looked at, from the first one on: what had come before would not be shown, and what
 /// was read in part would be shown again.
 #[inline(always)]
-fn watch(ctx: &SockOpsContext, cookie: u64, first_sequence: u32) {
+fn watch(ctx: &SockOpsContext, cookie: u64) {
+    let first_sequence = field!(ctx, rcv_nxt);
     let done = POSITIONS.insert(cookie, first_sequence, 0).is_ok();
     // SAFETY: the kernel hands a context that is whole, and nobody else has it.
     let done = done && REMOTES.update(cookie, unsafe { &mut *ctx.ops }, 0).is_ok();
-    let done = UPSTREAMS.insert(cookie, Seen { first_sequence, watched: u32::from(done) }, 0).is_ok() && done;
+    let state = if done { seen::WATCHED } else { seen::ESTABLISHED };
+    let done = note(cookie, first_sequence, state) && done;
     count(if done { count::REMOTES } else { count::REMOTES_FULL }, 1);
+}
+
+#[inline(always)]
+fn note(cookie: u64, first_sequence: u32, state: u32) -> bool {
+    UPSTREAMS.insert(cookie, Seen { pod_cookie: 0, first_sequence, state }, 0).is_ok()
 }
 
 /// A pod's end, if the other one was seen: from now on its messages are shown to the other program.
@@ -102,14 +110,20 @@ fn watch(ctx: &SockOpsContext, cookie: u64, first_sequence: u32) {
 fn pod(ctx: &SockOpsContext) {
     let link = Link { pod: local(ctx), router: remote(ctx), first_sequence: field!(ctx, snd_nxt) };
     // SAFETY: as above.
-    if unsafe { LINKS.get(link) }.is_none() {
-        return;
-    }
+    let Some(router) = (unsafe { LINKS.get(link) }).copied() else { return };
     let cookie = cookie(ctx);
     // SAFETY: the kernel hands a context that is whole, and nobody else has it.
-    let done = POD_SOCKETS.update(cookie, unsafe { &mut *ctx.ops }, 0);
-    let done = done.is_ok() && LINKS.insert(link, cookie, 0).is_ok();
+    let done = POD_SOCKETS.update(cookie, unsafe { &mut *ctx.ops }, 0).is_ok() && tell(router, cookie);
     count(if done { count::PODS } else { count::PODS_FULL }, 1);
+}
+
+/// Tells a router's end of the pod's.
+#[inline(always)]
+fn tell(router: u64, pod_cookie: u64) -> bool {
+    let Some(seen) = UPSTREAMS.get_ptr_mut(router) else { return false };
+    // SAFETY: the entry stays while a program runs, and the router reads it only.
+    unsafe { (*seen).pod_cookie = pod_cookie };
+    true
 }
 
 /// A client's connection at the router.
@@ -124,7 +138,7 @@ fn client(ctx: &SockOpsContext) {
     count(if done.is_ok() { count::CLIENTS } else { count::CLIENTS_FULL }, 1);
 }
 
-/// Whether the socket is in the router's network namespace: another router on the node has its own lane.
+/// Whether the socket is in the router's network namespace: a port of its number elsewhere is another's.
 #[inline(always)]
 fn is_home(ctx: &SockOpsContext) -> bool {
     // SAFETY: the static is there; volatile, as the compiler would take the zero above for what it is.

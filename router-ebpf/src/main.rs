@@ -35,7 +35,7 @@ static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
 /// Runs as connections of this node are established.
 #[sock_ops]
 pub fn connections(ctx: SockOpsContext) -> u32 {
-    connections::seen(&ctx);
+    connections::begin(&ctx);
     1
 }
 

@@ -5,21 +5,16 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, HashMap, LruHashMap, PerCpuArray, SockHash},
 };
-use warmlane_abi::{Link, Place, Seen, Slot, count};
+use warmlane_abi::{Link, Seen, Slot, count};
 
 /// Sizes; the router may choose others as it loads.
 const CONNECTIONS: u32 = 65_536;
 const SLOT_COUNT: u32 = 8_192;
-const PLACES: u32 = 4_096;
-
-/// Where pods listen, and as what: one of [`warmlane_abi::admitted`]. Written by the router with each connection that it makes to one, so that those that are no longer there
-/// give way.
-#[map]
-pub static PODS: LruHashMap<Place, u32> = LruHashMap::with_max_entries(PLACES, 0);
+const PORTS: u32 = 4_096;
 
 /// Ports at which the router listens for clients. Written by the router.
 #[map]
-pub static FRONTS: HashMap<u32, u32> = HashMap::with_max_entries(PLACES, 0);
+pub static FRONTS: HashMap<u32, u32> = HashMap::with_max_entries(PORTS, 0);
 
 /// Pods' ends of connections, by cookie: the program `messages` runs for these.
 #[map]
@@ -38,12 +33,12 @@ pub static CLIENTS: SockHash<u64> = SockHash::with_max_entries(CONNECTIONS, 0);
 #[map]
 pub static CLIENT_SOCKETS: LruHashMap<u64, u64> = LruHashMap::with_max_entries(CONNECTIONS, 0);
 
-/// The cookie of the pod's end of each connection of the router, 0 where that was not seen. Old ones do no harm: their
-/// cookies are never used again.
+/// The cookie of the router's end of connections whose pod's end is looked for. Old ones do no harm: their cookies are never used again.
 #[map]
 pub static LINKS: LruHashMap<Link, u64> = LruHashMap::with_max_entries(CONNECTIONS, 0);
 
-/// Connections of the router to pods, by the cookie of its end.
+/// Connections of the router to pods, by the cookie of its end. Written by the router before it connects: those that failed or are
+/// closed give way.
 #[map]
 pub static UPSTREAMS: LruHashMap<u64, Seen> = LruHashMap::with_max_entries(CONNECTIONS, 0);
 

@@ -34,7 +34,7 @@ mod text;
 mod tokenizers;
 
 pub use error::ConfigError;
-pub use lane::{Lane, LaneMode};
+pub use lane::{Lane, LaneMode, RemoteLane};
 pub use load::{Environment, Loaded, ProcessEnvironment};
 pub use origin::{Origin, Origins};
 

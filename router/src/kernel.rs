@@ -6,7 +6,7 @@
 //! what both agree on is `warmlane-abi`.
 //!
 //! How a response takes the lane:
-//! 1. a pod's address is [admitted](Lane::admit) before the router connects to it, and the ports that clients connect to are
+//! 1. a socket is [announced](Lane::announce) before it connects to a pod, and the ports that clients connect to are
 //!    [made known](Lane::serve) before clients come;
 //! 2. once the pod has answered, its connection is an [`Upstream`], and the client's a [`Client`];
 //! 3. the router writes the head, and all that came with it, to the client and [orders](Upstream::arm) the rest, saying how much it
@@ -16,7 +16,7 @@
 //!    late to be taken up, just the next ones.
 //!
 //! A pod on another node takes three things more, which do no harm for others:
-//! - it is [admitted](Lane::admit_remote) as such, and only connections made after that take part;
+//! - its connections are announced as [`Side::Remote`];
 //! - packets that are redirected are sent by a worker of the kernel, later: nothing may be written to the client, and it may not be
 //!   closed, before [`HandOver::settled`] says so;
 //! - its packets still wake the router: who waits for bytes at the upstream is woken by each that is redirected, without any

@@ -6,15 +6,14 @@
 
 use std::{
     env, mem,
-    net::SocketAddr,
     os::fd::AsFd,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use crate::{
-    config::{Config, LaneMode, Listen, Origin},
-    kernel::{self, Counts, Refusal, Settings},
+    config::{Config, LaneMode, Listen, Origin, RemoteLane},
+    kernel::{self, Counts, Refusal, Settings, Side},
 };
 
 /// The kernel programs' file.
@@ -32,6 +31,8 @@ pub struct Lane {
 struct Laid {
     kernel: Arc<kernel::Lane>,
     object: PathBuf,
+    /// It takes responses of pods on other nodes.
+    remote: bool,
     /// What the trial has counted.
     trial: Counts,
 }
@@ -65,8 +66,9 @@ impl Lane {
         let laid = Laid::try_out(config);
         match &laid {
             Ok(laid) => tracing::info!(
-                "kernel lane: on for {} responses of pods on this node ({})",
+                "kernel lane: on for {} responses of pods on {} ({})",
                 settings.mode,
+                if laid.remote { "this and other nodes" } else { "this node" },
                 laid.object.display()
             ),
             // Nobody asked for it: many machines have no use for it.
@@ -91,12 +93,12 @@ impl Lane {
         self.laid.is_ok() && (pinned || self.mode == LaneMode::All)
     }
 
-    /// New connections to this pod may take part.
-    pub fn admit(&self, pod: SocketAddr) {
-        if let Ok(laid) = &self.laid {
-            // Without room its connections are not seen, which they tell of when they are asked.
-            laid.kernel.admit(pod);
-        }
+    /// The connection that this socket will make to a pod may take part, at this side of it or another that it has. The side, if
+    /// it may.
+    pub fn announce(&self, connection: &impl AsFd, side: Side) -> Option<Side> {
+        let laid = self.laid.as_ref().ok()?;
+        let side = if laid.remote { side } else { Side::Local };
+        laid.kernel.announce(connection, side).then_some(side)
     }
 
     /// A client's part.
@@ -115,6 +117,11 @@ impl Lane {
         connection: &impl AsFd,
     ) -> Result<&'p mut kernel::Upstream, Refusal> {
         part.get(|| self.kernel().ok_or(Refusal::Unseen)?.upstream(connection))
+    }
+
+    /// Whether responses of pods on other nodes take it.
+    pub fn is_remote(&self) -> bool {
+        self.laid.as_ref().is_ok_and(|laid| laid.remote)
     }
 
     /// Which responses may take it, as configured.
@@ -151,12 +158,28 @@ impl Lane {
 
 impl Laid {
     fn try_out(config: &Config) -> Result<Self, String> {
+        if config.lane.remote == RemoteLane::On {
+            match Self::with(config, true) {
+                Ok(laid) => return Ok(laid),
+                Err(why) => tracing::warn!("kernel lane: responses of pods on other nodes are copied: {why}"),
+            }
+        }
+        Self::with(config, false)
+    }
+
+    fn with(config: &Config, remote: bool) -> Result<Self, String> {
         let object = find(&config.lane.object)?;
         let cgroup = Some(config.lane.cgroup.clone()).filter(|path| !path.as_os_str().is_empty());
-        let settings = Settings { cgroup, queue_limit: config.lane.budget, ..Settings::new(&object) };
+        let queue_limit = config.lane.budget;
+        // What waits before the client's socket is not charged to it, and a packet there takes up to twice its bytes.
+        let remote_budget = queue_limit / 2;
+        let settings = Settings { cgroup, queue_limit, remote, remote_budget, ..Settings::new(&object) };
         let kernel = kernel::Lane::load(&settings).map_err(|error| error.to_string())?;
         kernel.self_test().map_err(|error| error.to_string())?;
-        Ok(Self { trial: kernel.counts(), kernel, object })
+        if remote {
+            kernel.self_test_remote().map_err(|error| error.to_string())?;
+        }
+        Ok(Self { trial: kernel.counts(), kernel, object, remote })
     }
 }
 
@@ -194,18 +217,20 @@ impl<T> Part<T> {
     pub fn take(&mut self) -> Self {
         mem::take(self)
     }
+}
 
+impl Part<kernel::Upstream> {
     /// Whether the other end was seen on this node; `None` where it has not been looked for.
     pub fn is_local(&self) -> Option<bool> {
         match self {
-            Self::Taken(_) => Some(true),
+            Self::Taken(upstream) => Some(upstream.side() == Side::Local),
             Self::Refused(Refusal::Remote) => Some(false),
             Self::Refused(_) | Self::Unasked => None,
         }
     }
 
-    /// Whether the connection was not seen as it began.
-    pub fn is_unseen(&self) -> bool {
-        matches!(self, Self::Refused(Refusal::Unseen))
+    /// Whether the connection had not been announced.
+    pub fn is_early(&self) -> bool {
+        matches!(self, Self::Refused(Refusal::Early))
     }
 }

@@ -13,22 +13,36 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, ReadBuf},
-    net::{TcpStream, tcp},
+    net::{TcpSocket, TcpStream, tcp},
     time::{Instant, timeout},
 };
 use warmlane_picker::Slot;
 
-use crate::{error::UpstreamFault, kernel, lane::Part};
+use crate::{
+    error::UpstreamFault,
+    kernel::{self, Side},
+    lane::{Lane, Part},
+};
 
 /// Most idle connections kept per endpoint and worker.
 pub const KEPT_PER_ENDPOINT: usize = 256;
 
-/// Idle connections of one worker.
+/// Idle connections of one worker, and how new ones are made.
 #[derive(Debug)]
 pub struct Pool {
     /// By slot.
-    idle: Vec<Vec<Idle>>,
+    endpoints: Vec<Known>,
     keep: Duration,
+}
+
+/// What is known of an endpoint.
+#[derive(Debug, Default)]
+struct Known {
+    idle: Vec<Idle>,
+    /// The address to which responses that may take the kernel lane led.
+    rides: Option<SocketAddr>,
+    /// The address that turned out to be on another node.
+    remote: Option<SocketAddr>,
 }
 
 /// A connection to an endpoint.
@@ -39,8 +53,8 @@ pub struct Connection {
     read: u64,
     /// Its part in the kernel lane.
     pub lane: Part<kernel::Upstream>,
-    /// Its endpoint had been admitted to the lane when it was made.
-    pub admitted: bool,
+    /// At which side it had been announced to the lane when it was made.
+    announced: Option<Side>,
 }
 
 /// Reads from a connection while it is written to.
@@ -61,12 +75,12 @@ struct Idle {
 impl Pool {
     /// A pool that keeps idle connections for `keep`.
     pub fn new(keep: Duration) -> Self {
-        Self { idle: Vec::new(), keep }
+        Self { endpoints: Vec::new(), keep }
     }
 
     /// A kept connection to the endpoint, the one used last first.
     pub fn take(&mut self, slot: Slot, peer: SocketAddr, now: Instant) -> Option<Connection> {
-        let idle = self.idle.get_mut(usize::from(slot.0))?;
+        let idle = &mut self.endpoints.get_mut(usize::from(slot.0))?.idle;
         while let Some(last) = idle.pop() {
             if last.is_usable(peer, self.keep, now) {
                 return Some(last.connection);
@@ -77,24 +91,44 @@ impl Pool {
 
     /// Keeps a connection for the next request.
     pub fn put(&mut self, slot: Slot, peer: SocketAddr, connection: Connection, now: Instant) {
-        let at = usize::from(slot.0);
-        if self.idle.len() <= at {
-            self.idle.resize_with(at + 1, Vec::new);
-        }
-        let idle = &mut self.idle[at];
+        let idle = &mut self.known(slot).idle;
         if idle.len() < KEPT_PER_ENDPOINT {
             idle.push(Idle { connection, peer, since: now });
         }
     }
 
+    /// At which side a new connection may take the kernel lane; none where no response of this endpoint did that far. Others' responses
+    /// come on connections that were made for one that may.
+    pub fn side(&mut self, slot: Slot, peer: SocketAddr, may_ride: bool) -> Option<Side> {
+        let known = self.known(slot);
+        if may_ride {
+            known.rides = Some(peer);
+        }
+        let side = if known.remote == Some(peer) { Side::Remote } else { Side::Local };
+        (known.rides == Some(peer)).then_some(side)
+    }
+
+    /// A connection showed where the endpoint is.
+    pub fn locate(&mut self, slot: Slot, peer: SocketAddr, local: bool) {
+        self.known(slot).remote = (!local).then_some(peer);
+    }
+
     /// Closes connections idle for too long.
     pub fn sweep(&mut self) {
         let (keep, now) = (self.keep, Instant::now());
-        for idle in &mut self.idle {
+        for Known { idle, .. } in &mut self.endpoints {
             idle.retain(|connection| now - connection.since < keep);
             // What a burst left.
             idle.shrink_to(2 * idle.len());
         }
+    }
+
+    fn known(&mut self, slot: Slot) -> &mut Known {
+        let at = usize::from(slot.0);
+        if self.endpoints.len() <= at {
+            self.endpoints.resize_with(at + 1, Known::default);
+        }
+        &mut self.endpoints[at]
     }
 }
 
@@ -112,8 +146,8 @@ impl Idle {
 // === Connection ===
 
 impl Connection {
-    fn new(stream: TcpStream) -> Self {
-        Self { stream, read: 0, lane: Part::default(), admitted: false }
+    fn new(stream: TcpStream, announced: Option<Side>) -> Self {
+        Self { stream, read: 0, lane: Part::default(), announced }
     }
 
     /// The socket, for whatever is not reading.
@@ -126,10 +160,15 @@ impl Connection {
         self.read
     }
 
-    /// Whether the lane did not see it because it was made before its endpoint was admitted: another one may take part. One that
-    /// was made behind that and not seen all the same tells nothing of the next, which would cost a handshake for each response.
-    pub fn came_too_early(&self) -> bool {
-        self.lane.is_unseen() && !self.admitted
+    /// Whether another connection may take part in the lane where this one does not: it was made before its endpoint's responses might
+    /// ride, or before the endpoint was known to be on another node. One that was announced and does not all the same tells nothing
+    /// of the next, which would cost a handshake for each response.
+    pub fn came_too_early(&self, lane: &Lane) -> bool {
+        match self.announced {
+            None => self.lane.is_early(),
+            Some(Side::Local) => lane.is_remote() && self.lane.is_local() == Some(false),
+            Some(Side::Remote) => false,
+        }
     }
 
     /// Both directions at once.
@@ -167,17 +206,25 @@ fn counted(
     Poll::Ready(Ok(()))
 }
 
-/// Opens a connection.
+/// Opens a connection that may take part in the lane at this side.
 ///
 /// # Errors
 /// When it is refused, unreachable or takes longer than `limit`.
-pub async fn dial(peer: SocketAddr, limit: Duration) -> Result<Connection, UpstreamFault> {
-    let stream = match timeout(limit, TcpStream::connect(peer)).await {
+pub async fn dial(
+    peer: SocketAddr,
+    limit: Duration,
+    lane: &Lane,
+    side: Option<Side>,
+) -> Result<Connection, UpstreamFault> {
+    let socket = if peer.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+    let socket = socket.map_err(UpstreamFault::Connect)?;
+    let announced = side.and_then(|side| lane.announce(&socket, side));
+    let stream = match timeout(limit, socket.connect(peer)).await {
         Err(_) => return Err(UpstreamFault::ConnectTimeout),
         Ok(Err(error)) => return Err(UpstreamFault::Connect(error)),
         Ok(Ok(stream)) => stream,
     };
     // Requests go out in one write: waiting for more would only delay them.
     stream.set_nodelay(true).map_err(UpstreamFault::Connect)?;
-    Ok(Connection::new(stream))
+    Ok(Connection::new(stream, announced))
 }

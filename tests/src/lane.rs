@@ -10,7 +10,10 @@ use std::{
     time::Instant,
 };
 
-use warmlane_router::kernel::{Armed, Client, Framing, Lane, Refusal, Settings, Settled, Standing, Upstream};
+use socket2::{Domain, Socket, Type};
+use warmlane_router::kernel::{
+    Armed, Client, Framing, Lane, Refusal, Settings, Settled, Side, Standing, Upstream,
+};
 
 use crate::PATIENCE;
 
@@ -23,6 +26,7 @@ use body::Body;
 pub struct Laid {
     /// The lane.
     pub lane: Arc<Lane>,
+    side: Side,
     pods: TcpListener,
     front: TcpListener,
     /// Held from dialling to accepting: of two who do both at a time, each might accept what the other has dialled.
@@ -84,6 +88,17 @@ pub fn object() -> PathBuf {
     path
 }
 
+/// A router's connection to a pod, announced as one that may take part at this side.
+///
+/// # Panics
+/// Where nobody listens there.
+pub fn dial(lane: &Lane, side: Side, pod: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::for_address(pod), Type::STREAM, None).expect("there are sockets");
+    assert!(lane.announce(&socket, side), "there is no room");
+    socket.connect(&pod.into()).expect("it listens");
+    socket.into()
+}
+
 /// What a variable says, if it is there and a number.
 pub fn given(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(otherwise)
@@ -118,9 +133,8 @@ impl Laid {
         let lane = Lane::load(&settings).unwrap_or_else(|error| panic!("{error}"));
         let any = SocketAddr::new(address.into(), 0);
         let listen = || TcpListener::bind(any).expect("a port is free");
-        let laid = Self { lane, pods: listen(), front: listen(), dialling: Mutex::default() };
-        let pods = laid.pod_address();
-        assert!(if settings.remote { laid.lane.admit_remote(pods) } else { laid.lane.admit(pods) });
+        let side = if settings.remote { Side::Remote } else { Side::Local };
+        let laid = Self { lane, side, pods: listen(), front: listen(), dialling: Mutex::default() };
         assert!(laid.lane.serve(laid.front.local_addr().expect("bound").port()));
         laid
     }
@@ -146,12 +160,20 @@ impl Laid {
     /// # Panics
     /// Where the machine refuses a connection.
     pub fn connect(&self) -> Ends {
-        let dial = |to: &TcpListener| {
-            let dialled = TcpStream::connect(to.local_addr().expect("bound")).expect("it listens");
-            (dialled, to.accept().expect("it was dialled").0)
-        };
+        self.connect_from(|front| TcpStream::connect(front).expect("it listens"))
+    }
+
+    /// A new exchange with a client that connects so.
+    ///
+    /// # Panics
+    /// As [`Self::connect`].
+    pub fn connect_from(&self, client: impl FnOnce(SocketAddr) -> TcpStream) -> Ends {
+        let accept = |at: &TcpListener| at.accept().expect("it was dialled").0;
         let dialling = self.dialling.lock().unwrap_or_else(PoisonError::into_inner);
-        let ((client, client_side), (upstream, pod)) = (dial(&self.front), dial(&self.pods));
+        let client = client(self.front_address());
+        let client_side = accept(&self.front);
+        let upstream = dial(&self.lane, self.side, self.pod_address());
+        let pod = accept(&self.pods);
         drop(dialling);
         for stream in [&pod, &upstream, &client_side, &client] {
             stream.set_nodelay(true).expect("open");

@@ -24,12 +24,12 @@ pub use framing::{Framing, Turn, kind, stage};
 pub use layout::Layout;
 pub use order::{Order, has_room};
 pub use packet::{Waiting, has_room_beside};
-pub use place::{Link, Place, Seen, admitted};
+pub use place::{Link, Place, Seen, seen};
 pub use scan::{Cut, Scan, outcome};
 pub use slot::{Course, Slot};
 
 /// Of every layout and map here. The router refuses an object that was built with another.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 #[cfg(test)]
 mod tests;

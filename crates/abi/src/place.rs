@@ -1,4 +1,4 @@
-//! How sockets are named between the router and the program: places that are watched, and both ends of a connection.
+//! How connections are named between the router and the programs, and between their two ends.
 
 /// An address and port of a pod. IPv4 addresses are mapped into IPv6.
 #[repr(C)]
@@ -27,66 +27,60 @@ pub struct Link {
 
 const _: () = assert!(size_of::<Link>() == 2 * size_of::<Place>() + 4);
 
-/// What was noted of a router's end as it was established.
+/// What is known of a router's end of a connection. The router writes it before the end connects, the programs from then on.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
+    /// Names the pod's end; 0 where that was not seen.
+    pub pod_cookie: u64,
     /// The sequence number of the first byte from the pod.
     pub first_sequence: u32,
-    /// Not 0 where packets that come to it are looked at.
-    pub watched: u32,
+    /// One of [`seen`].
+    pub state: u32,
 }
 
-const _: () = assert!(size_of::<Seen>() == 2 * 4);
+const _: () = assert!(size_of::<Seen>() == 8 + 2 * 4);
 
-/// As what a pod's address is admitted.
-pub mod admitted {
-    /// The pod's own end is looked for.
-    pub const LOCAL: u32 = 1;
-    /// It is not, and the router's end is watched instead.
-    pub const REMOTE: u32 = 2;
+/// How far a router's end is.
+pub mod seen {
+    /// It will connect, and the pod's own end is looked for.
+    pub const ANNOUNCED: u32 = 1;
+    /// It will connect, and is to be watched itself.
+    pub const ANNOUNCED_REMOTE: u32 = 2;
+    /// It is established.
+    pub const ESTABLISHED: u32 = 3;
+    /// And packets that come to it are looked at.
+    pub const WATCHED: u32 = 4;
 }
 
 // === Place ===
 
 impl Place {
-    /// An IPv6 address, in bytes as they are sent.
-    pub fn new(address: [u8; 16], port: u16) -> Self {
-        let word =
-            |at: usize| u32::from_ne_bytes([address[at], address[at + 1], address[at + 2], address[at + 3]]);
-        Self { address_be: [word(0), word(4), word(8), word(12)], port: u32::from(port) }
-    }
-
     /// An IPv4 address, as it lies in a program's context.
     #[inline(always)]
     pub fn v4(address_be: u32, port: u32) -> Self {
         Self { address_be: [0, 0, 0xffff_u32.to_be(), address_be], port }
-    }
-
-    /// As the key of a map.
-    pub fn words(&self) -> [u32; 5] {
-        let [a, b, c, d] = self.address_be;
-        [a, b, c, d, self.port]
     }
 }
 
 // === Seen ===
 
 impl Seen {
-    /// Out of the value of a map.
-    pub fn of(words: [u32; 2]) -> Self {
-        Self { first_sequence: words[0], watched: words[1] }
+    /// Of an end that has not connected yet.
+    pub fn announced(state: u32) -> Self {
+        Self { state, ..Self::default() }
     }
-}
 
-// === Link ===
+    /// As the value of a map.
+    pub fn words(&self) -> [u32; 4] {
+        let [a, b, c, d, e, f, g, h] = self.pod_cookie.to_ne_bytes();
+        let half = |bytes| u32::from_ne_bytes(bytes);
+        [half([a, b, c, d]), half([e, f, g, h]), self.first_sequence, self.state]
+    }
 
-impl Link {
-    /// As the key of a map.
-    pub fn words(&self) -> [u32; 11] {
-        let mut words = [self.first_sequence; 11];
-        words[..5].copy_from_slice(&self.pod.words());
-        words[5..10].copy_from_slice(&self.router.words());
-        words
+    /// Out of the value of a map.
+    pub fn of([low, high, first_sequence, state]: [u32; 4]) -> Self {
+        let ([a, b, c, d], [e, f, g, h]) = (low.to_ne_bytes(), high.to_ne_bytes());
+        Self { pod_cookie: u64::from_ne_bytes([a, b, c, d, e, f, g, h]), first_sequence, state }
     }
 }

@@ -244,8 +244,17 @@ fn an_order_that_is_half_new_is_not_whole() {
 #[test]
 fn places_of_both_families_are_told_as_sixteen_bytes() {
     let mapped = std::net::Ipv4Addr::new(10, 1, 2, 3).to_ipv6_mapped().octets();
-    let address_be = u32::from_ne_bytes([10, 1, 2, 3]);
-    assert_eq!(Place::new(mapped, 80), Place::v4(address_be, 80));
+    let place = Place::v4(u32::from_ne_bytes([10, 1, 2, 3]), 80);
+    let told: Vec<u8> = place.address_be.iter().flat_map(|word| word.to_ne_bytes()).collect();
+    assert_eq!((told, place.port), (mapped.to_vec(), 80));
+}
+
+#[test]
+fn what_is_known_of_an_end_lies_in_a_map_as_it_lies_in_the_program() {
+    let seen = Seen { pod_cookie: 0x1122_3344_5566_7788, first_sequence: 7, state: seen::WATCHED };
+    assert_eq!(Seen::of(seen.words()), seen);
+    let [low, high, ..] = seen.words().map(u32::to_ne_bytes);
+    assert_eq!([low, high].concat(), seen.pod_cookie.to_ne_bytes());
 }
 
 fn any_chunk() -> impl Strategy<Value = (Vec<u8>, &'static str)> {

@@ -10,6 +10,8 @@ struct Page {
     on: bool,
     /// Which responses may take it.
     mode: String,
+    /// Pods on other nodes may take it too.
+    remote: bool,
     /// `null` while it is on.
     why_off: Option<String>,
     /// The programs' file.
@@ -37,6 +39,7 @@ pub(super) fn show(world: &World) -> String {
     let page = Page {
         on: programs.is_some(),
         mode: lane.mode().to_string(),
+        remote: lane.is_remote(),
         why_off: lane.why_off().map(str::to_owned),
         object: programs.as_ref().map(|(path, _)| path.display().to_string()),
         programs: programs.map(|(_, numbers)| numbers).unwrap_or_default(),

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Config, Headers, Lane, LaneMode, Limits, Listen, Log, Prefix, Scrape, Timeouts};
+use super::{Config, Headers, Lane, LaneMode, Limits, Listen, Log, Prefix, RemoteLane, Scrape, Timeouts};
 use crate::{kernel, tls::TlsFiles};
 
 const MIB: u64 = 1 << 20;
@@ -111,7 +111,7 @@ impl Default for Prefix {
 impl Default for Lane {
     fn default() -> Self {
         let (object, cgroup) = (PathBuf::new(), PathBuf::new());
-        Self { mode: LaneMode::default(), object, cgroup, budget: kernel::Settings::QUEUE_LIMIT }
+        Self { mode: LaneMode::default(), remote: RemoteLane::default(), object, cgroup, budget: kernel::Settings::QUEUE_LIMIT }
     }
 }
 

@@ -7,11 +7,14 @@ use std::{fmt, path::PathBuf, str::FromStr};
 pub struct Lane {
     /// Which responses may take it. `pinned`.
     pub mode: LaneMode,
+    /// Whether those of pods on other nodes may take it too. `off`.
+    pub remote: RemoteLane,
     /// The kernel programs; empty: beside the router, or in `../lib/warmlane`. Empty.
     pub object: PathBuf,
     /// The cgroup v2 whose connections are seen; empty: the root of the hierarchy. Empty.
     pub cgroup: PathBuf,
-    /// Most kernel memory that may wait to be sent to one client; beyond it its response is copied. 1 MiB.
+    /// Most kernel memory that may wait to be sent to one client; beyond it its response is copied. Half of it for
+    /// pods on other nodes. 1 MiB.
     pub budget: u32,
 }
 
@@ -25,6 +28,16 @@ pub enum LaneMode {
     Pinned,
     /// All that gain.
     All,
+}
+
+/// Whether responses of pods on other nodes may take the kernel lane.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RemoteLane {
+    /// They are copied.
+    #[default]
+    Off,
+    /// Where those of pods on this node may, so may they.
+    On,
 }
 
 // === LaneMode ===
@@ -48,6 +61,29 @@ impl FromStr for LaneMode {
             "pinned" => Ok(Self::Pinned),
             "all" => Ok(Self::All),
             _ => Err("valid values are off, pinned and all"),
+        }
+    }
+}
+
+// === RemoteLane ===
+
+impl fmt::Display for RemoteLane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Off => "off",
+            Self::On => "on",
+        })
+    }
+}
+
+impl FromStr for RemoteLane {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "off" => Ok(Self::Off),
+            "on" => Ok(Self::On),
+            _ => Err("valid values are off and on"),
         }
     }
 }

@@ -82,6 +82,7 @@ fn every_setting_can_be_set_by_file_environment_and_flag() {
                 "127.0.0.1:2".to_owned()
             }
             "ext_proc.tls" => "self-signed".to_owned(),
+            "lane.remote" => "on".to_owned(),
             "lane.object" | "lane.cgroup" => "/a/path".to_owned(),
             "objectives" => "[{name=\"batch\",priority=-1}]".to_owned(),
             "agent_tls.name" => "an-agent".to_owned(),

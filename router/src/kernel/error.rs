@@ -61,10 +61,13 @@ pub enum Refusal {
     /// The system does not tell what is asked of the socket.
     #[error("the socket is no connected TCP socket")]
     Socket,
-    /// The pod's address was not admitted when the connection was made, or there was no room to note it.
+    /// The connection was not announced before it was made, or there was no room to note it.
+    #[error("the connection was made before its pod's responses might ride")]
+    Early,
+    /// It was announced, and no program has seen it begin: none is attached any more, or not where this process is.
     #[error("the connection was not seen as it began")]
     Unseen,
-    /// The other end is on another node, behind a translation of addresses, or there was no room for it in the map.
+    /// The other end is on another node, or there was no room for it in the map.
     #[error("the pod's end is not on this node")]
     Remote,
     /// All slots are taken.
@@ -88,8 +91,9 @@ pub enum Refusal {
 
 impl Refusal {
     /// All, in their order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Socket,
+        Self::Early,
         Self::Unseen,
         Self::Remote,
         Self::Full,
@@ -103,6 +107,7 @@ impl Refusal {
     pub fn name(self) -> &'static str {
         match self {
             Self::Socket => "socket",
+            Self::Early => "early",
             Self::Unseen => "unseen",
             Self::Remote => "remote",
             Self::Full => "full",

@@ -2,7 +2,6 @@
 
 use std::{
     fmt,
-    net::{IpAddr, SocketAddr},
     os::fd::AsFd,
     path::PathBuf,
     sync::{
@@ -13,8 +12,7 @@ use std::{
 };
 
 use rustix::net::sockopt::socket_cookie;
-use socket2::SockRef;
-use warmlane_abi::{Link, Place, Seen, admitted};
+use warmlane_abi::{Seen, seen};
 
 use super::{
     Client, Counts, LoadError, Refusal, SelfTestError, Side, Upstream,
@@ -37,7 +35,7 @@ pub struct Settings {
     pub slots: u32,
     /// The most that may wait in a client's socket before its response goes by copy, in bytes of kernel memory.
     pub queue_limit: u32,
-    /// Responses of pods on other nodes may take the lane too, if they are [admitted](Lane::admit_remote) so. It takes no CPU off
+    /// Responses of pods on other nodes may take the lane too, if they are [announced](Lane::announce) so. It takes no CPU off
     /// the machine, but off the router.
     pub remote: bool,
     /// The most that may wait for a client of such a response, in its socket and before it, in bytes of kernel memory.
@@ -98,23 +96,18 @@ impl Lane {
         self_test::run_remote(self)
     }
 
-    /// From now on, connections to this address may take part. `false` where there is no room for another.
-    pub fn admit(&self, pod: SocketAddr) -> bool {
-        self.maps().pods.insert(place(pod).words(), admitted::LOCAL, 0).is_ok()
-    }
-
-    /// The same for a pod that is known to be on another node, as an earlier connection to it was [`Refusal::Remote`]. Not for
-    /// one that is spoken to by TLS. Only with [`Settings::remote`].
+    /// The connection that this socket will make to a pod may take part, at that side of it. To be said before it connects.
+    /// `false` where there is no room to note it.
     ///
-    /// All that comes on such a connection is looked at, from its first byte to its last.
-    pub fn admit_remote(&self, pod: SocketAddr) -> bool {
-        self.maps().pods.insert(place(pod).words(), admitted::REMOTE, 0).is_ok()
-    }
-
-    /// New connections to this address take no part any more. Those that do go on.
-    pub fn dismiss(&self, pod: SocketAddr) {
-        // It is not there: as wanted.
-        let _ = self.maps().pods.remove(&place(pod).words());
+    /// The pod's side is for pods on this node; where it is not found, the pod is elsewhere. The router's side is only for [`Settings::remote`]
+    /// and not for TLS: all that comes on such a connection is looked at, from its first byte to its last.
+    pub fn announce(&self, connection: &impl AsFd, side: Side) -> bool {
+        let state = match side {
+            Side::Local => seen::ANNOUNCED,
+            Side::Remote => seen::ANNOUNCED_REMOTE,
+        };
+        let words = Seen::announced(state).words();
+        socket_cookie(connection).is_ok_and(|cookie| self.maps().upstreams.insert(cookie, words, 0).is_ok())
     }
 
     /// From now on, connections that come to this port may be clients'. `false` where there is no room for another.
@@ -130,21 +123,14 @@ impl Lane {
 
     /// A connection to a pod that has answered on it. To be kept with the connection, and dropped with it.
     pub fn upstream(self: &Arc<Self>, connection: &impl AsFd) -> Result<Upstream, Refusal> {
-        let socket = SockRef::from(connection);
-        let end = |address: std::io::Result<socket2::SockAddr>| {
-            address.ok().and_then(|address| address.as_socket()).map(place).ok_or(Refusal::Socket)
-        };
-        let (router, pod) = (end(socket.local_addr())?, end(socket.peer_addr())?);
         let cookie = socket_cookie(connection).map_err(|_| Refusal::Socket)?;
         let mut maps = self.maps();
-        let seen = Seen::of(maps.upstreams.get(&cookie, 0).map_err(|_| Refusal::Unseen)?);
-        let first_sequence = seen.first_sequence;
-        let (side, shown) = if seen.watched == 0 {
-            let link = Link { pod, router, first_sequence };
-            let pod = maps.links.get(&link.words(), 0).ok().filter(|pod| *pod != 0);
-            (Side::Local, pod.ok_or(Refusal::Remote)?)
-        } else {
-            (Side::Remote, cookie)
+        let known = Seen::of(maps.upstreams.get(&cookie, 0).map_err(|_| Refusal::Early)?);
+        let (side, shown) = match known {
+            Seen { state: seen::WATCHED, .. } => (Side::Remote, cookie),
+            Seen { state: seen::ESTABLISHED, pod_cookie: 0, .. } => return Err(Refusal::Remote),
+            Seen { state: seen::ESTABLISHED, pod_cookie, .. } => (Side::Local, pod_cookie),
+            _ => return Err(Refusal::Unseen),
         };
         let slot = self.slots.take(Instant::now()).ok_or(Refusal::Full)?;
         self.memory.clear(slot);
@@ -153,7 +139,7 @@ impl Lane {
             return Err(Refusal::Full);
         }
         drop(maps);
-        Ok(Upstream::new(self.clone(), side, slot, shown, first_sequence))
+        Ok(Upstream::new(self.clone(), side, slot, shown, known.first_sequence))
     }
 
     /// A client's connection. To be kept with the connection, and dropped with it.
@@ -203,12 +189,4 @@ impl fmt::Debug for Lane {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lane").field("slots", &self.memory.count()).finish_non_exhaustive()
     }
-}
-
-fn place(address: SocketAddr) -> Place {
-    let octets = match address.ip() {
-        IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
-        IpAddr::V6(address) => address.octets(),
-    };
-    Place::new(octets, address.port())
 }

@@ -26,10 +26,8 @@ pub(super) type Keyed<K, V> = HashMap<MapData, K, V>;
 
 /// What is attached, and the maps that the router uses.
 pub(super) struct Maps {
-    pub(super) pods: Keyed<[u32; 5], u32>,
     pub(super) fronts: Keyed<u32, u32>,
-    pub(super) links: Keyed<[u32; 11], u64>,
-    pub(super) upstreams: Keyed<u64, [u32; 2]>,
+    pub(super) upstreams: Keyed<u64, [u32; 4]>,
     pub(super) client_sockets: Keyed<u64, u64>,
     pub(super) slot_of: Keyed<u64, u32>,
     pub(super) clients: SockHash<MapData, u64>,
@@ -142,9 +140,7 @@ fn collect(mut object: Ebpf, slots: u32) -> Result<(Memory, Maps), LoadError> {
         _ => return Err(lacks("SLOTS")),
     };
     let maps = Maps {
-        pods: take(&mut object, "PODS")?,
         fronts: take(&mut object, "FRONTS")?,
-        links: take(&mut object, "LINKS")?,
         upstreams: take(&mut object, "UPSTREAMS")?,
         client_sockets: take(&mut object, "CLIENT_SOCKETS")?,
         slot_of: take(&mut object, "SLOT_OF")?,

@@ -10,6 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use socket2::{Domain, Socket, Type};
+
 use super::{Client, Framing, HandOver, Lane, SelfTestError, Settled, Side, Standing, Upstream, reason};
 
 /// Long for loopback, short for a start.
@@ -35,9 +37,8 @@ struct Exchange {
 }
 
 /// What is undone after it.
-struct Admitted<'l> {
+struct Served<'l> {
     lane: &'l Lane,
-    pod: SocketAddr,
     front: u16,
 }
 
@@ -61,7 +62,7 @@ impl Trial<'_> {
     }
 
     fn exchange(self, any: SocketAddr) -> Result<(), SelfTestError> {
-        let (mut exchange, _admitted) = Exchange::open(self, any).map_err(at("opening connections"))?;
+        let (mut exchange, _served) = Exchange::open(self, any).map_err(at("opening connections"))?;
         exchange.ask().map_err(at("the request and the response's head"))?;
         let refused = |step| move |refusal: super::Refusal| failed(step, refusal.to_string());
         let client = self.lane.client(&exchange.client_side).map_err(refused("the client's connection"))?;
@@ -74,27 +75,25 @@ impl Trial<'_> {
 // === Exchange ===
 
 impl Exchange {
-    fn open(trial: Trial<'_>, any: SocketAddr) -> io::Result<(Self, Admitted<'_>)> {
+    fn open(trial: Trial<'_>, any: SocketAddr) -> io::Result<(Self, Served<'_>)> {
         let lane = trial.lane;
         let (pods, front) = (TcpListener::bind(any)?, TcpListener::bind(any)?);
-        let admitted = Admitted { lane, pod: pods.local_addr()?, front: front.local_addr()?.port() };
-        let is_admitted = match trial.side {
-            Side::Local => lane.admit(admitted.pod),
-            Side::Remote => lane.admit_remote(admitted.pod),
-        };
-        if !is_admitted || !lane.serve(admitted.front) {
+        let served = Served { lane, front: front.local_addr()?.port() };
+        let socket = Socket::new(Domain::for_address(any), Type::STREAM, None)?;
+        if !lane.announce(&socket, trial.side) || !lane.serve(served.front) {
             return Err(io::Error::other("the maps take no entry"));
         }
         let client = TcpStream::connect_timeout(&front.local_addr()?, PATIENCE)?;
         let (client_side, _) = front.accept()?;
-        let upstream = TcpStream::connect_timeout(&pods.local_addr()?, PATIENCE)?;
+        socket.connect_timeout(&pods.local_addr()?.into(), PATIENCE)?;
+        let upstream = TcpStream::from(socket);
         let (pod, _) = pods.accept()?;
         for stream in [&client, &client_side, &upstream, &pod] {
             stream.set_nodelay(true)?;
             stream.set_read_timeout(Some(PATIENCE))?;
             stream.set_write_timeout(Some(PATIENCE))?;
         }
-        Ok((Self { pod, upstream, client_side, client }, admitted))
+        Ok((Self { pod, upstream, client_side, client }, served))
     }
 
     /// The response's head goes by copy, as always.
@@ -164,9 +163,8 @@ impl Exchange {
     }
 }
 
-impl Drop for Admitted<'_> {
+impl Drop for Served<'_> {
     fn drop(&mut self) {
-        self.lane.dismiss(self.pod);
         self.lane.leave(self.front);
     }
 }

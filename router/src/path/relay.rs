@@ -27,12 +27,13 @@ use crate::{
 
 mod flow;
 mod ride;
+mod watch;
 
 pub(super) use flow::End;
 use flow::Flow;
-pub(crate) use flow::STUCK;
 use ride::{Ride, credit};
 pub(super) use ride::{Rode, may_ride};
+pub(crate) use watch::STUCK;
 
 /// A response that has been passed on, or as much of it as there was.
 #[derive(Debug)]
@@ -88,7 +89,8 @@ pub(super) async fn relay(
         worker.locate(destination.slot, destination.socket, local);
     }
     // One that came too early for the lane makes room for another.
-    let is_kept = end.is_whole() && !surplus && unsent.is_sent() && !connection.came_too_early();
+    let makes_room = connection.came_too_early(&worker.world.lane);
+    let is_kept = end.is_whole() && !surplus && unsent.is_sent() && !makes_room;
     if is_kept && client.answer_head.keep_alive() {
         worker.pool.borrow_mut().put(destination.slot, destination.socket, connection, now.into());
     }

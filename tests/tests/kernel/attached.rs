@@ -8,10 +8,10 @@ use std::{
     time::Duration,
 };
 
-use warmlane_router::kernel::{Framing, Lane, Settings, is_loaded};
+use warmlane_router::kernel::{Framing, Lane, Settings, Side, is_loaded};
 use warmlane_tests::{
     eventually,
-    lane::{Relay, object},
+    lane::{Relay, dial, object},
 };
 
 use super::{LOOPBACK, lane};
@@ -36,14 +36,14 @@ fn router(pod: SocketAddr) -> ! {
     let lane = Lane::load(&Settings::new(object())).unwrap_or_else(|error| panic!("{error}"));
     let front = TcpListener::bind((LOOPBACK, 0)).expect("a port is free");
     let address = front.local_addr().expect("bound");
-    assert!(lane.admit(pod) && lane.serve(address.port()));
+    assert!(lane.serve(address.port()));
     let programs: Vec<String> = lane.programs().iter().map(u32::to_string).collect();
     // Whatever the test runner writes stands before it.
     println!("\nlane {address} {}", programs.join(" "));
     let mut relays = Vec::new();
     loop {
         let (client_side, _) = front.accept().expect("it listens");
-        let upstream = TcpStream::connect(pod).expect("the pod listens");
+        let upstream = dial(&lane, Side::Local, pod);
         upstream.set_nodelay(true).expect("open");
         // The pod speaks first, so that its end is there.
         upstream.peek(&mut [0]).expect("it speaks");

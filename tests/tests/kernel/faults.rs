@@ -10,10 +10,10 @@ use std::{
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::SockRef;
-use warmlane_router::kernel::{Framing, Refusal, Standing, reason};
+use warmlane_router::kernel::{Framing, Refusal, Side, Standing, reason};
 use warmlane_tests::{
     eventually,
-    lane::{Laid, Relay},
+    lane::{Laid, Relay, dial},
 };
 
 use super::{CHUNKED, chunked, lane, of_length, pause};
@@ -132,8 +132,8 @@ fn an_order_taken_back_redirects_nothing_more() {
 fn what_others_redirect_into_the_pods_socket_is_not_overtaken() {
     // The pod is a router whose own lane, towards its own pod, has this one's upstream for a client.
     let (inner, outer) = (lane(), lane());
-    assert!(outer.lane.admit(inner.front_address()));
-    let (mut behind, ends) = (inner.connect(), outer.connect());
+    let mut behind = inner.connect_from(|front| dial(&outer.lane, Side::Local, front));
+    let ends = outer.connect();
     let relay =
         |laid: &Laid, upstream, client_side| Relay::new(&laid.lane, upstream, client_side).expect("they may");
     let (mut client, mut pod) = (ends.client, behind.client_side.try_clone().expect("open"));

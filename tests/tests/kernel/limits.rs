@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, process::Command};
 
-use warmlane_router::kernel::{Lane, LoadError, Refusal, Settings, count};
+use warmlane_router::kernel::{Lane, LoadError, Refusal, Settings, Side, count};
 use warmlane_tests::lane::{Ends, Laid, object};
 
 use super::{LOOPBACK, lane};
@@ -40,16 +40,16 @@ fn slots_run_out_and_come_back() {
 }
 
 #[test]
-fn connections_that_nobody_admitted_are_not_seen() {
+fn connections_that_nobody_announced_take_no_part() {
     let laid = lane();
-    laid.lane.dismiss(laid.pod_address());
-    let Ends { pod, upstream, client_side, client } = laid.connect();
-    assert_eq!(laid.lane.upstream(&upstream).map(drop), Err(Refusal::Unseen));
+    let Ends { client_side, client, .. } = laid.connect();
+    let others = std::net::TcpStream::connect(laid.pod_address()).expect("it listens");
+    assert_eq!(laid.lane.upstream(&others).map(drop), Err(Refusal::Early));
     assert_eq!(laid.lane.client(&client).map(drop), Err(Refusal::ClientUnseen));
     assert!(laid.lane.client(&client_side).is_ok());
-    drop(pod);
-    let closed = std::net::TcpListener::bind((LOOPBACK, 0)).expect("a port is free");
-    assert_eq!(laid.lane.upstream(&closed).map(drop), Err(Refusal::Socket));
+    let refused = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("there are sockets");
+    assert!(laid.lane.announce(&refused, Side::Local));
+    assert_eq!(laid.lane.upstream(&refused).map(drop), Err(Refusal::Unseen));
 }
 
 #[test]

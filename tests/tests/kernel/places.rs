@@ -8,10 +8,10 @@ use std::{
     time::Duration,
 };
 
-use warmlane_router::kernel::{Lane, Refusal, Settings, count, reason};
+use warmlane_router::kernel::{Lane, Refusal, Settings, Side, count, reason};
 use warmlane_tests::{
     eventually,
-    lane::{Relay, object},
+    lane::{Relay, dial, object},
     namespace::{End, Link},
 };
 
@@ -59,9 +59,8 @@ fn a_pod_that_listens_for_both_families_is_found_over_ipv4() {
     let lane = laid();
     let pods = TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0)).expect("a port is free");
     let address = SocketAddr::from((LOOPBACK, pods.local_addr().expect("bound").port()));
-    assert!(lane.admit(address));
     let (client, client_side) = client(&lane, (LOOPBACK, 0).into());
-    let upstream = TcpStream::connect(address).expect("it listens");
+    let upstream = dial(&lane, Side::Local, address);
     let (pod, _) = pods.accept().expect("it was dialled");
     ride(pod, relay(&lane, upstream, client_side), client);
 }
@@ -73,29 +72,34 @@ fn a_pod_in_a_network_namespace_of_its_own_rides_too() {
     let address = pods.local_addr().expect("bound");
     let (lane, client, client_side, upstream) = link.at(End::Near, || {
         let lane = laid();
-        assert!(lane.admit(address));
         let (client, client_side) = client(&lane, (End::Near.address(), 0).into());
-        (lane, client, client_side, TcpStream::connect(address).expect("it listens"))
+        let upstream = dial(&lane, Side::Local, address);
+        (lane, client, client_side, upstream)
     });
     let (pod, _) = pods.accept().expect("it was dialled");
     ride(pod, relay(&lane, upstream, client_side), client);
     // Who else talks to the pod, there or here in another namespace, is left alone.
     let other = link.at(End::Far, || TcpStream::connect(address).expect("it listens"));
     let _pod = pods.accept().expect("it was dialled");
-    assert_eq!(lane.upstream(&other).map(drop), Err(Refusal::Unseen));
+    assert_eq!(lane.upstream(&other).map(drop), Err(Refusal::Early));
     assert_eq!(lane.counts().of(count::PODS), 1);
 }
 
 #[test]
-fn a_second_router_beside_takes_nothing_from_the_first() {
-    let (first, second) = (laid(), laid());
+fn of_two_routers_beside_each_other_the_connections_to_one_pod_ride_with_their_own() {
+    let lanes = [laid(), laid()];
     let pods = TcpListener::bind((LOOPBACK, 0)).expect("a port is free");
     let address = pods.local_addr().expect("bound");
-    assert!(first.admit(address) && second.admit(address));
-    let (client, client_side) = client(&first, (LOOPBACK, 0).into());
-    let upstream = TcpStream::connect(address).expect("it listens");
-    let (pod, _) = pods.accept().expect("it was dialled");
-    // A socket runs one program of its kind: that of the router that came first.
-    assert_eq!(second.upstream(&upstream).map(drop), Err(Refusal::Remote));
-    ride(pod, relay(&first, upstream, client_side), client);
+    let exchanges = lanes.each_ref().map(|lane| {
+        let (client, client_side) = client(lane, (LOOPBACK, 0).into());
+        let upstream = dial(lane, Side::Local, address);
+        (pods.accept().expect("it was dialled").0, client_side, client, upstream)
+    });
+    for (lane, (.., others)) in lanes.iter().zip(exchanges.iter().rev()) {
+        assert_eq!(lane.upstream(others).map(drop), Err(Refusal::Early));
+    }
+    for (lane, (pod, client_side, client, upstream)) in lanes.iter().zip(exchanges) {
+        ride(pod, relay(lane, upstream, client_side), client);
+        assert_eq!((lane.counts().of(count::PODS), lane.counts().of(count::PODS_FULL)), (1, 0));
+    }
 }

@@ -2,10 +2,32 @@
 
 use super::*;
 
-#[test]
-fn an_engine_that_breaks_off_is_seen_and_its_client_too() {
+/// Each of them with the engine on this node, and with it on another.
+macro_rules! in_both_places {
+    ($($name:ident),+ $(,)?) => {
+        mod here {
+            $(#[test] fn $name() { super::$name(super::Place::Here) })+
+        }
+        mod elsewhere {
+            $(#[test] fn $name() { super::$name(super::Place::Elsewhere) })+
+        }
+    };
+}
+
+in_both_places!(
+    an_engine_that_breaks_off_is_seen_and_its_client_too,
+    a_client_that_leaves_frees_its_engine,
+    an_engine_that_gives_an_answer_up_is_heard,
+    silence_is_measured_by_what_the_kernel_carries,
+    a_client_that_does_not_read_stops_its_engine_and_gets_all_of_it_later,
+    a_router_that_stops_lets_it_end,
+    a_router_that_cuts_what_is_open_leaves_its_client_with_a_visible_end,
+    an_engine_that_closes_as_its_client_leaves_is_not_blamed,
+);
+
+fn an_engine_that_breaks_off_is_seen_and_its_client_too(place: Place) {
     for end in [Behaviour::PartsAndClose, Behaviour::PartsAndReset] {
-        let mut node = Node::new();
+        let mut node = Node::at(place, |_| {});
         let mut client = node.router.aware();
         node.begin_as(&mut client, end);
         node.say_by_lane(4);
@@ -16,9 +38,8 @@ fn an_engine_that_breaks_off_is_seen_and_its_client_too() {
     }
 }
 
-#[test]
-fn a_client_that_leaves_frees_its_engine() {
-    let mut node = Node::new();
+fn a_client_that_leaves_frees_its_engine(place: Place) {
+    let mut node = Node::at(place, |_| {});
     let mut client = node.router.aware();
     node.begin(&mut client);
     node.say_by_lane(4);
@@ -28,9 +49,8 @@ fn a_client_that_leaves_frees_its_engine() {
     assert_eq!(node.router.in_flight(), 0);
 }
 
-#[test]
-fn an_engine_that_gives_an_answer_up_is_heard() {
-    let mut node = Node::new();
+fn an_engine_that_gives_an_answer_up_is_heard(place: Place) {
+    let mut node = Node::at(place, |_| {});
     let mut client = node.router.aware();
     node.begin(&mut client);
     node.say_by_lane(4);
@@ -43,9 +63,8 @@ fn an_engine_that_gives_an_answer_up_is_heard() {
     eventually("it is told", || ended(&node.router, "error_event") == 1.0);
 }
 
-#[test]
-fn silence_is_measured_by_what_the_kernel_carries() {
-    let mut node = Node::with(|config| config.timeouts.stream_idle = Duration::from_millis(800));
+fn silence_is_measured_by_what_the_kernel_carries(place: Place) {
+    let mut node = Node::at(place, |config| config.timeouts.stream_idle = Duration::from_millis(800));
     let mut client = node.router.aware();
     node.begin(&mut client);
     for _ in 0..7 {
@@ -57,14 +76,13 @@ fn silence_is_measured_by_what_the_kernel_carries() {
     eventually("it is told", || ended(&node.router, "stream_idle") == 1.0);
 }
 
-#[test]
-fn a_client_that_does_not_read_stops_its_engine_and_gets_all_of_it_later() {
-    let mut node = Node::new();
+fn a_client_that_does_not_read_stops_its_engine_and_gets_all_of_it_later(place: Place) {
+    let mut node = Node::at(place, |_| {});
     let mut client = node.router.aware();
     node.begin(&mut client);
     node.say_by_lane(1);
-    let many: Vec<u8> = (0..400).flat_map(event).collect();
-    for _ in 0..400 {
+    let many: Vec<u8> = (0..20).flat_map(event).collect();
+    for _ in 0..8_000 {
         node.say(&many);
     }
     eventually("the kernel has no room for more", || {
@@ -75,9 +93,8 @@ fn a_client_that_does_not_read_stops_its_engine_and_gets_all_of_it_later() {
     eventually("it is done", || node.router.in_flight() == 0);
 }
 
-#[test]
-fn a_router_that_stops_lets_it_end() {
-    let mut node = Node::new();
+fn a_router_that_stops_lets_it_end(place: Place) {
+    let mut node = Node::at(place, |_| {});
     let mut client = node.router.aware();
     node.begin(&mut client);
     node.say_by_lane(4);
@@ -97,9 +114,8 @@ fn a_router_that_stops_lets_it_end() {
     drop(engine);
 }
 
-#[test]
-fn a_router_that_cuts_what_is_open_leaves_its_client_with_a_visible_end() {
-    let mut node = Node::with(|config| config.timeouts.drain = Duration::from_millis(200));
+fn a_router_that_cuts_what_is_open_leaves_its_client_with_a_visible_end(place: Place) {
+    let mut node = Node::at(place, |config| config.timeouts.drain = Duration::from_millis(200));
     let mut client = node.router.aware();
     node.begin(&mut client);
     node.say_by_lane(4);
@@ -110,10 +126,9 @@ fn a_router_that_cuts_what_is_open_leaves_its_client_with_a_visible_end() {
     drop(parts);
 }
 
-#[test]
-fn an_engine_that_closes_as_its_client_leaves_is_not_blamed() {
+fn an_engine_that_closes_as_its_client_leaves_is_not_blamed(place: Place) {
     const STREAMS: usize = 16;
-    let mut node = Node::with(|config| config.workers = 1);
+    let mut node = Node::at(place, |config| config.workers = 1);
     let mut begin = || {
         let mut client = node.router.aware();
         node.begin_as(&mut client, Behaviour::PartsAndClose);

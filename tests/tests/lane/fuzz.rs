@@ -123,11 +123,20 @@ impl Case {
 
 #[test]
 fn whatever_an_engine_sends_comes_as_it_was_sent_or_visibly_ends() {
+    fuzz(Place::Here);
+}
+
+#[test]
+fn so_it_does_from_another_node() {
+    fuzz(Place::Elsewhere);
+}
+
+fn fuzz(place: Place) {
     let decide = |seen: &Seen| {
         let seed = seen.head.lines().find_map(|line| line.strip_prefix("x-case: ")?.trim().parse().ok());
         Case::draw(seed.expect("every request has its case")).behave()
     };
-    let node = Node::with(|config| config.breaker.in_a_row = 0);
+    let node = Node::at(place, |config| config.breaker.in_a_row = 0);
     node.engine.behave(Behaviour::Decide(Arc::new(decide)));
     // The first number, and for how long numbers are tried: both may be given.
     let (first, budget) = (given("WARMLANE_LANE_SEED", 1), given("WARMLANE_LANE_SECONDS", BUDGET));

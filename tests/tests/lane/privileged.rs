@@ -9,11 +9,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use warmlane_router::config::{Config, LaneMode};
-use warmlane_tests::{Behaviour, RawEngine, TestRouter, Wire, engine::Seen, eventually};
+use warmlane_router::config::{Config, LaneMode, RemoteLane};
+use warmlane_tests::{Behaviour, RawEngine, TestRouter, Wire, cgroup::Cgroup, engine::Seen, eventually};
 
 mod ends;
 mod fuzz;
+mod remote;
 mod riders;
 
 const HEAD: &[u8] =
@@ -27,6 +28,15 @@ const TRY: Duration = Duration::from_millis(300);
 
 type Parts = Arc<Mutex<Receiver<Vec<u8>>>>;
 
+/// Where the engine is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// On the router's node.
+    Here,
+    /// As if on another: the lane sees its own cgroup only, and the engine is outside.
+    Elsewhere,
+}
+
 /// A router, and the engine whose answers the test sends part by part.
 struct Node {
     router: TestRouter,
@@ -36,6 +46,8 @@ struct Node {
     /// What was said of it behind its first event.
     said: Vec<u8>,
     number: usize,
+    /// Behind the router.
+    _cgroup: Option<Cgroup>,
 }
 
 // === Node ===
@@ -46,12 +58,48 @@ impl Node {
     }
 
     fn with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::at(Place::Here, change)
+    }
+
+    fn at(place: Place, change: impl FnOnce(&mut Config)) -> Self {
         let engine = RawEngine::start(Behaviour::Hang);
+        let cgroup = (place == Place::Elsewhere).then(Cgroup::enter);
         let router = TestRouter::with(&[engine.address()], |config| {
             config.lane.mode = LaneMode::All;
+            if let Some(cgroup) = &cgroup {
+                config.lane.cgroup = cgroup.path().to_owned();
+                config.lane.remote = RemoteLane::On;
+                // Each finds out by itself where an engine is.
+                config.workers = 1;
+            }
             change(config);
         });
-        Self { router, engine, parts: None, said: Vec::new(), number: 0 }
+        let mut node = Self { router, engine, parts: None, said: Vec::new(), number: 0, _cgroup: cgroup };
+        if place == Place::Elsewhere {
+            node.find_out();
+        }
+        node
+    }
+
+    /// The first response shows where the engine is, and is copied.
+    fn find_out(&mut self) {
+        let mut client = self.router.aware();
+        self.copied(&mut client);
+        assert_eq!(self.router.metric("warmlane_lane_refusals_total{reason=\"remote\"}"), 1.0);
+    }
+
+    /// A whole response that does not ride although it might.
+    fn copied(&mut self, client: &mut Wire) {
+        self.begin(client);
+        // Behind the first two events the lane is asked for.
+        for _ in 0..3 {
+            let event = self.say_event();
+            assert_eq!(client.take(event.len()), event);
+            thread::sleep(Duration::from_millis(2));
+        }
+        self.finish();
+        assert_eq!(client.take(END.len()), END);
+        eventually("all is done", || self.router.in_flight() == 0);
     }
 
     /// From now on answers are what is said.

@@ -62,11 +62,9 @@ pub(super) async fn attempt(
                 outcome => return outcome.map(|unsent| (connection, unsent)),
             }
         }
-        if may_ride {
-            worker.world.lane.admit(destination.socket);
-        }
-        let mut connection = upstream::dial(destination.socket, worker.config.timeouts.connect).await?;
-        connection.admitted = may_ride;
+        let side = worker.pool.borrow_mut().side(destination.slot, destination.socket, may_ride);
+        let (limit, lane) = (worker.config.timeouts.connect, &worker.world.lane);
+        let mut connection = upstream::dial(destination.socket, limit, lane, side).await?;
         let unsent =
             converse(&mut connection, &outgoing, answer, answer_head, &worker.head_limits, facts).await?;
         Ok((connection, unsent))

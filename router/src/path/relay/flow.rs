@@ -15,7 +15,7 @@ use tokio::{
 use warmlane_engine::sse::payload::begins_with_failure;
 use warmlane_picker::Slot;
 
-use super::ride::Ride;
+use super::{ride::Ride, watch::Watch};
 use crate::{
     front::{Alarm, WriteHalf},
     http1::{Body, FramingError},
@@ -25,10 +25,6 @@ use crate::{
     upstream::Connection,
     worker::Worker,
 };
-
-/// Silence after which a stream ends if its endpoint is down for the router's own readings too: engines that are
-/// terminated may leave their streams open without another byte.
-pub(crate) const STUCK: Duration = Duration::from_secs(15);
 
 /// Between two messages of a stream that may take the kernel lane, on average. Copying costs by the reading, the lane by the message:
 /// an endpoint that sends faster has many messages in each reading, and is copied for less.
@@ -94,21 +90,6 @@ pub(super) struct Flow<'r> {
     pub(super) messages: u64,
 }
 
-/// What ends a response whatever its endpoint sends.
-pub(super) struct Watch<'a, F> {
-    client_gone: Pin<&'a mut F>,
-    timer: Timer<'a>,
-}
-
-/// When a response has waited for too long.
-struct Timer<'a> {
-    alarm: &'a mut Alarm,
-    /// When to look next.
-    at: Instant,
-    deadline: Instant,
-    idle: Duration,
-}
-
 // === End ===
 
 impl End {
@@ -129,9 +110,8 @@ impl Flow<'_> {
         deadline: Instant,
         ride: &mut Option<Ride<'_>>,
     ) -> End {
-        let idle = self.worker.config.timeouts.stream_idle;
-        let timer = Timer { alarm, at: deadline.min(self.last_byte + idle.min(STUCK)), deadline, idle };
-        let mut watch = Watch { client_gone: pin!(client_gone), timer };
+        let client_gone = pin!(client_gone);
+        let mut watch = Watch::new(client_gone, alarm, deadline, self);
         loop {
             let step = poll_fn(|cx| match self.pump(cx, ride.as_ref().is_some_and(Ride::is_open)) {
                 Poll::Ready(step) => Poll::Ready(step),
@@ -175,17 +155,32 @@ impl Flow<'_> {
 
     /// Passes on what was read from the endpoint; tells where the response ends with it, or breaks off.
     pub(super) fn pass(&mut self, cx: &mut Context<'_>, read: &io::Result<()>, bytes: &[u8]) -> Option<End> {
+        match self.take(read, bytes) {
+            Ok(taken) => self.forward(cx, taken).is_err().then_some(End::ClientGone),
+            Err(end) => Some(end),
+        }
+    }
+
+    /// The same, for when the client may be written to again.
+    pub(super) fn keep(&mut self, read: &io::Result<()>, bytes: &[u8]) -> Option<End> {
+        match self.take(read, bytes) {
+            Ok(taken) => {
+                self.pending.extend_from_slice(taken);
+                None
+            }
+            Err(end) => Some(end),
+        }
+    }
+
+    fn take<'b>(&mut self, read: &io::Result<()>, bytes: &'b [u8]) -> Result<&'b [u8], End> {
         if read.is_err() {
-            return Some(End::EndpointCut);
+            return Err(End::EndpointCut);
         }
         if bytes.is_empty() {
-            return Some(if self.body.closed().is_ok() { End::Complete } else { End::EndpointCut });
+            return Err(if self.body.closed().is_ok() { End::Complete } else { End::EndpointCut });
         }
         (self.last_byte, self.fresh) = (Instant::now(), true);
-        match self.account(bytes) {
-            Ok(taken) => self.forward(cx, taken).is_err().then_some(End::ClientGone),
-            Err(_) => Some(End::EndpointCut),
-        }
+        self.account(bytes).map_err(|_| End::EndpointCut)
     }
 
     /// Whether the endpoint lets so much time pass between its messages that each would wake the router.
@@ -256,44 +251,5 @@ impl Flow<'_> {
             self.flushed = true;
         }
         Poll::Ready(Ok(()))
-    }
-
-    /// The timer is moved when it fires, not with each byte: moving it costs more than a byte does.
-    fn poll_timer(&self, cx: &mut Context<'_>, timer: &mut Timer<'_>) -> Poll<End> {
-        let Timer { alarm, at, deadline, idle } = timer;
-        loop {
-            ready!(alarm.poll_at(cx, *at));
-            let now = Instant::now();
-            if now >= *deadline {
-                return Poll::Ready(End::Timeout);
-            }
-            // Neither a client that does not read nor a prompt being computed is silence in a stream.
-            let waits_for_endpoint = self.pending.is_empty() && self.flushed && self.first_byte.is_some();
-            let silent = if waits_for_endpoint { now - self.last_byte } else { Duration::ZERO };
-            let stuck = || silent >= STUCK && self.worker.world.is_down(self.in_flight.slot());
-            if waits_for_endpoint && (silent >= *idle || stuck()) {
-                return Poll::Ready(End::Silent);
-            }
-            *at = (*deadline).min(now + idle.saturating_sub(silent).min(STUCK));
-        }
-    }
-}
-
-// === Watch ===
-
-impl<F: Future<Output = ()>> Watch<'_, F> {
-    /// Whether the client has gone, or the response has waited for too long.
-    fn poll(&mut self, cx: &mut Context<'_>, flow: &Flow<'_>) -> Poll<End> {
-        self.poll_client(cx).map_or_else(|| self.poll_timer(cx, flow), Poll::Ready)
-    }
-
-    /// Whether the client has gone. Not to be asked again once it has.
-    pub(super) fn poll_client(&mut self, cx: &mut Context<'_>) -> Option<End> {
-        self.client_gone.as_mut().poll(cx).is_ready().then_some(End::ClientGone)
-    }
-
-    /// Whether the response has waited for too long.
-    pub(super) fn poll_timer(&mut self, cx: &mut Context<'_>, flow: &Flow<'_>) -> Poll<End> {
-        flow.poll_timer(cx, &mut self.timer)
     }
 }

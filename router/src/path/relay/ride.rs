@@ -8,20 +8,24 @@ use std::{
     future::{Future, poll_fn},
     pin::Pin,
     task::Poll,
+    time::Duration,
 };
 
 use tokio::{
     io::{AsyncRead, ReadBuf},
-    time::Instant,
+    time::{Instant, sleep},
 };
 
 use warmlane_picker::Saved;
 
-use super::flow::{End, Flow, Watch};
+use super::{
+    flow::{End, Flow},
+    watch::Watch,
+};
 use crate::{
     front::Client,
     http1::{Body, Version},
-    kernel::{self, Armed, Progress, Refusal, Standing},
+    kernel::{self, Armed, Progress, Refusal, Settled, Standing},
     lane::{Lane, Part},
     path::pick::Plan,
     worker::Worker,
@@ -106,7 +110,12 @@ impl<'r> Ride<'r> {
                 return None;
             }
         };
-        let end = wait(&armed, flow, watch).await;
+        let end = match wait(&armed, flow, watch).await {
+            end @ (None | Some(End::Complete | End::EndpointCut)) => {
+                settle(&armed, flow, watch).await.or(end)
+            }
+            end => end,
+        };
         let progress = armed.progress();
         drop(armed);
         flow.bytes += progress.data;
@@ -130,7 +139,7 @@ fn arm<'p>(
     upstream.arm(lane.client(client, client_side)?, client_side, read, framing)
 }
 
-/// Waits for what the kernel leaves, and passes it on. Bytes may also be here because the order came too late.
+/// Waits for what the kernel leaves, and keeps it. Bytes may also be here because the order came too late.
 async fn wait<F>(armed: &Armed<'_>, flow: &mut Flow<'_>, watch: &mut Watch<'_, F>) -> Option<End>
 where
     F: Future<Output = ()>,
@@ -148,7 +157,7 @@ where
         if let Poll::Ready(read) = Pin::new(&mut *flow.upstream).poll_read(cx, &mut buffer) {
             let bytes = buffer.filled();
             return Poll::Ready(match take_back(flow, armed, !bytes.is_empty()) {
-                Ok(()) => flow.pass(cx, &read, bytes),
+                Ok(()) => flow.keep(&read, bytes),
                 Err(end) => Some(end),
             });
         }
@@ -161,6 +170,26 @@ where
         watch.poll_timer(cx, flow).map(Some)
     })
     .await
+}
+
+/// Until the client's socket has all that was redirected to it: what is written earlier would overtake it, and closing would cut it
+/// off. At once, but for pods on other nodes.
+async fn settle<F>(armed: &Armed<'_>, flow: &Flow<'_>, watch: &mut Watch<'_, F>) -> Option<End>
+where
+    F: Future<Output = ()>,
+{
+    let mut pause = Duration::ZERO;
+    loop {
+        match flow.client.socket().map_or(Settled::Never, |client_side| armed.settled(client_side)) {
+            Settled::Yes => return None,
+            Settled::Never => return Some(End::Lost),
+            Settled::NotYet => {}
+        }
+        tokio::select! {
+            end = poll_fn(|cx| watch.poll(cx, flow)) => return Some(end),
+            () = sleep(pause) => pause = Settled::LOOK_AGAIN,
+        }
+    }
 }
 
 /// Goes on from where the kernel stopped.

@@ -13,7 +13,7 @@ use std::{
 
 use warmlane_router::kernel::{Lane, Refusal, Settings, Side, count, reason};
 use warmlane_tests::{
-    lane::{Relay, object},
+    lane::{Relay, dial, object},
     namespace::{End, Link},
 };
 
@@ -50,14 +50,14 @@ fn over(link: &Link) -> (Arc<Lane>, TcpStream, Relay, TcpStream) {
     let address = pods.local_addr().expect("bound");
     let (lane, client, client_side, upstream) = link.at(End::Near, || {
         let lane = laid();
-        assert!(lane.admit_remote(address));
         let (client, client_side) = client(&lane, (End::Near.address(), 0).into());
-        (lane, client, client_side, TcpStream::connect(address).expect("it listens"))
+        let upstream = dial(&lane, Side::Remote, address);
+        (lane, client, client_side, upstream)
     });
     // Who else talks to the pod is left alone.
     let (pod, _) = pods.accept().expect("it was dialled");
     let other = link.at(End::Far, || TcpStream::connect(address).expect("it listens"));
-    assert_eq!(lane.upstream(&other).map(drop), Err(Refusal::Unseen));
+    assert_eq!(lane.upstream(&other).map(drop), Err(Refusal::Early));
     let relay = Relay::new(&lane, upstream, client_side).expect("they may take part");
     pod.set_nodelay(true).expect("open");
     (lane, pod, relay, client)
@@ -112,13 +112,11 @@ fn of_two_routers_on_a_node_each_connection_is_ones_own() {
     let (first, second) = (laid(), laid());
     let pods = TcpListener::bind((LOOPBACK, 0)).expect("a port is free");
     let address = pods.local_addr().expect("bound");
-    assert!(first.admit_remote(address) && second.admit_remote(address));
     let (client, client_side) = client(&first, (LOOPBACK, 0).into());
-    let upstream = TcpStream::connect(address).expect("it listens");
+    let upstream = dial(&first, Side::Remote, address);
     let (pod, _) = pods.accept().expect("it was dialled");
-    // A socket runs one program of its kind: that of the router that came first.
-    assert_eq!(second.upstream(&upstream).map(drop), Err(Refusal::Remote));
-    assert_eq!(second.counts().of(count::REMOTES_FULL), 1);
+    assert_eq!(second.upstream(&upstream).map(drop), Err(Refusal::Early));
+    assert_eq!(second.counts().of(count::REMOTES) + second.counts().of(count::REMOTES_FULL), 0);
     ride(pod, Relay::new(&first, upstream, client_side).expect("they may take part"), client);
 }
 
@@ -129,11 +127,10 @@ fn connections_beyond_the_map_and_those_made_before_go_by_copy() {
     let pods = TcpListener::bind((LOOPBACK, 0)).expect("a port is free");
     let address = pods.local_addr().expect("bound");
     let before = TcpStream::connect(address).expect("it listens");
-    assert!(lane.admit_remote(address));
-    assert_eq!(lane.upstream(&before).map(drop), Err(Refusal::Unseen));
-    let kept = TcpStream::connect(address).expect("it listens");
+    assert_eq!(lane.upstream(&before).map(drop), Err(Refusal::Early));
+    let kept = dial(&lane, Side::Remote, address);
     assert_eq!(lane.upstream(&kept).map(|upstream| upstream.side()), Ok(Side::Remote));
-    let more = TcpStream::connect(address).expect("it listens");
+    let more = dial(&lane, Side::Remote, address);
     assert_eq!(lane.upstream(&more).map(drop), Err(Refusal::Remote));
     assert_eq!(lane.counts().of(count::REMOTES_FULL), 1);
 }
