@@ -9,7 +9,7 @@ use warmlane_abi::{Course, Cut, Order, Slot, count, reason};
 
 use crate::{
     maps::{CLIENT_SOCKETS, SLOT_OF, SLOTS, count},
-    socket::Socket,
+    socket::{Socket, read_long},
 };
 
 /// Reads a field of the slot. Volatile: the router writes and reads there too.
@@ -86,6 +86,10 @@ impl Ride {
         if socket.cookie() != cookie {
             return Err(Stop::Why(reason::CLIENT));
         }
+        // Sending then fails for want of memory, room or not.
+        if read_long(get!(self.slot, course.memory_pressure)) != 0 {
+            return Err(Stop::Why(reason::MEMORY));
+        }
         Ok(Target { socket, cookie })
     }
 
@@ -118,6 +122,7 @@ impl Ride {
             let client = Socket(*address);
             set!(self.slot, course.client_socket = client.0);
             set!(self.slot, course.client_sequence = client.write_sequence());
+            set!(self.slot, course.memory_pressure = client.memory_pressure());
             set!(self.slot, course.active = 1);
             count(count::STARTED, 1);
         }

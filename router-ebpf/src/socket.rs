@@ -13,8 +13,16 @@ use warmlane_abi::Layout;
 
 /// Filled in by the router before it loads the object.
 #[unsafe(no_mangle)]
-static LAYOUT: Layout =
-    Layout { write_seq: 0, wmem_queued: 0, sndbuf: 0, cookie: 0, state: 0, packet_sequence: 0 };
+static LAYOUT: Layout = Layout {
+        write_seq: 0,
+        wmem_queued: 0,
+        sndbuf: 0,
+        cookie: 0,
+        state: 0,
+        protocol: 0,
+        memory_pressure: 0,
+        packet_sequence: 0,
+    };
 
 /// Volatile, as the compiler would take the zeros above for what it is.
 macro_rules! offset {
@@ -55,9 +63,7 @@ impl Socket {
     /// Names it among all sockets since the machine was started. A socket that took its memory over has another.
     #[inline(always)]
     pub fn cookie(self) -> u64 {
-        let at = self.at(offset!(cookie));
-        // SAFETY: the helper takes any address.
-        unsafe { bpf_probe_read_kernel(at as *const u64) }.unwrap_or(0)
+        read_long(self.at(offset!(cookie)))
     }
 
     /// The sequence number behind all that was written to it.
@@ -76,6 +82,13 @@ impl Socket {
     #[inline(always)]
     pub fn send_buffer(self) -> u32 {
         self.word(offset!(sndbuf))
+    }
+
+    /// Where the kernel keeps whether sockets like it are short of memory, for all of the machine.
+    #[inline(always)]
+    pub fn memory_pressure(self) -> u64 {
+        let protocol = read_long(self.at(offset!(protocol)));
+        read_long(protocol.wrapping_add(u64::from(offset!(memory_pressure))))
     }
 
     /// Whether what is given to it may still reach the other end.
@@ -97,4 +110,11 @@ impl Socket {
     fn at(self, offset: u32) -> u64 {
         self.0.wrapping_add(u64::from(offset))
     }
+}
+
+/// Of 64 bits: an address, a cookie, a `long`.
+#[inline(always)]
+pub fn read_long(at: u64) -> u64 {
+    // SAFETY: the helper takes any address.
+    unsafe { bpf_probe_read_kernel(at as *const u64) }.unwrap_or(0)
 }

@@ -15,17 +15,23 @@ pub struct Layout {
     pub cookie: u32,
     /// `sock_common.skc_state`, a byte.
     pub state: u32,
+    /// `sock_common.skc_prot`, an address.
+    pub protocol: u32,
+    /// `proto.memory_pressure`, an address of what is not 0 while the protocol is short of memory.
+    pub memory_pressure: u32,
     /// `sk_buff.cb`, which TCP begins with the sequence number of a packet's first byte.
     pub packet_sequence: u32,
 }
 
-const _: () = assert!(size_of::<Layout>() == 6 * 4);
+const _: () = assert!(size_of::<Layout>() == 8 * 4);
 
 // === Layout ===
 
 impl Layout {
     /// As it lies in the object.
-    pub fn words(&self) -> [u32; 6] {
-        [self.write_seq, self.wmem_queued, self.sndbuf, self.cookie, self.state, self.packet_sequence]
+    pub fn words(&self) -> [u32; 8] {
+        let Self { write_seq, wmem_queued, sndbuf, cookie, state, protocol, memory_pressure, packet_sequence } =
+            *self;
+        [write_seq, wmem_queued, sndbuf, cookie, state, protocol, memory_pressure, packet_sequence]
     }
 }

@@ -22,6 +22,8 @@ pub const DISARMED: u32 = 8;
 pub const FOREIGN: u32 = 9;
 /// One packet holds more chunks than a run can follow, and a packet cannot be parted.
 pub const STEPS: u32 = 10;
+/// The machine is short of memory for TCP: what is redirected might find none, and the pod would have to send it again and again.
+pub const MEMORY: u32 = 11;
 
 /// How many there are, with 0 for none.
-pub const KINDS: u32 = 11;
+pub const KINDS: u32 = 12;

@@ -50,11 +50,13 @@ pub struct Course {
     pub next_sequence: u32,
     /// And how many of its packets were redirected since the client's socket last had all of them.
     pub packets: u32,
+    /// Where the kernel keeps whether the client's protocol is short of memory.
+    pub memory_pressure: u64,
     #[doc(hidden)]
-    pub _pad: [u64; 3],
+    pub _pad: [u64; 2],
 }
 
 const _: () = assert!(size_of::<Order>() == 64);
 const _: () =
-    assert!(size_of::<Course>() == size_of::<Framing>() + 5 * 8 + 10 * 4 + size_of::<Scan>() + 3 * 8);
+    assert!(size_of::<Course>() == size_of::<Framing>() + 6 * 8 + 10 * 4 + size_of::<Scan>() + 2 * 8);
 const _: () = assert!(size_of::<Slot>() == 256 && align_of::<Slot>() == 8);

@@ -40,6 +40,8 @@ pub(super) fn layout() -> Result<Layout, LoadError> {
         sndbuf: offset("sock", "sk_sndbuf")?,
         cookie: offset("sock_common", "skc_cookie")?,
         state: offset("sock_common", "skc_state")?,
+        protocol: offset("sock_common", "skc_prot")?,
+        memory_pressure: offset("proto", "memory_pressure")?,
         packet_sequence: offset("sk_buff", "cb")? + offset("tcp_skb_cb", "seq")?,
     })
 }

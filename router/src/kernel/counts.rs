@@ -30,7 +30,7 @@ const NAMES: [(&str, u32); 23] = [
 ];
 
 /// What each reason for a hand-over is called.
-const REASONS: [(&str, u32); 10] = [
+const REASONS: [(&str, u32); 11] = [
     ("end", reason::END),
     ("failure", reason::FAILURE),
     ("room", reason::ROOM),
@@ -41,6 +41,7 @@ const REASONS: [(&str, u32); 10] = [
     ("disarmed", reason::DISARMED),
     ("foreign", reason::FOREIGN),
     ("steps", reason::STEPS),
+    ("memory", reason::MEMORY),
 ];
 
 /// All counters of [`count`], by their number.

@@ -1,0 +1,80 @@
+//! The kernel lane on a machine that runs short of memory for TCP. A suite of its own, as it takes that memory from all that runs beside it:
+//! `.config/nextest.toml` runs it alone.
+
+#![cfg(target_os = "linux")]
+
+mod privileged {
+    use std::{
+        fs,
+        io::{Read, Write},
+        net::{Ipv4Addr, TcpListener, TcpStream},
+        thread,
+    };
+
+    use warmlane_router::kernel::{Framing, Standing, reason};
+    use warmlane_tests::{eventually, lane::Laid};
+
+    const LIMITS: &str = "/proc/sys/net/ipv4/tcp_mem";
+    const CHUNK: &[u8] = b"3\r\nabc\r\n";
+
+    /// From the first page on the machine counts as short, and nothing is refused yet.
+    struct Short {
+        before: String,
+    }
+
+    impl Short {
+        fn begin() -> Self {
+            let before = fs::read_to_string(LIMITS).expect("it is there");
+            let most = before.split_whitespace().last().expect("three numbers");
+            fs::write(LIMITS, format!("1 1 {most}")).expect("root may");
+            Self { before }
+        }
+    }
+
+    impl Drop for Short {
+        fn drop(&mut self) {
+            fs::write(LIMITS, &self.before).expect("root may");
+        }
+    }
+
+    /// The kernel looks as sockets take memory, and as they give it back.
+    fn make_it_look() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
+        let mut near = TcpStream::connect(listener.local_addr().expect("bound")).expect("it listens");
+        let (mut far, _) = listener.accept().expect("it was dialled");
+        thread::scope(|scope| {
+            scope.spawn(|| near.write_all(&[0; 100_000]).expect("open"));
+            far.read_exact(&mut [0; 100_000]).expect("it comes");
+        });
+    }
+
+    #[test]
+    fn responses_are_copied_until_it_has_memory_again() {
+        let laid = Laid::over(Ipv4Addr::LOCALHOST);
+        let rides = || {
+            let (mut pod, mut relay, mut client) = laid.exchange();
+            let armed = relay.arm(Framing::chunked()).expect("there is room");
+            pod.write_all(CHUNK).expect("open");
+            let (standing, mut got) = (armed.standing(), [0; CHUNK.len()]);
+            drop(armed);
+            if let Standing::HandedOver(end) = standing {
+                assert_eq!(end.reason, reason::MEMORY);
+                assert_eq!(relay.read(&mut got).expect("it comes here"), CHUNK.len());
+                return false;
+            }
+            client.read_exact(&mut got).expect("it rode");
+            true
+        };
+        assert!(rides());
+        let short = Short::begin();
+        eventually("it is handed over", || {
+            make_it_look();
+            !rides()
+        });
+        drop(short);
+        eventually("it rides again", || {
+            make_it_look();
+            rides()
+        });
+    }
+}
