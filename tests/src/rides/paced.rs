@@ -20,6 +20,8 @@ const PACE: Pace = Pace { tokens: 1_000_000, beat: Duration::from_millis(20), si
 /// All streams have begun after it, and the router has looked for what it does seldom.
 const WARM: Duration = Duration::from_millis(1_000);
 const WINDOW: Duration = Duration::from_secs(3);
+/// Enough for the lane to be asked for.
+const FEW: Pace = Pace { tokens: 16, ..PACE };
 /// Streams at once.
 pub(super) const STREAMS: [usize; 2] = [200, 500];
 
@@ -38,7 +40,7 @@ pub(super) async fn all(args: &Args, figures: &mut Figures) -> anyhow::Result<()
                 kinds.rotate_left(1);
                 for &kind in &kinds {
                     bar.set_message(format!("{place}, {streams} streams, {kind}"));
-                    let router = Router::start(kind, args, pod.address).await?;
+                    let router = Router::start_for(kind, args, &pod).await?;
                     let window = window(&router, &pod, streams, WINDOW).await?;
                     add(figures, (place, streams), kind, &window);
                 }
@@ -53,7 +55,7 @@ pub(super) async fn all(args: &Args, figures: &mut Figures) -> anyhow::Result<()
 /// Loads one for a while, so that it can be profiled.
 pub(super) async fn only(args: &Args, kind: Kind) -> anyhow::Result<()> {
     let pod = Pod::start(args.place)?;
-    let router = Router::start(kind, args, pod.address).await?;
+    let router = Router::start_for(kind, args, &pod).await?;
     println!("{kind} is process {}, its pod thread {}", router.id(), pod.thread.as_raw_nonzero());
     let window = window(&router, &pod, args.streams, Duration::from_secs(args.seconds)).await?;
     let mut figures = Figures::default();
@@ -63,6 +65,10 @@ pub(super) async fn only(args: &Args, kind: Kind) -> anyhow::Result<()> {
 }
 
 async fn window(router: &Router, pod: &Pod, streams: usize, length: Duration) -> anyhow::Result<Window> {
+    if pod.place == Place::Remote {
+        // The first response shows the router where the pod is, and is copied.
+        stream::run(router.address, FEW, 1, &Rc::default()).await?;
+    }
     let tally = Rc::<Tally>::default();
     let (address, counted) = (router.address, tally.clone());
     let load = async move { stream::run(address, PACE, streams, &counted).await };

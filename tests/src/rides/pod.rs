@@ -20,12 +20,15 @@ pub enum Place {
     Loopback,
     /// In a network namespace of its own, behind a pair of veth devices
     Veth,
+    /// The same, and the router sees only its own cgroup, as if the pod were on another node
+    Remote,
 }
 
 /// A running pod. Dropped, it ends, and then its namespace.
 pub(super) struct Pod {
     pub(super) address: SocketAddr,
     pub(super) thread: Pid,
+    pub(super) place: Place,
     stop: Option<oneshot::Sender<()>>,
     work: Option<JoinHandle<()>>,
     /// Goes last.
@@ -37,12 +40,12 @@ type Up = anyhow::Result<(SocketAddr, Pid)>;
 // === Place ===
 
 impl Place {
-    pub(super) const ALL: [Self; 2] = [Self::Loopback, Self::Veth];
+    pub(super) const ALL: [Self; 3] = [Self::Loopback, Self::Veth, Self::Remote];
 
     fn address(self) -> IpAddr {
         match self {
             Self::Loopback => Ipv4Addr::LOCALHOST.into(),
-            Self::Veth => Beside::ADDRESS.into(),
+            Self::Veth | Self::Remote => Beside::ADDRESS.into(),
         }
     }
 }
@@ -52,6 +55,7 @@ impl Display for Place {
         f.write_str(match self {
             Self::Loopback => "loopback",
             Self::Veth => "veth",
+            Self::Remote => "remote",
         })
     }
 }
@@ -61,7 +65,7 @@ impl Display for Place {
 impl Pod {
     /// Starts one on this thread's core.
     pub(super) fn start(place: Place) -> anyhow::Result<Self> {
-        let beside = (place == Place::Veth).then(Beside::new);
+        let beside = (place != Place::Loopback).then(Beside::new);
         let (told, up) = mpsc::channel::<Up>();
         let (stop, stopped) = oneshot::channel();
         let work = thread::scope(|scope| {
@@ -75,7 +79,7 @@ impl Pod {
             scope.spawn(start).join().map_err(|_| anyhow::anyhow!("the pod's namespace cannot be entered"))
         })??;
         let (address, thread) = up.recv().context("the pod's thread ended")??;
-        Ok(Self { address, thread, stop: Some(stop), work: Some(work), _beside: beside })
+        Ok(Self { address, thread, place, stop: Some(stop), work: Some(work), _beside: beside })
     }
 }
 

@@ -3,16 +3,24 @@
 use std::{
     fmt::{self, Display, Formatter},
     net::SocketAddr,
+    path::Path,
+    process::Command,
 };
 
 use anyhow::Context as _;
 use warmlane_xtask::workspace;
 
-use super::Args;
-use crate::proxy::{
-    contender::{nginx, warmlane},
-    process::on_proxy_core,
-    running::{Running, free_address, page},
+use super::{
+    Args,
+    pod::{Place, Pod},
+};
+use crate::{
+    cgroup::Cgroup,
+    proxy::{
+        contender::{nginx, warmlane},
+        process::on_proxy_core,
+        running::{Running, free_address, page},
+    },
 };
 
 /// Which one.
@@ -32,6 +40,8 @@ pub(super) struct Router {
     pub(super) address: SocketAddr,
     metrics: SocketAddr,
     running: Running,
+    /// Behind what runs in it.
+    _cgroup: Option<Cgroup>,
 }
 
 /// What the kernel has carried since the router started.
@@ -66,11 +76,30 @@ impl Display for Kind {
 impl Router {
     /// Starts one and waits until a request goes through. One that is meant to have a lane and has none is an error.
     pub(super) async fn start(kind: Kind, args: &Args, pod: SocketAddr) -> anyhow::Result<Self> {
+        Self::start_in(None, kind, args, pod).await
+    }
+
+    /// The same for a pod of this place.
+    pub(super) async fn start_for(kind: Kind, args: &Args, pod: &Pod) -> anyhow::Result<Self> {
+        let cgroup = (pod.place == Place::Remote && kind == Kind::Lane).then(Cgroup::new);
+        Self::start_in(cgroup, kind, args, pod.address).await
+    }
+
+    async fn start_in(
+        cgroup: Option<Cgroup>,
+        kind: Kind,
+        args: &Args,
+        pod: SocketAddr,
+    ) -> anyhow::Result<Self> {
         let folder = workspace::target().join("bench-lane").join(kind.to_string());
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
         let [address, metrics, admin] = [free_address()?, free_address()?, free_address()?];
         let program = if kind == Kind::Nginx { args.nginx.as_ref() } else { args.router.as_ref() };
-        let mut command = on_proxy_core(program.with_context(|| format!("no program for {kind}"))?);
+        let program = program.with_context(|| format!("no program for {kind}"))?;
+        let mut command = match &cgroup {
+            Some(cgroup) => in_cgroup(cgroup, program),
+            None => on_proxy_core(program),
+        };
         if kind == Kind::Nginx {
             nginx(&mut command, &folder, address, &[pod])?;
         } else {
@@ -79,6 +108,9 @@ impl Router {
             command.args(["--lane", if kind == Kind::Lane { "all" } else { "off" }]);
             command.arg("--lane-object").args(&args.object);
         }
+        if let Some(cgroup) = &cgroup {
+            command.args(["--lane-remote", "on", "--lane-cgroup"]).arg(cgroup.path());
+        }
         let running = Running::start(&kind.to_string(), command, &folder, address).await?;
         if kind == Kind::Lane {
             let said = page(admin, "/debug/lane").await?;
@@ -86,7 +118,7 @@ impl Router {
                 anyhow::bail!("the kernel lane is off: {why}");
             }
         }
-        Ok(Self { kind, address, metrics, running })
+        Ok(Self { kind, address, metrics, running, _cgroup: cgroup })
     }
 
     pub(super) fn id(&self) -> u32 {
@@ -106,6 +138,13 @@ impl Router {
             Ok(Carried::default())
         }
     }
+}
+
+/// A command for the proxies' core that is in this cgroup before it opens anything.
+fn in_cgroup(cgroup: &Cgroup, program: &Path) -> Command {
+    let mut command = on_proxy_core(Path::new("sh"));
+    command.args(["-c", "echo 0 >\"$0/cgroup.procs\" && exec \"$@\""]).arg(cgroup.path()).arg(program);
+    command
 }
 
 /// What a page of metrics counts of why the lane was left, and of responses that were not whole.
