@@ -234,3 +234,6 @@ impl Part<kernel::Upstream> {
         matches!(self, Self::Refused(Refusal::Early))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,15 +1,22 @@
 //! Whether a chunk begins like an event by which an engine gives an answer up, byte by byte.
 //!
-//! A prefix is all that is looked at, in the spelling that engines use: what it finds goes to user space, which reads
-//! it properly. One that is spelled otherwise is not seen, and the answer's outcome is then unknown, not good.
+//! A prefix is all that is looked at, in the spellings that engines use, with and without the space that may stand behind a
+//! field's name: what it finds goes to user space, which reads it properly. One that is spelled otherwise still, as with
+//! two spaces there or one behind the brace, rides like any other event, and the answer then counts as a good one of its
+//! engine where it ends as it should.
 
 /// What such events begin with.
-const OPENINGS: [&[u8]; 5] = [
+pub const OPENINGS: [&[u8]; 10] = [
     b"data: {\"error\"",
     b"data: {\"type\":\"error\"",
     b"data: {\"type\": \"error\"",
     b"event: error",
     b"event: response.failed",
+    b"data:{\"error\"",
+    b"data:{\"type\":\"error\"",
+    b"data:{\"type\": \"error\"",
+    b"event:error",
+    b"event:response.failed",
 ];
 
 /// Nothing, or no longer: the chunk begins otherwise.
@@ -20,9 +27,11 @@ pub const START: u32 = 1;
 pub const FOUND: u32 = NODES as u32 - 1;
 
 /// A power of two, so that a mask keeps an index inside for the verifier.
-const NODES: usize = 128;
-/// From no place are there more ways on.
-const WAYS: usize = 2;
+const NODES: usize = 256;
+/// From no place are there more ways on: behind `event:` a space, `e` or `r`.
+const WAYS: usize = 3;
+
+const _: () = assert!(NODES <= 1 << u8::BITS, "places are bytes");
 
 /// The openings as one tree: at each place the byte that is expected, where it leads, and the next way if it is another.
 struct Tree {
@@ -108,6 +117,15 @@ mod tests {
     }
 
     #[test]
+    fn each_is_found_without_the_space_behind_its_fields_name_too() {
+        for opening in OPENINGS {
+            let name = opening.iter().position(|byte| *byte == b':').unwrap() + 1;
+            let close = [&opening[..name], opening[name..].trim_ascii_start()].concat();
+            assert_eq!(read(&close), FOUND, "{}", close.escape_ascii());
+        }
+    }
+
+    #[test]
     fn other_beginnings_are_let_go_at_the_first_byte_that_differs() {
         for text in [
             &b"data: {\"id\":\"cmpl-1\"}"[..],
@@ -115,6 +133,9 @@ mod tests {
             b"event: response.output_text.delta",
             b"event: message_stop",
             b"data: [DONE]",
+            b"data:{\"id\":\"cmpl-1\"}",
+            b"data:{\"type\":\"message_stop\"",
+            b"event:message_stop",
             b": ping",
             b"\0\0\0",
             b"\n\n",
@@ -125,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_place_outside_the_tree_leads_nowhere_outside() {
-        for mark in [NONE, FOUND, 126, 5_000, u32::MAX] {
+        for mark in [NONE, FOUND, FOUND - 1, 5_000, u32::MAX] {
             for byte in 0..=255 {
                 assert!(advance(mark, byte) <= FOUND);
             }

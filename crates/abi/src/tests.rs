@@ -159,11 +159,15 @@ fn a_thousand_chunks_in_one_message_take_many_runs_and_the_end_is_not_missed() {
 
 #[test]
 fn a_chunk_that_tells_of_a_failure_is_left_whole_to_user_space() {
-    for failure in ["data: {\"error\": {\"code\": 500}}\n\n", "event: error\ndata: {}\n\n"] {
+    for (failure, opening) in [
+        ("data: {\"error\": {\"code\": 500}}\n\n", 14),
+        ("data:{\"error\": {\"code\": 500}}\n\n", 13),
+        ("event: error\ndata: {}\n\n", 12),
+        ("event:error\ndata: {}\n\n", 11),
+    ] {
         let mut built = Chunks::new(&[event("data: {\"id\":1}\n\n"), event(failure)], "0\r\n\r\n");
         let line = built.lines[1];
         built.lines.truncate(2);
-        let opening = if failure.starts_with('d') { 14 } else { 12 };
         built.decided = line + built.body[line..].windows(2).position(|pair| pair == b"\r\n").unwrap() + 2;
         built.decided += opening - 1;
         for cut in 0..built.body.len() {

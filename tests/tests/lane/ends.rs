@@ -50,17 +50,20 @@ fn a_client_that_leaves_frees_its_engine(place: Place) {
 }
 
 fn an_engine_that_gives_an_answer_up_is_heard(place: Place) {
-    let mut node = Node::at(place, |_| {});
-    let mut client = node.router.aware();
-    node.begin(&mut client);
-    node.say_by_lane(4);
-    let text = "data: {\"error\": {\"message\": \"out of memory\", \"code\": 500}}\n\n";
-    let failure = format!("{:x}\r\n{text}\r\n", text.len()).into_bytes();
-    node.say(&failure);
-    node.say_event();
-    node.finish();
-    assert_eq!(client.take(node.said.len()), node.said);
-    eventually("it is told", || ended(&node.router, "error_event") == 1.0);
+    let object = "{\"error\": {\"message\": \"out of memory\", \"code\": 500}}\n\n";
+    for opening in ["data: ", "data:", "event: error\ndata: ", "event:error\ndata:"] {
+        let mut node = Node::at(place, |_| {});
+        let mut client = node.router.aware();
+        node.begin(&mut client);
+        node.say_by_lane(4);
+        let text = format!("{opening}{object}");
+        let failure = format!("{:x}\r\n{text}\r\n", text.len()).into_bytes();
+        node.say(&failure);
+        node.say_event();
+        node.finish();
+        assert_eq!(client.take(node.said.len()), node.said);
+        eventually("it is told", || ended(&node.router, "error_event") == 1.0);
+    }
 }
 
 fn silence_is_measured_by_what_the_kernel_carries(place: Place) {

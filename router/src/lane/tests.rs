@@ -1,0 +1,71 @@
+//! The router and the kernel programs against each other: what both must take for an event of failure.
+
+use warmlane_abi::failure::{FOUND, NONE, OPENINGS, START, advance};
+use warmlane_engine::sse::payload::begins_with_failure;
+
+/// Whether the kernel programs leave a chunk that begins so to the router.
+fn is_left(event: &[u8]) -> bool {
+    let mut mark = START;
+    for byte in event {
+        mark = advance(mark, *byte);
+        if mark == NONE || mark == FOUND {
+            break;
+        }
+    }
+    mark == FOUND
+}
+
+/// An event of failure in both ways to space its field, the space being the one in `event`.
+fn spaced(event: &str) -> [String; 2] {
+    [event.to_owned(), event.replacen(": ", ":", 1)]
+}
+
+#[test]
+fn the_programs_leave_to_the_router_what_it_takes_for_a_failure() {
+    let failures = [
+        "data: {\"error\":{\"message\":\"x\",\"code\":500}}\n\n",
+        "data: {\"error\": {\"message\": \"x\", \"type\": \"InternalServerError\"}}\n\n",
+        "data: {\"type\":\"error\",\"error\":{\"message\":\"x\"}}\n\n",
+        "data: {\"type\": \"error\", \"error\": {\"message\": \"x\"}}\n\n",
+        "event: error\ndata: {\"type\":\"error\"}\n\n",
+        "event: response.failed\ndata: {}\n\n",
+    ]
+    .map(spaced)
+    .concat();
+    for event in &failures {
+        assert!(begins_with_failure(event.as_bytes()) && is_left(event.as_bytes()), "{event:?}");
+    }
+    for opening in OPENINGS {
+        let told = failures.iter().any(|event| event.as_bytes().starts_with(opening));
+        assert!(told, "{} begins nothing that the router hears", opening.escape_ascii());
+    }
+}
+
+#[test]
+fn what_is_the_clients_fault_is_left_to_the_router_which_tells_it_apart() {
+    for event in spaced("data: {\"error\":{\"message\":\"x\",\"code\":400}}\n\n") {
+        assert!(is_left(event.as_bytes()) && !begins_with_failure(event.as_bytes()), "{event:?}");
+    }
+}
+
+#[test]
+fn tokens_are_left_by_neither() {
+    let tokens = [
+        "data: {\"id\":\"cmpl-1\",\"choices\":[{\"text\":\"data: {\\\"error\\\":1}\"}]}\n\n",
+        "data: {\"type\":\"content_block_delta\",\"delta\":{\"text\":\"error\"}}\n\n",
+        "event: message_start\ndata: {\"type\":\"message_start\"}\n\n",
+        "data: [DONE]\n\n",
+    ];
+    for event in tokens.map(spaced).concat() {
+        assert!(!is_left(event.as_bytes()) && !begins_with_failure(event.as_bytes()), "{event:?}");
+    }
+}
+
+/// What `warmlane_abi::failure` says of itself: known, and told in docs/LANE.md.
+#[test]
+fn a_failure_that_engines_do_not_spell_so_rides() {
+    for event in ["data:  {\"error\":{\"message\":\"x\"}}\n\n", "data: { \"error\":{\"message\":\"x\"}}\n\n"]
+    {
+        assert!(begins_with_failure(event.as_bytes()) && !is_left(event.as_bytes()), "{event:?}");
+    }
+}
