@@ -13,7 +13,7 @@ use std::{
 
 use crate::{
     config::{Config, LaneMode, Listen, Origin, RemoteLane},
-    kernel::{self, Counts, Refusal, Settings, Side},
+    kernel::{self, Counts, Refusal, SelfTestError, Settings, Side, count},
 };
 
 /// The kernel programs' file.
@@ -175,11 +175,23 @@ impl Laid {
         let remote_budget = queue_limit / 2;
         let settings = Settings { cgroup, queue_limit, remote, remote_budget, ..Settings::new(&object) };
         let kernel = kernel::Lane::load(&settings).map_err(|error| error.to_string())?;
-        kernel.self_test().map_err(|error| error.to_string())?;
-        if remote {
-            kernel.self_test_remote().map_err(|error| error.to_string())?;
-        }
-        Ok(Self { trial: kernel.counts(), kernel, object, remote })
+        let tried = kernel.self_test();
+        let tried = if remote { tried.and_then(|()| kernel.self_test_remote()) } else { tried };
+        let trial = kernel.counts();
+        tried.map_err(|error| told(&error, &trial, settings.cgroup.as_deref()))?;
+        Ok(Self { kernel, object, remote, trial })
+    }
+}
+
+/// Why the trial failed. Where none of its connections was seen, a cgroup that was named is the wrong one.
+fn told(error: &SelfTestError, trial: &Counts, cgroup: Option<&Path>) -> String {
+    let seen = [count::CLIENTS, count::UPSTREAMS, count::PODS].iter().any(|number| trial.of(*number) > 0);
+    match cgroup {
+        Some(path) if !seen => format!(
+            "the router itself is not below the cgroup {} (--lane-cgroup), as no connection of its self-test was seen",
+            path.display()
+        ),
+        _ => error.to_string(),
     }
 }
 

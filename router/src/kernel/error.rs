@@ -24,7 +24,7 @@ pub enum LoadError {
         found: String,
     },
     /// No cgroup to attach to.
-    #[error("no cgroup v2 to attach to ({0}): mount one, or in a pod the host's, or name it")]
+    #[error("no cgroup v2 to attach to ({0}): mount one, or in a pod the host's; --lane-cgroup names it")]
     Cgroup(String),
     /// The kernel does not describe itself.
     #[error("the kernel's type information is of no use ({0}): it needs CONFIG_DEBUG_INFO_BTF")]

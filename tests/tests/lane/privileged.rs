@@ -12,6 +12,7 @@ use std::{
 use warmlane_router::config::{Config, LaneMode, RemoteLane};
 use warmlane_tests::{Behaviour, RawEngine, TestRouter, Wire, cgroup::Cgroup, engine::Seen, eventually};
 
+mod cgroups;
 mod ends;
 mod fuzz;
 mod remote;
