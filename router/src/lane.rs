@@ -5,7 +5,7 @@
 //! Whatever the lane does not take goes by copy too, as everything does where it is off.
 
 use std::{
-    env, mem,
+    env, fs, mem,
     os::fd::AsFd,
     path::{Path, PathBuf},
     sync::Arc,
@@ -13,7 +13,7 @@ use std::{
 
 use crate::{
     config::{Config, LaneMode, Listen, Origin, RemoteLane},
-    kernel::{self, Counts, Refusal, SelfTestError, Settings, Side, count},
+    kernel::{self, Counts, LoadError, Refusal, SelfTestError, Settings, Side, count},
 };
 
 /// The kernel programs' file.
@@ -78,6 +78,19 @@ impl Lane {
             Err(why) => tracing::warn!("kernel lane: off, responses are copied: {why}"),
         }
         Self { mode: settings.mode, laid }
+    }
+
+    /// The files that [`Self::lay`] would read, if they were named.
+    ///
+    /// # Errors
+    /// In the words in which it says why it stays off: a router starts without a lane all the same.
+    pub fn check(config: &Config) -> Result<(), String> {
+        let path = &config.lane.object;
+        if config.lane.mode == LaneMode::Off || path.as_os_str().is_empty() {
+            return Ok(());
+        }
+        let missing = |error| LoadError::Missing { path: path.clone(), error }.to_string();
+        fs::read(path).map(drop).map_err(missing)
     }
 
     /// Makes the ports known that clients without TLS connect to.

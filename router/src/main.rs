@@ -19,6 +19,7 @@ use tracing_subscriber::EnvFilter;
 use warmlane_router::{
     app::{App, Running},
     config::{Config, ConfigError, Listen, Log, ProcessEnvironment},
+    lane::Lane,
 };
 
 /// The settings or flags are wrong, as with most Unix programs.
@@ -48,6 +49,10 @@ fn main() -> ExitCode {
         if let Err(error) = App::check(&loaded.config) {
             eprintln!("warmlane-router: {error:#}");
             return ExitCode::from(MISUSED);
+        }
+        // No error: a router without them copies.
+        if let Err(why) = Lane::check(&loaded.config) {
+            eprintln!("warning: --lane-object: {why}");
         }
         say(&loaded.config.to_string());
         return ExitCode::SUCCESS;

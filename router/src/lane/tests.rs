@@ -1,7 +1,25 @@
-//! The router and the kernel programs against each other: what both must take for an event of failure.
+//! What `--check` says of the lane, and what the router and the kernel programs both must take for an event of failure.
 
 use warmlane_abi::failure::{FOUND, NONE, OPENINGS, START, advance};
 use warmlane_engine::sse::payload::begins_with_failure;
+
+use super::*;
+
+#[test]
+fn kernel_programs_that_are_named_and_cannot_be_read_are_told_where_the_lane_is_wanted() {
+    let told = |mode, object: &str| {
+        let mut config = Config::for_endpoints(vec!["a:1".to_owned()]);
+        (config.lane.mode, config.lane.object) = (mode, object.into());
+        Lane::check(&config)
+    };
+    for object in ["/nowhere/lane.o", "/"] {
+        let why = told(LaneMode::Pinned, object).expect_err("it is no file");
+        assert!(why.contains(&format!("not found at {object}: ")), "{why}");
+        assert_eq!(told(LaneMode::Off, object), Ok(()));
+    }
+    assert_eq!(told(LaneMode::All, ""), Ok(()), "they may be beside the router that starts");
+    assert_eq!(told(LaneMode::All, "/proc/self/exe"), Ok(()));
+}
 
 /// Whether the kernel programs leave a chunk that begins so to the router.
 fn is_left(event: &[u8]) -> bool {
