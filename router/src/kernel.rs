@@ -41,6 +41,7 @@ mod slots;
 mod socket;
 mod upstream;
 
+pub use cgroup::Cgroup;
 pub use client::Client;
 pub use counts::Counts;
 pub use error::{LoadError, Refusal, SelfTestError};

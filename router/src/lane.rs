@@ -8,12 +8,12 @@ use std::{
     env, fs, mem,
     os::fd::AsFd,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use crate::{
     config::{Config, LaneMode, Listen, Origin, RemoteLane},
-    kernel::{self, Counts, LoadError, Refusal, SelfTestError, Settings, Side, count},
+    kernel::{self, Cgroup, Counts, LoadError, Refusal, SelfTestError, Settings, Side, count},
 };
 
 /// The kernel programs' file.
@@ -35,6 +35,10 @@ struct Laid {
     remote: bool,
     /// What the trial has counted.
     trial: Counts,
+    /// Where one was named.
+    cgroup: Option<Cgroup>,
+    /// Why it has been off since then: nothing new is seen.
+    ended: OnceLock<String>,
 }
 
 /// A connection's part in the lane.
@@ -103,7 +107,18 @@ impl Lane {
 
     /// Whether responses may take it; `pinned`: of a session or a prefix group.
     pub fn takes(&self, pinned: bool) -> bool {
-        self.laid.is_ok() && (pinned || self.mode == LaneMode::All)
+        self.why_off().is_none() && (pinned || self.mode == LaneMode::All)
+    }
+
+    /// Notices where what it is attached to has gone; to be asked now and then. What rides goes on, nothing new does.
+    pub fn look(&self) {
+        let Ok(Laid { cgroup: Some(cgroup), ended, .. }) = &self.laid else { return };
+        if ended.get().is_none() && cgroup.is_removed() {
+            let why = "the cgroup that --lane-cgroup names was removed: name one that stays, and start again";
+            tracing::warn!("kernel lane: off from now on, responses are copied: {why}");
+            // Nobody else sets it.
+            let _ = ended.set(why.to_owned());
+        }
     }
 
     /// The connection that this socket will make to a pod may take part, at this side of it or another that it has. The side, if
@@ -144,15 +159,16 @@ impl Lane {
 
     /// Why it is off, if it is.
     pub fn why_off(&self) -> Option<&str> {
-        self.laid.as_ref().err().map(String::as_str)
+        let why = self.laid.as_ref().map_or_else(Some, |laid| laid.ended.get());
+        why.map(String::as_str)
     }
 
-    /// The programs' file and the kernel's numbers for them, if it is on.
+    /// The programs' file and the kernel's numbers for them, if it was laid.
     pub fn programs(&self) -> Option<(&Path, Vec<u32>)> {
         self.laid.as_ref().ok().map(|laid| (laid.object.as_path(), laid.kernel.programs()))
     }
 
-    /// What the programs have counted since then, if it is on.
+    /// What the programs have counted since then, if it was laid.
     pub fn counts(&self) -> Option<Counts> {
         self.laid.as_ref().ok().map(|laid| laid.kernel.counts().since(&laid.trial))
     }
@@ -187,12 +203,13 @@ impl Laid {
         // What waits before the client's socket is not charged to it, and a packet there takes up to twice its bytes.
         let remote_budget = queue_limit / 2;
         let settings = Settings { cgroup, queue_limit, remote, remote_budget, ..Settings::new(&object) };
+        let held = settings.cgroup.as_deref().and_then(|path| Cgroup::hold(path).ok());
         let kernel = kernel::Lane::load(&settings).map_err(|error| error.to_string())?;
         let tried = kernel.self_test();
         let tried = if remote { tried.and_then(|()| kernel.self_test_remote()) } else { tried };
         let trial = kernel.counts();
         tried.map_err(|error| told(&error, &trial, settings.cgroup.as_deref()))?;
-        Ok(Self { kernel, object, remote, trial })
+        Ok(Self { kernel, object, remote, trial, cgroup: held, ended: OnceLock::new() })
     }
 }
 

@@ -22,7 +22,7 @@ struct Page {
     pods: usize,
     /// Of clients.
     clients: usize,
-    /// Since the router started; `null` while it is off.
+    /// Since the router started; `null` where it was off from the start.
     counts: Option<Map<String, Value>>,
     /// Why the kernel left responses to the router.
     handed_over: Option<Map<String, Value>>,
@@ -37,7 +37,7 @@ pub(super) fn show(world: &World) -> String {
         rows.into_iter().map(|(name, count)| (name.to_owned(), Value::from(count))).collect()
     };
     let page = Page {
-        on: programs.is_some(),
+        on: lane.why_off().is_none(),
         mode: lane.mode().to_string(),
         remote: lane.is_remote(),
         why_off: lane.why_off().map(str::to_owned),

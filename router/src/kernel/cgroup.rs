@@ -1,8 +1,38 @@
-//! Where the cgroup v2 hierarchy is: its root sees the connections of all pods of the node.
+//! Where the cgroup v2 hierarchy is: its root sees the connections of all pods of the node. And whether one that was named
+//! is there still.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs, io,
+    os::fd::AsRawFd,
+    path::{Path, PathBuf},
+};
 
 use super::LoadError;
+
+/// A cgroup, held so that its removal can be told: what is attached to it goes with it. Holding does not prevent that.
+#[derive(Debug)]
+pub struct Cgroup {
+    folder: fs::File,
+}
+
+// === Cgroup ===
+
+impl Cgroup {
+    /// Holds the one that is there now.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub fn hold(path: &Path) -> io::Result<Self> {
+        Ok(Self { folder: fs::File::open(path)? })
+    }
+
+    /// Whether it was removed.
+    pub fn is_removed(&self) -> bool {
+        // Not by its path: another may be there by now, and the mount may have gone while the cgroup stays.
+        let file = format!("/proc/self/fd/{}/cgroup.controllers", self.folder.as_raw_fd());
+        Path::new(&file).try_exists().is_ok_and(|there| !there)
+    }
+}
 
 /// The mount of the hierarchy's root.
 pub(super) fn root() -> Result<PathBuf, LoadError> {

@@ -31,7 +31,8 @@ impl Collector for Lane {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let (counts, mut page) = (self.0.lane.counts(), Page(encoder));
         let of = |number| counts.as_ref().map_or(0, |counts| counts.of(number));
-        page.gauge("lane_on", "1 while the kernel lane is on", f64::from(u8::from(counts.is_some())))?;
+        let on = self.0.lane.why_off().is_none();
+        page.gauge("lane_on", "1 while the kernel lane is on", f64::from(u8::from(on)))?;
         let (pods, clients) = self.0.lane.connections();
         let rows = [("pods", pods), ("clients", clients)];
         let rows = rows.map(|(side, count)| ([("side", side)], count as f64));

@@ -29,7 +29,7 @@ use upkeep::Upkeep;
 const MIN_GAP: Duration = Duration::from_millis(5);
 /// Building snapshots may take one part in this many of the thread's time.
 const REST: u32 = 20;
-/// How often model lists are looked through for old ones.
+/// How often model lists are looked through for old ones, and the lane is looked at.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(1);
 /// Updates that can wait: a few for each endpoint of a large pool. Senders wait when it is full.
 const QUEUE: usize = 8_192;
@@ -160,6 +160,7 @@ impl Writer {
                 _ = expiry.tick() => {
                     self.world.lingering.expire(self.world.now());
                     self.world.lately.turn(self.world.now());
+                    self.world.lane.look();
                     self.look();
                     if self.pool.expire(self.world.now()) {
                         self.dirty = true;

@@ -1,4 +1,4 @@
-//! A lane on a cgroup that is named, and is the wrong one.
+//! A lane on a cgroup that is named: the wrong one, and one that goes.
 
 use std::{
     fs, io,
@@ -35,6 +35,14 @@ impl Cgroup {
 
     fn enter(&self) {
         join(&self.path).expect("it takes this process");
+    }
+
+    fn leave(&self) {
+        join(&self.home).expect("it was there before");
+    }
+
+    fn remove(&self) {
+        fs::remove_dir(&self.path).expect("nobody is in it");
     }
 }
 
@@ -74,4 +82,32 @@ fn a_cgroup_that_the_router_is_not_below_is_told_with_its_flag() {
     let mut client = node.router.aware();
     node.begin(&mut client);
     node.say_by_lane(1);
+}
+
+#[test]
+fn a_lane_whose_cgroup_is_removed_is_off_and_responses_are_copied() {
+    let cgroup = Cgroup::new();
+    cgroup.enter();
+    let mut node = Node::with(|config| config.lane.cgroup.clone_from(&cgroup.path));
+    let mut client = node.router.aware();
+    node.begin(&mut client);
+    node.say_by_lane(2);
+    let carried = node.carried();
+    cgroup.leave();
+    cgroup.remove();
+    eventually("it is noticed", || node.router.metric("warmlane_lane_on") == 0.0);
+    let page = node.router.admin().get("/debug/lane").json();
+    assert!(page["why_off"].as_str().is_some_and(|why| why.contains("was removed")), "{page}");
+    assert_eq!(page["on"], false, "{page}");
+    node.finish();
+    assert_eq!(client.take(node.said.len()), node.said);
+    node.begin(&mut client);
+    for _ in 0..4 {
+        let event = node.say_event();
+        assert_eq!(client.take(event.len()), event);
+        thread::sleep(Duration::from_millis(2));
+    }
+    node.finish();
+    assert_eq!(client.take(END.len()), END);
+    assert_eq!((node.carried(), node.rides()), (carried, 1.0), "what was counted stays");
 }
