@@ -8,7 +8,7 @@ mod layout;
 use std::process::Command;
 
 use crate::progress::Progress;
-use crate::{setup, step, workspace};
+use crate::{ebpf, setup, step, workspace};
 
 /// Check format, lints, licences, crate boundaries, docs and repository rules
 ///
@@ -18,6 +18,8 @@ use crate::{setup, step, workspace};
 ///   deny        licences, banned crates, sources (deny.toml); not advisories, whose
 ///               database is fetched at run time and needs a network
 ///   clippy      all targets and features, warnings are errors
+///   clippy-bpf  the same for the kernel programs, by the way by which `cargo xtask ebpf`
+///               builds them; with Debian's compiler, with its package rust-web-clippy
 ///   doc         rustdoc with private items, warnings are errors
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
@@ -26,12 +28,13 @@ pub(crate) struct Args {}
 type Check = (&'static str, fn(&mut Progress) -> anyhow::Result<()>);
 
 /// Cheapest first: a slip in the format is told within a second.
-const CHECKS: [Check; 6] = [
+const CHECKS: [Check; 7] = [
     ("rustfmt", rustfmt),
     ("layout", |_| layout::check()),
     ("boundaries", |_| boundaries::check()),
     ("deny", deny),
     ("clippy", clippy),
+    ("clippy-bpf", ebpf::lint),
     ("doc", doc),
 ];
 

@@ -50,35 +50,56 @@ pub(crate) fn for_lane(options: &[OsString], command: &mut Command) -> anyhow::R
 pub(crate) fn build() -> anyhow::Result<PathBuf> {
     let route = setup::bpf_route()?;
     let mut progress = Progress::start(&format!("kernel programs ({})", route.name()));
-    let folder = workspace::target().join("ebpf");
-    let built = folder.join("build");
+    // The kernel wants the types of maps.
+    let mut command = cargo(&route, "build", &["-Cdebuginfo=2", "-Clink-arg=--btf"]);
+    step::quiet(&mut progress, &step::log_file("ebpf"), &mut command)?;
+    let object = folder().join(format!("{BINARY}.o"));
+    let made = folder().join("build").join(TARGET).join("release").join(BINARY);
+    std::fs::copy(&made, &object).with_context(|| format!("cannot copy {}", made.display()))?;
+    progress.finish("done");
+    Ok(object)
+}
+
+/// Has clippy read them, by the way by which they are built; warnings are errors.
+pub(crate) fn lint(progress: &mut Progress) -> anyhow::Result<()> {
+    let route = setup::bpf_route()?;
+    let warnings = ["-Dwarnings"];
     let mut command = match &route {
+        BpfRoute::Debian { .. } => {
+            let mut command = cargo(&route, "check", &warnings);
+            // What `cargo clippy` does, with the clippy of another compiler than cargo's.
+            command.env("RUSTC_WORKSPACE_WRAPPER", setup::bpf_clippy()?);
+            command
+        }
+        BpfRoute::Nightly => cargo(&route, "clippy", &warnings),
+    };
+    step::quiet(progress, &step::log_file("check-clippy-bpf"), &mut command)
+}
+
+/// What does this with them, with these flags for the compiler.
+fn cargo(route: &BpfRoute, word: &str, flags: &[&str]) -> Command {
+    let mut command = match route {
         BpfRoute::Debian { compiler, .. } => {
-            let mut command = workspace::cargo(["build"]);
+            let mut command = workspace::cargo([word]);
             // Programs for BPF need features that are not stable yet.
             command.env("RUSTC", compiler).env("RUSTC_BOOTSTRAP", "1");
             command
         }
         BpfRoute::Nightly => {
             let mut command = Command::new("rustup");
-            command.args(["run", "nightly", "cargo", "build", "-Zbuild-std=core"]);
+            command.args(["run", "nightly", "cargo", word, "-Zbuild-std=core"]);
             command
         }
     };
-    command.args(["--release", "--locked", "--target", TARGET, "--target-dir"]).arg(&built);
+    command.args(["--release", "--locked", "--target", TARGET, "--target-dir"]).arg(folder().join("build"));
     command.current_dir(workspace::root().join("router-ebpf"));
-    let flags = [
-        &format!("--cfg=bpf_target_arch=\"{}\"", std::env::consts::ARCH),
-        "-Cdebuginfo=2",
-        // The kernel wants the types of maps.
-        "-Clink-arg=--btf",
-    ];
+    let machine = format!("--cfg=bpf_target_arch=\"{}\"", std::env::consts::ARCH);
+    let flags = [&[&*machine], flags].concat();
     // Cargo's own word for flags with quotes in them.
     command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f")).env("PATH", route.path());
-    step::quiet(&mut progress, &step::log_file("ebpf"), &mut command)?;
-    let object = folder.join(format!("{BINARY}.o"));
-    let made = built.join(TARGET).join("release").join(BINARY);
-    std::fs::copy(&made, &object).with_context(|| format!("cannot copy {}", made.display()))?;
-    progress.finish("done");
-    Ok(object)
+    command
+}
+
+fn folder() -> PathBuf {
+    workspace::target().join("ebpf")
 }

@@ -16,7 +16,7 @@ mod uvloop;
 
 use anyhow::Context as _;
 
-pub(crate) use bpf::{BpfRoute, route as bpf_route};
+pub(crate) use bpf::{BpfRoute, clippy as bpf_clippy, route as bpf_route};
 pub(crate) use deny::ensure as cargo_deny;
 pub(crate) use envoy::ensure as envoy;
 pub(crate) use fuzz::ensure as cargo_fuzz;

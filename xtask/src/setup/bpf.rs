@@ -16,6 +16,8 @@ const PACKAGES: [&str; 3] = ["rustc-web", "libstd-rust-web-dev-bpf", "llvm-22-de
 const LLVM_FEATURE: &str = "llvm-22";
 const LLVM: &str = "/usr/lib/llvm-22";
 const COMPILER: &str = "/usr/bin/rustc";
+const CLIPPY_PACKAGE: &str = "rust-web-clippy";
+const CLIPPY: &str = "/usr/bin/clippy-driver";
 
 /// A way to build them.
 #[derive(Debug)]
@@ -46,6 +48,11 @@ pub(crate) fn route() -> anyhow::Result<BpfRoute> {
     tool::install_with(LINKER, VERSION, &options, &[("LLVM_PREFIX", LLVM)])
         .context("cannot install bpf-linker: is crates.io reachable?")?;
     debian().context("Debian's compiler for BPF and bpf-linker were installed but do not answer")
+}
+
+/// Debian's clippy for its compiler: rustup's reads no core but its own compiler's.
+pub(crate) fn clippy() -> anyhow::Result<PathBuf> {
+    system::from(CLIPPY_PACKAGE, CLIPPY, "--version")
 }
 
 fn debian() -> Option<BpfRoute> {

@@ -61,7 +61,8 @@ pub(crate) fn program(name: &str, version_flag: &str) -> anyhow::Result<PathBuf>
     from(name, name, version_flag)
 }
 
-fn from(package: &str, name: &str, version_flag: &str) -> anyhow::Result<PathBuf> {
+/// A program, by its name or its place, that comes in this package, installing it where that is possible.
+pub(super) fn from(package: &str, name: &str, version_flag: &str) -> anyhow::Result<PathBuf> {
     let found = || {
         // Servers stand where a person's PATH may not look.
         let places = ["", "/usr/sbin/", "/usr/local/sbin/"];
