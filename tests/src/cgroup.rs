@@ -1,7 +1,7 @@
 //! A cgroup of its own: a kernel lane that is attached there takes all that was opened outside for another node's.
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     process,
     sync::atomic::{AtomicU32, Ordering::Relaxed},
@@ -9,10 +9,10 @@ use std::{
 
 static MADE: AtomicU32 = AtomicU32::new(0);
 
-/// See the module's header. Left and removed once dropped, if none of its processes runs any more.
+/// One below that of this process. Removed once dropped, and the process back where it was, if nothing else runs there any more.
 #[derive(Debug)]
 pub struct Cgroup {
-    root: PathBuf,
+    home: PathBuf,
     path: PathBuf,
 }
 
@@ -25,43 +25,51 @@ impl Cgroup {
     /// Without root, or where the machine has no cgroups of version 2.
     #[expect(clippy::new_without_default, reason = "it changes the system, which a default should not")]
     pub fn new() -> Self {
-        let mounts = fs::read_to_string("/proc/self/mountinfo").expect("it is there");
-        let of_line = |line: &str| {
-            let (place, kind) = line.split_once(" - ")?;
-            kind.starts_with("cgroup2 ").then(|| place.split(' ').nth(4).map(PathBuf::from))?
-        };
-        let root = mounts.lines().find_map(of_line).expect("cgroups of version 2");
-        let number = MADE.fetch_add(1, Relaxed);
-        let path = root.join(format!("warmlane-test-{}-{number}", process::id()));
+        let mounts = fs::read_to_string("/proc/mounts").expect("mounts are told");
+        let mount = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+        let mount = mount.into_iter().find(|words| words[2] == "cgroup2").expect("cgroups of version 2");
+        let own = fs::read_to_string("/proc/self/cgroup").expect("it is told");
+        let own = own.lines().find_map(|line| line.strip_prefix("0::/")).expect("every process has one");
+        let home = Path::new(mount[1]).join(own);
+        let path = home.join(format!("warmlane-test-{}-{}", process::id(), MADE.fetch_add(1, Relaxed)));
         fs::create_dir(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        Self { root, path }
-    }
-
-    /// Makes it and moves this process there: sockets that it opens from now on are inside.
-    ///
-    /// # Panics
-    /// As [`Self::new`].
-    pub fn enter() -> Self {
-        let cgroup = Self::new();
-        enter(&cgroup.path);
-        cgroup
+        Self { home, path }
     }
 
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
     }
+
+    /// Moves this process there: sockets that it opens from now on are inside.
+    ///
+    /// # Panics
+    /// Where the system refuses it.
+    pub fn enter(&self) {
+        join(&self.path).unwrap_or_else(|error| panic!("{}: {error}", self.path.display()));
+    }
+
+    /// Moves this process back and removes it, whatever it had opened there.
+    ///
+    /// # Panics
+    /// Where something else runs there.
+    pub fn remove(&self) {
+        self.try_remove().unwrap_or_else(|error| panic!("{}: {error}", self.path.display()));
+    }
+
+    fn try_remove(&self) -> io::Result<()> {
+        join(&self.home)?;
+        fs::remove_dir(&self.path)
+    }
 }
 
 impl Drop for Cgroup {
     fn drop(&mut self) {
-        enter(&self.root);
-        // A test that fails tells more than what is left of it.
-        let _ = fs::remove_dir(&self.path);
+        // It may be gone already.
+        let _ = self.try_remove();
     }
 }
 
-fn enter(cgroup: &Path) {
-    let processes = cgroup.join("cgroup.procs");
-    fs::write(&processes, "0").unwrap_or_else(|error| panic!("{}: {error}", processes.display()));
+fn join(cgroup: &Path) -> io::Result<()> {
+    fs::write(cgroup.join("cgroup.procs"), "0")
 }

@@ -30,8 +30,16 @@ const _: () = assert!(size_of::<Layout>() == 8 * 4);
 impl Layout {
     /// As it lies in the object.
     pub fn words(&self) -> [u32; 8] {
-        let Self { write_seq, wmem_queued, sndbuf, cookie, state, protocol, memory_pressure, packet_sequence } =
-            *self;
+        let Self {
+            write_seq,
+            wmem_queued,
+            sndbuf,
+            cookie,
+            state,
+            protocol,
+            memory_pressure,
+            packet_sequence,
+        } = *self;
         [write_seq, wmem_queued, sndbuf, cookie, state, protocol, memory_pressure, packet_sequence]
     }
 }

@@ -111,7 +111,13 @@ impl Default for Prefix {
 impl Default for Lane {
     fn default() -> Self {
         let (object, cgroup) = (PathBuf::new(), PathBuf::new());
-        Self { mode: LaneMode::default(), remote: RemoteLane::default(), object, cgroup, budget: kernel::Settings::QUEUE_LIMIT }
+        Self {
+            mode: LaneMode::default(),
+            remote: RemoteLane::default(),
+            object,
+            cgroup,
+            budget: kernel::Settings::QUEUE_LIMIT,
+        }
     }
 }
 

@@ -47,7 +47,8 @@ fn connections_that_nobody_announced_take_no_part() {
     assert_eq!(laid.lane.upstream(&others).map(drop), Err(Refusal::Early));
     assert_eq!(laid.lane.client(&client).map(drop), Err(Refusal::ClientUnseen));
     assert!(laid.lane.client(&client_side).is_ok());
-    let refused = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("there are sockets");
+    let refused =
+        socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("there are sockets");
     assert!(laid.lane.announce(&refused, Side::Local));
     assert_eq!(laid.lane.upstream(&refused).map(drop), Err(Refusal::Unseen));
 }

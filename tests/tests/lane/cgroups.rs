@@ -1,61 +1,11 @@
 //! A lane on a cgroup that is named: the wrong one, and one that goes.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-    process,
-};
+use std::path::Path;
 
 use warmlane_router::lane::Lane;
 use warmlane_tests::lane::object;
 
 use super::*;
-
-/// A cgroup below the one that this process is in. Gone once dropped, and the process back where it was.
-struct Cgroup {
-    path: PathBuf,
-    home: PathBuf,
-}
-
-// === Cgroup ===
-
-impl Cgroup {
-    fn new() -> Self {
-        let mounts = fs::read_to_string("/proc/mounts").expect("mounts are told");
-        let mut mounts = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
-        let mount =
-            mounts.find(|words| words[2] == "cgroup2").expect("the hierarchy is mounted")[1].to_owned();
-        let own = fs::read_to_string("/proc/self/cgroup").expect("it is told");
-        let own = own.lines().find_map(|line| line.strip_prefix("0::/")).expect("every process has one");
-        let home = Path::new(&mount).join(own);
-        let path = home.join(format!("warmlane-test-{}-{:x}", process::id(), fastrand::u32(..)));
-        fs::create_dir(&path).expect("root makes cgroups");
-        Self { path, home }
-    }
-
-    fn enter(&self) {
-        join(&self.path).expect("it takes this process");
-    }
-
-    fn leave(&self) {
-        join(&self.home).expect("it was there before");
-    }
-
-    fn remove(&self) {
-        fs::remove_dir(&self.path).expect("nobody is in it");
-    }
-}
-
-impl Drop for Cgroup {
-    fn drop(&mut self) {
-        // It may be gone already.
-        let _ = join(&self.home).and_then(|()| fs::remove_dir(&self.path));
-    }
-}
-
-fn join(cgroup: &Path) -> io::Result<()> {
-    fs::write(cgroup.join("cgroup.procs"), process::id().to_string())
-}
 
 /// What a router says that is told to use this one.
 fn why_off(cgroup: &Path) -> String {
@@ -74,11 +24,11 @@ fn a_folder_that_is_no_cgroup_is_told_with_its_flag() {
 #[test]
 fn a_cgroup_that_the_router_is_not_below_is_told_with_its_flag() {
     let cgroup = Cgroup::new();
-    let why = why_off(&cgroup.path);
-    let named = format!("not below the cgroup {} (--lane-cgroup)", cgroup.path.display());
+    let why = why_off(cgroup.path());
+    let named = format!("not below the cgroup {} (--lane-cgroup)", cgroup.path().display());
     assert!(why.contains(&named), "{why}");
     cgroup.enter();
-    let mut node = Node::with(|config| config.lane.cgroup.clone_from(&cgroup.path));
+    let mut node = Node::with(|config| config.lane.cgroup = cgroup.path().to_owned());
     let mut client = node.router.aware();
     node.begin(&mut client);
     node.say_by_lane(1);
@@ -88,12 +38,11 @@ fn a_cgroup_that_the_router_is_not_below_is_told_with_its_flag() {
 fn a_lane_whose_cgroup_is_removed_is_off_and_responses_are_copied() {
     let cgroup = Cgroup::new();
     cgroup.enter();
-    let mut node = Node::with(|config| config.lane.cgroup.clone_from(&cgroup.path));
+    let mut node = Node::with(|config| config.lane.cgroup = cgroup.path().to_owned());
     let mut client = node.router.aware();
     node.begin(&mut client);
     node.say_by_lane(2);
     let carried = node.carried();
-    cgroup.leave();
     cgroup.remove();
     eventually("it is noticed", || node.router.metric("warmlane_lane_on") == 0.0);
     let page = node.router.admin().get("/debug/lane").json();

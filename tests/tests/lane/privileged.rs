@@ -64,7 +64,8 @@ impl Node {
 
     fn at(place: Place, change: impl FnOnce(&mut Config)) -> Self {
         let engine = RawEngine::start(Behaviour::Hang);
-        let cgroup = (place == Place::Elsewhere).then(Cgroup::enter);
+        let cgroup = (place == Place::Elsewhere).then(Cgroup::new);
+        cgroup.iter().for_each(Cgroup::enter);
         let router = TestRouter::with(&[engine.address()], |config| {
             config.lane.mode = LaneMode::All;
             if let Some(cgroup) = &cgroup {

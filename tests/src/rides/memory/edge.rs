@@ -1,4 +1,4 @@
-//! An engine that waits for edges: told once that a socket has room, it writes until there is none, and is not told again
+//! An engine that begins as a model does, slowly, and then pours. It waits for edges: told once that a socket has room, it writes until there is none, and is not told again
 //! before there was none. An edge that gets lost stops its stream for good.
 
 use std::{
@@ -6,6 +6,8 @@ use std::{
     io::{self, ErrorKind, Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
     os::fd::{AsFd as _, OwnedFd},
+    thread,
+    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -24,6 +26,9 @@ use crate::{proxy::engine::answer, wire::find};
 const LISTENER: u64 = 0;
 /// Chunks that a stream writes before another has its turn.
 const TURN: usize = 16;
+/// So many come one by one, with so much time behind each: streams that only pour are copied. The script has the same.
+const LEAD: usize = 6;
+const BEAT: Duration = Duration::from_millis(50);
 
 struct Connection {
     stream: TcpStream,
@@ -102,11 +107,11 @@ impl Engine {
             }
             let Some(connection) = self.connections.get_mut(&name) else { continue };
             let poured = connection.pours.is_some();
-            let turned = connection.turn(&mut self.chunk, self.awaited == 0);
+            let turned = connection.turn(&mut self.chunk, if self.awaited == 0 { TURN } else { 0 });
             if !poured && connection.pours.is_some() {
                 self.awaited = self.awaited.saturating_sub(1);
                 if self.awaited == 0 {
-                    self.ready.extend(self.connections.keys());
+                    self.begin();
                 }
             }
             match turned {
@@ -117,6 +122,17 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// All that were awaited are here. Who goes is found out by its next turn.
+    fn begin(&mut self) {
+        for _ in 0..LEAD {
+            for connection in self.connections.values_mut() {
+                let _ = connection.write(&mut self.chunk, 1);
+            }
+            thread::sleep(BEAT);
+        }
+        self.ready.extend(self.connections.keys());
     }
 
     fn accept(&mut self) -> anyhow::Result<()> {
@@ -140,9 +156,9 @@ impl Connection {
         Ok(Self { stream, asked: Vec::new(), out: Vec::new(), written: 0, pours: None, closes: false })
     }
 
-    /// Reads and writes what there is, but for chunks no more than a turn's.
-    fn turn(&mut self, chunk: &mut Chunk, may_pour: bool) -> Turned {
-        match self.read().and_then(|()| self.write(chunk, may_pour)) {
+    /// Reads and writes what there is, but for chunks no more than so many.
+    fn turn(&mut self, chunk: &mut Chunk, chunks: usize) -> Turned {
+        match self.read().and_then(|()| self.write(chunk, chunks)) {
             Ok(true) => Turned::Again,
             Ok(false) if self.closes && self.written == self.out.len() => Turned::Gone,
             Ok(false) => Turned::Waits,
@@ -176,8 +192,8 @@ impl Connection {
     }
 
     /// True where there may be room for more.
-    fn write(&mut self, chunk: &mut Chunk, may_pour: bool) -> io::Result<bool> {
-        for _ in 0..TURN {
+    fn write(&mut self, chunk: &mut Chunk, chunks: usize) -> io::Result<bool> {
+        for left in (0..=chunks).rev() {
             while self.written < self.out.len() {
                 match self.stream.write(&self.out[self.written..]) {
                     Ok(length) => self.written += length,
@@ -187,11 +203,13 @@ impl Connection {
             }
             self.out.clear();
             self.written = 0;
-            let Some(number) = self.pours.as_mut().filter(|_| may_pour) else { return Ok(false) };
-            self.out.extend_from_slice(chunk.number(*number));
-            *number += 1;
+            let Some(number) = &mut self.pours else { return Ok(false) };
+            if left > 0 {
+                self.out.extend_from_slice(chunk.number(*number));
+                *number += 1;
+            }
         }
-        Ok(true)
+        Ok(chunks > 0)
     }
 }
 
@@ -208,16 +226,16 @@ mod tests {
             crate::proxy::stream::Pace { tokens: 1, beat: std::time::Duration::ZERO, size: 0 }.request(9);
         client.write_all(&request).unwrap();
         let (mut chunk, mut check) = (Chunk::default(), super::super::body::Check::default());
-        crate::eventually("it was asked", || connection.turn(&mut chunk, true) == Turned::Again);
-        while connection.turn(&mut chunk, true) == Turned::Again {}
-        assert_eq!(connection.turn(&mut chunk, true), Turned::Waits);
+        crate::eventually("it was asked", || connection.turn(&mut chunk, TURN) == Turned::Again);
+        while connection.turn(&mut chunk, TURN) == Turned::Again {}
+        assert_eq!(connection.turn(&mut chunk, TURN), Turned::Waits);
         let mut buffer = vec![0; 1 << 16];
         while check.passed() < 1 << 23 {
             let length = client.read(&mut buffer).unwrap();
             check.feed(&buffer[..length]).unwrap();
-            let _ = connection.turn(&mut chunk, true);
+            let _ = connection.turn(&mut chunk, TURN);
         }
         drop(client);
-        crate::eventually("the end is seen", || connection.turn(&mut chunk, true) == Turned::Gone);
+        crate::eventually("the end is seen", || connection.turn(&mut chunk, TURN) == Turned::Gone);
     }
 }

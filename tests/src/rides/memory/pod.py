@@ -1,4 +1,4 @@
-"""An engine whose streams never end, as fast as they are taken, once so many are there.
+"""An engine whose streams never end, once so many are there: slowly at first, as a model's, then as fast as they are taken.
 
 What else it is asked it has in its arguments.
 """
@@ -11,6 +11,9 @@ LOOP, HOST, PORT, STREAMS, ANSWERS = sys.argv[1:]
 ANSWERS = [(request.encode(), answer.encode()) for request, answer in json.loads(ANSWERS)]
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 EVENT = 2048
+# So many events come one by one, with so much time behind each: streams that only pour are copied.
+LEAD = 6
+BEAT = 0.05
 FILL = b"x" * (EVENT - len("data: ") - 20 - 2) + b"\n\n\r\n"
 
 all_are_here = asyncio.Event()
@@ -29,6 +32,8 @@ async def pour(writer):
         writer.write(b"800\r\ndata: %020d" % number + FILL)
         await writer.drain()
         number += 1
+        if number <= LEAD:
+            await asyncio.sleep(BEAT)
 
 
 async def converse(reader, writer):
