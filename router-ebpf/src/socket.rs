@@ -14,15 +14,15 @@ use warmlane_abi::Layout;
 /// Filled in by the router before it loads the object.
 #[unsafe(no_mangle)]
 static LAYOUT: Layout = Layout {
-        write_seq: 0,
-        wmem_queued: 0,
-        sndbuf: 0,
-        cookie: 0,
-        state: 0,
-        protocol: 0,
-        memory_pressure: 0,
-        packet_sequence: 0,
-    };
+    write_seq: 0,
+    wmem_queued: 0,
+    sndbuf: 0,
+    cookie: 0,
+    state: 0,
+    protocol: 0,
+    memory_pressure: 0,
+    packet_sequence: 0,
+};
 
 /// Volatile, as the compiler would take the zeros above for what it is.
 macro_rules! offset {

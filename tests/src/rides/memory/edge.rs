@@ -222,8 +222,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let mut connection = Connection::new(listener.accept().unwrap().0).unwrap();
-        let request =
-            crate::proxy::stream::Pace { tokens: 1, beat: std::time::Duration::ZERO, size: 0 }.request(9);
+        let request = crate::proxy::stream::Pace { tokens: 1, beat: Duration::ZERO, size: 0 }.request(9);
         client.write_all(&request).unwrap();
         let (mut chunk, mut check) = (Chunk::default(), super::super::body::Check::default());
         crate::eventually("it was asked", || connection.turn(&mut chunk, TURN) == Turned::Again);
