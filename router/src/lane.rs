@@ -266,14 +266,25 @@ impl Part<kernel::Upstream> {
     pub fn is_local(&self) -> Option<bool> {
         match self {
             Self::Taken(upstream) => Some(upstream.side() == Side::Local),
+            Self::Refused(Refusal::Left) => Some(true),
             Self::Refused(Refusal::Remote) => Some(false),
             Self::Refused(_) | Self::Unasked => None,
         }
     }
 
-    /// Whether the connection had not been announced.
-    pub fn is_early(&self) -> bool {
-        matches!(self, Self::Refused(Refusal::Early))
+    /// Has the pod's end leave the lane; why it takes no part from then on, if it does not.
+    pub fn leave(&mut self) -> Option<Refusal> {
+        match self.take() {
+            Self::Taken(upstream) if upstream.side() == Side::Local => {
+                upstream.leave();
+                *self = Self::Refused(Refusal::Left);
+                Some(Refusal::Left)
+            }
+            other => {
+                *self = other;
+                None
+            }
+        }
     }
 }
 

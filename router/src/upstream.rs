@@ -20,7 +20,7 @@ use warmlane_picker::Slot;
 
 use crate::{
     error::UpstreamFault,
-    kernel::{self, Side},
+    kernel::{self, Refusal, Side},
     lane::{Lane, Part},
 };
 
@@ -161,13 +161,14 @@ impl Connection {
     }
 
     /// Whether another connection may take part in the lane where this one does not: it was made before its endpoint's responses might
-    /// ride, or before the endpoint was known to be on another node. One that was announced and does not all the same tells nothing
-    /// of the next, which would cost a handshake for each response.
-    pub fn came_too_early(&self, lane: &Lane) -> bool {
-        match self.announced {
-            None => self.lane.is_early(),
-            Some(Side::Local) => lane.is_remote() && self.lane.is_local() == Some(false),
-            Some(Side::Remote) => false,
+    /// ride, or before the endpoint was known to be on another node, or it has left. One that was announced and does not all the same
+    /// tells nothing of the next, which would cost a handshake for each response.
+    pub fn makes_room(&self, lane: &Lane) -> bool {
+        match self.lane {
+            Part::Refused(Refusal::Left) => true,
+            Part::Refused(Refusal::Early) => self.announced.is_none(),
+            Part::Refused(Refusal::Remote) => lane.is_remote() && self.announced == Some(Side::Local),
+            _ => false,
         }
     }
 

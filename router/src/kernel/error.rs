@@ -82,6 +82,9 @@ pub enum Refusal {
     /// Much still waits to be sent to the client.
     #[error("the client is behind")]
     Behind,
+    /// There was no room for an earlier response, at its client or in the machine.
+    #[error("the pod's connection has left the lane for want of room")]
+    Left,
     /// There is nothing left for the lane, or nothing that it can follow.
     #[error("the body's framing is not followed, or it is about to end")]
     Framing,
@@ -91,7 +94,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// All, in their order.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Socket,
         Self::Early,
         Self::Unseen,
@@ -100,6 +103,7 @@ impl Refusal {
         Self::ClientUnseen,
         Self::ClientFull,
         Self::Behind,
+        Self::Left,
         Self::Framing,
     ];
 
@@ -114,6 +118,7 @@ impl Refusal {
             Self::ClientUnseen => "client_unseen",
             Self::ClientFull => "client_full",
             Self::Behind => "behind",
+            Self::Left => "left",
             Self::Framing => "framing",
         }
     }

@@ -174,6 +174,11 @@ impl Lane {
         let _ = self.maps().clients.remove(&cookie);
     }
 
+    /// Takes a pod's end out.
+    pub(super) fn forget_pod(&self, cookie: u64) {
+        self.maps().pod_sockets.forget(cookie);
+    }
+
     /// Gives a slot back.
     pub(super) fn forget_upstream(&self, cookie: u64, slot: u32) {
         let _ = self.maps().slot_of.remove(&cookie);

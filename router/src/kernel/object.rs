@@ -35,12 +35,12 @@ pub(super) struct Maps {
     /// Holds the programs and what they are attached to.
     object: Ebpf,
     /// Behind the programs, so that nobody puts sockets in any more.
-    _pod_sockets: PodSockets,
+    pub(super) pod_sockets: PodSockets,
 }
 
 /// Pods' ends. A socket in the map holds the program that runs for it, the program holds the map, and the map the
 /// socket: without being emptied, all three would stay until the pods close their connections.
-struct PodSockets(SockHash<MapData, u64>);
+pub(super) struct PodSockets(SockHash<MapData, u64>);
 
 /// Whether a program with this number is loaded, by whomever.
 pub fn is_loaded(program: u32) -> bool {
@@ -146,7 +146,7 @@ fn collect(mut object: Ebpf, slots: u32) -> Result<(Memory, Maps), LoadError> {
         slot_of: take(&mut object, "SLOT_OF")?,
         clients: take(&mut object, "CLIENTS")?,
         counts: take(&mut object, "COUNTS")?,
-        _pod_sockets: PodSockets(take(&mut object, "POD_SOCKETS")?),
+        pod_sockets: PodSockets(take(&mut object, "POD_SOCKETS")?),
         object,
     };
     Ok((memory, maps))
@@ -206,13 +206,18 @@ impl Maps {
 
 // === PodSockets ===
 
+impl PodSockets {
+    /// Takes one out: no program looks at what it sends any more.
+    pub(super) fn forget(&mut self, cookie: u64) {
+        // It was closed meanwhile: as wanted.
+        let _ = self.0.remove(&cookie);
+    }
+}
+
 impl Drop for PodSockets {
     fn drop(&mut self) {
         let cookies: Vec<u64> = self.0.keys().filter_map(Result::ok).collect();
-        for cookie in cookies {
-            // It was closed meanwhile: as wanted.
-            let _ = self.0.remove(&cookie);
-        }
+        cookies.into_iter().for_each(|cookie| self.forget(cookie));
     }
 }
 

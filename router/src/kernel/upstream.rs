@@ -138,6 +138,14 @@ impl Upstream {
         Ok(Armed { upstream: self, _client: client, generation, due })
     }
 
+    /// Has the pod's end take no part any more. A socket whose messages a program looks at is told that it may send while the machine has no
+    /// memory left, again and again; one that none looks at waits. Nothing changes for a pod on another node, whose end is not looked at.
+    pub fn leave(self) {
+        if self.side == Side::Local {
+            self.lane.forget_pod(self.shown);
+        }
+    }
+
     /// The number of the pod's next byte where the program sees it. What was redirected never was a byte of the pod's own connection, but
     /// one of the router's.
     fn next_sequence(&mut self, read: u64) -> u32 {
@@ -227,6 +235,11 @@ impl HandOver {
     /// Whether the client lacks bytes that were redirected to it: its response must break off.
     pub fn is_lossy(&self) -> bool {
         self.reason == reason::DESYNC
+    }
+
+    /// Whether the client or the machine had no room for more.
+    pub fn is_full(&self) -> bool {
+        matches!(self.reason, reason::ROOM | reason::MEMORY)
     }
 
     /// Whether the client's socket has all that was redirected to it. Nothing may be written to it, and it may not be closed, before.

@@ -88,8 +88,7 @@ pub(super) async fn relay(
     if let Some(local) = connection.lane.is_local() {
         worker.locate(destination.slot, destination.socket, local);
     }
-    // One that came too early for the lane makes room for another.
-    let makes_room = connection.came_too_early(&worker.world.lane);
+    let makes_room = connection.makes_room(&worker.world.lane);
     let is_kept = end.is_whole() && !surplus && unsent.is_sent() && !makes_room;
     if is_kept && client.answer_head.keep_alive() {
         worker.pool.borrow_mut().put(destination.slot, destination.socket, connection, now.into());

@@ -10,10 +10,10 @@ use std::{
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::SockRef;
-use warmlane_router::kernel::{Framing, Refusal, Side, Standing, reason};
+use warmlane_router::kernel::{Framing, Refusal, Side, Standing, count, reason};
 use warmlane_tests::{
     eventually,
-    lane::{Laid, Relay, dial},
+    lane::{Ends, Laid, Relay, dial},
 };
 
 use super::{CHUNKED, chunked, lane, of_length, pause};
@@ -126,6 +126,29 @@ fn an_order_taken_back_redirects_nothing_more() {
     assert_eq!(relay.read(&mut got).expect("it comes here"), 8);
     assert_eq!(client.read(&mut got).expect("the first came"), 8);
     assert_eq!(laid.lane.counts().handed_over(reason::DISARMED), 1);
+}
+
+#[test]
+fn what_a_pod_sends_once_its_end_has_left_is_looked_at_by_nobody() {
+    let laid = lane();
+    let Ends { mut pod, mut upstream, client_side, mut client } = laid.connect();
+    let mut part = laid.lane.upstream(&upstream).expect("it may take part");
+    let known = laid.lane.client(&client_side).expect("it may take part");
+    let armed = part.arm(&known, &client_side, 0, Framing::chunked()).expect("there is room");
+    pod.write_all(b"3\r\nabc\r\n").expect("open");
+    assert!(matches!(armed.standing(), Standing::Riding(_)));
+    drop(armed);
+    part.leave();
+    let seen = laid.lane.counts().of(count::MESSAGES);
+    let (many, mut got) = (vec![b'x'; 1 << 20], vec![0; 1 << 20]);
+    thread::scope(|scope| {
+        scope.spawn(|| pod.write_all(&many).expect("open"));
+        upstream.read_exact(&mut got).expect("it comes");
+    });
+    assert!(got == many);
+    assert_eq!(laid.lane.counts().of(count::MESSAGES), seen);
+    assert_eq!(client.read(&mut got).expect("what rode is here"), 8);
+    assert_eq!(laid.lane.connections().0, 0, "its slot is free");
 }
 
 #[test]

@@ -94,6 +94,11 @@ fn a_client_that_does_not_read_stops_its_engine_and_gets_all_of_it_later(place: 
     node.finish();
     assert!(client.take(node.said.len()) == node.said, "all of it comes, in its order");
     eventually("it is done", || node.router.in_flight() == 0);
+    // The connection has left the lane: the next one has not.
+    node.begin(&mut client);
+    node.say_by_lane(4);
+    node.finish();
+    assert_eq!(client.take(node.said.len()), node.said);
 }
 
 fn a_router_that_stops_lets_it_end(place: Place) {

@@ -117,7 +117,12 @@ impl<'r> Ride<'r> {
             end => end,
         };
         let progress = armed.progress();
+        let is_full = matches!(armed.standing(), Standing::HandedOver(end) if end.is_full());
         drop(armed);
+        if is_full {
+            // Copied from now on, as by a router without a lane: a client that is behind needs no speed.
+            rode.refusal = upstream.leave();
+        }
         flow.bytes += progress.data;
         flow.messages += progress.messages;
         rode.add(progress);

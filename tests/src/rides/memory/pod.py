@@ -49,7 +49,8 @@ async def converse(reader, writer):
             await writer.drain()
             if fields.get(b"connection", b"").strip() == b"close":
                 return
-    except (asyncio.IncompleteReadError, ConnectionError):
+    # uvloop has a RuntimeError for a stream that its client has left.
+    except (asyncio.IncompleteReadError, ConnectionError, RuntimeError):
         pass
     finally:
         writer.close()
