@@ -56,11 +56,10 @@ fn a_client_that_does_not_read_makes_its_pod_wait_and_nothing_spin() {
         assert!(got == response, "it differs");
         router.join().expect("no panic").expect("it is whole")
     });
-    assert!(
-        told.reasons.contains(&reason::ROOM) && !told.reasons.contains(&reason::DESYNC),
-        "{:?}",
-        told.reasons
-    );
+    // A small machine is short of memory before.
+    let full = |reason: &u32| matches!(*reason, reason::ROOM | reason::MEMORY);
+    let lost = |reason: &u32| *reason == reason::DESYNC;
+    assert!(told.reasons.iter().any(full) && !told.reasons.iter().any(lost), "{:?}", told.reasons);
     assert!(told.by_lane > 0 && told.by_copy > 0, "{told:?}");
 }
 

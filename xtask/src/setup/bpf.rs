@@ -12,7 +12,7 @@ use crate::{step, workspace};
 const LINKER: &str = "bpf-linker";
 const VERSION: &str = "0.13.0";
 /// The compiler is Debian's own build, and its LLVM is the one that the linker must be made with.
-const PACKAGES: [&str; 3] = ["rustc-web", "libstd-rust-web-dev-bpf", "llvm-22-dev"];
+const PACKAGES: [&str; 4] = ["rustc-web", "libstd-rust-web-dev-bpf", CLIPPY_PACKAGE, "llvm-22-dev"];
 const LLVM_FEATURE: &str = "llvm-22";
 const LLVM: &str = "/usr/lib/llvm-22";
 const COMPILER: &str = "/usr/bin/rustc";

