@@ -160,3 +160,24 @@ fn an_engine_whose_address_is_replaced_as_the_router_connects_rides_too() {
     node.finish();
     assert_eq!(client.take(node.said.len()), node.said);
 }
+
+#[test]
+fn sessions_among_others_come_to_ride_on_kept_connections() {
+    let mut node = Node::with(|config| (config.lane.mode, config.workers) = (LaneMode::Pinned, 1));
+    for _ in 0..4 {
+        for headers in ["", "x-session-id: 7\r\n"] {
+            let mut client = node.router.aware();
+            node.begin_with(&mut client, headers, STREAM);
+            for _ in 0..3 {
+                let event = node.say_event();
+                assert_eq!(client.take(event.len()), event);
+                thread::sleep(Duration::from_millis(2));
+            }
+            node.finish();
+            assert_eq!(client.take(END.len()), END);
+            eventually("all is done", || node.router.in_flight() == 0);
+        }
+    }
+    let early = node.router.metric("warmlane_lane_refusals_total{reason=\"early\"}");
+    assert_eq!((early, node.rides()), (1.0, 3.0), "one connection finds out, the next one rides");
+}

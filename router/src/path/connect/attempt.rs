@@ -54,6 +54,8 @@ pub(super) async fn attempt(
     let facts = RequestFacts::of(head);
     let (mut from_client, _) = client_stream.split();
     let exchange = async {
+        // Before one is taken: requests whose responses may ride, and that always find a kept connection, must be heard of too.
+        let side = worker.pool.borrow_mut().side(destination.slot, destination.socket, may_ride);
         let kept = worker.pool.borrow_mut().take(destination.slot, destination.socket, now);
         if let Some(mut connection) = kept {
             match converse(&mut connection, &outgoing, answer, answer_head, &worker.head_limits, facts).await
@@ -62,7 +64,6 @@ pub(super) async fn attempt(
                 outcome => return outcome.map(|unsent| (connection, unsent)),
             }
         }
-        let side = worker.pool.borrow_mut().side(destination.slot, destination.socket, may_ride);
         let (limit, lane) = (worker.config.timeouts.connect, &worker.world.lane);
         let mut connection = upstream::dial(destination.socket, limit, lane, side).await?;
         let unsent =
