@@ -187,13 +187,15 @@ impl Lane {
 
 impl Laid {
     fn try_out(config: &Config) -> Result<Self, String> {
-        if config.lane.remote == RemoteLane::On {
-            match Self::with(config, true) {
-                Ok(laid) => return Ok(laid),
-                Err(why) => tracing::warn!("kernel lane: responses of pods on other nodes are copied: {why}"),
-            }
+        if config.lane.remote == RemoteLane::Off {
+            return Self::with(config, false);
         }
-        Self::with(config, false)
+        Self::with(config, true).or_else(|why| {
+            // What keeps both from being laid is told once, by who asked.
+            let laid = Self::with(config, false)?;
+            tracing::warn!("kernel lane: responses of pods on other nodes are copied: {why}");
+            Ok(laid)
+        })
     }
 
     fn with(config: &Config, remote: bool) -> Result<Self, String> {

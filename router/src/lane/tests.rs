@@ -1,5 +1,7 @@
 //! What `--check` says of the lane, and what the router and the kernel programs both must take for an event of failure.
 
+use std::{io, sync::Mutex};
+
 use warmlane_abi::failure::{FOUND, NONE, OPENINGS, START, advance};
 use warmlane_engine::sse::payload::begins_with_failure;
 
@@ -19,6 +21,34 @@ fn kernel_programs_that_are_named_and_cannot_be_read_are_told_where_the_lane_is_
     }
     assert_eq!(told(LaneMode::All, ""), Ok(()), "they may be beside the router that starts");
     assert_eq!(told(LaneMode::All, "/proc/self/exe"), Ok(()));
+}
+
+/// What is logged to it.
+#[derive(Clone, Default)]
+struct Said(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Said {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn what_keeps_pods_of_all_nodes_off_the_lane_is_said_in_one_line() {
+    let mut config = Config::for_endpoints(vec!["a:1".to_owned()]);
+    (config.lane.mode, config.lane.remote) = (LaneMode::All, RemoteLane::On);
+    config.lane.object = "/nowhere/lane.o".into();
+    let log = Said::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+    tracing::subscriber::with_default(subscriber, || Lane::lay(&config));
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert_eq!(text.matches("/nowhere/lane.o").count(), 1, "{text}");
 }
 
 /// Whether the kernel programs leave a chunk that begins so to the router.
