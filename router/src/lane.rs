@@ -5,7 +5,8 @@
 //! Whatever the lane does not take goes by copy too, as everything does where it is off.
 
 use std::{
-    env, fs, mem,
+    env, fs,
+    io::Read as _,
     os::fd::AsFd,
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
@@ -15,6 +16,12 @@ use crate::{
     config::{Config, LaneMode, Listen, Origin, RemoteLane},
     kernel::{self, Cgroup, Counts, LoadError, Refusal, SelfTestError, Settings, Side, count},
 };
+
+mod part;
+mod pause;
+
+pub use part::Part;
+use pause::Pause;
 
 /// The kernel programs' file.
 const OBJECT: &str = "warmlane-lane.o";
@@ -39,18 +46,7 @@ struct Laid {
     cgroup: Option<Cgroup>,
     /// Why it has been off since then: nothing new is seen.
     ended: OnceLock<String>,
-}
-
-/// A connection's part in the lane.
-#[derive(Debug, Default)]
-pub enum Part<T> {
-    /// It has not been asked for.
-    #[default]
-    Unasked,
-    /// It has none, and will have none.
-    Refused(Refusal),
-    /// It may take part.
-    Taken(T),
+    pause: Pause,
 }
 
 // === Lane ===
@@ -94,7 +90,7 @@ impl Lane {
             return Ok(());
         }
         let missing = |error| LoadError::Missing { path: path.clone(), error }.to_string();
-        fs::read(path).map(drop).map_err(missing)
+        fs::File::open(path).and_then(|mut file| file.read(&mut [0])).map(drop).map_err(missing)
     }
 
     /// Makes the ports known that clients without TLS connect to.
@@ -107,7 +103,15 @@ impl Lane {
 
     /// Whether responses may take it; `pinned`: of a session or a prefix group.
     pub fn takes(&self, pinned: bool) -> bool {
-        self.why_off().is_none() && (pinned || self.mode == LaneMode::All)
+        let takes = |laid: &Laid| laid.ended.get().is_none() && !laid.pause.lasts();
+        (pinned || self.mode == LaneMode::All) && self.laid.as_ref().is_ok_and(takes)
+    }
+
+    /// The machine was short of memory for a response: those that begin in the next time are copied.
+    pub fn pause(&self) {
+        if let Ok(laid) = &self.laid {
+            laid.pause.begin();
+        }
     }
 
     /// Notices where what it is attached to has gone; to be asked now and then. What rides goes on, nothing new does.
@@ -211,7 +215,15 @@ impl Laid {
         let tried = if remote { tried.and_then(|()| kernel.self_test_remote()) } else { tried };
         let trial = kernel.counts();
         tried.map_err(|error| told(&error, &trial, settings.cgroup.as_deref()))?;
-        Ok(Self { kernel, object, remote, trial, cgroup: held, ended: OnceLock::new() })
+        Ok(Self {
+            kernel,
+            object,
+            remote,
+            trial,
+            cgroup: held,
+            ended: OnceLock::new(),
+            pause: Pause::default(),
+        })
     }
 }
 
@@ -238,56 +250,8 @@ fn find(named: &Path) -> Result<PathBuf, String> {
     let places = [beside.join(OBJECT), beside.join("../lib/warmlane").join(OBJECT)];
     places.iter().find(|place| place.exists()).cloned().ok_or_else(|| {
         let [first, second] = places.each_ref().map(|place| place.display());
-        format!("no kernel programs at {first} or {second}; --lane-object names others")
+        format!("no kernel programs at {first} or {second}; `cargo xtask ebpf` builds them, --lane-object names others")
     })
-}
-
-// === Part ===
-
-impl<T> Part<T> {
-    /// The part, asked for the first time, and again where something was full.
-    fn get(&mut self, ask: impl FnOnce() -> Result<T, Refusal>) -> Result<&mut T, Refusal> {
-        if matches!(self, Self::Unasked | Self::Refused(Refusal::Full | Refusal::ClientFull)) {
-            *self = ask().map_or_else(Self::Refused, Self::Taken);
-        }
-        match self {
-            Self::Taken(part) => Ok(part),
-            Self::Refused(refusal) => Err(*refusal),
-            Self::Unasked => Err(Refusal::Socket),
-        }
-    }
-
-    /// Takes it out, so that it can be borrowed apart from its connection.
-    pub fn take(&mut self) -> Self {
-        mem::take(self)
-    }
-}
-
-impl Part<kernel::Upstream> {
-    /// Whether the other end was seen on this node; `None` where it has not been looked for.
-    pub fn is_local(&self) -> Option<bool> {
-        match self {
-            Self::Taken(upstream) => Some(upstream.side() == Side::Local),
-            Self::Refused(Refusal::Left) => Some(true),
-            Self::Refused(Refusal::Remote) => Some(false),
-            Self::Refused(_) | Self::Unasked => None,
-        }
-    }
-
-    /// Has the pod's end leave the lane; why it takes no part from then on, if it does not.
-    pub fn leave(&mut self) -> Option<Refusal> {
-        match self.take() {
-            Self::Taken(upstream) if upstream.side() == Side::Local => {
-                upstream.leave();
-                *self = Self::Refused(Refusal::Left);
-                Some(Refusal::Left)
-            }
-            other => {
-                *self = other;
-                None
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Connections to endpoints: one pool per worker thread, so that taking one needs no lock.
 //!
 //! A kept connection is closed before the engine closes it (uvicorn: after 5 s), and is looked at before it
-//! is used again. Bound: [`KEPT_PER_ENDPOINT`] idle connections per endpoint and worker.
+//! is used again. Bound: [`KEPT_PER_ENDPOINT`] idle connections per endpoint and worker, and as many that may take part in the kernel
+//! lane.
 
 use std::{
     io,
@@ -24,8 +25,12 @@ use crate::{
     lane::{Lane, Part},
 };
 
-/// Most idle connections kept per endpoint and worker.
+/// Most idle connections kept per endpoint and worker, of either kind.
 pub const KEPT_PER_ENDPOINT: usize = 256;
+
+/// For so long an address is held for one on another node: a pod of this node may come to have it, and a map that was full has room
+/// again.
+const REMOTE: Duration = Duration::from_secs(60);
 
 /// Idle connections of one worker, and how new ones are made.
 #[derive(Debug)]
@@ -38,11 +43,10 @@ pub struct Pool {
 /// What is known of an endpoint.
 #[derive(Debug, Default)]
 struct Known {
-    idle: Vec<Idle>,
-    /// The address to which responses that may take the kernel lane led.
-    rides: Option<SocketAddr>,
-    /// The address that turned out to be on another node.
-    remote: Option<SocketAddr>,
+    /// Those that may not take part in the kernel lane, and those that may: on each there is a price for responses of the other kind.
+    idle: [Vec<Idle>; 2],
+    /// The address that turned out to be on another node, and when.
+    remote: Option<(SocketAddr, Instant)>,
 }
 
 /// A connection to an endpoint.
@@ -78,9 +82,9 @@ impl Pool {
         Self { endpoints: Vec::new(), keep }
     }
 
-    /// A kept connection to the endpoint, the one used last first.
-    pub fn take(&mut self, slot: Slot, peer: SocketAddr, now: Instant) -> Option<Connection> {
-        let idle = &mut self.endpoints.get_mut(usize::from(slot.0))?.idle;
+    /// A kept connection to the endpoint, the one used last first; whether its response may take the kernel lane.
+    pub fn take(&mut self, slot: Slot, peer: SocketAddr, rides: bool, now: Instant) -> Option<Connection> {
+        let idle = &mut self.endpoints.get_mut(usize::from(slot.0))?.idle[usize::from(rides)];
         while let Some(last) = idle.pop() {
             if last.is_usable(peer, self.keep, now) {
                 return Some(last.connection);
@@ -91,32 +95,29 @@ impl Pool {
 
     /// Keeps a connection for the next request.
     pub fn put(&mut self, slot: Slot, peer: SocketAddr, connection: Connection, now: Instant) {
-        let idle = &mut self.known(slot).idle;
+        let rides = connection.announced.is_some();
+        let idle = &mut self.known(slot).idle[usize::from(rides)];
         if idle.len() < KEPT_PER_ENDPOINT {
             idle.push(Idle { connection, peer, since: now });
         }
     }
 
-    /// At which side a new connection may take the kernel lane; none where no response of this endpoint did that far. Others' responses
-    /// come on connections that were made for one that may.
-    pub fn side(&mut self, slot: Slot, peer: SocketAddr, may_ride: bool) -> Option<Side> {
-        let known = self.known(slot);
-        if may_ride {
-            known.rides = Some(peer);
-        }
-        let side = if known.remote == Some(peer) { Side::Remote } else { Side::Local };
-        (known.rides == Some(peer)).then_some(side)
+    /// At which side a new connection may take part in the kernel lane.
+    pub fn side(&self, slot: Slot, peer: SocketAddr, now: Instant) -> Side {
+        let remote = self.endpoints.get(usize::from(slot.0)).and_then(|known| known.remote);
+        let is_remote = |(address, since)| address == peer && now - since < REMOTE;
+        if remote.is_some_and(is_remote) { Side::Remote } else { Side::Local }
     }
 
-    /// A connection showed where the endpoint is.
-    pub fn locate(&mut self, slot: Slot, peer: SocketAddr, local: bool) {
-        self.known(slot).remote = (!local).then_some(peer);
+    /// A connection that looked for the endpoint on this node showed where it is.
+    pub fn locate(&mut self, slot: Slot, peer: SocketAddr, local: bool, now: Instant) {
+        self.known(slot).remote = (!local).then_some((peer, now));
     }
 
     /// Closes connections idle for too long.
     pub fn sweep(&mut self) {
         let (keep, now) = (self.keep, Instant::now());
-        for Known { idle, .. } in &mut self.endpoints {
+        for idle in self.endpoints.iter_mut().flat_map(|known| &mut known.idle) {
             idle.retain(|connection| now - connection.since < keep);
             // What a burst left.
             idle.shrink_to(2 * idle.len());
@@ -160,13 +161,16 @@ impl Connection {
         self.read
     }
 
-    /// Whether another connection may take part in the lane where this one does not: it was made before its endpoint's responses might
-    /// ride, or before the endpoint was known to be on another node, or it has left. One that was announced and does not all the same
-    /// tells nothing of the next, which would cost a handshake for each response.
+    /// Whether it showed where its endpoint is: on this node or not.
+    pub fn is_local(&self) -> Option<bool> {
+        self.lane.is_local().filter(|_| self.announced == Some(Side::Local))
+    }
+
+    /// Whether another connection may take part in the lane where this one does not: it has left, or was made before the endpoint was
+    /// known to be on another node. Where it just does not, the next one would not either, for a handshake for each response.
     pub fn makes_room(&self, lane: &Lane) -> bool {
         match self.lane {
             Part::Refused(Refusal::Left) => true,
-            Part::Refused(Refusal::Early) => self.announced.is_none(),
             Part::Refused(Refusal::Remote) => lane.is_remote() && self.announced == Some(Side::Local),
             _ => false,
         }

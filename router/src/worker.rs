@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
 use warmlane_engine::body::{Api, BodyReader, Limits};
 use warmlane_picker::{Live, RetryBudget, Slot};
 
@@ -138,7 +141,7 @@ impl Worker {
 
     /// Tells the writer whether an endpoint is on this node, where a connection showed that it was wrong.
     pub fn locate(&self, slot: Slot, socket: SocketAddr, local: bool) {
-        self.pool.borrow_mut().locate(slot, socket, local);
+        self.pool.borrow_mut().locate(slot, socket, local, Instant::now());
         let snapshot = self.world.snapshot.load();
         if snapshot.endpoint(slot).is_some_and(|endpoint| endpoint.local != local) {
             // A full channel means that the next response tells.

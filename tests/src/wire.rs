@@ -3,7 +3,10 @@
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
+    time::Duration,
 };
+
+use socket2::SockRef;
 
 use crate::PATIENCE;
 
@@ -157,6 +160,14 @@ impl Wire {
     pub fn rest(&mut self) -> Vec<u8> {
         while self.more() {}
         std::mem::take(&mut self.buffer)
+    }
+
+    /// Leaves with a reset, not with a proper end.
+    ///
+    /// # Panics
+    /// Never, while the socket is open.
+    pub fn reset_when_dropped(&self) {
+        SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).expect("open");
     }
 
     /// The socket, for closing it in some special way.

@@ -3,8 +3,12 @@
 
 use std::{
     fs, io,
-    os::fd::AsRawFd,
     path::{Path, PathBuf},
+};
+
+use rustix::{
+    fs::{AtFlags, statat},
+    io::Errno,
 };
 
 use super::LoadError;
@@ -29,8 +33,7 @@ impl Cgroup {
     /// Whether it was removed.
     pub fn is_removed(&self) -> bool {
         // Not by its path: another may be there by now, and the mount may have gone while the cgroup stays.
-        let file = format!("/proc/self/fd/{}/cgroup.controllers", self.folder.as_raw_fd());
-        Path::new(&file).try_exists().is_ok_and(|there| !there)
+        statat(&self.folder, "cgroup.controllers", AtFlags::empty()).is_err_and(|error| error == Errno::NOENT)
     }
 }
 

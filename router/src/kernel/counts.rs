@@ -4,7 +4,7 @@ use warmlane_abi::{count, reason};
 
 /// What each counter is called on pages, hand-overs apart.
 const NAMES: [(&str, u32); 23] = [
-    ("messages", count::MESSAGES),
+    ("looked_at", count::MESSAGES),
     ("no_slot", count::NO_SLOT),
     ("idle", count::IDLE),
     ("late", count::LATE),
@@ -76,6 +76,11 @@ impl Counts {
     /// Hand-overs by the name of their reason.
     pub fn handed_over_rows(&self) -> Vec<(&'static str, u64)> {
         REASONS.iter().map(|(name, reason)| (*name, self.handed_over(*reason))).collect()
+    }
+
+    /// What a reason is called.
+    pub(super) fn reason(number: u32) -> &'static str {
+        REASONS.iter().find(|(_, reason)| *reason == number).map_or("unknown", |(name, _)| name)
     }
 
     /// Hand-overs for this one of [`warmlane_abi::reason`].

@@ -2,13 +2,11 @@
 
 use std::{io, path::PathBuf};
 
-use warmlane_abi::VERSION;
-
 /// Why the lane could not be laid.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// No object.
-    #[error("kernel programs not found at {}: {error}; `cargo xtask ebpf` builds them", path.display())]
+    #[error("kernel programs cannot be read at {}: {error}; `cargo xtask ebpf` builds them", path.display())]
     Missing {
         /// Where it was looked for.
         path: PathBuf,
@@ -16,12 +14,12 @@ pub enum LoadError {
         error: io::Error,
     },
     /// An object of another version, or of something else.
-    #[error(
-        "the kernel programs are of version {found}, this router needs {VERSION}: build both from one checkout"
-    )]
-    Version {
-        /// What it says of itself.
-        found: String,
+    #[error("{} does not fit this router ({why}): build both from one checkout, it by `cargo xtask ebpf`", path.display())]
+    Unfit {
+        /// Where it is.
+        path: PathBuf,
+        /// What shows it.
+        why: String,
     },
     /// No cgroup to attach to.
     #[error("no cgroup v2 to attach to ({0}): mount one, or in a pod the host's; --lane-cgroup names it")]
@@ -62,7 +60,7 @@ pub enum Refusal {
     #[error("the socket is no connected TCP socket")]
     Socket,
     /// The connection was not announced before it was made, or there was no room to note it.
-    #[error("the connection was made before its pod's responses might ride")]
+    #[error("the connection was not announced")]
     Early,
     /// It was announced, and no program has seen it begin: none is attached any more, or not where this process is.
     #[error("the connection was not seen as it began")]

@@ -4,7 +4,11 @@
 //! What is attached is held by file descriptors of this process, so that connections are no longer watched when it ends, however it
 //! ends. The program for messages lives on in a killed router's connections until the pods have closed them.
 
-use std::{error::Error, fs, io, path::Path};
+use std::{
+    error::Error,
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use aya::{
     Ebpf, EbpfError, EbpfLoader, VerifierLogLevel,
@@ -49,6 +53,13 @@ pub fn is_loaded(program: u32) -> bool {
 
 /// Loads it and attaches it.
 pub(super) fn load(settings: &Settings) -> Result<(Memory, Maps), LoadError> {
+    lay(settings).map_err(|error| match error {
+        LoadError::Unfit { why, .. } => LoadError::Unfit { path: settings.object.clone(), why },
+        error => error,
+    })
+}
+
+fn lay(settings: &Settings) -> Result<(Memory, Maps), LoadError> {
     let path = &settings.object;
     let bytes = fs::read(path).map_err(|error| LoadError::Missing { path: path.clone(), error })?;
     let cgroup = settings.cgroup.clone().map_or_else(cgroup::root, Ok)?;
@@ -83,7 +94,7 @@ fn create(bytes: &[u8], settings: &Settings) -> Result<Ebpf, LoadError> {
         loader.map_max_entries(map, settings.slots);
     }
     loader.load(bytes).map_err(|error| match error {
-        EbpfError::ParseError(error) => LoadError::Version { found: format!("unknown ({error})") },
+        EbpfError::ParseError(error) => unfit(error.to_string()),
         error => kernel("create the maps", &error),
     })
 }
@@ -95,8 +106,8 @@ fn check(object: &Ebpf) -> Result<(), LoadError> {
     });
     match found {
         Some(VERSION) => Ok(()),
-        Some(other) => Err(LoadError::Version { found: other.to_string() }),
-        None => Err(LoadError::Version { found: "unknown".into() }),
+        Some(other) => Err(unfit(format!("its layout has version {other}, here it is {VERSION}"))),
+        None => Err(unfit("its version is unknown".into())),
     }
 }
 
@@ -157,7 +168,12 @@ fn take<M: TryFrom<Map>>(object: &mut Ebpf, name: &'static str) -> Result<M, Loa
 }
 
 fn lacks(name: &str) -> LoadError {
-    LoadError::Version { found: format!("unknown (it lacks {name})") }
+    unfit(format!("it lacks {name}"))
+}
+
+/// Where it lies is told by who has its path.
+fn unfit(why: String) -> LoadError {
+    LoadError::Unfit { path: PathBuf::new(), why }
 }
 
 fn refused(program: &'static str, error: &ProgramError) -> LoadError {

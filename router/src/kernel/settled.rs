@@ -18,7 +18,7 @@ pub enum Settled {
     Yes,
     /// Some of it still waits.
     NotYet,
-    /// It has more, or does not tell: bytes of others are among them, and the client must see the response break off.
+    /// It has more: bytes of others are among them, and the client must see the response break off.
     Never,
 }
 
@@ -49,8 +49,9 @@ impl Due {
         let Self(Some(before)) = self else { return Settled::Yes };
         match socket::written(client_side).map(|written| written.cmp(&(before + redirected))) {
             Some(Ordering::Equal) => Settled::Yes,
-            Some(Ordering::Less) => Settled::NotYet,
-            Some(Ordering::Greater) | None => Settled::Never,
+            // It tells later: what waits here has an end, by time or by the client.
+            Some(Ordering::Less) | None => Settled::NotYet,
+            Some(Ordering::Greater) => Settled::Never,
         }
     }
 }

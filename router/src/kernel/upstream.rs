@@ -239,7 +239,12 @@ impl HandOver {
 
     /// Whether the client or the machine had no room for more.
     pub fn is_full(&self) -> bool {
-        matches!(self.reason, reason::ROOM | reason::MEMORY)
+        self.reason == reason::ROOM || self.is_short()
+    }
+
+    /// Whether it was the machine.
+    pub fn is_short(&self) -> bool {
+        self.reason == reason::MEMORY
     }
 
     /// Whether the client's socket has all that was redirected to it. Nothing may be written to it, and it may not be closed, before.

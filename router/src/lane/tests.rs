@@ -16,7 +16,7 @@ fn kernel_programs_that_are_named_and_cannot_be_read_are_told_where_the_lane_is_
     };
     for object in ["/nowhere/lane.o", "/"] {
         let why = told(LaneMode::Pinned, object).expect_err("it is no file");
-        assert!(why.contains(&format!("not found at {object}: ")), "{why}");
+        assert!(why.contains(&format!("cannot be read at {object}: ")), "{why}");
         assert_eq!(told(LaneMode::Off, object), Ok(()));
     }
     assert_eq!(told(LaneMode::All, ""), Ok(()), "they may be beside the router that starts");

@@ -85,7 +85,7 @@ pub(super) async fn relay(
     judge(worker, &mut answered, client.answer_head.status(), end);
     credit(&worker.world, &answered.plan, &rode);
     let Answered { destination, connection, unsent, tried, .. } = answered;
-    if let Some(local) = connection.lane.is_local() {
+    if let Some(local) = connection.is_local() {
         worker.locate(destination.slot, destination.socket, local);
     }
     let makes_room = connection.makes_room(&worker.world.lane);

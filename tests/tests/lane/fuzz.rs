@@ -29,6 +29,8 @@ struct Case {
     broken: Option<(usize, bool)>,
     /// The client waits so long before it reads.
     slow: Duration,
+    /// Bytes after which the client leaves, and whether by a reset.
+    leaves: Option<(usize, bool)>,
 }
 
 impl Case {
@@ -56,7 +58,9 @@ impl Case {
         let micros = |rng: &mut Rng, of: &[u64]| Duration::from_micros(*rng.choice(of).expect("some"));
         let pause = micros(&mut rng, &[0, 200, 1_000, 3_000]);
         let slow = micros(&mut rng, &[0, 0, 0, 3_000]);
-        Self { body, pieces, pause, broken, slow }
+        let sent = broken.map_or(body.len(), |(at, _)| at);
+        let leaves = (rng.u8(0..8) == 0).then(|| (rng.usize(0..sent), rng.bool()));
+        Self { body, pieces, pause, broken, slow, leaves }
     }
 
     /// Bytes that look like framing wherever one stands.
@@ -100,6 +104,13 @@ impl Case {
         client.begin_post(COMPLETIONS, &format!("x-case: {seed}\r\n"), STREAM);
         thread::sleep(self.slow);
         let head = client.head();
+        if let Some((at, reset)) = self.leaves.filter(|_| head.starts_with("HTTP/1.1 200 ")) {
+            assert!(self.body.starts_with(&client.take(at)), "case {seed}: other bytes before {at}");
+            if reset {
+                client.reset_when_dropped();
+            }
+            return false;
+        }
         let Some((at, _)) = self.broken else {
             let got = client.take(self.body.len());
             let same = got.iter().zip(&self.body).take_while(|(a, b)| a == b).count();

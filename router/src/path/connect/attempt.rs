@@ -54,9 +54,8 @@ pub(super) async fn attempt(
     let facts = RequestFacts::of(head);
     let (mut from_client, _) = client_stream.split();
     let exchange = async {
-        // Before one is taken: requests whose responses may ride, and that always find a kept connection, must be heard of too.
-        let side = worker.pool.borrow_mut().side(destination.slot, destination.socket, may_ride);
-        let kept = worker.pool.borrow_mut().take(destination.slot, destination.socket, now);
+        let (slot, peer) = (destination.slot, destination.socket);
+        let kept = worker.pool.borrow_mut().take(slot, peer, may_ride, now);
         if let Some(mut connection) = kept {
             match converse(&mut connection, &outgoing, answer, answer_head, &worker.head_limits, facts).await
             {
@@ -64,8 +63,9 @@ pub(super) async fn attempt(
                 outcome => return outcome.map(|unsent| (connection, unsent)),
             }
         }
+        let side = may_ride.then(|| worker.pool.borrow().side(slot, peer, now));
         let (limit, lane) = (worker.config.timeouts.connect, &worker.world.lane);
-        let mut connection = upstream::dial(destination.socket, limit, lane, side).await?;
+        let mut connection = upstream::dial(peer, limit, lane, side).await?;
         let unsent =
             converse(&mut connection, &outgoing, answer, answer_head, &worker.head_limits, facts).await?;
         Ok((connection, unsent))

@@ -25,7 +25,7 @@ use super::{
 use crate::{
     front::Client,
     http1::{Body, Version},
-    kernel::{self, Armed, Progress, Refusal, Settled, Standing},
+    kernel::{self, Armed, HandOver, Progress, Refusal, Settled, Standing},
     lane::{Lane, Part},
     path::pick::Plan,
     worker::Worker,
@@ -117,16 +117,25 @@ impl<'r> Ride<'r> {
             end => end,
         };
         let progress = armed.progress();
-        let is_full = matches!(armed.standing(), Standing::HandedOver(end) if end.is_full());
+        let standing = armed.standing();
         drop(armed);
-        if is_full {
-            // Copied from now on, as by a router without a lane: a client that is behind needs no speed.
-            rode.refusal = upstream.leave();
+        if let Standing::HandedOver(end) = standing {
+            make_room(lane, upstream, rode, &end);
         }
         flow.bytes += progress.data;
         flow.messages += progress.messages;
         rode.add(progress);
         end
+    }
+}
+
+/// Where there was none, the rest is copied as by a router without a lane: a client that is behind needs no speed.
+fn make_room(lane: &Lane, upstream: &mut Part<kernel::Upstream>, rode: &mut Rode, end: &HandOver) {
+    if end.is_short() {
+        lane.pause();
+    }
+    if end.is_full() {
+        rode.refusal = upstream.leave();
     }
 }
 
