@@ -107,10 +107,11 @@ impl Lane {
         (pinned || self.mode == LaneMode::All) && self.laid.as_ref().is_ok_and(takes)
     }
 
-    /// The machine was short of memory for a response: those that begin in the next time are copied.
+    /// The machine was short of memory for a response: this and all others are copied, and so are those that begin in the next time.
     pub fn pause(&self) {
-        if let Ok(laid) = &self.laid {
-            laid.pause.begin();
+        let Ok(laid) = &self.laid else { return };
+        if laid.pause.begins() {
+            laid.kernel.forget_pods();
         }
     }
 

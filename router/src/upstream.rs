@@ -21,7 +21,7 @@ use warmlane_picker::Slot;
 
 use crate::{
     error::UpstreamFault,
-    kernel::{self, Refusal, Side},
+    kernel::{self, Side},
     lane::{Lane, Part},
 };
 
@@ -166,14 +166,10 @@ impl Connection {
         self.lane.is_local().filter(|_| self.announced == Some(Side::Local))
     }
 
-    /// Whether another connection may take part in the lane where this one does not: it has left, or was made before the endpoint was
-    /// known to be on another node. Where it just does not, the next one would not either, for a handshake for each response.
-    pub fn makes_room(&self, lane: &Lane) -> bool {
-        match self.lane {
-            Part::Refused(Refusal::Left) => true,
-            Part::Refused(Refusal::Remote) => lane.is_remote() && self.announced == Some(Side::Local),
-            _ => false,
-        }
+    /// Whether another connection may take part in the lane where this one does not: it was made before the endpoint was known to be
+    /// on another node. Where it just does not, the next one would not either, for a handshake for each response.
+    pub fn came_too_early(&self, lane: &Lane) -> bool {
+        lane.is_remote() && self.is_local() == Some(false)
     }
 
     /// Both directions at once.

@@ -6,7 +6,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed},
     },
     time::Instant,
 };
@@ -50,6 +50,8 @@ pub struct Lane {
     pub(super) remote_budget: u32,
     /// Clients' connections in the map.
     pub(super) clients: AtomicUsize,
+    /// How often all pods' ends were taken out.
+    pub(super) sweeps: AtomicU32,
     /// All that is reached by system calls. They are short, and few per connection.
     maps: Mutex<Maps>,
 }
@@ -82,8 +84,8 @@ impl Lane {
         let (memory, maps) = object::load(settings)?;
         let slots = Slots::new(memory.count());
         let Settings { queue_limit, remote_budget, .. } = *settings;
-        let (clients, maps) = (AtomicUsize::new(0), Mutex::new(maps));
-        Ok(Arc::new(Self { memory, slots, queue_limit, remote_budget, clients, maps }))
+        let (clients, sweeps, maps) = (AtomicUsize::new(0), AtomicU32::new(0), Mutex::new(maps));
+        Ok(Arc::new(Self { memory, slots, queue_limit, remote_budget, clients, sweeps, maps }))
     }
 
     /// Has one exchange take the lane, in order and complete: a kernel that cannot do that shows it here.
@@ -172,6 +174,14 @@ impl Lane {
     /// Takes a client's connection out. A closed one has left by itself.
     pub(super) fn forget_client(&self, cookie: u64) {
         let _ = self.maps().clients.remove(&cookie);
+    }
+
+    /// Takes all pods' ends out, also those whose responses ride: what comes next on those is for the router. A send that
+    /// finds no memory in the machine fails before any program runs for it, which then cannot hand over either.
+    pub fn forget_pods(&self) {
+        let mut maps = self.maps();
+        self.sweeps.fetch_add(1, Relaxed);
+        maps.pod_sockets.forget_all();
     }
 
     /// Takes a pod's end out.

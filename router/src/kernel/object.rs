@@ -228,12 +228,16 @@ impl PodSockets {
         // It was closed meanwhile: as wanted.
         let _ = self.0.remove(&cookie);
     }
+
+    pub(super) fn forget_all(&mut self) {
+        let cookies: Vec<u64> = self.0.keys().filter_map(Result::ok).collect();
+        cookies.into_iter().for_each(|cookie| self.forget(cookie));
+    }
 }
 
 impl Drop for PodSockets {
     fn drop(&mut self) {
-        let cookies: Vec<u64> = self.0.keys().filter_map(Result::ok).collect();
-        cookies.into_iter().for_each(|cookie| self.forget(cookie));
+        self.forget_all();
     }
 }
 

@@ -1,6 +1,9 @@
 //! A connection to a pod, on this node or on another, and the order for one response on it.
 
-use std::{os::fd::AsFd, sync::Arc};
+use std::{
+    os::fd::AsFd,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
 
 use warmlane_abi::{Course, Framing, Order, kind, reason};
 
@@ -24,6 +27,8 @@ pub struct Upstream {
     redirected: u64,
     /// The order up to which they were.
     counted: u32,
+    /// Of [`Lane::sweeps`], when it began.
+    sweep: u32,
 }
 
 /// At which end of a connection its responses take the lane.
@@ -91,7 +96,8 @@ impl Upstream {
     pub(super) fn new(lane: Arc<Lane>, side: Side, slot: u32, shown: u64, first_sequence: u32) -> Self {
         // What an earlier connection left in the slot is none of this one's.
         let counted = lane.memory.course(slot).taken;
-        Self { lane, side, slot, shown, first_sequence, redirected: 0, counted }
+        let sweep = lane.sweeps.load(Relaxed);
+        Self { lane, side, slot, shown, first_sequence, redirected: 0, counted, sweep }
     }
 
     /// At which end its responses take the lane.
@@ -117,6 +123,9 @@ impl Upstream {
         };
         if !followed {
             return Err(Refusal::Framing);
+        }
+        if self.side == Side::Local && self.sweep != self.lane.sweeps.load(Relaxed) {
+            return Err(Refusal::Left);
         }
         if socket::backlog(client_side).is_none_or(|waiting| waiting > BEHIND) {
             return Err(Refusal::Behind);

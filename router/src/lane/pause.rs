@@ -19,9 +19,11 @@ pub(super) struct Pause {
 impl Pause {
     const LENGTH: Duration = Duration::from_secs(5);
 
-    pub(super) fn begin(&self) {
-        let until = self.made.elapsed() + Self::LENGTH;
-        self.until.store(until.as_millis() as u64, Relaxed);
+    /// From now on; true where none lasted.
+    pub(super) fn begins(&self) -> bool {
+        let (now, until) = (self.made.elapsed(), self.made.elapsed() + Self::LENGTH);
+        let before = self.until.swap(until.as_millis() as u64, Relaxed);
+        now.as_millis() >= u128::from(before)
     }
 
     pub(super) fn lasts(&self) -> bool {

@@ -88,7 +88,7 @@ pub(super) async fn relay(
     if let Some(local) = connection.is_local() {
         worker.locate(destination.slot, destination.socket, local);
     }
-    let makes_room = connection.makes_room(&worker.world.lane);
+    let makes_room = rode.has_left() || connection.came_too_early(&worker.world.lane);
     let is_kept = end.is_whole() && !surplus && unsent.is_sent() && !makes_room;
     if is_kept && client.answer_head.keep_alive() {
         worker.pool.borrow_mut().put(destination.slot, destination.socket, connection, now.into());

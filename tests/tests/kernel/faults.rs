@@ -151,6 +151,25 @@ fn what_a_pod_sends_once_its_end_has_left_is_looked_at_by_nobody() {
 }
 
 #[test]
+fn what_rides_as_all_leave_goes_on_where_it_was() {
+    let laid = lane();
+    let (mut pod, mut relay, mut client) = laid.exchange();
+    let armed = relay.arm(Framing::chunked()).expect("there is room");
+    pod.write_all(b"3\r\nabc\r\n2\r\nd").expect("open");
+    laid.lane.forget_pods();
+    pod.write_all(b"e\r\n").expect("open");
+    assert!(matches!(armed.standing(), Standing::Riding(_)));
+    let rest = armed.framing();
+    drop(armed);
+    let mut got = [0; 14];
+    assert_eq!(relay.read(&mut got).expect("the rest comes here"), 3);
+    client.read_exact(&mut got[3..]).expect("what rode is here");
+    assert_eq!(&got, b"e\r\n3\r\nabc\r\n2\r\nd".first_chunk().expect("so long"));
+    assert_eq!(rest.remaining, 1);
+    assert_eq!(relay.arm(Framing::chunked()).map(drop), Err(Refusal::Left));
+}
+
+#[test]
 fn what_others_redirect_into_the_pods_socket_is_not_overtaken() {
     // The pod is a router whose own lane, towards its own pod, has this one's upstream for a client.
     let (inner, outer) = (lane(), lane());

@@ -224,6 +224,11 @@ fn take_back(flow: &mut Flow<'_>, armed: &Armed<'_>, bytes_are_here: bool) -> Re
 // === Rode ===
 
 impl Rode {
+    /// Whether the connection to the pod has left the lane, for whatever comes on it.
+    pub(super) fn has_left(&self) -> bool {
+        self.refusal == Some(Refusal::Left)
+    }
+
     /// Whether anything took the lane.
     pub(in crate::path) fn has_ridden(&self) -> bool {
         self.progress.bytes > 0
