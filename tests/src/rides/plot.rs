@@ -107,7 +107,7 @@ fn bars(
             chart.draw_series([bar])?;
             chart.draw_series([PathElement::new(spread, INK.stroke_width(1))])?;
         }
-        let style = (FONT, 14).into_font().color(&INK).pos(Pos::new(HPos::Center, VPos::Top));
+        let style = (FONT, 12).into_font().color(&INK).pos(Pos::new(HPos::Center, VPos::Top));
         let at = chart.backend_coord(&(group as f64 + 0.5, 0.0));
         let (left, above) = area.get_base_pixel();
         let label = format!("{}, {}", setting.0, setting.1);

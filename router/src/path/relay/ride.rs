@@ -32,8 +32,8 @@ use crate::{
     world::World,
 };
 
-/// Answers of fewer tokens are copied. From four on the lane costs less, ordering and taking back included, on new connections as on kept ones
-/// (`bench lane`, part `short`); twice that, as not every token rides.
+/// Answers of fewer tokens are copied: from here on the lane costs less, ordering and taking back included, on new connections as on
+/// kept ones (`bench lane`, part `short`).
 const WORTH: u64 = 8;
 
 /// Both ends of a response that may take the lane.
