@@ -16,7 +16,7 @@ use warmlane_abi::{Link, Place, Seen, count, seen};
 
 use crate::{
     maps::{CLIENT_SOCKETS, FRONTS, LINKS, POD_SOCKETS, POSITIONS, REMOTES, UPSTREAMS, count},
-    socket::Socket,
+    socket::{Socket, read_long},
 };
 
 const AF_INET: u32 = 2;
@@ -72,10 +72,26 @@ fn upstream(ctx: &SockOpsContext) {
     // SAFETY: as above.
     let Some(Seen { state, .. }) = (unsafe { UPSTREAMS.get(cookie) }).copied() else { return };
     match state {
+        // What is sent by a socket in the map fails then, where TCP finds a little for any other.
+        seen::ANNOUNCED | seen::ANNOUNCED_REMOTE if is_short(ctx) => {
+            note(cookie, 0, seen::SHORT);
+        }
         seen::ANNOUNCED => look_for_pod(ctx, cookie),
         seen::ANNOUNCED_REMOTE => watch(ctx, cookie),
         _ => {}
     }
+}
+
+/// Whether the machine is short of memory for TCP.
+#[inline(always)]
+fn is_short(ctx: &SockOpsContext) -> bool {
+    // SAFETY: the kernel hands a context that is whole.
+    let socket = Socket::tcp(unsafe { (*ctx.ops).__bindgen_anon_2.sk });
+    let short = socket.is_some_and(|socket| read_long(socket.memory_pressure()) != 0);
+    if short {
+        count(count::SHORT, 1);
+    }
+    short
 }
 
 /// Has the pod's end known when it comes.

@@ -9,7 +9,10 @@ use std::{
     io::Read as _,
     os::fd::AsFd,
     path::{Path, PathBuf},
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 
 use crate::{
@@ -47,6 +50,8 @@ struct Laid {
     /// Why it has been off since then: nothing new is seen.
     ended: OnceLock<String>,
     pause: Pause,
+    /// Connections that began while the machine was short of memory, when it was last looked at.
+    short: AtomicU64,
 }
 
 // === Lane ===
@@ -109,15 +114,16 @@ impl Lane {
 
     /// The machine was short of memory for a response: this and all others are copied, and so are those that begin in the next time.
     pub fn pause(&self) {
-        let Ok(laid) = &self.laid else { return };
-        if laid.pause.begins() {
-            laid.kernel.forget_pods();
+        if let Ok(laid) = &self.laid {
+            laid.pause();
         }
     }
 
     /// Notices where what it is attached to has gone; to be asked now and then. What rides goes on, nothing new does.
     pub fn look(&self) {
-        let Ok(Laid { cgroup: Some(cgroup), ended, .. }) = &self.laid else { return };
+        let Ok(laid) = &self.laid else { return };
+        laid.look_for_memory();
+        let Laid { cgroup: Some(cgroup), ended, .. } = laid else { return };
         if ended.get().is_none() && cgroup.is_removed() {
             let why = "the cgroup that --lane-cgroup names was removed: name one that stays, and start again";
             tracing::warn!("kernel lane: off from now on, responses are copied: {why}");
@@ -191,6 +197,20 @@ impl Lane {
 // === Laid ===
 
 impl Laid {
+    /// Connections that began earlier may be idle, and would find no memory for what they send next.
+    fn look_for_memory(&self) {
+        let short = self.kernel.counts().of(count::SHORT);
+        if self.short.swap(short, Relaxed) != short {
+            self.pause();
+        }
+    }
+
+    fn pause(&self) {
+        if self.pause.begins() {
+            self.kernel.forget_pods();
+        }
+    }
+
     fn try_out(config: &Config) -> Result<Self, String> {
         if config.lane.remote == RemoteLane::Off {
             return Self::with(config, false);
@@ -224,6 +244,7 @@ impl Laid {
             cgroup: held,
             ended: OnceLock::new(),
             pause: Pause::default(),
+            short: AtomicU64::default(),
         })
     }
 }

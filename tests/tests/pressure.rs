@@ -1,5 +1,5 @@
 //! The kernel lane on a machine that runs short of memory for TCP. A suite of its own, as it takes that memory from all that runs beside it:
-//! `.config/nextest.toml` runs it alone.
+//! `xtask/assets/nextest.toml` has it run alone.
 
 #![cfg(target_os = "linux")]
 

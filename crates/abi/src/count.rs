@@ -50,6 +50,8 @@ pub const REMOTES_FULL: u32 = 20;
 pub const REPEATED: u32 = 21;
 /// Such packets from which they could not be cut off: lost, so that no byte comes twice.
 pub const UNCUT: u32 = 22;
+/// Connections that began while the machine was short of memory for TCP.
+pub const SHORT: u32 = 23;
 /// The first of the hand-overs, which stand in the order of their reasons.
 pub const HANDED_OVER: u32 = 24;
 

@@ -29,7 +29,7 @@ pub use scan::{Cut, Scan, outcome};
 pub use slot::{Course, Slot};
 
 /// Of every layout and map here. The router refuses an object that was built with another.
-pub const VERSION: u32 = 6;
+pub const VERSION: u32 = 7;
 
 #[cfg(test)]
 mod tests;

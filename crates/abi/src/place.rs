@@ -51,6 +51,8 @@ pub mod seen {
     pub const ESTABLISHED: u32 = 3;
     /// And packets that come to it are looked at.
     pub const WATCHED: u32 = 4;
+    /// It is established, and takes no part, as the machine was short of memory for TCP.
+    pub const SHORT: u32 = 5;
 }
 
 // === Place ===

@@ -3,7 +3,7 @@
 use warmlane_abi::{count, reason};
 
 /// What each counter is called on pages, hand-overs apart.
-const NAMES: [(&str, u32); 23] = [
+const NAMES: [(&str, u32); 24] = [
     ("looked_at", count::MESSAGES),
     ("no_slot", count::NO_SLOT),
     ("idle", count::IDLE),
@@ -27,6 +27,7 @@ const NAMES: [(&str, u32); 23] = [
     ("remotes_full", count::REMOTES_FULL),
     ("repeated", count::REPEATED),
     ("uncut", count::UNCUT),
+    ("short", count::SHORT),
 ];
 
 /// What each reason for a hand-over is called.
@@ -98,7 +99,7 @@ mod tests {
         let counts = Counts::read(u64::from);
         let mut named: Vec<u64> = counts.rows().into_iter().map(|(_, number)| number).collect();
         named.extend(counts.handed_over_rows().into_iter().map(|(_, number)| number));
-        let known = (count::MESSAGES..=count::UNCUT)
+        let known = (count::MESSAGES..=count::SHORT)
             .chain(count::HANDED_OVER + reason::END..count::HANDED_OVER + reason::KINDS);
         assert_eq!(named, known.map(u64::from).collect::<Vec<_>>());
     }

@@ -80,8 +80,8 @@ pub enum Refusal {
     /// Much still waits to be sent to the client.
     #[error("the client is behind")]
     Behind,
-    /// There was no room for an earlier response, at its client or in the machine.
-    #[error("the pod's connection has left the lane for want of room")]
+    /// There was no room for an earlier response, at its client or in the machine, or the machine had none as the connection was made.
+    #[error("the pod's connection is not on the lane for want of room")]
     Left,
     /// There is nothing left for the lane, or nothing that it can follow.
     #[error("the body's framing is not followed, or it is about to end")]

@@ -130,6 +130,7 @@ impl Lane {
         let known = Seen::of(maps.upstreams.get(&cookie, 0).map_err(|_| Refusal::Early)?);
         let (side, shown) = match known {
             Seen { state: seen::WATCHED, .. } => (Side::Remote, cookie),
+            Seen { state: seen::SHORT, .. } => return Err(Refusal::Left),
             Seen { state: seen::ESTABLISHED, pod_cookie: 0, .. } => return Err(Refusal::Remote),
             Seen { state: seen::ESTABLISHED, pod_cookie, .. } => (Side::Local, pod_cookie),
             _ => return Err(Refusal::Unseen),
