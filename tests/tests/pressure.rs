@@ -11,8 +11,11 @@ mod privileged {
         thread,
     };
 
-    use warmlane_router::kernel::{Framing, Standing, reason};
-    use warmlane_tests::{eventually, lane::Laid};
+    use warmlane_router::kernel::{Framing, Refusal, Standing, count, reason};
+    use warmlane_tests::{
+        eventually,
+        lane::{Laid, Relay},
+    };
 
     const LIMITS: &str = "/proc/sys/net/ipv4/tcp_mem";
     const CHUNK: &[u8] = b"3\r\nabc\r\n";
@@ -48,33 +51,36 @@ mod privileged {
         });
     }
 
+    /// Whether the next chunk takes the lane; where not, the router gets it.
+    fn rides((mut pod, mut relay, mut client): (TcpStream, Relay, TcpStream)) -> bool {
+        let armed = relay.arm(Framing::chunked()).expect("there is room");
+        pod.write_all(CHUNK).expect("open");
+        let (standing, mut got) = (armed.standing(), [0; CHUNK.len()]);
+        drop(armed);
+        if let Standing::HandedOver(end) = standing {
+            assert_eq!(end.reason, reason::MEMORY);
+            assert_eq!(relay.read(&mut got).expect("it comes here"), CHUNK.len());
+            return false;
+        }
+        client.read_exact(&mut got).expect("it rode");
+        true
+    }
+
     #[test]
     fn responses_are_copied_until_it_has_memory_again() {
         let laid = Laid::over(Ipv4Addr::LOCALHOST);
-        let rides = || {
-            let (mut pod, mut relay, mut client) = laid.exchange();
-            let armed = relay.arm(Framing::chunked()).expect("there is room");
-            pod.write_all(CHUNK).expect("open");
-            let (standing, mut got) = (armed.standing(), [0; CHUNK.len()]);
-            drop(armed);
-            if let Standing::HandedOver(end) = standing {
-                assert_eq!(end.reason, reason::MEMORY);
-                assert_eq!(relay.read(&mut got).expect("it comes here"), CHUNK.len());
-                return false;
-            }
-            client.read_exact(&mut got).expect("it rode");
-            true
+        let takes_part = || {
+            make_it_look();
+            laid.lane.upstream(&laid.connect().upstream).map(drop)
         };
-        assert!(rides());
-        let short = Short::begin();
-        eventually("it is handed over", || {
-            make_it_look();
-            !rides()
-        });
+        assert!(rides(laid.exchange()));
+        let (before, short) = (laid.exchange(), Short::begin());
+        eventually("new connections take no part", || takes_part() == Err(Refusal::Left));
+        assert!(laid.lane.counts().of(count::SHORT) > 0);
+        assert!(!rides(before), "nor does the next chunk on one from before");
+        laid.lane.self_test().expect("it is no fault of the kernel's");
         drop(short);
-        eventually("it rides again", || {
-            make_it_look();
-            rides()
-        });
+        eventually("new connections take part again", || takes_part() == Ok(()));
+        assert!(rides(laid.exchange()));
     }
 }

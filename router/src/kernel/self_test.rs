@@ -13,7 +13,8 @@ use std::{
 use socket2::{Domain, Socket, Type};
 
 use super::{
-    Client, Counts, Framing, HandOver, Lane, Refusal, SelfTestError, Settled, Side, Standing, Upstream, reason,
+    Client, Counts, Framing, HandOver, Lane, Refusal, SelfTestError, Settled, Side, Standing, Upstream,
+    reason,
 };
 
 /// Long for loopback, short for a start.
