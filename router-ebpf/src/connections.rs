@@ -85,9 +85,7 @@ fn upstream(ctx: &SockOpsContext) {
 /// Whether the machine is short of memory for TCP.
 #[inline(always)]
 fn is_short(ctx: &SockOpsContext) -> bool {
-    // SAFETY: the kernel hands a context that is whole.
-    let socket = Socket::tcp(unsafe { (*ctx.ops).__bindgen_anon_2.sk });
-    let short = socket.is_some_and(|socket| read_long(socket.memory_pressure()) != 0);
+    let short = socket(ctx).is_some_and(|socket| read_long(socket.memory_pressure()) != 0);
     if short {
         count(count::SHORT, 1);
     }
@@ -145,8 +143,7 @@ fn tell(router: u64, pod_cookie: u64) -> bool {
 /// A client's connection at the router.
 #[inline(always)]
 fn client(ctx: &SockOpsContext) {
-    // SAFETY: the kernel hands a context that is whole.
-    let Some(socket) = Socket::tcp(unsafe { (*ctx.ops).__bindgen_anon_2.sk }) else {
+    let Some(socket) = socket(ctx) else {
         count(count::NO_SOCKET, 1);
         return;
     };
@@ -161,6 +158,12 @@ fn is_home(ctx: &SockOpsContext) -> bool {
     let home = unsafe { read_volatile(addr_of!(HOME)) };
     // SAFETY: the context is the program's own.
     unsafe { bpf_get_netns_cookie(ctx.as_ptr()) == home }
+}
+
+#[inline(always)]
+fn socket(ctx: &SockOpsContext) -> Option<Socket> {
+    // SAFETY: the kernel hands a context that is whole.
+    Socket::tcp(unsafe { (*ctx.ops).__bindgen_anon_2.sk })
 }
 
 #[inline(always)]

@@ -199,7 +199,7 @@ impl Lane {
 impl Laid {
     /// Connections that began earlier may be idle, and would find no memory for what they send next.
     fn look_for_memory(&self) {
-        let short = self.kernel.counts().of(count::SHORT);
+        let short = self.kernel.count(count::SHORT);
         if self.short.swap(short, Relaxed) != short {
             self.pause();
         }

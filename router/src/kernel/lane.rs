@@ -164,7 +164,12 @@ impl Lane {
     /// What the programs have counted so far.
     pub fn counts(&self) -> Counts {
         let maps = self.maps();
-        Counts::read(|number| maps.counts.get(&number, 0).map_or(0, |per_cpu| per_cpu.iter().sum()))
+        Counts::read(|number| maps.count(number))
+    }
+
+    /// One of them: a number of [`warmlane_abi::count`].
+    pub fn count(&self, number: u32) -> u64 {
+        self.maps().count(number)
     }
 
     /// The kernel's numbers for the programs: what `bpftool prog show` lists them by.

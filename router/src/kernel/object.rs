@@ -214,6 +214,11 @@ fn kernel(what: &'static str, error: &(dyn Error + 'static)) -> LoadError {
 // === Maps ===
 
 impl Maps {
+    /// A counter, over all CPUs.
+    pub(super) fn count(&self, number: u32) -> u64 {
+        self.counts.get(&number, 0).map_or(0, |per_cpu| per_cpu.iter().sum())
+    }
+
     /// The numbers of the programs.
     pub(super) fn programs(&self) -> Vec<u32> {
         self.object.programs().filter_map(|(_, program)| Some(program.info().ok()?.id())).collect()

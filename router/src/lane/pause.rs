@@ -21,8 +21,8 @@ impl Pause {
 
     /// From now on; true where none lasted.
     pub(super) fn begins(&self) -> bool {
-        let (now, until) = (self.made.elapsed(), self.made.elapsed() + Self::LENGTH);
-        let before = self.until.swap(until.as_millis() as u64, Relaxed);
+        let now = self.made.elapsed();
+        let before = self.until.swap((now + Self::LENGTH).as_millis() as u64, Relaxed);
         now.as_millis() >= u128::from(before)
     }
 

@@ -15,6 +15,7 @@ macro_rules! in_both_places {
 }
 
 in_both_places!(
+    an_end_that_comes_in_pieces_ends_the_stream,
     an_engine_that_breaks_off_is_seen_and_its_client_too,
     a_client_that_leaves_frees_its_engine,
     an_engine_that_gives_an_answer_up_is_heard,
@@ -24,6 +25,25 @@ in_both_places!(
     a_router_that_cuts_what_is_open_leaves_its_client_with_a_visible_end,
     an_engine_that_closes_as_its_client_leaves_is_not_blamed,
 );
+
+fn an_end_that_comes_in_pieces_ends_the_stream(place: Place) {
+    let mut node = Node::at(place, |_| {});
+    let mut client = node.router.aware();
+    let before = node.router.metric("warmlane_requests_total");
+    for cut in 1..END.len() {
+        node.begin(&mut client);
+        node.say_by_lane(2);
+        let (first, second) = END.split_at(cut);
+        node.say(first);
+        eventually("it is on its way", || client.has(node.said.len()));
+        node.say(second);
+        node.parts = None;
+        assert_eq!(client.take(node.said.len()), node.said);
+        eventually("it is whole", || node.router.metric("warmlane_requests_total") == before + cut as f64);
+    }
+    assert_eq!(node.rides(), 4.0);
+    assert_eq!(ended(&node.router, "response_cut"), 0.0);
+}
 
 fn an_engine_that_breaks_off_is_seen_and_its_client_too(place: Place) {
     for end in [Behaviour::PartsAndClose, Behaviour::PartsAndReset] {

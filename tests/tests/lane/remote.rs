@@ -36,22 +36,3 @@ fn they_are_copied_on_one_connection_where_it_is_not_asked_for() {
     assert_eq!(node.router.metric("warmlane_lane_refusals_total{reason=\"remote\"}"), 4.0);
     assert_eq!((connections(&node), node.rides()), (1, 0.0));
 }
-
-#[test]
-fn an_end_that_comes_in_pieces_ends_the_stream() {
-    let mut node = Node::at(Place::Elsewhere, |_| {});
-    let mut client = node.router.aware();
-    for cut in 1..END.len() {
-        node.begin(&mut client);
-        node.say_by_lane(2);
-        let (first, second) = END.split_at(cut);
-        node.say(first);
-        eventually("it is on its way", || client.has(node.said.len()));
-        node.say(second);
-        node.parts = None;
-        assert_eq!(client.take(node.said.len()), node.said);
-        eventually("it is whole", || node.router.metric("warmlane_requests_total") == 1.0 + cut as f64);
-    }
-    assert_eq!(node.rides(), 4.0);
-    assert_eq!(ended(&node.router, "response_cut"), 0.0);
-}

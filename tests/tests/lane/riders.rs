@@ -84,25 +84,6 @@ fn many_events_in_one_message_and_one_in_many_come_as_they_were_sent() {
 }
 
 #[test]
-fn an_end_that_comes_in_pieces_ends_the_stream() {
-    let mut node = Node::new();
-    let mut client = node.router.aware();
-    for cut in 1..END.len() {
-        node.begin(&mut client);
-        node.say_by_lane(2);
-        let (first, second) = END.split_at(cut);
-        node.say(first);
-        eventually("it is on its way", || client.has(node.said.len()));
-        node.say(second);
-        node.parts = None;
-        assert_eq!(client.take(node.said.len()), node.said);
-        eventually("it is whole", || node.router.metric("warmlane_requests_total") == cut as f64);
-    }
-    assert_eq!(node.rides(), 4.0);
-    assert_eq!(ended(&node.router, "response_cut"), 0.0);
-}
-
-#[test]
 fn a_stream_of_a_known_length_rides_to_its_last_byte() {
     let mut node = Node::new();
     let mut client = node.router.aware();
