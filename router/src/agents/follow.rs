@@ -137,6 +137,8 @@ impl Follower {
             if let Err(diverged) = self.take(update).await {
                 return diverged.into();
             }
+            // Counted once all of it is believed: who sees it counted may rely on it.
+            self.following.world.agents.agent(self.number).updates += 1;
         }
     }
 
@@ -189,7 +191,6 @@ impl Follower {
     fn note(&self, update: &told::Update) {
         let mut agent = self.following.world.agents.agent(self.number);
         agent.heard = Some(self.following.world.now());
-        agent.updates += 1;
         (agent.generation, agent.sequence) = (update.generation, update.sequence);
         if update.full {
             let owned = |endpoint: &told::Endpoint| endpoint.address.clone();

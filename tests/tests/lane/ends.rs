@@ -104,9 +104,10 @@ fn a_client_that_does_not_read_stops_its_engine_and_gets_all_of_it_later(place: 
     let mut client = node.router.aware();
     node.begin(&mut client);
     node.say_by_lane(1);
-    let many: Vec<u8> = (0..20).flat_map(event).collect();
-    for _ in 0..8_000 {
-        node.say(&many);
+    // Long ones: thousands of short ones in one packet would be handed over for their number.
+    let long = event_of(&"words ".repeat(700));
+    for _ in 0..2_400 {
+        node.say(&long);
     }
     eventually("the kernel has no room for more", || {
         node.router.metric("warmlane_lane_handovers_total{reason=\"room\"}") > 0.0

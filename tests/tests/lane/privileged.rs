@@ -179,7 +179,11 @@ impl Node {
 }
 
 fn event(number: usize) -> Vec<u8> {
-    let text = format!("data: {{\"id\":\"cmpl-1\",\"choices\":[{{\"text\":\" {number}\"}}]}}\n\n");
+    event_of(&format!(" {number}"))
+}
+
+fn event_of(words: &str) -> Vec<u8> {
+    let text = format!("data: {{\"id\":\"cmpl-1\",\"choices\":[{{\"text\":\"{words}\"}}]}}\n\n");
     format!("{:x}\r\n{text}\r\n", text.len()).into_bytes()
 }
 
