@@ -4,14 +4,14 @@
 //! once the agent has been silent for three heartbeats, the stream is given up and the reader goes on. The agent that was
 //! first to tell of an endpoint speaks for it until it is gone: another one's word for it is not taken.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
 use warmlane_api::node as told;
-use warmlane_picker::{Health, Slot, Time};
+use warmlane_picker::{Health, Time};
 
 use crate::{
     config::Config,
@@ -20,6 +20,7 @@ use crate::{
 
 mod coverage;
 mod credentials;
+mod crew;
 mod decoder;
 mod dial;
 mod follow;
@@ -32,16 +33,23 @@ mod trouble;
 
 pub use coverage::Coverage;
 pub use credentials::{AgentTls, Credentials};
-use follow::Follower;
+use crew::Crew;
 use marks::Marks;
 
 /// All agents of a router, and what is known of them.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Agents {
     /// Which endpoints they cover.
     pub coverage: Coverage,
-    all: Vec<Mutex<Agent>>,
+    all: Mutex<Vec<Known>>,
 }
+
+/// What is known of one agent, shared with who follows it.
+#[derive(Clone, Debug)]
+struct Known(Arc<Mutex<Agent>>);
+
+/// The addresses of agents to follow, besides those that are configured.
+pub type Wanted = watch::Receiver<Arc<Vec<String>>>;
 
 /// What is known of one agent.
 #[derive(Clone, Debug, Default)]
@@ -98,42 +106,39 @@ pub struct Following {
     pub updates: mpsc::Sender<Update>,
 }
 
-/// Starts a follower per configured agent on `tasks`; they stop when it is dropped.
-pub fn spawn(following: &Following, tasks: &mut JoinSet<()>) {
-    if following.config.agents.is_empty() {
+/// Follows the configured agents and, where that is told, those that are wanted besides; on `tasks`, which end it when dropped.
+pub fn spawn(following: &Following, wanted: Option<Wanted>, tasks: &mut JoinSet<()>) {
+    if following.config.agents.is_empty() && wanted.is_none() {
         return;
     }
-    let endpoints = &following.config.endpoints;
-    let slots: Arc<HashMap<String, Slot>> =
-        Arc::new(endpoints.iter().cloned().zip((0..).map(Slot)).collect());
-    let marks = Arc::new(Marks::new(endpoints.len()));
+    let marks = Arc::new(Marks::default());
     tasks.spawn(marks::watch(following.world.clone(), marks.clone()));
-    for number in 0..following.config.agents.len() {
-        tasks.spawn(Follower::new(following.clone(), number, slots.clone(), marks.clone()).run());
-    }
+    tasks.spawn(Crew::new(following.clone(), marks).run(wanted));
 }
 
 // === Agents ===
 
 impl Agents {
-    /// The configured ones, of which nothing is known.
-    pub fn new(config: &Config) -> Self {
-        let tls = !config.agent_tls.ca.as_os_str().is_empty();
-        let agent =
-            |address: &String| Mutex::new(Agent { address: address.clone(), tls, ..Agent::default() });
-        Self {
-            coverage: Coverage::new(config.endpoints.len()),
-            all: config.agents.iter().map(agent).collect(),
-        }
-    }
-
-    /// What is known of each, in the configured order.
+    /// What is known of each, in the order in which they were followed.
     pub fn each(&self) -> Vec<Agent> {
-        (0..self.all.len()).map(|number| self.agent(number).clone()).collect()
+        self.all().iter().map(|agent| agent.lock().clone()).collect()
     }
 
-    fn agent(&self, number: usize) -> MutexGuard<'_, Agent> {
-        self.all[number].lock().unwrap_or_else(PoisonError::into_inner)
+    fn all(&self) -> MutexGuard<'_, Vec<Known>> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === Known ===
+
+impl Known {
+    fn new(address: &str, tls: bool) -> Self {
+        let agent = Agent { address: address.to_owned(), tls, ..Agent::default() };
+        Self(Arc::new(Mutex::new(agent)))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Agent> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -22,6 +22,8 @@ use warmlane_api::node as told;
 use warmlane_engine::kv_events::Digest;
 use warmlane_picker::{Chain, Matches, PrefixIndex, Slot, Time};
 
+use crate::world::MAX_ENDPOINTS;
+
 mod tellers;
 
 pub use tellers::Tellers;
@@ -58,12 +60,12 @@ pub struct Diverged {
 // === Blocks ===
 
 impl Blocks {
-    /// Of so many replicas, none of which has said anything; within so many bytes.
+    /// Of so many replicas at first, none of which has said anything; within so many bytes.
     pub fn new(replicas: usize, limit: u64) -> Self {
         Self {
             index: ArcSwap::from_pointee(PrefixIndex::new(FIRST, replicas)),
             tellers: ArcSwap::default(),
-            counts: (0..replicas).map(|_| AtomicU64::new(0)).collect(),
+            counts: (0..MAX_ENDPOINTS).map(|_| AtomicU64::new(0)).collect(),
             words: Mutex::new(vec![Word::default(); replicas]),
             limit: usize::try_from(limit).unwrap_or(usize::MAX),
         }
@@ -92,8 +94,12 @@ impl Blocks {
     /// Takes in what an agent tells of one replica.
     pub(crate) async fn take(&self, slot: Slot, news: told::Blocks, now: Time) -> Result<(), Diverged> {
         let at = usize::from(slot.0);
+        if at >= MAX_ENDPOINTS {
+            return Ok(());
+        }
         let mut words = self.words.lock().await;
-        let Some(word) = words.get(at).copied() else { return Ok(()) };
+        self.widen(&mut words, at + 1).await;
+        let word = words[at];
         let mut digest = word.digest;
         if news.reset {
             self.forget(slot, digest.count).await;
@@ -123,6 +129,18 @@ impl Blocks {
         Err(Diverged { engine: news.address, told: news.count, held: digest.count })
     }
 
+    /// Forgets all that these replicas hold: they are gone.
+    pub(crate) async fn forget_all(&self, slots: &[Slot]) {
+        let mut words = self.words.lock().await;
+        for slot in slots {
+            let Some(word) = words.get_mut(usize::from(slot.0)) else { continue };
+            let count = std::mem::take(word).digest.count;
+            self.counts[usize::from(slot.0)].store(0, Relaxed);
+            self.forget(*slot, count).await;
+        }
+        self.announce(&words);
+    }
+
     /// Nobody tells of these replicas any more. What they said stays until they are told of again, and is not believed.
     pub(crate) async fn leave(&self, slots: &[Slot]) {
         let mut words = self.words.lock().await;
@@ -146,6 +164,20 @@ impl Blocks {
         if count > 0 {
             let index = self.index.load_full();
             work(move || index.forget(slot)).await;
+        }
+    }
+
+    /// Has room for so many replicas.
+    async fn widen(&self, words: &mut MutexGuard<'_, Vec<Word>>, replicas: usize) {
+        if words.len() < replicas {
+            words.resize(replicas, Word::default());
+        }
+        let index = self.index.load_full();
+        if index.endpoints() < replicas
+            && let Some(wider) =
+                work(move || index.resized(index.capacity(), replicas.next_power_of_two())).await
+        {
+            self.index.store(Arc::new(wider));
         }
     }
 

@@ -107,8 +107,8 @@ impl Control {
             let mut tasks = JoinSet::new();
             runtime.block_on(async {
                 tasks.spawn(writer.run());
-                scrape::spawn(&scraping, &mut tasks);
-                agents::spawn(&following, &mut tasks);
+                tasks.spawn(scrape::run(scraping));
+                agents::spawn(&following, None, &mut tasks);
                 reloading.into_iter().for_each(|reloading| {
                     tasks.spawn(reloading);
                 });

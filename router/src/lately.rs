@@ -7,7 +7,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, Ordering::Relaxed},
+    atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
 };
 
 use arc_swap::ArcSwap;
@@ -23,7 +23,7 @@ pub struct Lately {
     young: ArcSwap<PrefixIndex>,
     old: ArcSwap<PrefixIndex>,
     blocks: usize,
-    endpoints: usize,
+    endpoints: AtomicUsize,
     /// When the younger one began, in milliseconds.
     began: AtomicU64,
 }
@@ -35,7 +35,8 @@ impl Lately {
     pub fn new(endpoints: usize, used: bool) -> Self {
         let blocks = if used { BLOCKS } else { 0 };
         let empty = || ArcSwap::from_pointee(PrefixIndex::new(blocks, endpoints));
-        Self { young: empty(), old: empty(), blocks, endpoints, began: AtomicU64::new(0) }
+        let (young, old) = (empty(), empty());
+        Self { young, old, blocks, endpoints: endpoints.into(), began: AtomicU64::new(0) }
     }
 
     /// A prompt goes to an endpoint.
@@ -50,13 +51,25 @@ impl Lately {
         before.holders().for_each(|slot| sent.raise(slot, before.depth(slot)));
     }
 
+    /// Has room for so many endpoints from now on. What was sent is kept.
+    pub fn widen(&self, endpoints: usize) {
+        self.endpoints.store(endpoints, Relaxed);
+        self.young.store(Arc::new(self.young.load().resized(self.blocks, endpoints)));
+    }
+
+    /// Forgets what was sent to an endpoint.
+    pub fn forget(&self, slot: Slot) {
+        self.young.load().forget(slot);
+        self.old.load().forget(slot);
+    }
+
     /// The younger one becomes the older one, where it is time. For one thread.
     pub fn turn(&self, now: Time) {
         let now = now.as_millis() as u64;
         if now - self.began.load(Relaxed).min(now) >= TURN.as_millis() as u64 {
             self.began.store(now, Relaxed);
             self.old.store(self.young.load_full());
-            self.young.store(Arc::new(PrefixIndex::new(self.blocks, self.endpoints)));
+            self.young.store(Arc::new(PrefixIndex::new(self.blocks, self.endpoints.load(Relaxed))));
         }
     }
 }

@@ -1,12 +1,16 @@
 //! Reads the engines: one owned task per engine ([`Reader`]), whose findings go to the one writer.
 
 use std::{
+    collections::{HashMap, HashSet},
     net::{IpAddr, SocketAddr, UdpSocket},
     sync::Arc,
     time::Duration,
 };
 
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::{
+    sync::mpsc,
+    task::{AbortHandle, JoinSet},
+};
 use warmlane_picker::{Slot, Time, Work};
 use warmlane_scrape::{Finding, Observer, Outcome, Page, Reader, Rhythm};
 
@@ -38,8 +42,8 @@ struct Endpoint {
     slot: Slot,
 }
 
-/// Starts a reader per configured endpoint on `tasks`; they stop when it is dropped.
-pub fn spawn(shared: &Scraping, tasks: &mut JoinSet<()>) {
+/// Reads every endpoint of the roster, from when it joins until it leaves, for as long as it is polled.
+pub async fn run(shared: Scraping) {
     let scrape = shared.config.scrape;
     let rhythm = Rhythm {
         min_interval: scrape.min_interval,
@@ -48,9 +52,28 @@ pub fn spawn(shared: &Scraping, tasks: &mut JoinSet<()>) {
         // Hundreds of pages at one moment would be in the way of requests.
         beat: None,
     };
-    for (slot, address) in (0..).map(Slot).zip(&shared.config.endpoints) {
-        let endpoint = Endpoint { shared: shared.clone(), slot };
-        tasks.spawn(Reader::new(address.clone(), rhythm, endpoint).run());
+    let mut roster = shared.world.roster.subscribe();
+    let (mut tasks, mut readers) = (JoinSet::new(), HashMap::<(Slot, Arc<str>), AbortHandle>::new());
+    loop {
+        let now = roster.borrow_and_update().clone();
+        let wanted: HashSet<&(Slot, Arc<str>)> = now.all().iter().collect();
+        readers.retain(|endpoint, reader| {
+            let stays = wanted.contains(endpoint);
+            if !stays {
+                reader.abort();
+            }
+            stays
+        });
+        for (slot, address) in now.all() {
+            readers.entry((*slot, address.clone())).or_insert_with(|| {
+                let endpoint = Endpoint { shared: shared.clone(), slot: *slot };
+                tasks.spawn(Reader::new(address.to_string(), rhythm, endpoint).run())
+            });
+        }
+        while tasks.try_join_next().is_some() {}
+        if roster.changed().await.is_err() {
+            return;
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use std::{
 };
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use tokio::sync::watch;
 use warmlane_picker::{
     GroupTable, Health, PinTable, PrefixIndex, Slot, Snapshot, Stuck, Time, chain, group::GroupRule,
 };
@@ -27,10 +28,15 @@ use crate::{
     tokens::Tokens,
 };
 
+pub mod pools;
+mod roster;
 pub mod writer;
 
+pub use pools::{Pool, Pools};
+pub use roster::Roster;
+
 /// Most endpoints a router serves; one more is refused with an error.
-pub const MAX_ENDPOINTS: usize = 4_096;
+pub const MAX_ENDPOINTS: usize = 16_384;
 
 /// Blocks the prefix index starts with: five replicas of 95k KV tokens, at 4 bytes a token and 64 a block. It grows as
 /// soon as there are more; a smaller one is faster, since more of it stays in the caches.
@@ -38,8 +44,12 @@ const FIRST_INDEX_BLOCKS: usize = 29_700;
 
 /// See the module's header.
 pub struct World {
-    /// The state of the pool.
+    /// The state of all endpoints, whatever pools they are in.
     pub snapshot: ArcSwap<Snapshot>,
+    /// Who is picked from for which request.
+    pub pools: Pools,
+    /// Which endpoint has which slot; who waits for a change of it is woken then.
+    pub roster: watch::Sender<Arc<Roster>>,
     /// A snapshot had a ready replica.
     served: AtomicBool,
     /// The merged answer to `GET /v1/models`; `None` until a replica has said what it serves.
@@ -84,9 +94,11 @@ impl World {
         };
         Self {
             snapshot: ArcSwap::default(),
+            pools: Pools::default(),
+            roster: watch::Sender::default(),
             served: AtomicBool::new(false),
             models: ArcSwapOption::empty(),
-            agents: Agents::new(config),
+            agents: Agents::default(),
             lane: Lane::off(),
             ledger: Arc::new(Ledger::new(MAX_ENDPOINTS)),
             lingering: Lingering::default(),
@@ -125,11 +137,11 @@ impl World {
     }
 
     /// Replaces the snapshot.
-    fn publish(&self, snapshot: Snapshot) {
+    fn publish(&self, snapshot: Arc<Snapshot>) {
         if snapshot.endpoints().iter().any(|endpoint| endpoint.ready) {
             self.served.store(true, Relaxed);
         }
-        self.snapshot.store(Arc::new(snapshot));
+        self.snapshot.store(snapshot);
     }
 
     /// Whether a replica has been ready since the router started.

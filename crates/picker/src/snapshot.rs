@@ -190,8 +190,9 @@ pub(crate) fn bits_of(mut word: u64) -> impl Iterator<Item = usize> {
 // === Snapshot ===
 
 impl Snapshot {
-    /// Builds the snapshot from endpoints, each with the names it serves.
-    pub fn new(entries: Vec<(Endpoint, Models)>) -> Self {
+    /// Builds the snapshot from endpoints, each with the names it serves. They stand in the order of their slots.
+    pub fn new(mut entries: Vec<(Endpoint, Models)>) -> Self {
+        entries.sort_by_key(|(endpoint, _)| endpoint.slot);
         let mut snapshot = Self { lists_complete: true, ..Self::default() };
         for (position, (endpoint, models)) in entries.into_iter().enumerate() {
             match models {
@@ -237,7 +238,7 @@ impl Snapshot {
         }
     }
 
-    /// All endpoints, in a stable order.
+    /// All endpoints, in the order of their slots.
     pub fn endpoints(&self) -> &[Endpoint] {
         &self.endpoints
     }
@@ -281,12 +282,12 @@ impl Snapshot {
 
     /// Position of a slot, if its endpoint is still there.
     pub fn position(&self, slot: Slot) -> Option<usize> {
-        // Slots are handed out in order and endpoints keep their order, so the guess nearly always hits.
+        // Where everybody is in one pool and nobody has left, a slot is its position.
         let guess = usize::from(slot.0);
         if self.endpoints.get(guess).is_some_and(|e| e.slot == slot) {
             return Some(guess);
         }
-        self.endpoints.iter().position(|e| e.slot == slot)
+        self.endpoints.binary_search_by_key(&slot, |e| e.slot).ok()
     }
 
     /// The endpoint in a slot.

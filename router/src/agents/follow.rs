@@ -2,13 +2,16 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use tokio::time::{Instant, sleep};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, sleep},
+};
 use tonic::Status;
 use warmlane_api::node::{self as told, endpoint::Contact};
 use warmlane_picker::{Health, Slot, Time};
 
 use super::{
-    Following, Gpu, Marks,
+    Following, Gpu, Known, Marks,
     credentials::Unsecured,
     dial::dial,
     merge,
@@ -19,7 +22,10 @@ use super::{
 use crate::{
     blocks::Diverged,
     scrape::is_local,
-    world::writer::{Failure, Update},
+    world::{
+        Roster,
+        writer::{Failure, Update},
+    },
 };
 
 /// Everything that an agent knows must come within this time.
@@ -37,10 +43,13 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// See the module's header.
 pub(super) struct Follower {
     following: Following,
+    /// Its own, among all that were ever followed.
     number: usize,
-    slots: Arc<HashMap<String, Slot>>,
+    agent: Known,
     marks: Arc<Marks>,
     places: Places,
+    /// Whom it tells of, and the slot that each had then.
+    tells_of: HashMap<String, Option<Slot>>,
     /// What it said of endpoints that it speaks for.
     spoken_for: HashMap<Slot, Said>,
     /// How often in a row what it told of an engine's blocks did not add up.
@@ -77,58 +86,86 @@ pub(super) enum Lost {
     Broken(#[from] Broken),
     #[error(transparent)]
     Diverged(#[from] Diverged),
+    #[error("replicas that it tells of have joined")]
+    Moved,
+    #[error("nobody wants it to be followed any more")]
+    Unwanted,
 }
 
 // === Follower ===
 
 impl Follower {
-    pub(super) fn new(
-        following: Following,
-        number: usize,
-        slots: Arc<HashMap<String, Slot>>,
-        marks: Arc<Marks>,
-    ) -> Self {
+    /// Of an agent, with its number.
+    pub(super) fn new(following: Following, (number, agent): (usize, Known), marks: Arc<Marks>) -> Self {
         Self {
             following,
             number,
-            slots,
+            agent,
             marks,
             places: Places::default(),
+            tells_of: HashMap::new(),
             spoken_for: HashMap::new(),
             diverged: HashMap::new(),
             rng: fastrand::Rng::new(),
         }
     }
 
-    pub(super) async fn run(mut self) {
+    /// Follows until nobody listens, or until it is stopped: then the agent is let go as one that is gone.
+    pub(super) async fn run(mut self, mut stopped: oneshot::Receiver<()>) {
         let mut wait = SHORTEST_WAIT;
         while !self.following.updates.is_closed() {
-            let before = self.following.world.agents.agent(self.number).updates;
-            let began = Instant::now();
-            let lost = self.follow().await;
-            let heard = self.following.world.agents.agent(self.number).updates > before;
-            self.lose(&lost).await;
+            let (before, began) = (self.updates(), Instant::now());
+            let lost = tokio::select! {
+                lost = self.follow() => lost,
+                _ = &mut stopped => return self.lose(&Lost::Unwanted).await,
+            };
+            let heard = self.updates() > before;
+            // Whom it tells of is all that has changed: it goes on speaking for the others meanwhile.
+            if !matches!(lost, Lost::Moved) {
+                self.lose(&lost).await;
+            }
             // What went wrong soon after its beginning may well go wrong again, and so may what does not add up; and asking for
             // everything is dear.
             let is_well = heard && began.elapsed() > LONGEST_WAIT && !matches!(lost, Lost::Diverged(_));
+            let is_well = is_well || matches!(lost, Lost::Moved);
             wait = if is_well { SHORTEST_WAIT } else { (wait * 2).min(LONGEST_WAIT) };
             // Many routers lose a node's agent at one moment: they must not come back at one.
-            sleep(wait.mul_f64(0.5 + self.rng.f64())).await;
+            let pause = sleep(wait.mul_f64(0.5 + self.rng.f64()));
+            tokio::select! {
+                () = pause => {}
+                _ = &mut stopped => return self.lose(&Lost::Unwanted).await,
+            }
         }
     }
 
+    fn updates(&self) -> u64 {
+        self.agent.lock().updates
+    }
+
     async fn follow(&mut self) -> Lost {
-        let address = &self.following.config.agents[self.number];
-        let mut stream = match dial(address, self.following.credentials.as_deref()).await {
+        let mut roster = self.following.world.roster.subscribe();
+        let address = self.agent.lock().address.clone();
+        let mut stream = match dial(&address, self.following.credentials.as_deref()).await {
             Ok(stream) => stream,
             Err(lost) => return lost,
         };
-        let (mut order, mut patience) = (Order::default(), FIRST);
+        let (mut order, mut patience, mut heard) = (Order::default(), FIRST, Instant::now());
         loop {
-            let update = match stream.next(patience).await {
+            let update = tokio::select! {
+                update = stream.next(patience.saturating_sub(heard.elapsed())) => update,
+                _ = roster.changed() => {
+                    let roster = roster.borrow_and_update().clone();
+                    if self.has_moved(&roster) {
+                        return Lost::Moved;
+                    }
+                    continue;
+                }
+            };
+            let update = match update {
                 Ok(update) => update,
                 Err(lost) => return lost,
             };
+            heard = Instant::now();
             if let Err(broken) = order.next(&update) {
                 return broken.into();
             }
@@ -138,8 +175,13 @@ impl Follower {
                 return diverged.into();
             }
             // Counted once all of it is believed: who sees it counted may rely on it.
-            self.following.world.agents.agent(self.number).updates += 1;
+            self.agent.lock().updates += 1;
         }
+    }
+
+    /// Whether somebody that it tells of has joined, or is another one by now: what was said of it is told only once.
+    fn has_moved(&self, roster: &Roster) -> bool {
+        self.tells_of.iter().any(|(address, slot)| roster.slot(address).is_some_and(|now| *slot != Some(now)))
     }
 
     async fn take(&mut self, update: told::Update) -> Result<(), Diverged> {
@@ -172,9 +214,8 @@ impl Follower {
             return Err(diverged);
         }
         if *times == MOST_DIVERGED {
-            let agent = &self.following.config.agents[self.number];
             tracing::warn!(
-                agent,
+                agent = self.agent.lock().address,
                 "{diverged}, {times} times in a row: these blocks are not believed any more"
             );
         }
@@ -183,19 +224,25 @@ impl Follower {
 
     /// The slot of an endpoint, where this agent may speak for it.
     fn claimed(&self, address: &str) -> Option<Slot> {
-        let slot = self.slots.get(address).copied()?;
+        let slot = self.following.world.roster.borrow().slot(address)?;
         self.following.world.agents.coverage.claim(self.number, slot).then_some(slot)
     }
 
     /// What is shown of the agent.
-    fn note(&self, update: &told::Update) {
-        let mut agent = self.following.world.agents.agent(self.number);
+    fn note(&mut self, update: &told::Update) {
+        let roster = self.following.world.roster.borrow().clone();
+        if update.full {
+            self.tells_of.clear();
+        }
+        let told = update.endpoints.iter();
+        self.tells_of.extend(told.map(|told| (told.address.clone(), roster.slot(&told.address))));
+        let mut agent = self.agent.lock();
         agent.heard = Some(self.following.world.now());
         (agent.generation, agent.sequence) = (update.generation, update.sequence);
         if update.full {
             let owned = |endpoint: &told::Endpoint| endpoint.address.clone();
             agent.endpoints = update.endpoints.iter().map(owned).collect();
-            let routed_to = |address: &&String| self.slots.contains_key(*address);
+            let routed_to = |address: &&String| roster.slot(address).is_some();
             agent.ignored = agent.endpoints.len() - agent.endpoints.iter().filter(routed_to).count();
             (agent.node, agent.connected, agent.trouble) = (update.node.clone(), true, None);
             let (address, replicas) = (&agent.address, agent.endpoints.len());
@@ -264,7 +311,7 @@ impl Follower {
     /// The stream is gone: its endpoints are read by the router itself from now on.
     async fn lose(&mut self, lost: &Lost) {
         {
-            let mut agent = self.following.world.agents.agent(self.number);
+            let mut agent = self.agent.lock();
             let trouble = lost.to_string();
             if agent.connected || agent.trouble.as_deref() != Some(&trouble) {
                 tracing::warn!(

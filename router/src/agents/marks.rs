@@ -23,7 +23,7 @@ const TICK: Time = Time::from_millis(10);
 const KEPT: usize = 128;
 
 /// See the module's header.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Marks(Mutex<Vec<VecDeque<(Time, Work)>>>);
 
 /// Notes for as long as it is polled.
@@ -31,20 +31,19 @@ pub(super) async fn watch(world: Arc<World>, marks: Arc<Marks>) {
     let mut beat = interval(TICK);
     loop {
         beat.tick().await;
-        marks.note(world.now(), |slot| world.ledger.account(slot).sent());
+        let width = world.roster.borrow().width();
+        marks.note(world.now(), width, |slot| world.ledger.account(slot).sent());
     }
 }
 
 // === Marks ===
 
 impl Marks {
-    /// Of so many endpoints, to which nothing has been sent.
-    pub(super) fn new(endpoints: usize) -> Self {
-        Self(Mutex::new(vec![VecDeque::new(); endpoints]))
-    }
-
-    fn note(&self, now: Time, sent: impl Fn(Slot) -> Work) {
-        for (slot, notes) in (0..).map(Slot).zip(self.notes().iter_mut()) {
+    /// Of so many slots.
+    fn note(&self, now: Time, width: usize, sent: impl Fn(Slot) -> Work) {
+        let mut all = self.notes();
+        all.resize_with(width, VecDeque::new);
+        for (slot, notes) in (0..).map(Slot).zip(all.iter_mut()) {
             let sent = sent(slot);
             if notes.back().is_some_and(|(_, last)| *last == sent) {
                 continue;
@@ -80,11 +79,11 @@ mod tests {
 
     #[test]
     fn what_was_sent_by_a_moment_is_what_was_noted_before_it() {
-        let marks = Marks::new(1);
+        let marks = Marks::default();
         let at = |millis| marks.at(Slot(0), Time::from_millis(millis)).requests;
         assert_eq!(at(5), 0);
         for (millis, requests) in [(10, 1), (20, 1), (30, 4)] {
-            marks.note(Time::from_millis(millis), |_| sent(requests));
+            marks.note(Time::from_millis(millis), 1, |_| sent(requests));
         }
         assert_eq!([at(10), at(29), at(30), at(99)], [1, 1, 4, 4]);
         assert_eq!(at(3), 1, "before the first note");
@@ -93,8 +92,8 @@ mod tests {
 
     #[test]
     fn no_more_than_the_bound_is_kept() {
-        let marks = Marks::new(1);
-        (0..1_000).for_each(|n| marks.note(Time::from_millis(n), |_| sent(n)));
+        let marks = Marks::default();
+        (0..1_000).for_each(|n| marks.note(Time::from_millis(n), 1, |_| sent(n)));
         assert_eq!(marks.notes()[0].len(), KEPT);
         assert_eq!(marks.at(Slot(0), Time::ZERO).requests, 1_000 - KEPT as u64, "the oldest that is known");
     }

@@ -13,7 +13,6 @@ use super::{
 };
 use crate::{
     budget::Held,
-    config::Objective,
     error::Fault,
     path::{Hints, Incoming, Offered, RequestId, api_of},
     session,
@@ -40,6 +39,8 @@ pub(super) struct Inbound {
     pub(super) api: Option<Api>,
     /// Its head said that no body follows.
     is_bodyless: bool,
+    /// The pool that its gateway asks for.
+    pub(super) pool: Option<String>,
     metadata: Option<Bytes>,
     reader: Option<BodyReader>,
     pieces: Pieces,
@@ -80,7 +81,8 @@ impl Inbound {
         let path = path.split(|byte| *byte == b'?').next().unwrap_or_default();
         let api = if method == b"POST" { api_of(path) } else { None };
         let held = worker.world.budget.share();
-        Ok(Self { headers, api, is_bodyless, metadata, reader: None, pieces: Pieces::default(), held })
+        let (pool, reader, pieces) = (None, None, Pieces::default());
+        Ok(Self { headers, api, is_bodyless, pool, metadata, reader, pieces, held })
     }
 
     /// The id that it came with.
@@ -109,7 +111,7 @@ impl Inbound {
             Some(api) => Some(self.read(worker, api)?),
             None => None,
         };
-        let hints = self.hints(worker);
+        let hints = self.hints();
         let header = |name: &str| self.headers.get(name);
         let nothing = RequestBody::default();
         let body = asked.as_ref().unwrap_or(&nothing);
@@ -139,12 +141,10 @@ impl Inbound {
         names.into_iter().filter_map(text).find(|value| !value.is_empty())
     }
 
-    fn hints(&self, worker: &Worker) -> Hints {
-        let objectives = &worker.config.objectives;
-        let objective = self.header(OBJECTIVE);
-        let found = objective.and_then(|name| objectives.iter().find(|objective| objective.name == name));
+    fn hints(&self) -> Hints {
         Hints {
-            criticality: found.map(Objective::criticality),
+            pool: self.pool.clone(),
+            objective: self.header(OBJECTIVE).map(str::to_owned),
             model: self.header(REWRITE).map(str::to_owned),
             offered: self.metadata.as_ref().and_then(offered),
         }

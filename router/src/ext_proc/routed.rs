@@ -99,7 +99,7 @@ impl Routed {
     /// Endpoints in order, as gateways read them.
     pub(super) fn endpoints(&self, worker: &Worker) -> String {
         let mut text = self.at.socket.to_string();
-        let snapshot = worker.world.snapshot.load();
+        let snapshot = self.plan.pool.snapshot();
         let others = self.plan.fallbacks.iter().filter_map(|slot| snapshot.endpoint(*slot));
         for other in others.take(worker.config.ext_proc.fallbacks) {
             text.push(',');
@@ -157,7 +157,7 @@ impl Routed {
         if was_retried && let Some(mut in_flight) = self.in_flight.take() {
             worker.judge(&mut in_flight, Outcome::Bad);
         }
-        let snapshot = worker.world.snapshot.load();
+        let snapshot = self.plan.pool.snapshot();
         let Some(slot) = snapshot.endpoints().iter().find(|e| e.socket == to).map(|e| e.slot) else {
             tracing::debug!(endpoint = %to, "the gateway served a request from outside the pool");
             return;

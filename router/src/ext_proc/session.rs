@@ -51,6 +51,8 @@ pub(super) struct Session {
     incoming: Streaming<ProcessingRequest>,
     unfinished: Unfinished,
     phase: Phase,
+    /// The pool that the gateway asks for.
+    pool: Option<String>,
     /// The API that the request speaks, which says what shape its errors have.
     api: Option<Api>,
     request: State,
@@ -106,6 +108,7 @@ impl Session {
         seat: Seat,
         incoming: Streaming<ProcessingRequest>,
         unfinished: Unfinished,
+        pool: Option<String>,
     ) -> Self {
         let trace = Trace::begin(Listener::ExtProc);
         let now = Instant::from_std(trace.began);
@@ -118,6 +121,7 @@ impl Session {
             incoming,
             unfinished,
             phase: Phase::new(Modes::default()),
+            pool,
             api: None,
             request: State::Nothing,
             outbox: VecDeque::new(),

@@ -22,7 +22,7 @@ use crate::{
     path::{self, Incoming, Plan, Trace},
     shutdown::Shutdown,
     worker::{Shared, Worker},
-    world::World,
+    world::{World, pools::Wanted},
 };
 
 const REQUESTS: u64 = 3_000;
@@ -39,6 +39,7 @@ fn worker(strategy: Strategy) -> Worker {
     }];
     let config = Arc::new(config);
     let world = Arc::new(World::new(&config, 7));
+    world.pools.want(&Wanted::of(&config));
     let metrics = Arc::new(Metrics::new(&world));
     let (updates, _) = mpsc::channel(1);
     let (_, shutdown) = watch::channel(Shutdown::Serving);
@@ -192,7 +193,7 @@ async fn same_decision() {
                 for worker in [&http, &envoy] {
                     let now = worker.world.time(Instant::now());
                     let snapshot = snapshot(&mut fastrand::Rng::with_seed(seed), now);
-                    worker.world.snapshot.store(Arc::new(snapshot));
+                    worker.world.pools.first().expect("the configured one").publish(Arc::new(snapshot));
                 }
             }
             let asked = asked(&mut rng);

@@ -1,15 +1,12 @@
 //! Admit: how important the request is, which model it really goes to, and whether it may go on.
 
+use std::sync::Arc;
+
 use warmlane_engine::body::RequestBody;
-use warmlane_picker::{self as picker, Admission, Criticality};
+use warmlane_picker::{self as picker, Admission, Criticality, NoEndpoint};
 
 use super::read::Incoming;
-use crate::{
-    config::{ModelRule, Target},
-    error::Fault,
-    metrics::Listener,
-    worker::Worker,
-};
+use crate::{config::Target, error::Fault, metrics::Listener, worker::Worker, world::Pool};
 
 /// Output tokens reckoned with when the client states no limit.
 const ASSUMED_OUTPUT_TOKENS: u64 = 256;
@@ -21,6 +18,8 @@ const MOST_OUTPUT_TOKENS: u64 = 32_768;
 pub(crate) struct Admitted {
     /// As it was read.
     pub incoming: Incoming,
+    /// Whom it may go to.
+    pub pool: Arc<Pool>,
     /// How the listener chooses.
     pub listener: Listener,
     /// Its importance.
@@ -40,7 +39,9 @@ pub(super) fn admit(
     mut incoming: Incoming,
     listener: Listener,
 ) -> Result<Admitted, Fault> {
-    let rule = asked.and_then(|body| rule(&worker.config.models, &body.model));
+    let pool = pool(worker, asked, &incoming, listener)?;
+    let rules = pool.rules().clone();
+    let rule = asked.and_then(|body| rules.model(&body.model));
     let (prompt_tokens, output_tokens) = match asked {
         Some(body) => (
             body.prompt.estimated_tokens(),
@@ -48,13 +49,17 @@ pub(super) fn admit(
         ),
         None => (0, 0),
     };
-    let (hinted, model) = (incoming.hints.criticality, incoming.hints.model.take());
+    let hints = &mut incoming.hints;
+    let (hinted, model) =
+        (hints.objective.as_deref().and_then(|name| rules.objective(name)), hints.model.take());
+    let targets = asked.map(|body| rules.targets(&body.model)).unwrap_or_default();
     let admitted = Admitted {
         incoming,
+        pool,
         listener,
         criticality: hinted.or(rule.map(|rule| rule.criticality)).unwrap_or_default(),
         // The pool's own rules stand above what a gateway asks for.
-        rewrite: rule.and_then(|rule| draw(&rule.targets, &mut worker.rng.borrow_mut())).or(model),
+        rewrite: draw(targets, &mut worker.rng.borrow_mut()).or(model),
         prompt_tokens,
         output_tokens,
     };
@@ -65,7 +70,7 @@ pub(super) fn admit(
 }
 
 fn shed_if_saturated(worker: &Worker, asked: Option<&RequestBody>, admitted: &Admitted) -> Result<(), Fault> {
-    let snapshot = worker.world.snapshot.load();
+    let snapshot = admitted.pool.snapshot();
     let scratch = &mut *worker.scratch.borrow_mut();
     worker.world.ledger.read(&snapshot, 0, &mut scratch.live);
     let offered = admitted.incoming.hints.offered.as_ref().map(|offered| offered.positions(&snapshot));
@@ -80,14 +85,31 @@ fn shed_if_saturated(worker: &Worker, asked: Option<&RequestBody>, admitted: &Ad
         offered: offered.as_ref(),
         live: &scratch.live,
     };
-    match picker::admit(&worker.config.profile, &snapshot, &request, worker.world.now()) {
+    match picker::admit(&admitted.pool.rules().profile, &snapshot, &request, worker.world.now()) {
         Admission::Pass => Ok(()),
         Admission::Shed { retry_after } => Err(Fault::Shed { retry_after }),
     }
 }
 
-fn rule<'c>(rules: &'c [ModelRule], name: &str) -> Option<&'c ModelRule> {
-    rules.iter().find(|rule| rule.name == name)
+/// The pool that a gateway asks for, or that serves the model. Where a request names no model, and on the plain listener, the
+/// first one.
+fn pool(
+    worker: &Worker,
+    asked: Option<&RequestBody>,
+    incoming: &Incoming,
+    listener: Listener,
+) -> Result<Arc<Pool>, Fault> {
+    let pools = &worker.world.pools;
+    let pool = match (incoming.hints.pool.as_deref(), asked.filter(|_| listener != Listener::Plain)) {
+        (Some(name), _) => pools.named(name),
+        (None, Some(body)) => pools.serving(&body.model),
+        (None, None) => pools.first(),
+    };
+    pool.ok_or_else(|| {
+        let asked_for = incoming.hints.pool.as_ref();
+        let example = asked_for.map_or_else(String::new, |name| format!(" (this router has no pool {name})"));
+        Fault::NoEndpoint { cause: NoEndpoint::EmptyPool, example }
+    })
 }
 
 /// One target by weight.

@@ -110,7 +110,7 @@ fn elsewhere(
     cause: &UpstreamFault,
 ) -> Option<Destination> {
     // Looked at before the budget is: nothing is spent on a request that has nowhere to go.
-    let slot = fallbacks.find(|slot| worker.world.snapshot.load().position(*slot).is_some())?;
+    let slot = fallbacks.find(|slot| plan.pool.snapshot().position(*slot).is_some())?;
     let reason = may_repeat(worker, repeatable, cause)?;
     let next = pick::moved(worker, client.asked(), plan, slot)?;
     worker.metrics.retry(reason);

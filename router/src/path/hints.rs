@@ -6,13 +6,15 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use warmlane_picker::{Criticality, SlotSet, Snapshot};
+use warmlane_picker::{SlotSet, Snapshot};
 
 /// See the module's header.
 #[derive(Debug, Default)]
 pub struct Hints {
-    /// How important it is, whatever its model's rule says.
-    pub criticality: Option<Criticality>,
+    /// The pool to pick from.
+    pub pool: Option<String>,
+    /// The name of its objective: how important it is, whatever its model's rule says.
+    pub objective: Option<String>,
     /// The model to send instead, whatever its model's rule says.
     pub model: Option<String>,
     /// Where it may go; `None`: everywhere.

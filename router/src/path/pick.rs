@@ -10,12 +10,15 @@ use warmlane_picker::{
 use super::{admit::Admitted, read::Incoming};
 use crate::{
     config::UnknownModel, error::Fault, holders::Holders, ledger::Load, metrics::Listener, worker::Worker,
+    world::Pool,
 };
 
 /// Where a request goes.
 pub struct Plan {
     /// As it was read.
     pub incoming: Incoming,
+    /// Whom it may go to.
+    pub pool: Arc<Pool>,
     /// Another model name to send instead.
     pub rewrite: Option<String>,
     /// The endpoint to try first.
@@ -52,7 +55,7 @@ pub(super) fn pick(
     admitted: Admitted,
     now: Time,
 ) -> Result<Plan, Fault> {
-    let snapshot = worker.world.snapshot.load();
+    let snapshot = admitted.pool.snapshot().clone();
     match admitted.listener {
         Listener::Plain => plain(worker, &snapshot, admitted, now),
         Listener::Aware | Listener::ExtProc => aware(worker, asked, &snapshot, admitted, now),
@@ -65,9 +68,10 @@ fn plain(worker: &Worker, snapshot: &Snapshot, admitted: Admitted, now: Time) ->
     let turn = worker.turn.get();
     worker.turn.set(turn.wrapping_add(1));
     let policy = worker.config.plain_policy;
-    let slow_start = worker.config.profile.slow_start;
+    let profile = admitted.pool.rules().profile;
     let rng = &mut worker.rng.borrow_mut();
-    let mut order = picker::plain(policy, snapshot, &scratch.live, slow_start, now, turn, rng).into_iter();
+    let mut order =
+        picker::plain(policy, snapshot, &scratch.live, profile.slow_start, now, turn, rng).into_iter();
     let Some(first) = order.next().and_then(|slot| destination(snapshot, slot, None)) else {
         let endpoints = snapshot.endpoints().len();
         let none = NoEndpoint::AllDown { down: endpoints, asleep: 0, failed: 0 };
@@ -75,9 +79,10 @@ fn plain(worker: &Worker, snapshot: &Snapshot, admitted: Admitted, now: Time) ->
     };
     Ok(Plan {
         incoming: admitted.incoming,
+        pool: admitted.pool,
         rewrite: None,
         first,
-        fallbacks: order.take(worker.config.profile.fallbacks).collect(),
+        fallbacks: order.take(profile.fallbacks).collect(),
         decision: None,
         group: None,
         load: Load::default(),
@@ -91,13 +96,14 @@ fn aware(
     admitted: Admitted,
     now: Time,
 ) -> Result<Plan, Fault> {
-    let (world, profile) = (&worker.world, &worker.config.profile);
+    let (world, profile) = (&worker.world, &admitted.pool.rules().profile);
     let scratch = &mut *worker.scratch.borrow_mut();
     let model = asked.map(|body| admitted.rewrite.as_deref().unwrap_or(&body.model));
     let adapter = model.and_then(|model| adapter(snapshot, model));
     let adapter_hash = adapter.map_or(0, |name| world.hash(name.as_bytes()));
     world.ledger.read(snapshot, adapter_hash, &mut scratch.live);
-    find(worker, asked.zip(model), adapter, &mut scratch.holders);
+    let prompt = asked.zip(model).filter(|_| profile.strategy.needs_prefix());
+    find(worker, prompt, adapter, &mut scratch.holders);
     let group = world.groups.observe(scratch.holders.chain(), now);
     let offered = admitted.incoming.hints.offered.as_ref().map(|offered| offered.positions(snapshot));
     let request = picker::Request {
@@ -124,8 +130,8 @@ fn aware(
         streamed: asked.is_some_and(|body| body.stream),
         adapter: adapter_hash,
     };
-    let Admitted { incoming, rewrite, .. } = admitted;
-    let plan = Plan { incoming, rewrite, first, fallbacks, decision: Some(decision), group, load };
+    let Admitted { incoming, pool, rewrite, .. } = admitted;
+    let plan = Plan { incoming, pool, rewrite, first, fallbacks, decision: Some(decision), group, load };
     if asked.is_some() {
         remember(worker, &plan, plan.first.slot, &scratch.holders, now);
     }
@@ -134,7 +140,7 @@ fn aware(
 
 /// Finds who holds the prompt.
 fn find(worker: &Worker, asked: Option<(&RequestBody, &str)>, adapter: Option<&str>, holders: &mut Holders) {
-    match asked.filter(|_| worker.config.profile.strategy.needs_prefix()) {
+    match asked {
         Some((body, model)) => holders.find(&worker.world, seed(worker, body, model, adapter), &body.prompt),
         None => holders.nobody(),
     }
@@ -214,13 +220,14 @@ fn remember(worker: &Worker, plan: &Plan, to: Slot, holders: &Holders, now: Time
 
 /// The request goes to a fallback instead: finds that out and remembers it. `None` if the endpoint is gone.
 pub fn moved(worker: &Worker, asked: Option<&RequestBody>, plan: &Plan, to: Slot) -> Option<Destination> {
-    let snapshot = worker.world.snapshot.load();
+    let snapshot = plan.pool.snapshot();
     let Some(body) = asked.filter(|_| plan.decision.is_some()) else {
         return destination(&snapshot, to, None);
     };
     let holders = &mut worker.scratch.borrow_mut().holders;
     let model = plan.rewrite.as_deref().unwrap_or(&body.model);
-    find(worker, Some((body, model)), adapter(&snapshot, model), holders);
+    let needs_prefix = plan.pool.rules().profile.strategy.needs_prefix();
+    find(worker, needs_prefix.then_some((body, model)), adapter(&snapshot, model), holders);
     let moved = destination(&snapshot, to, Some(holders.matches()))?;
     remember(worker, plan, to, holders, worker.world.now());
     Some(moved)

@@ -28,10 +28,10 @@ pub(super) fn ask(
 ) -> Option<Coming> {
     let (api, body) = asked.filter(|_| admitted.listener != Listener::Plain)?;
     let block_size = worker.world.blocks.tellers().block_size;
-    if block_size == 0 || !worker.config.profile.strategy.needs_prefix() {
+    if block_size == 0 || !admitted.pool.rules().profile.strategy.needs_prefix() {
         return None;
     }
-    let snapshot = worker.world.snapshot.load();
+    let snapshot = admitted.pool.snapshot();
     let model = admitted.rewrite.as_deref().unwrap_or(&body.model);
     let adapter = pick::adapter(&snapshot, model);
     let holders = &mut worker.scratch.borrow_mut().holders;

@@ -9,20 +9,24 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, watch},
     time::{self, Instant},
 };
 use warmlane_engine::models::ModelList;
 use warmlane_picker::{Health, Signals, Slot, Time, estimate::MOST};
 pub use warmlane_scrape::Failure;
 
-use crate::{config::Config, world::World};
+use crate::{
+    config::Config,
+    world::{MAX_ENDPOINTS, World, pools::Wanted},
+};
 
-mod pool;
+mod members;
 mod presence;
+mod slots;
 mod upkeep;
 
-use pool::{Conduct, News, Pool};
+use members::{Conduct, Members, News};
 use upkeep::Upkeep;
 
 /// Shortest time between two snapshots.
@@ -119,10 +123,13 @@ pub struct Load {
 pub struct Writer {
     world: Arc<World>,
     updates: mpsc::Receiver<Update>,
-    pool: Pool,
+    members: Members,
+    /// What is to be routed to, where that changes.
+    wanted: Option<watch::Receiver<Arc<Wanted>>>,
     upkeep: Upkeep,
-    /// The pool differs from the snapshot.
+    /// The members differ from the snapshot.
     dirty: bool,
+    began: Instant,
     /// No snapshot before this.
     not_before: Instant,
 }
@@ -133,11 +140,20 @@ impl Writer {
     /// A writer over the configured endpoints. Publishes a first snapshot in which nothing is ready.
     pub fn new(world: Arc<World>, config: &Config) -> (Self, mpsc::Sender<Update>) {
         let (sender, updates) = mpsc::channel(QUEUE);
-        let pool = Pool::new(&config.endpoints, config.breaker, config.profile.slow_start);
+        let members = Members::new(config.breaker, config.profile.slow_start);
         let upkeep = Upkeep::new(world.clone(), &config.prefix);
-        let mut writer = Self { world, updates, pool, upkeep, dirty: true, not_before: Instant::now() };
+        let (wanted, began) = (None, Instant::now());
+        let mut writer =
+            Self { world, updates, members, wanted, upkeep, dirty: true, began, not_before: began };
+        writer.want(&Wanted::of(config));
         writer.publish();
         (writer, sender)
+    }
+
+    /// The same over what is wanted from now on.
+    pub fn following(mut self, wanted: watch::Receiver<Arc<Wanted>>) -> Self {
+        self.wanted = Some(wanted);
+        self
     }
 
     /// Works until every sender is gone.
@@ -151,18 +167,26 @@ impl Writer {
                         return;
                     }
                     batch.drain(..).for_each(|update| self.take(update));
-                    if self.pool.is_suspicious() {
+                    if self.members.is_suspicious() {
                         self.look();
                     }
                 }
+                wanted = changed(&mut self.wanted), if self.wanted.is_some() => match wanted {
+                    Some(wanted) => self.want(&wanted),
+                    // Nobody says any more what is wanted: what was wanted last is.
+                    None => self.wanted = None,
+                },
                 () = time::sleep_until(self.not_before), if self.dirty => self.publish(),
-                () = self.upkeep.finished(), if self.upkeep.is_busy() => {}
+                swept = self.upkeep.finished(), if self.upkeep.is_busy() => {
+                    swept.into_iter().for_each(|slot| self.members.swept(slot));
+                }
                 _ = expiry.tick() => {
                     self.world.lingering.expire(self.world.now());
                     self.world.lately.turn(self.world.now());
                     self.world.lane.look();
                     self.look();
-                    if self.pool.expire(self.world.now()) {
+                    self.sweep();
+                    if self.members.expire(self.world.now()) {
                         self.dirty = true;
                         self.publish_models();
                     }
@@ -176,8 +200,41 @@ impl Writer {
         if let Update::Load(load) = &update {
             self.settle(load);
         }
-        if let Some(news) = self.pool.apply(update, self.world.now()) {
+        if let Some(news) = self.members.apply(update, self.world.now()) {
             self.tell(news);
+        }
+    }
+
+    /// Has who is wanted, and no others.
+    fn want(&mut self, wanted: &Wanted) {
+        let turnover = self.members.want(wanted, self.began.elapsed());
+        self.world.pools.want(wanted);
+        for address in &turnover.left {
+            tracing::info!(endpoint = %address, "replica has left");
+        }
+        if turnover.refused > 0 {
+            tracing::error!(
+                refused = turnover.refused,
+                "a router serves {MAX_ENDPOINTS} replicas at most: these get no requests; spread the pools over more routers"
+            );
+        }
+        if !turnover.joined.is_empty() || !turnover.left.is_empty() {
+            let roster = self.members.roster();
+            self.upkeep.widen(roster.width());
+            self.world.roster.send_replace(Arc::new(roster));
+            self.publish_models();
+        }
+        // At once: from now on no request may go to one that left.
+        self.publish();
+    }
+
+    /// Has tables forget those that have left for good.
+    fn sweep(&mut self) {
+        let ledger = &self.world.ledger;
+        let due = self.members.due(self.began.elapsed(), |slot| ledger.account(slot).in_flight() == 0);
+        for slot in due {
+            self.world.agents.coverage.forget(slot);
+            self.upkeep.forget(slot);
         }
     }
 
@@ -203,7 +260,7 @@ impl Writer {
                 prefill_tokens: account.prefill_under_way(),
             }
         };
-        let news = self.pool.look(self.world.now(), conduct);
+        let news = self.members.look(self.world.now(), conduct);
         news.into_iter().for_each(|news| self.tell(news));
     }
 
@@ -256,17 +313,27 @@ impl Writer {
 
     /// Only when names changed: merging costs more than the rest of an update.
     fn publish_models(&self) {
-        self.world.models.store(self.pool.model_list().map(Arc::new));
+        self.world.models.store(self.members.model_list().map(Arc::new));
     }
 
     fn publish(&mut self) {
         let begun = Instant::now();
-        let snapshot = self.pool.snapshot();
-        self.upkeep.hold(snapshot.kv_capacity_tokens());
-        self.world.publish(snapshot);
+        let all = Arc::new(self.members.snapshot());
+        self.upkeep.hold(all.kv_capacity_tokens());
+        for (number, pool) in self.world.pools.all().iter().enumerate() {
+            pool.publish(self.members.snapshot_of(number).map_or_else(|| all.clone(), Arc::new));
+        }
+        self.world.publish(all);
         self.dirty = false;
         self.not_before = begun + (begun.elapsed() * REST).max(MIN_GAP);
     }
+}
+
+/// What is wanted now, once that is something else; `None`: it will not change any more.
+async fn changed(wanted: &mut Option<watch::Receiver<Arc<Wanted>>>) -> Option<Arc<Wanted>> {
+    let wanted = wanted.as_mut()?;
+    wanted.changed().await.ok()?;
+    Some(wanted.borrow_and_update().clone())
 }
 
 // === Update ===

@@ -11,9 +11,10 @@ fn follower() -> (Follower, mpsc::Receiver<Update>) {
     config.agents = vec!["10.0.0.1:9010".to_owned(), "10.0.0.2:9010".to_owned()];
     let world = Arc::new(World::new(&config, 1));
     let (updates, told) = mpsc::channel(1);
-    let slots = Arc::new(HashMap::from([(config.endpoints[0].clone(), SLOT)]));
+    world.roster.send_replace(Arc::new(Roster::new(vec![(SLOT, config.endpoints[0].as_str().into())])));
+    let known = Known::new(&config.agents[0], false);
     let following = Following { world, config: Arc::new(config), credentials: None, updates };
-    (Follower::new(following, 0, slots, Arc::new(Marks::new(1))), told)
+    (Follower::new(following, (0, known), Arc::default()), told)
 }
 
 fn failed_gpu() -> told::Endpoint {

@@ -58,7 +58,8 @@ impl Session {
         metadata: Option<Bytes>,
     ) -> Result<(), Trouble> {
         let end = head.end_of_stream;
-        let inbound = Inbound::new(&self.worker, head.headers.unwrap_or_default(), end, metadata)?;
+        let mut inbound = Inbound::new(&self.worker, head.headers.unwrap_or_default(), end, metadata)?;
+        inbound.pool = self.pool.take();
         let body_decides = inbound.api.is_some();
         let step = self.phase.on_request(RequestEvent::Headers { end, body_decides })?;
         self.api = inbound.api;

@@ -4,6 +4,7 @@ use tokio::task::JoinSet;
 use warmlane_picker::{Chain, Matches, Reading};
 
 use super::*;
+use crate::world::pools::{Closed, Replica, WantedPool};
 
 /// For what must happen soon: only a failing test waits so long.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -116,4 +117,121 @@ async fn the_writer_ends_when_nobody_can_tell_it_anything() {
     let (writer, updates) = Writer::new(Arc::new(World::new(&config, 1)), &config);
     drop(updates);
     writer.run().await;
+}
+
+fn wanted(pools: &[(&str, &[&str])]) -> Arc<Wanted> {
+    let pool = |(name, replicas): &(&str, &[&str])| WantedPool {
+        name: (*name).into(),
+        rules: Arc::default(),
+        replicas: replicas.iter().map(|address| Replica::open(address)).collect(),
+    };
+    Arc::new(Wanted { pools: pools.iter().map(pool).collect() })
+}
+
+/// A router without endpoints of its own, and what says who is wanted.
+fn follow() -> (Running, watch::Sender<Arc<Wanted>>) {
+    let config = Config::for_endpoints(Vec::new());
+    let world = Arc::new(World::new(&config, 7));
+    let (sender, wanted) = watch::channel(Arc::default());
+    let (writer, updates) = Writer::new(world.clone(), &config);
+    let mut task = JoinSet::new();
+    task.spawn(writer.following(wanted).run());
+    (Running { world, updates, _task: task }, sender)
+}
+
+async fn until(what: &str, holds: impl Fn() -> bool) {
+    let held = async {
+        while !holds() {
+            time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    time::timeout(PATIENCE, held).await.unwrap_or_else(|_| panic!("{what}"));
+}
+
+fn in_pool(world: &World, pool: &str) -> Vec<String> {
+    let pool = world.pools.named(pool);
+    pool.map_or_else(Vec::new, |pool| {
+        pool.snapshot().endpoints().iter().map(|e| e.address.to_string()).collect()
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn replicas_come_and_go_with_what_is_wanted_and_each_pool_has_its_own() {
+    let (running, wants) = follow();
+    let world = &running.world;
+    wants.send_replace(wanted(&[
+        ("a", &["10.0.0.1:80", "10.0.0.2:80"]),
+        ("b", &["10.0.0.3:80", "10.0.0.1:80"]),
+    ]));
+    until("both pools", || in_pool(world, "b").len() == 2).await;
+    assert_eq!(in_pool(world, "a"), ["10.0.0.1:80", "10.0.0.2:80"]);
+    assert_eq!(in_pool(world, "b"), ["10.0.0.1:80", "10.0.0.3:80"], "one is in both");
+    running.tell(load(0, 3.0, 1.0)).await;
+    until("a reading reaches both", || {
+        let queue =
+            |pool| world.pools.named(pool).and_then(|p| p.snapshot().endpoint(Slot(0))?.signals.queue);
+        queue("a").is_some() && queue("b").is_some()
+    })
+    .await;
+    let held = world.pools.named("b").expect("it is wanted");
+    wants.send_replace(wanted(&[("a", &["10.0.0.2:80", "10.0.0.4:80"])]));
+    until("the others are gone", || in_pool(world, "a") == ["10.0.0.2:80", "10.0.0.4:80"]).await;
+    assert!(held.snapshot().endpoints().is_empty(), "who still asks the old pool gets nobody");
+    assert_eq!(world.roster.borrow().slot("10.0.0.4:80"), Some(Slot(3)), "no number is given again at once");
+    assert_eq!(world.roster.borrow().slot("10.0.0.1:80"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_number_is_given_again_without_what_was_remembered_of_who_had_it() {
+    let (running, wants) = follow();
+    let world = &running.world;
+    wants.send_replace(wanted(&[("a", &["10.0.0.1:80", "10.0.0.2:80"])]));
+    until("it joins", || in_pool(world, "a").len() == 2).await;
+    let prompt = Chain::new(5, &[1, 2, 3]);
+    world.index.load().record(&prompt, Slot(0), 0, Time::ZERO);
+    world.pins.pin(99 << 30, Slot(0), Time::ZERO);
+    wants.send_replace(wanted(&[("a", &["10.0.0.2:80"])]));
+    until("it leaves", || in_pool(world, "a").len() == 1).await;
+    let under_way = world.ledger.open(Slot(0), crate::ledger::Load::default());
+    let pinned = || world.pins.get(99 << 30, Time::ZERO).is_some();
+    time::sleep(Duration::from_secs(30)).await;
+    assert!(pinned(), "a request is under way there");
+    drop(under_way);
+    let mut number = 3;
+    until("its number is free", || !pinned()).await;
+    while world.roster.borrow().slot(&format!("10.0.0.{number}:80")) != Some(Slot(0)) {
+        number += 1;
+        wants.send_replace(wanted(&[("a", &["10.0.0.2:80", &format!("10.0.0.{number}:80")])]));
+        time::sleep(Duration::from_secs(5)).await;
+        assert!(number < 20, "it is never given again");
+    }
+    let mut held = Matches::default();
+    held.reset(1.0);
+    world.index.load().lookup(&prompt, &mut held);
+    assert_eq!(held.depth(Slot(0)), 0, "the new one holds nothing");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_another_one_at_the_same_address_begins_anew() {
+    let (running, wants) = follow();
+    let world = &running.world;
+    let pod = |identity: &str, closed| {
+        let replica = Replica { address: "10.0.0.1:80".into(), identity: identity.into(), closed };
+        Arc::new(Wanted {
+            pools: vec![WantedPool { name: "a".into(), rules: Arc::default(), replicas: vec![replica] }],
+        })
+    };
+    let first = || world.pools.named("a").and_then(|pool| pool.snapshot().endpoints().first().cloned());
+    wants.send_replace(pod("one", None));
+    until("it joins", || first().is_some()).await;
+    running.tell(Update::Alive { slot: Slot(0) }).await;
+    until("it answers", || first().is_some_and(|e| e.ready)).await;
+    wants.send_replace(pod("one", Some(Closed::Terminating)));
+    until("it gets nothing new", || first().is_some_and(|e| !e.ready)).await;
+    assert_eq!(first().map(|e| e.slot), Some(Slot(0)), "but is there");
+    assert!(!world.is_down(Slot(0)), "and may finish what it has");
+    wants.send_replace(pod("two", None));
+    until("another one", || first().is_some_and(|e| e.slot == Slot(1))).await;
+    assert!(!first().expect("it is there").ready, "which has not answered yet");
+    assert!(world.is_down(Slot(0)));
 }

@@ -19,7 +19,11 @@ pub(super) struct Upkeep {
     limit: usize,
     /// Blocks that the engines' caches hold together.
     wanted: usize,
+    /// Slots that there must be room for.
+    width: usize,
     forgotten: Vec<Slot>,
+    /// Those that the job under way forgets.
+    sweeping: Vec<Slot>,
     job: Option<JoinHandle<()>>,
 }
 
@@ -29,13 +33,27 @@ impl Upkeep {
     pub(super) fn new(world: Arc<World>, prefix: &Prefix) -> Self {
         let limit = usize::try_from(prefix.index_bytes).unwrap_or(usize::MAX);
         let block_bytes = u64::from(prefix.block_bytes.max(1));
-        Self { world, block_bytes, limit, wanted: 0, forgotten: Vec::new(), job: None }
+        Self {
+            world,
+            block_bytes,
+            limit,
+            wanted: 0,
+            width: 0,
+            forgotten: Vec::new(),
+            sweeping: Vec::new(),
+            job: None,
+        }
     }
 
     /// Asks for an index that can hold this many tokens.
     pub(super) fn hold(&mut self, tokens: u64) {
         let blocks = tokens.saturating_mul(BYTES_PER_TOKEN) / self.block_bytes;
         self.wanted = usize::try_from(blocks).unwrap_or(usize::MAX);
+    }
+
+    /// Asks for an index of so many slots.
+    pub(super) fn widen(&mut self, width: usize) {
+        self.width = self.width.max(width);
     }
 
     /// Asks for everything remembered about a slot to be dropped.
@@ -47,14 +65,15 @@ impl Upkeep {
         self.job.is_some()
     }
 
-    /// Resolves when the job under way is done; at once when there is none.
-    pub(super) async fn finished(&mut self) {
+    /// Resolves when the job under way is done, with the slots that were forgotten; at once when there is none.
+    pub(super) async fn finished(&mut self) -> Vec<Slot> {
         if let Some(job) = &mut self.job {
             if job.await.is_err() {
                 tracing::error!("work on the prefix tables failed; they stay as they are");
             }
             self.job = None;
         }
+        std::mem::take(&mut self.sweeping)
     }
 
     /// Starts the next job, if there is one and none is under way.
@@ -62,37 +81,52 @@ impl Upkeep {
         if self.job.is_some() {
             return;
         }
-        let blocks = self.growth();
-        if blocks.is_none() && self.forgotten.is_empty() {
+        let size = self.growth();
+        if size.is_none() && self.forgotten.is_empty() {
             return;
         }
-        let (world, slots) = (self.world.clone(), std::mem::take(&mut self.forgotten));
-        self.job = Some(task::spawn_blocking(move || work(&world, &slots, blocks)));
+        self.sweeping = std::mem::take(&mut self.forgotten);
+        let (world, slots) = (self.world.clone(), self.sweeping.clone());
+        self.job = Some(task::spawn(async move {
+            world.blocks.forget_all(&slots).await;
+            let work = task::spawn_blocking(move || work(&world, &slots, size));
+            if let Err(error) = work.await
+                && let Ok(panic) = error.try_into_panic()
+            {
+                std::panic::resume_unwind(panic);
+            }
+        }));
     }
 
-    /// The capacity to grow to, where that is more than the index has.
-    fn growth(&self) -> Option<usize> {
+    /// The blocks and slots to grow to, where that is more than the index has.
+    fn growth(&self) -> Option<(usize, usize)> {
         let index = self.world.index.load();
-        let blocks = self.wanted.min(blocks_within(self.limit, &index));
-        (blocks > index.capacity()).then_some(blocks)
+        let blocks = self.wanted.min(blocks_within(self.limit, &index)).max(index.capacity());
+        // Twice as many each time: a pool that grows by one pod after the other has it made anew a few times.
+        let is_wide = self.width <= index.endpoints();
+        let width = if is_wide { index.endpoints() } else { self.width.next_power_of_two() };
+        (blocks > index.capacity() || !is_wide).then_some((blocks, width))
     }
 }
 
-fn work(world: &World, slots: &[Slot], blocks: Option<usize>) {
+fn work(world: &World, slots: &[Slot], size: Option<(usize, usize)>) {
     let index = world.index.load_full();
     for slot in slots {
         index.forget(*slot);
+        world.lately.forget(*slot);
         world.pins.forget(*slot);
         world.groups.forget(*slot);
     }
-    if let Some(blocks) = blocks {
-        let grown = index.grown(blocks);
+    if let Some((blocks, width)) = size {
+        let grown = index.resized(blocks, width);
         tracing::info!(
             blocks = grown.capacity(),
+            replicas = grown.endpoints(),
             bytes = grown.bytes(),
-            "prefix index grew with the engines' KV caches"
+            "prefix index grew with the engines and their KV caches"
         );
         world.index.store(Arc::new(grown));
+        world.lately.widen(width);
     }
 }
 

@@ -1,12 +1,12 @@
 //! How endpoints conduct themselves with real requests: which are left alone because theirs keep failing, and which
 //! begin again.
 //!
-//! Invariant: at most half of the ready endpoints rest at a time. When more fail, the cause is not theirs alone, and a
-//! pool with failures serves more than an empty one.
+//! Invariant: at most half of a pool's ready endpoints rest at a time. When more fail, the cause is not theirs alone, and a
+//! pool with failures serves more than an empty one. One that is in several pools counts in the first.
 
-use warmlane_picker::{Breaker, Health, Outcomes, Slot, Stuck, Time, breaker::Turn};
+use warmlane_picker::{Breaker, BreakerRule, Health, Outcomes, Slot, Stuck, Time, breaker::Turn};
 
-use super::{Member, News, Pool, TERMINATION, stall::Seen};
+use super::{Member, Members, News, TERMINATION, stall::Seen};
 
 /// What the router itself knows of an endpoint's requests.
 #[derive(Clone, Copy, Debug, Default)]
@@ -19,9 +19,9 @@ pub(in crate::world::writer) struct Conduct {
     pub(in crate::world::writer) prefill_tokens: u64,
 }
 
-// === Pool ===
+// === Members ===
 
-impl Pool {
+impl Members {
     /// Looks at how requests ended everywhere, and at whose time is over.
     pub(in crate::world::writer) fn look(
         &mut self,
@@ -29,31 +29,50 @@ impl Pool {
         conduct: impl Fn(Slot) -> Conduct,
     ) -> Vec<News> {
         self.suspicious = false;
-        let conducts: Vec<Conduct> = self.members.iter().map(|member| conduct(member.slot)).collect();
-        let totals: Vec<Outcomes> = conducts.iter().map(|conduct| conduct.outcomes).collect();
-        let recent = |(member, totals): (&mut Member, &Outcomes)| {
-            member.breaker.get_or_insert_with(|| Breaker::new(now, *totals)).recent(*totals)
-        };
-        let recent: Vec<Outcomes> = self.members.iter_mut().zip(&totals).map(recent).collect();
-        let all = recent.iter().fold(Outcomes::default(), |sum, one| sum.plus(*one));
-        let ready = self.members.iter().filter(|member| member.presence.is_ready()).count();
-        let mut resting = self.members.iter().filter(|member| member.is_resting()).count();
+        let mut pools: Vec<Vec<&mut Member>> = (0..self.pools.len()).map(|_| Vec::new()).collect();
+        for member in self.members.iter_mut().flatten() {
+            if let Some(pool) = pools.get_mut(member.pool) {
+                pool.push(member);
+            }
+        }
         let mut news = Vec::new();
-        for (position, member) in self.members.iter_mut().enumerate() {
-            if member.gpu.look(now) {
-                news.push(member.gpu_news());
-            }
-            let others = all.since(recent[position]);
-            let (totals, may_open) = (totals[position], resting < ready / 2);
-            let Some(breaker) = &mut member.breaker else { continue };
-            if let Some(turn) = breaker.look(&self.rule, now, totals, others, may_open) {
-                resting += usize::from(matches!(turn, Turn::Opened { .. }));
-                news.push(member.take_turn(turn, totals, now));
-            }
-            news.extend(member.note_stall(&conducts[position], now));
-            news.extend(member.time_is_over(now, self.slow_start));
+        for pool in &mut pools {
+            look(pool, &self.rule, self.slow_start, now, &conduct, &mut news);
         }
         news
+    }
+}
+
+/// Looks at the endpoints of one pool.
+fn look(
+    pool: &mut [&mut Member],
+    rule: &BreakerRule,
+    slow_start: Time,
+    now: Time,
+    conduct: &impl Fn(Slot) -> Conduct,
+    news: &mut Vec<News>,
+) {
+    let conducts: Vec<Conduct> = pool.iter().map(|member| conduct(member.slot)).collect();
+    let recent = |(member, conduct): (&mut &mut Member, &Conduct)| {
+        member.breaker.get_or_insert_with(|| Breaker::new(now, conduct.outcomes)).recent(conduct.outcomes)
+    };
+    let recent: Vec<Outcomes> = pool.iter_mut().zip(&conducts).map(recent).collect();
+    let all = recent.iter().fold(Outcomes::default(), |sum, one| sum.plus(*one));
+    let ready = pool.iter().filter(|member| member.presence.is_ready()).count();
+    let mut resting = pool.iter().filter(|member| member.is_resting()).count();
+    for (position, member) in pool.iter_mut().enumerate() {
+        if member.gpu.look(now) {
+            news.push(member.gpu_news());
+        }
+        let others = all.since(recent[position]);
+        let (totals, may_open) = (conducts[position].outcomes, resting < ready / 2);
+        let Some(breaker) = &mut member.breaker else { continue };
+        if let Some(turn) = breaker.look(rule, now, totals, others, may_open) {
+            resting += usize::from(matches!(turn, Turn::Opened { .. }));
+            news.push(member.take_turn(turn, totals, now));
+        }
+        news.extend(member.note_stall(&conducts[position], now));
+        news.extend(member.time_is_over(now, slow_start));
     }
 }
 
@@ -75,6 +94,7 @@ impl Member {
                 Health::Failed("it holds requests and computes nothing: is it stuck?".into())
             }
             (None, Some(_), _) => Health::Degraded("shutting down".into()),
+            (None, None, _) if let Some(closed) = self.closed => Health::Degraded(closed.to_string().into()),
             (None, None, Some(why)) => Health::Degraded(why.clone()),
             (None, None, None) => self.gpu.health().clone(),
         }

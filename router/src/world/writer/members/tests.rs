@@ -1,16 +1,25 @@
 use warmlane_picker::{Health, Outcomes, Reading};
 
 use super::*;
-use crate::world::writer::Failure;
+use crate::{
+    config::Config,
+    world::{pools::Wanted, writer::Failure},
+};
 
 const A: Slot = Slot(0);
 const SLOW_START: Time = Time::from_secs(20);
 /// Long after the start.
 const LATER: Time = Time::from_secs(500);
 
-fn pool(count: usize) -> Pool {
+fn pool(count: usize) -> Members {
     let endpoints: Vec<String> = (0..count).map(|n| format!("10.0.0.{n}:8000")).collect();
-    Pool::new(&endpoints, BreakerRule::default(), SLOW_START)
+    members(&endpoints)
+}
+
+fn members(endpoints: &[String]) -> Members {
+    let mut members = Members::new(BreakerRule::default(), SLOW_START);
+    members.want(&Wanted::of(&Config::for_endpoints(endpoints.to_vec())), Time::ZERO);
+    members
 }
 
 fn reading(value: f32, at: u64) -> Option<Reading<f32>> {
@@ -35,7 +44,7 @@ fn list(names: &str, at: u64) -> Update {
     Update::Models { slot: A, at: Time::from_secs(at), list }
 }
 
-fn endpoint(pool: &Pool, slot: Slot) -> Endpoint {
+fn endpoint(pool: &Members, slot: Slot) -> Endpoint {
     pool.snapshot().endpoint(slot).expect("endpoint").clone()
 }
 
@@ -116,7 +125,7 @@ fn trouble_is_shown_as_the_reason_until_the_endpoint_answers_again() {
 
 #[test]
 fn a_new_address_is_news_and_the_same_one_is_not() {
-    let mut pool = Pool::new(&["gpu-a:8000".to_owned()], BreakerRule::default(), SLOW_START);
+    let mut pool = members(&["gpu-a:8000".to_owned()]);
     let resolved =
         || Update::Resolved { slot: A, socket: "10.1.0.7:8000".parse().expect("address"), local: true };
     assert_eq!(pool.apply(resolved(), LATER), Some(News::Readings));
@@ -130,7 +139,7 @@ fn updates_for_slots_of_nobody_are_dropped() {
     assert_eq!(pool(1).apply(Update::Alive { slot: Slot(1) }, LATER), None);
 }
 
-fn all_up(count: u16) -> Pool {
+fn all_up(count: u16) -> Members {
     let mut pool = pool(usize::from(count));
     for slot in 0..count {
         pool.apply(Update::Alive { slot: Slot(slot) }, Time::from_secs(1));

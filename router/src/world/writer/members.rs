@@ -1,6 +1,6 @@
 //! The state of each endpoint between snapshots. Pure: time comes in with the updates.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use warmlane_engine::models::{ModelList, merge};
 use warmlane_picker::{Breaker, BreakerRule, Endpoint, Health, Models, Signals, Slot, Snapshot, Time};
@@ -8,13 +8,18 @@ use warmlane_picker::{Breaker, BreakerRule, Endpoint, Health, Models, Signals, S
 use super::{
     Load, Update,
     presence::{Presence, Turn},
+    slots::Slots,
 };
-use crate::world::MAX_ENDPOINTS;
+use crate::world::{
+    Roster,
+    pools::{Closed, Replica},
+};
 
 mod conduct;
 mod gpu;
 mod place;
 mod stall;
+mod turnover;
 
 pub(super) use conduct::Conduct;
 use gpu::Gpu;
@@ -28,9 +33,13 @@ pub(super) const LIST_LIFETIME: Time = Time::from_secs(30);
 pub(super) const TERMINATION: Time = Time::from_secs(60);
 
 /// All endpoints, and how those that fail are treated.
-pub(super) struct Pool {
+pub(super) struct Members {
     /// At the index of their slot.
-    members: Vec<Member>,
+    members: Vec<Option<Member>>,
+    by_address: HashMap<Arc<str>, Slot>,
+    slots: Slots,
+    /// Who is in each pool, in the order in which pools are wanted and by slot; one may be in several.
+    pools: Vec<Vec<Slot>>,
     rule: BreakerRule,
     slow_start: Time,
     /// A request failed somewhere since the last look.
@@ -40,6 +49,12 @@ pub(super) struct Pool {
 struct Member {
     slot: Slot,
     address: Arc<str>,
+    /// As in [`crate::world::pools::Replica`].
+    identity: Arc<str>,
+    /// Why the cluster keeps requests from it.
+    closed: Option<Closed>,
+    /// The first pool that it is in.
+    pool: usize,
     place: Place,
     presence: Presence,
     /// When it last answered.
@@ -96,20 +111,27 @@ pub(super) enum News {
     GpuUntold { address: Arc<str>, held: Time },
 }
 
-// === Pool ===
+// === Members ===
 
-impl Pool {
-    pub(super) fn new(endpoints: &[String], rule: BreakerRule, slow_start: Time) -> Self {
-        let slots = (0..MAX_ENDPOINTS as u16).map(Slot);
-        let members = slots.zip(endpoints).map(|(slot, address)| Member::new(slot, address)).collect();
-        Self { members, rule, slow_start, suspicious: false }
+impl Members {
+    /// Nobody.
+    pub(super) fn new(rule: BreakerRule, slow_start: Time) -> Self {
+        Self {
+            members: Vec::new(),
+            by_address: HashMap::new(),
+            slots: Slots::default(),
+            pools: Vec::new(),
+            rule,
+            slow_start,
+            suspicious: false,
+        }
     }
 
     /// Takes an update in; `None` when nothing changed or the slot is nobody's.
     pub(super) fn apply(&mut self, update: Update, now: Time) -> Option<News> {
         // In the first moments everybody is new.
         let joined = (now > self.slow_start).then_some(now);
-        let member = self.members.get_mut(usize::from(update.slot().0))?;
+        let member = self.members.get_mut(usize::from(update.slot().0))?.as_mut()?;
         if let Update::Load(_) | Update::Models { .. } | Update::Alive { .. } = update {
             member.heard = now;
         }
@@ -144,7 +166,7 @@ impl Pool {
     /// Forgets lists of models that are too old. True when there were any.
     pub(super) fn expire(&mut self, now: Time) -> bool {
         let mut any = false;
-        for member in &mut self.members {
+        for member in self.members.iter_mut().flatten() {
             if member.models != Models::Unknown && now.saturating_sub(member.listed) > LIST_LIFETIME {
                 member.models = Models::Unknown;
                 member.list = None;
@@ -156,23 +178,53 @@ impl Pool {
 
     /// The answer to a client that asks what is served; `None` while nobody has said.
     pub(super) fn model_list(&self) -> Option<String> {
-        let mut lists = self.members.iter().filter_map(|member| member.list.as_ref()).peekable();
+        let mut lists = self.all().filter_map(|member| member.list.as_ref()).peekable();
         lists.peek().is_some().then(|| merge(lists))
     }
 
+    /// Everybody.
     pub(super) fn snapshot(&self) -> Snapshot {
-        Snapshot::new(self.members.iter().map(Member::entry).collect())
+        Snapshot::new(self.all().map(Member::entry).collect())
+    }
+
+    /// Those of one pool; `None` where that is everybody.
+    pub(super) fn snapshot_of(&self, pool: usize) -> Option<Snapshot> {
+        let slots = self.pools.get(pool).map(Vec::as_slice).unwrap_or_default();
+        let entry = |slot: &Slot| self.members.get(usize::from(slot.0))?.as_ref().map(Member::entry);
+        (slots.len() < self.by_address.len()).then(|| Snapshot::new(slots.iter().filter_map(entry).collect()))
+    }
+
+    /// Who has which slot.
+    pub(super) fn roster(&self) -> Roster {
+        Roster::new(self.all().map(|member| (member.slot, member.address.clone())).collect())
+    }
+
+    /// The slots of those that left to sweep tables of now; `is_idle`: no request is under way there.
+    pub(super) fn due(&mut self, now: Time, is_idle: impl Fn(Slot) -> bool) -> Vec<Slot> {
+        self.slots.due(now, is_idle)
+    }
+
+    /// Tables were swept of it.
+    pub(super) fn swept(&mut self, slot: Slot) {
+        self.slots.swept(slot);
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Member> {
+        self.members.iter().flatten()
     }
 }
 
 // === Member ===
 
 impl Member {
-    fn new(slot: Slot, address: &str) -> Self {
+    fn new(slot: Slot, replica: &Replica, pool: usize) -> Self {
         Self {
             slot,
-            address: address.into(),
-            place: Place::new(address),
+            address: replica.address.clone(),
+            identity: replica.identity.clone(),
+            closed: replica.closed,
+            pool,
+            place: Place::new(&replica.address),
             presence: Presence::default(),
             heard: Time::ZERO,
             terminating: None,
@@ -274,7 +326,10 @@ impl Member {
             slot: self.slot,
             address: self.address.clone(),
             socket: self.place.socket,
-            ready: self.presence.is_ready() && self.terminating.is_none() && !self.stalled,
+            ready: self.presence.is_ready()
+                && self.terminating.is_none()
+                && !self.stalled
+                && self.closed.is_none(),
             health: self.health(),
             stuck: self.stuck(),
             local: self.place.is_local(),

@@ -1,0 +1,100 @@
+//! Who joins and who leaves, when something else is wanted than before.
+
+use std::{collections::HashMap, sync::Arc};
+
+use warmlane_picker::{Slot, Time};
+
+use super::{Member, Members};
+use crate::world::pools::{Replica, Wanted, WantedPool};
+
+/// What became of what is wanted.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(in crate::world::writer) struct Turnover {
+    /// Addresses of those that were not there before.
+    pub(in crate::world::writer) joined: Vec<Arc<str>>,
+    /// Addresses of those that are not there any more.
+    pub(in crate::world::writer) left: Vec<Arc<str>>,
+    /// Those for which there is no number.
+    pub(in crate::world::writer) refused: usize,
+    /// Some get requests from now on, or none.
+    pub(in crate::world::writer) turned: bool,
+}
+
+// === Members ===
+
+impl Members {
+    /// Has those that are wanted, and no others.
+    pub(in crate::world::writer) fn want(&mut self, wanted: &Wanted, now: Time) -> Turnover {
+        let mut turnover = Turnover::default();
+        let replicas = first_words(wanted);
+        self.let_go(&replicas, now, &mut turnover);
+        // In the order in which they are wanted, so that configured ones are numbered as they are written.
+        for (pool, replica) in all(wanted) {
+            match self.by_address.get(&replica.address) {
+                Some(slot) => {
+                    let (first, closed) = (replicas[&replica.address].0, replicas[&replica.address].1.closed);
+                    if let Some(Some(member)) = self.members.get_mut(usize::from(slot.0)) {
+                        turnover.turned |= member.closed != closed;
+                        (member.pool, member.closed) = (first, closed);
+                    }
+                }
+                None => self.join(pool, replica, &mut turnover),
+            }
+        }
+        self.pools = wanted.pools.iter().map(|pool| self.slots_of(pool)).collect();
+        turnover
+    }
+
+    fn let_go(&mut self, wanted: &HashMap<Arc<str>, (usize, &Replica)>, now: Time, turnover: &mut Turnover) {
+        for place in &mut self.members {
+            let is_wanted = |member: &Member| {
+                wanted.get(&member.address).is_some_and(|(_, replica)| replica.identity == member.identity)
+            };
+            if let Some(member) = place.take_if(|member| !is_wanted(member)) {
+                self.by_address.remove(&member.address);
+                self.slots.leave(member.slot, now);
+                turnover.left.push(member.address);
+            }
+        }
+    }
+
+    fn join(&mut self, pool: usize, replica: &Replica, turnover: &mut Turnover) {
+        let Some(slot) = self.slots.take() else {
+            turnover.refused += 1;
+            return;
+        };
+        let at = usize::from(slot.0);
+        if self.members.len() <= at {
+            self.members.resize_with(at + 1, || None);
+        }
+        self.members[at] = Some(Member::new(slot, replica, pool));
+        self.by_address.insert(replica.address.clone(), slot);
+        turnover.joined.push(replica.address.clone());
+    }
+
+    fn slots_of(&self, pool: &WantedPool) -> Vec<Slot> {
+        let slot = |replica: &Replica| self.by_address.get(&replica.address).copied();
+        let mut slots: Vec<Slot> = pool.replicas.iter().filter_map(slot).collect();
+        slots.sort_unstable();
+        slots.dedup();
+        slots
+    }
+}
+
+/// Each replica that is wanted, with its pool.
+fn all(wanted: &Wanted) -> impl Iterator<Item = (usize, &Replica)> {
+    wanted
+        .pools
+        .iter()
+        .enumerate()
+        .flat_map(|(at, pool)| pool.replicas.iter().map(move |replica| (at, replica)))
+}
+
+/// By address: the first pool that wants it, and what that one says of it.
+fn first_words(wanted: &Wanted) -> HashMap<Arc<str>, (usize, &Replica)> {
+    let mut words = HashMap::new();
+    for (pool, replica) in all(wanted) {
+        words.entry(replica.address.clone()).or_insert((pool, replica));
+    }
+    words
+}
