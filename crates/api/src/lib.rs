@@ -1,7 +1,9 @@
 //! The gRPC contract between the agents of the nodes and the routers, `proto/warmlane/node/v1/node.proto`, and its code; beside
-//! it what agents ask the kubelet, `proto/kubelet/podresources/v1/podresources.proto`.
+//! it what agents ask the kubelet, `proto/kubelet/podresources/v1/podresources.proto`, and what is read of Kubernetes resources.
 //!
 //! Messages only: what they are made of and what becomes of them is the business of those who speak it.
+
+pub mod kube;
 
 /// What an agent tells of its node. Generated: the documentation stands in the .proto file.
 pub mod node {
