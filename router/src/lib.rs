@@ -18,6 +18,7 @@ pub mod front;
 pub mod holders;
 pub mod http1;
 pub mod kernel;
+pub mod kube;
 pub mod lane;
 pub mod lately;
 pub mod ledger;

@@ -1,0 +1,195 @@
+//! What the cluster wants served: the result of resolving, and all that the rest of the router sees of Kubernetes.
+
+use std::{fmt, str::FromStr};
+
+use warmlane_api::kube::{FailureMode, Picker};
+use warmlane_engine::metrics::EngineKind;
+use warmlane_picker::Strategy;
+
+use crate::config::{ModelRule, Objective, Target};
+
+/// What the cluster wants served.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Desired {
+    /// Each configured pool once, by name.
+    pub pools: Vec<Pool>,
+    /// Agents of the nodes, by address.
+    pub agents: Vec<Agent>,
+    /// What is wrong with the objects, for people, sorted.
+    pub troubles: Vec<String>,
+    /// What the status of each model that is ours to judge should say, by name.
+    pub accepted: Vec<Accepted>,
+}
+
+/// Namespace and name of an object.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectName {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name there.
+    pub name: String,
+}
+
+/// Of a pool.
+pub type PoolName = ObjectName;
+
+/// A configured pool.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Pool {
+    /// Its name.
+    pub name: PoolName,
+    /// What serves it, by pod and in the order of the pool's ports; each address once.
+    pub replicas: Vec<Replica>,
+    /// How it is routed, where its annotation says so: the last valid one.
+    pub strategy: Option<Strategy>,
+    /// Which engine its pods run; `Unknown` where no annotation says so, and the engine itself tells.
+    pub runtime: EngineKind,
+    /// Its models, by name.
+    pub models: Vec<ModelRule>,
+    /// Its objectives, by name.
+    pub objectives: Vec<Objective>,
+    /// Which models become others, exact names first. The first that fits counts.
+    pub rewrites: Vec<Rewrite>,
+    /// What a gateway does when the picker does not answer.
+    pub failure_mode: FailureMode,
+    /// The Service that gateways ask.
+    pub picker: Option<Picker>,
+    /// There is such a pool and it can be read.
+    pub found: bool,
+}
+
+/// An address of a pod: one port of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replica {
+    /// `ip:port`; an IPv6 address in brackets.
+    pub address: String,
+    /// Name of its pod.
+    pub pod: String,
+    /// Name of its node.
+    pub node: String,
+    /// What its pod can do.
+    pub state: ReplicaState,
+}
+
+/// What a pod can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ReplicaState {
+    /// Serve.
+    Ready,
+    /// Not yet, or not now.
+    NotReady,
+    /// End what it has begun, and nothing new.
+    Terminating,
+}
+
+/// A model name that becomes another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rewrite {
+    /// The name that it is for; `None`: all that no other is for.
+    pub model: Option<String>,
+    /// What takes its place; never empty.
+    pub targets: Vec<Target>,
+}
+
+/// An agent.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Agent {
+    /// `ip:port`.
+    pub address: String,
+    /// Name of its node.
+    pub node: String,
+}
+
+/// The condition `Accepted` of a model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// The InferenceModel.
+    pub model: ObjectName,
+    /// The generation of its `spec` that this is about.
+    pub generation: i64,
+    /// What is said.
+    pub acceptance: Acceptance,
+    /// Why, for people.
+    pub message: String,
+}
+
+/// Whether a model is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acceptance {
+    /// It is.
+    Accepted,
+    /// An older one has the name.
+    NameInUse,
+    /// Its `spec` cannot be used.
+    Invalid,
+    /// Its pool does not exist.
+    Pending,
+}
+
+// === ObjectName ===
+
+impl ObjectName {
+    /// Puts the two together.
+    pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
+        Self { namespace: namespace.into(), name: name.into() }
+    }
+}
+
+impl fmt::Display for ObjectName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+impl FromStr for ObjectName {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        // The characters of DNS names, of which both are made.
+        let is_name = |part: &str| {
+            let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.');
+            !part.is_empty() && part.chars().all(allowed)
+        };
+        match text.split_once('/') {
+            Some((namespace, name)) if is_name(namespace) && is_name(name) => Ok(Self::new(namespace, name)),
+            _ => Err("write NAMESPACE/NAME, such as default/qwen"),
+        }
+    }
+}
+
+// === Acceptance ===
+
+impl Acceptance {
+    /// `status` of the condition.
+    pub const fn status(self) -> &'static str {
+        match self {
+            Self::Accepted => "True",
+            Self::NameInUse | Self::Invalid => "False",
+            Self::Pending => "Unknown",
+        }
+    }
+
+    /// `reason` of the condition.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Accepted => "Accepted",
+            Self::NameInUse => "ModelNameInUse",
+            Self::Invalid => "Invalid",
+            Self::Pending => "Pending",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_written_with_its_namespace() {
+        let name: ObjectName = "default/qwen".parse().expect("name");
+        assert_eq!((name.to_string().as_str(), name.name.as_str()), ("default/qwen", "qwen"));
+        for wrong in ["qwen", "/qwen", "default/", "a/b/c", "Default/qwen", "a b/c"] {
+            assert!(wrong.parse::<ObjectName>().is_err(), "{wrong}");
+        }
+    }
+}
