@@ -7,13 +7,24 @@
 //!
 //! The only place of the router that names the `kube` crates. What becomes of a [`Desired`] is the business of others.
 
+mod client;
 mod desired;
+mod discovery;
+mod error;
+mod feed;
+mod keeper;
 mod objects;
+mod pace;
 mod resolve;
+mod watching;
 
+pub use ::kube::Client;
+pub use client::connect;
 pub use desired::{
     Acceptance, Accepted, Agent, Desired, ObjectName, Pool, PoolName, Replica, ReplicaState, Rewrite,
 };
+pub use error::KubeError;
 pub use objects::{Body, Choice, Declared, Kind, Member, Meta, Object, Objects, Pod, Slice, reduce};
 pub use resolve::resolve;
 pub use warmlane_api::kube::{FailureMode, Picker};
+pub use watching::{Watched, watch};

@@ -1,0 +1,108 @@
+//! Which of the resources the cluster has: asked at the start, every half minute, and whenever a watch finds none.
+//!
+//! A resource is only taken for absent when discovery says so. A 404 alone may come from an API server that has just
+//! started and does not know all of its resources yet.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use kube::Client;
+use tokio::{
+    sync::{Notify, watch},
+    time::timeout,
+};
+
+use super::{error::Trouble, objects::Kind, pace::Pace};
+
+/// Between two rounds; a resource that appears is seen after this at the latest.
+const INTERVAL: Duration = Duration::from_secs(30);
+/// For an answer: it is a small one.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What discovery has found.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Found {
+    /// Completed rounds; a watch that found nothing waits for the next.
+    pub(super) rounds: u64,
+    present: BTreeMap<Kind, bool>,
+}
+
+/// Asks again and again.
+pub(super) struct Discovery {
+    pub(super) client: Client,
+    pub(super) found: watch::Sender<Found>,
+    /// Somebody has reason to think that something changed.
+    pub(super) hint: Arc<Notify>,
+}
+
+// === Found ===
+
+impl Found {
+    /// Whether the cluster has the resource; `None` as long as nobody knows.
+    pub(super) fn has(&self, kind: Kind) -> Option<bool> {
+        if is_built_in(kind) { Some(true) } else { self.present.get(&kind).copied() }
+    }
+}
+
+/// Every cluster has it.
+fn is_built_in(kind: Kind) -> bool {
+    matches!(kind, Kind::Pod | Kind::Agents)
+}
+
+// === Discovery ===
+
+impl Discovery {
+    /// Runs until it is dropped.
+    pub(super) async fn run(self) {
+        let mut pace = Pace::default();
+        loop {
+            let wait = match self.round().await {
+                Ok(()) => {
+                    pace.reset();
+                    INTERVAL
+                }
+                // Why is told by the watches, which meet the same.
+                Err(_) => pace.next(),
+            };
+            let _ = timeout(wait, self.hint.notified()).await;
+            // Hints come in swarms: one per watch of a resource that is gone.
+            tokio::time::sleep(Pace::default().next()).await;
+        }
+    }
+
+    async fn round(&self) -> Result<(), Trouble> {
+        let kinds = Kind::ALL.into_iter().filter(|kind| !is_built_in(*kind));
+        let versions: BTreeSet<(&str, &str)> = kinds.map(|kind| (kind.group(), kind.version())).collect();
+        let mut present = BTreeMap::new();
+        for (group, version) in versions {
+            let names = self.resources(&format!("{group}/{version}")).await?;
+            let here =
+                Kind::ALL.into_iter().filter(|kind| (kind.group(), kind.version()) == (group, version));
+            // Where discovery is forbidden, the watches find out.
+            let has = |kind: &Kind| names.as_ref().is_none_or(|names| names.contains(kind.plural()));
+            present.extend(here.map(|kind| (kind, has(&kind))));
+        }
+        self.found.send_modify(|found| {
+            found.rounds += 1;
+            found.present = present;
+        });
+        Ok(())
+    }
+
+    /// The resources of a group and version: none where there is no such version, `None` where nobody may ask.
+    async fn resources(&self, version: &str) -> Result<Option<BTreeSet<String>>, Trouble> {
+        let answer = timeout(PATIENCE, self.client.list_api_group_resources(version)).await;
+        let answer = answer.map_err(|_| Trouble::Unreachable(format!("no answer within {PATIENCE:?}")))?;
+        match answer {
+            Ok(list) => Ok(Some(list.resources.into_iter().map(|resource| resource.name).collect())),
+            Err(error) => match Trouble::of(&error, "get") {
+                Trouble::Absent => Ok(Some(BTreeSet::new())),
+                Trouble::Forbidden { .. } => Ok(None),
+                other => Err(other),
+            },
+        }
+    }
+}

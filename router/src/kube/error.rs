@@ -1,0 +1,157 @@
+//! Why the cluster does not tell, in the words of those who can change it.
+
+use std::{fmt, path::PathBuf};
+
+use super::objects::Kind;
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub enum KubeError {
+    /// The process does not run in a pod, or in one without a token.
+    #[error(
+        "not in a cluster ({0}): run in a pod with a service account (automountServiceAccountToken), or give --kubeconfig FILE"
+    )]
+    NotInCluster(String),
+    /// The file cannot be used.
+    #[error("cannot use the kubeconfig {path}: {why}")]
+    Kubeconfig {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The settings are there but no client can be made of them.
+    #[error("cannot make a Kubernetes client: {0}")]
+    Client(String),
+}
+
+/// What is asked of the API server: a resource in a namespace.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Source {
+    pub(super) kind: Kind,
+    pub(super) namespace: String,
+}
+
+/// Why a resource is not told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// No answer: it is the same for all resources.
+    Unreachable(String),
+    /// 401: it is the same for all resources.
+    Unauthorized(String),
+    /// 403.
+    Forbidden { verb: &'static str, says: String },
+    /// 404: nobody has such a resource.
+    Absent,
+    /// An answer that is none.
+    Failed(String),
+}
+
+// === Trouble ===
+
+impl Trouble {
+    /// Reads the error of a request.
+    pub(super) fn of(error: &kube::Error, verb: &'static str) -> Self {
+        match error {
+            kube::Error::Api(status) => match status.code {
+                401 => Self::Unauthorized(status.message.clone()),
+                403 => Self::Forbidden { verb, says: status.message.clone() },
+                404 => Self::Absent,
+                500.. => Self::Unreachable(format!("it answered {}: {}", status.code, status.message)),
+                code => Self::Failed(format!("it answered {code}: {}", status.message)),
+            },
+            kube::Error::SerdeError(error) => Self::Failed(format!("its answer cannot be read: {error}")),
+            other => Self::Unreachable(deepest(other)),
+        }
+    }
+
+    /// Whether it is the API server's, not this resource's.
+    pub(super) fn is_everywhere(&self) -> bool {
+        match self {
+            Self::Unreachable(_) | Self::Unauthorized(_) => true,
+            Self::Forbidden { .. } | Self::Absent | Self::Failed(_) => false,
+        }
+    }
+
+    /// Whether it is the same trouble, whatever the words: libraries word one outage in several ways.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other)
+    }
+
+    /// For people, with what would help.
+    pub(super) fn tell(&self, source: &Source) -> String {
+        match self {
+            Self::Unreachable(why) => format!(
+                "the Kubernetes API server cannot be reached ({why}); what was last known goes on being served"
+            ),
+            Self::Unauthorized(why) => format!(
+                "the Kubernetes API server does not know who asks ({why}); has the token or certificate expired?"
+            ),
+            Self::Forbidden { verb, says } => format!(
+                "not allowed to {verb} {source}: a Role there needs a rule with apiGroups [{:?}], resources \
+                 [{:?}], verbs [\"list\", \"watch\"]; the rest works without ({says})",
+                source.kind.group(),
+                source.kind.plural()
+            ),
+            Self::Absent => format!("the cluster has no {}.{}", source.kind.plural(), source.kind.group()),
+            Self::Failed(why) => format!("cannot watch {source}: {why}"),
+        }
+    }
+}
+
+// === Source ===
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (plural, group) = (self.kind.plural(), self.kind.group());
+        let dot = if group.is_empty() { "" } else { "." };
+        write!(f, "{plural}{dot}{group} in namespace {}", self.namespace)
+    }
+}
+
+/// What the operating system or the TLS library says, which stands at the end of a chain of causes.
+fn deepest(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    fn source(kind: Kind) -> Source {
+        Source { kind, namespace: "default".to_owned() }
+    }
+
+    fn answered(code: u16) -> Trouble {
+        let status = Status { code, message: "said".to_owned(), ..Status::default() };
+        Trouble::of(&kube::Error::Api(Box::new(status)), "list")
+    }
+
+    #[test]
+    fn what_is_forbidden_is_told_with_the_rule_that_is_missing() {
+        let told = answered(403).tell(&source(Kind::Model));
+        for part in [
+            "list inferencemodels.inference.networking.x-k8s.io in namespace default",
+            r#"apiGroups ["inference.networking.x-k8s.io"]"#,
+            r#"resources ["inferencemodels"]"#,
+            r#"verbs ["list", "watch"]"#,
+        ] {
+            assert!(told.contains(part), "{told}");
+        }
+        assert!(answered(403).tell(&source(Kind::Pod)).contains(r#"apiGroups [""]"#));
+    }
+
+    #[test]
+    fn an_answer_is_the_resources_trouble_and_none_is_everybodys() {
+        assert_eq!(answered(404), Trouble::Absent);
+        assert!(answered(503).is_everywhere() && answered(401).is_everywhere());
+        assert!(!answered(403).is_everywhere() && !answered(422).is_everywhere());
+        assert!(answered(500).is_like(&answered(503)) && !answered(403).is_like(&answered(503)));
+    }
+}
