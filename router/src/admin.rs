@@ -15,7 +15,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::{metrics::Metrics, shutdown::Shutdown, world::World};
+use crate::{kube::Desired, metrics::Metrics, shutdown::Shutdown, world::World};
 
 mod agents;
 mod endpoints;
@@ -23,6 +23,7 @@ pub mod health;
 mod lane;
 mod pages;
 mod pins;
+mod pools;
 
 /// Connections per port; further ones wait to be accepted.
 const MAX_CONNECTIONS: usize = 64;
@@ -46,6 +47,8 @@ pub struct Sources {
     pub metrics: Arc<Metrics>,
     /// How far the process is on its way out.
     pub shutdown: watch::Receiver<Shutdown>,
+    /// What a cluster wants served, where one is watched.
+    pub desired: Option<watch::Receiver<Arc<Desired>>>,
 }
 
 /// Which port was asked.

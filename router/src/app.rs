@@ -18,6 +18,7 @@ use warmlane_tokens::Tokenizer;
 
 use crate::{
     agents::Credentials,
+    cluster::Watching,
     config::{Config, Listen, TokenizerFile},
     control::{self, Control},
     front::{self, Door, Front, Seats, Sockets},
@@ -49,6 +50,7 @@ pub struct Running {
     cut: watch::Sender<Option<u64>>,
     workers: Vec<JoinHandle<io::Result<()>>>,
     control: Option<Control>,
+    watching: Option<Watching>,
     shutdown_delay: Duration,
     drain_limit: Duration,
 }
@@ -118,7 +120,8 @@ impl App {
         lane.serve(&listening);
         let config = Arc::new(config);
         let mut world = World::new(&config, fastrand::u64(..)).on(lane);
-        if !config.agents.is_empty() && config.profile.strategy.needs_prefix() {
+        let may_match = config.profile.strategy.needs_prefix() || !config.kube.pools.is_empty();
+        if config.follows_agents() && may_match {
             world = world.with(tokenizers);
         } else if !tokenizers.is_empty() {
             tracing::warn!(
@@ -126,6 +129,8 @@ impl App {
             );
         }
         let world = Arc::new(world);
+        let watching = (!config.kube.pools.is_empty()).then(|| Watching::start(&config.kube)).transpose();
+        let (watching, desired) = watching.context("--pool")?.unzip();
         let metrics = Arc::new(Metrics::new(&world));
         let (shutdown, is_shutdown) = watch::channel(Shutdown::default());
         let (cut, is_cut) = watch::channel(None);
@@ -136,6 +141,7 @@ impl App {
             shutdown: is_shutdown.clone(),
             certificates: certificates.all().cloned().collect(),
             credentials,
+            desired,
         })?;
         listening.metrics = control.metrics_address();
         listening.admin = control.admin_address();
@@ -162,6 +168,7 @@ impl App {
             cut,
             workers,
             control: Some(control),
+            watching,
             shutdown_delay: config.timeouts.shutdown_delay,
             drain_limit: config.timeouts.drain,
         })
@@ -279,6 +286,7 @@ impl Running {
             }
         }
         self.control = None;
+        self.watching = None;
     }
 }
 

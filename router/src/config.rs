@@ -43,6 +43,8 @@ pub use origin::{Origin, Origins};
 pub struct Config {
     /// `host:port` of each replica.
     pub endpoints: Vec<String>,
+    /// Pools of a cluster.
+    pub kube: Kube,
     /// `host:port` of each node's agent.
     pub agents: Vec<String>,
     /// Whether and how agents are spoken to by TLS.
@@ -87,6 +89,17 @@ pub struct Config {
     pub log: Log,
     /// Where each setting that is not a default came from.
     pub origins: Origins,
+}
+
+/// What a cluster is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kube {
+    /// `namespace/name` of each InferencePool to route to.
+    pub pools: Vec<String>,
+    /// The file that says how to reach the API server; empty: as a pod does. Empty.
+    pub config: PathBuf,
+    /// `namespace/name` of the agents' Service; empty: there is none. `warmlane-system/warmlane-agent`.
+    pub agents: String,
 }
 
 /// Listener addresses; `None` is off.
@@ -264,6 +277,15 @@ pub struct Log {
     pub json: bool,
     /// One line per request. False by default: at thousands of requests a second it costs more than routing.
     pub access: bool,
+}
+
+// === Config ===
+
+impl Config {
+    /// Whether there are agents, or may be.
+    pub fn follows_agents(&self) -> bool {
+        !self.agents.is_empty() || !self.kube.pools.is_empty() && !self.kube.agents.is_empty()
+    }
 }
 
 // === Listen ===

@@ -19,7 +19,9 @@ use tokio::{
 use crate::{
     admin::{Port, Server, Sources},
     agents::{self, Credentials, Following},
+    cluster::Cluster,
     config::Config,
+    kube::Desired,
     metrics::Metrics,
     scrape::{self, Scraping},
     shutdown::Shutdown,
@@ -44,6 +46,8 @@ pub struct Inputs {
     pub certificates: Vec<Arc<Tls>>,
     /// What agents are shown.
     pub credentials: Option<Credentials>,
+    /// What a cluster wants served; `None`: the settings say it.
+    pub desired: Option<watch::Receiver<Arc<Desired>>>,
 }
 
 /// The running control plane. Dropping it stops all of it and waits for its thread.
@@ -84,14 +88,23 @@ impl Control {
     /// # Errors
     /// When a port cannot be bound or the thread not started.
     pub fn start(inputs: Inputs) -> Result<Self, ControlError> {
-        let Inputs { world, config, metrics, shutdown, certificates, credentials } = inputs;
+        let Inputs { world, config, metrics, shutdown, certificates, credentials, desired } = inputs;
         let (metrics_port, metrics_address) = bind("metrics", config.listen.metrics)?;
         let (admin_port, admin_address) = bind("admin", config.listen.admin)?;
         let health = config.listen.grpc_health.map(|address| bind("grpc-health", address)).transpose()?;
         let (health_port, health_address) = health.unzip();
-        let (writer, updates) = Writer::new(world.clone(), &config);
+        let (mut writer, updates) = Writer::new(world.clone(), &config);
+        let (cluster, agents_wanted) = match desired.clone() {
+            None => (None, None),
+            Some(desired) => {
+                let (cluster, (wanted, agents)) = Cluster::new(config.clone(), desired);
+                writer = writer.following(wanted);
+                (Some(cluster), Some(agents))
+            }
+        };
         let config_text = config.to_string().into();
-        let sources = Sources { world: world.clone(), config_text, metrics: metrics.clone(), shutdown };
+        let sources =
+            Sources { world: world.clone(), config_text, metrics: metrics.clone(), shutdown, desired };
         let follow = |tls: Arc<Tls>| tls.follow(metrics.proxy());
         let reloading: Vec<_> = certificates.into_iter().map(follow).collect();
         let following = Following {
@@ -108,7 +121,8 @@ impl Control {
             runtime.block_on(async {
                 tasks.spawn(writer.run());
                 tasks.spawn(scrape::run(scraping));
-                agents::spawn(&following, None, &mut tasks);
+                agents::spawn(&following, agents_wanted, &mut tasks);
+                cluster.map(|cluster| tasks.spawn(cluster.run()));
                 reloading.into_iter().for_each(|reloading| {
                     tasks.spawn(reloading);
                 });

@@ -96,6 +96,17 @@ impl Ledger {
         &self.0[usize::from(slot.0) % self.0.len()]
     }
 
+    /// The slot's endpoint is gone, and no request is under way there: the next one begins at nothing.
+    pub fn clear(&self, slot: Slot) {
+        let account = self.account(slot);
+        for total in
+            [&account.requests, &account.prefill_tokens, &account.kv_tokens, &account.good, &account.bad]
+        {
+            total.store(0, Relaxed);
+        }
+        account.bad_in_a_row.store(0, Relaxed);
+    }
+
     /// Opens a request: counted until the guard is dropped.
     pub fn open(self: &Arc<Self>, slot: Slot, load: Load) -> InFlight {
         let account = self.account(slot);
@@ -278,6 +289,15 @@ mod tests {
         let idle = ledger.account(Slot(2)).read(9 << 32);
         assert_eq!((idle.in_flight, idle.pending_prefill, idle.reserved_kv, idle.same_adapter), (0, 0, 0, 0));
         assert_eq!(idle.sent, Work { requests: 2, prefill_tokens: 200, kv_tokens: 600 });
+    }
+
+    #[test]
+    fn who_gets_the_slot_next_begins_at_nothing() {
+        let ledger = Arc::new(Ledger::new(1));
+        ledger.open(Slot(0), Load { prefill_tokens: 9, kv_tokens: 9, ..Load::default() }).end(Outcome::Bad);
+        ledger.clear(Slot(0));
+        let account = ledger.account(Slot(0));
+        assert_eq!((account.sent(), account.outcomes()), (Work::default(), Outcomes::default()));
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod agents;
 pub mod app;
 pub mod blocks;
 pub mod budget;
+pub mod cluster;
 pub mod config;
 pub mod control;
 pub mod error;

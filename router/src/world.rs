@@ -104,7 +104,7 @@ impl World {
             lingering: Lingering::default(),
             budget: Budget::new(config.limits.body_budget),
             index: ArcSwap::from_pointee(PrefixIndex::new(FIRST_INDEX_BLOCKS, config.endpoints.len())),
-            lately: Lately::new(config.endpoints.len(), !config.agents.is_empty()),
+            lately: Lately::new(config.endpoints.len(), config.follows_agents()),
             blocks: Blocks::new(config.endpoints.len(), prefix.index_bytes),
             tokens: Tokens::none(),
             pins: PinTable::new(prefix.sessions, prefix.session_lifetime),

@@ -64,7 +64,8 @@ pub(super) fn show(world: &World) -> String {
 /// Why nothing can be served, for people.
 pub(super) fn why_none_is_ready(endpoints: &[Endpoint]) -> String {
     let Some(first) = endpoints.first() else {
-        return "not ready: no replica is configured".to_owned();
+        return "not ready: there is no replica; /debug/pools on the admin port says which pools there are"
+            .to_owned();
     };
     format!(
         "not ready: none of {} replicas answers; {}: {}",

@@ -8,7 +8,7 @@ use hyper::{
 };
 use serde_json::json;
 
-use super::{Port, Sources, agents, endpoints, lane, pins};
+use super::{Port, Sources, agents, endpoints, lane, pins, pools};
 use crate::{metrics, shutdown::Shutdown, world::World};
 
 type Answer = Response<Full<Bytes>>;
@@ -24,6 +24,7 @@ const ADMIN_PATHS: &[&str] = &[
     "/debug/agents",
     "/debug/lane",
     "/debug/pins",
+    "/debug/pools",
     "/debug/config",
 ];
 
@@ -42,6 +43,7 @@ pub(super) fn answer<B>(port: Port, request: &Request<B>, sources: &Sources) -> 
         (Port::Admin, "/debug/agents") => page(StatusCode::OK, JSON, agents::show(&sources.world)),
         (Port::Admin, "/debug/lane") => page(StatusCode::OK, JSON, lane::show(&sources.world)),
         (Port::Admin, "/debug/pins") => pinned(&sources.world, request.uri().query()),
+        (Port::Admin, "/debug/pools") => page(StatusCode::OK, JSON, pools::show(sources)),
         (Port::Admin, "/debug/config") => page(StatusCode::OK, TEXT, sources.config_text.to_string()),
         (port, path) => unknown(port, path),
     }

@@ -32,8 +32,13 @@ impl Fixture {
         task.spawn(writer.run());
         let (shutdown, is_shutdown) = watch::channel(Shutdown::Serving);
         let metrics = Arc::new(Metrics::new(&world));
-        let sources =
-            Sources { world, config_text: config.to_string().into(), metrics, shutdown: is_shutdown };
+        let sources = Sources {
+            world,
+            config_text: config.to_string().into(),
+            metrics,
+            shutdown: is_shutdown,
+            desired: None,
+        };
         Self { sources, shutdown, updates, _writer: task }
     }
 

@@ -7,7 +7,11 @@ use tracing::Level;
 use tracing_subscriber::EnvFilter;
 
 use super::{Config, ConfigError, Timeouts, keys, text::span};
-use crate::{tls::Identity, world::MAX_ENDPOINTS};
+use crate::{
+    kube::{ObjectName, PoolName},
+    tls::Identity,
+    world::MAX_ENDPOINTS,
+};
 
 mod addresses;
 
@@ -27,8 +31,8 @@ type Fault = (&'static str, String);
 /// Checks the whole.
 pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     let rules = [
-        endpoints, agents, agent_tls, listeners, tls, models, profile, fallbacks, faults, limits, timeouts,
-        stopping, headers, prefix, lane, scrape, process,
+        endpoints, kube, agents, agent_tls, listeners, tls, models, profile, fallbacks, faults, limits,
+        timeouts, stopping, headers, prefix, lane, scrape, process,
     ];
     rules.into_iter().try_for_each(|rule| rule(config)).map_err(|(key, why)| {
         let value = keys::find(key).map(|key| (key.get)(config)).unwrap_or_default();
@@ -43,10 +47,29 @@ fn require(holds: bool, key: &'static str, why: impl Display) -> Result<(), Faul
 fn endpoints(config: &Config) -> Result<(), Fault> {
     const KEY: &str = "endpoints";
     let all = &config.endpoints;
-    require(!all.is_empty(), KEY, "name at least one replica: --endpoint HOST:PORT[,HOST:PORT...]")?;
+    let none =
+        "name replicas, --endpoint HOST:PORT[,HOST:PORT...], or pools of the cluster, --pool NAMESPACE/NAME";
+    require(!all.is_empty() || !config.kube.pools.is_empty(), KEY, none)?;
     let many = format!("{} are more than the {MAX_ENDPOINTS} that one router serves", all.len());
     require(all.len() <= MAX_ENDPOINTS, KEY, many)?;
     addresses(KEY, all)
+}
+
+fn kube(config: &Config) -> Result<(), Fault> {
+    const POOLS: &str = "kube.pools";
+    let kube = &config.kube;
+    if kube.pools.is_empty() {
+        let why = "it is of use with pools of the cluster only: name them too, --pool NAMESPACE/NAME";
+        return require(kube.config.as_os_str().is_empty(), "kube.config", why);
+    }
+    let both = "replicas are named too (--endpoint): name either them or pools";
+    require(config.endpoints.is_empty(), POOLS, both)?;
+    let is_name = |text: &String| text.parse::<PoolName>().map_err(|why| (POOLS, format!("{text:?}: {why}")));
+    kube.pools.iter().try_for_each(|pool| is_name(pool).map(drop))?;
+    let twice = kube.pools.iter().enumerate().find(|(at, pool)| kube.pools[..*at].contains(pool));
+    require(twice.is_none(), POOLS, "a pool is named twice")?;
+    let service = kube.agents.parse::<ObjectName>();
+    require(kube.agents.is_empty() || service.is_ok(), "kube.agents", "write NAMESPACE/NAME of a Service")
 }
 
 fn agents(config: &Config) -> Result<(), Fault> {
@@ -57,7 +80,7 @@ fn agent_tls(config: &Config) -> Result<(), Fault> {
     let tls = &config.agent_tls;
     let is_set = |file: &Path| !file.as_os_str().is_empty();
     let why = "no agent is named: give --agent HOST:PORT, or leave it out";
-    require(!tls.is_on() || !config.agents.is_empty(), "agent_tls.ca", why)?;
+    require(!tls.is_on() || config.follows_agents(), "agent_tls.ca", why)?;
     let why = "without agent_tls.ca agents are spoken to in the clear: name the CA of their certificates too";
     let rest = [
         ("agent_tls.certificate", is_set(&tls.certificate)),

@@ -6,7 +6,9 @@ use std::{
     time::Duration,
 };
 
-use super::{Config, Headers, Lane, LaneMode, Limits, Listen, Log, Prefix, RemoteLane, Scrape, Timeouts};
+use super::{
+    Config, Headers, Kube, Lane, LaneMode, Limits, Listen, Log, Prefix, RemoteLane, Scrape, Timeouts,
+};
 use crate::{kernel, tls::TlsFiles};
 
 const MIB: u64 = 1 << 20;
@@ -34,6 +36,16 @@ const fn local(port: u16) -> SocketAddr {
 }
 
 // === Sections ===
+
+impl Default for Kube {
+    fn default() -> Self {
+        Self {
+            pools: Vec::new(),
+            config: PathBuf::new(),
+            agents: "warmlane-system/warmlane-agent".to_owned(),
+        }
+    }
+}
 
 impl Default for Listen {
     fn default() -> Self {

@@ -76,6 +76,8 @@ fn every_setting_can_be_set_by_file_environment_and_flag() {
         };
         let text = match key.path {
             "endpoints" | "agents" => "b:2".to_owned(),
+            "kube.pools" => "default/qwen".to_owned(),
+            "kube.config" => "/a/kubeconfig".to_owned(),
             "tokenizers" => "m=/a/tokenizer.json".to_owned(),
             "models" => "[{name=\"m\"}]".to_owned(),
             "listen.plain_tls" | "listen.aware_tls" | "listen.grpc_health" | "listen.ext_proc" => {
@@ -92,7 +94,8 @@ fn every_setting_can_be_set_by_file_environment_and_flag() {
             _ => text,
         };
         let needed = match key.path {
-            "endpoints" => "",
+            "endpoints" | "kube.pools" => "",
+            "kube.config" => "--pool=default/qwen ",
             "listen.plain_tls" | "listen.aware_tls" => "--endpoint=a:1 --tls-certificate=c --tls-key=k ",
             "ext_proc.tls" => "--endpoint=a:1 --ext-proc=127.0.0.1:1 ",
             "tls.certificate" => "--endpoint=a:1 --aware-tls=127.0.0.1:1 --tls-key=k ",
@@ -180,7 +183,12 @@ fn a_wrong_value_is_refused_with_its_key_source_and_remedy() {
 #[test]
 fn values_must_go_together() {
     let wrong = [
-        ("", "name at least one replica"),
+        ("", "name replicas, --endpoint HOST:PORT[,HOST:PORT...], or pools"),
+        ("--pool default/qwen --endpoint a:1", "name either them or pools"),
+        ("--pool qwen", "\"qwen\": write NAMESPACE/NAME"),
+        ("--pool default/qwen,default/qwen", "named twice"),
+        ("--pool default/qwen --kube-agents agents", "`kube.agents` = \"agents\": write NAMESPACE/NAME"),
+        ("--endpoint a:1 --kubeconfig /a", "of use with pools of the cluster only"),
         ("--endpoint a:1,a:1", "a:1 is there twice"),
         ("--endpoint a", "\"a\" is not HOST:PORT"),
         ("--endpoint http://a:1", "is not HOST:PORT"),

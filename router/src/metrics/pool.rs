@@ -6,7 +6,7 @@ use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
 use warmlane_picker::{Endpoint, Health, Signals, Snapshot, Time};
 
 use super::{page::Page, seconds};
-use crate::world::World;
+use crate::world::{self, World};
 
 pub(super) struct Pool {
     world: Arc<World>,
@@ -37,6 +37,19 @@ impl Pool {
         page.gauges("endpoint_signal_age_seconds", "Age of the newest reading", each(snapshot, age))
     }
 
+    fn encode_pools(&self, page: &mut Page<'_>) -> fmt::Result {
+        let pools = self.world.pools.all();
+        let of = |count: fn(&Snapshot) -> usize| {
+            let row = move |pool: &Arc<world::Pool>| {
+                ([("pool", pool.name.to_string())], count(&pool.snapshot()) as f64)
+            };
+            pools.iter().map(row)
+        };
+        let ready = |snapshot: &Snapshot| snapshot.endpoints().iter().filter(|e| e.ready).count();
+        page.gauges("pool_replicas", "Replicas of the pool", of(|snapshot| snapshot.endpoints().len()))?;
+        page.gauges("pool_replicas_ready", "Replicas of the pool that get requests", of(ready))
+    }
+
     fn encode_sent(&self, page: &mut Page<'_>, snapshot: &Snapshot) -> fmt::Result {
         let sent = |e: &Endpoint| self.world.ledger.account(e.slot).sent().requests;
         let sent = snapshot.endpoints().iter().map(|e| ([("endpoint", &*e.address)], sent(e)));
@@ -65,6 +78,7 @@ impl Collector for Pool {
         let page = &mut Page(encoder);
         let world = &*self.world;
         let snapshot = world.snapshot.load();
+        self.encode_pools(page)?;
         self.encode_endpoints(page, &snapshot, world.now())?;
         self.encode_sent(page, &snapshot)?;
         page.gauge("body_bytes_held", "Bytes of request bodies held", world.budget.held() as f64)?;

@@ -83,15 +83,15 @@ pub struct Pools(ArcSwap<Vec<Arc<Pool>>>);
 // === Wanted ===
 
 impl Wanted {
-    /// The configured endpoints; no pool where there are none.
+    /// The configured endpoints as one pool, or the cluster's pools, of which nothing is known yet.
     pub fn of(config: &Config) -> Self {
-        let replica = |address: &String| Replica::open(address);
-        let pool = WantedPool {
-            name: CONFIGURED.into(),
-            rules: Arc::new(Rules::of(config)),
-            replicas: config.endpoints.iter().map(replica).collect(),
-        };
-        Self { pools: vec![pool] }
+        let rules = Arc::new(Rules::of(config));
+        let pool = |name: &str, replicas| WantedPool { name: name.into(), rules: rules.clone(), replicas };
+        if config.kube.pools.is_empty() {
+            let replicas = config.endpoints.iter().map(|address| Replica::open(address)).collect();
+            return Self { pools: vec![pool(CONFIGURED, replicas)] };
+        }
+        Self { pools: config.kube.pools.iter().map(|name| pool(name, Vec::new())).collect() }
     }
 }
 
@@ -160,6 +160,16 @@ impl Rules {
             None if !self.rewrite_all.is_empty() => &self.rewrite_all,
             None => ruled().unwrap_or_default(),
         }
+    }
+
+    /// Every name that something is said of, with its importance, sorted.
+    pub fn named(&self) -> Vec<(&str, Criticality)> {
+        let ruled = self.models.values().map(|rule| (rule.name.as_str(), rule.criticality));
+        let others = self.rewrites.keys().filter(|name| !self.models.contains_key(*name));
+        let mut named: Vec<_> =
+            ruled.chain(others.map(|name| (name.as_str(), Criticality::default()))).collect();
+        named.sort_unstable_by_key(|(name, _)| *name);
+        named
     }
 
     /// How important an objective is, where there is one of this name.
@@ -293,6 +303,15 @@ mod tests {
         let name = |model| pools.serving(model).map(|pool| pool.name.to_string());
         assert_eq!(name("b-model").as_deref(), Some("b"));
         assert_eq!(name("whatever").as_deref(), Some("a"));
+    }
+
+    #[test]
+    fn every_name_that_something_is_said_of_is_shown_once() {
+        let mut rules = Rules::new(Profile::default(), &[model("b"), model("b")], &[]);
+        rules.rewrite(Some("a"), vec![target("new")]);
+        rules.rewrite(Some("b-model"), vec![target("new")]);
+        let names: Vec<&str> = rules.named().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["a", "b-model"]);
     }
 
     #[test]

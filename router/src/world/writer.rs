@@ -234,6 +234,7 @@ impl Writer {
         let due = self.members.due(self.began.elapsed(), |slot| ledger.account(slot).in_flight() == 0);
         for slot in due {
             self.world.agents.coverage.forget(slot);
+            self.world.ledger.clear(slot);
             self.upkeep.forget(slot);
         }
     }

@@ -44,7 +44,10 @@ macro_rules! key {
 /// Every setting.
 #[rustfmt::skip] // One row a line reads as a table.
 pub(in super::super) const KEYS: &[Key] = &[
-    key!(ROUTING, "endpoints", "endpoint", "HOST:PORT[,...]", list, endpoints, "Replicas to route to. May be given several times"),
+    key!(ROUTING, "endpoints", "endpoint", "HOST:PORT[,...]", list, endpoints, "Replicas to route to, outside a cluster. May be given several times"),
+    key!(ROUTING, "kube.pools", "pool", "NAMESPACE/NAME[,...]", list, kube.pools, "InferencePools of the cluster to route to, instead of named replicas: their pods, models, objectives and rewrites are watched. The first serves what names no model. May be given several times"),
+    key!(ROUTING, "kube.config", "kubeconfig", "FILE", file, kube.config, "How to reach the cluster's API server; the pod's own service account where none is given"),
+    key!(ROUTING, "kube.agents", "kube-agents", "NAMESPACE/NAME", word, kube.agents, "The Service whose pods are the nodes' agents: with pools they are found by it, besides those that are named. Empty: none are"),
     key!(ROUTING, "agents", "agent", "HOST:PORT[,...]", list, agents, "Agents of the nodes that replicas run on; a replica that none tells of is read by the router itself. May be given several times"),
     key!(ROUTING, "agent_tls.ca", "agent-tls-ca", "FILE", file, agent_tls.ca, "Speak to agents by TLS: PEM file of the CA that their certificates must be signed by"),
     key!(ROUTING, "agent_tls.certificate", "agent-tls-certificate", "FILE", file, agent_tls.certificate, "PEM file of the certificate chain that agents are shown, the router's own first; for those with --tls-client-ca"),
@@ -60,7 +63,7 @@ pub(in super::super) const KEYS: &[Key] = &[
     key!(LISTEN, "listen.plain_tls", "plain-tls", "ADDR|off", maybe_address, listen.plain_tls, "The plain listener's twin for TLS, HTTP/2 by ALPN"),
     key!(LISTEN, "listen.aware_tls", "aware-tls", "ADDR|off", maybe_address, listen.aware_tls, "The aware listener's twin for TLS, HTTP/2 by ALPN"),
     key!(LISTEN, "listen.metrics", "metrics", "ADDR", address, listen.metrics, "/metrics, /healthz and /readyz"),
-    key!(LISTEN, "listen.admin", "admin", "ADDR", address, listen.admin, "/debug/endpoints, /debug/agents, /debug/lane, /debug/pins and /debug/config; keep it on loopback"),
+    key!(LISTEN, "listen.admin", "admin", "ADDR", address, listen.admin, "/debug/endpoints, /debug/agents, /debug/lane, /debug/pins, /debug/pools and /debug/config; keep it on loopback"),
     key!(LISTEN, "listen.grpc_health", "grpc-health", "ADDR|off", maybe_address, listen.grpc_health, "gRPC health for gateways and probes, usually port 9003: services \"\", liveness, readiness"),
     key!(LISTEN, "listen.ext_proc", "ext-proc", "ADDR|off", maybe_address, listen.ext_proc, "Endpoint picker for Envoy gateways (ext_proc), usually port 9002; gRPC health is there too"),
     key!(LISTEN, "ext_proc.tls", "ext-proc-tls", "off|self-signed|CERT,KEY", word, ext_proc.tls, "How Envoy connects to it: without TLS, with a certificate made at start, or with these two PEM files"),

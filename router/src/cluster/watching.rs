@@ -1,0 +1,83 @@
+//! The thread that watches the cluster: ten thousand pods are many megabytes of JSON, and nobody else should wait for them.
+
+use std::{
+    io,
+    sync::Arc,
+    thread::{self, JoinHandle},
+};
+
+use tokio::{
+    runtime::Builder,
+    sync::{oneshot, watch},
+};
+
+use crate::{
+    config::Kube,
+    kube::{self, Desired, KubeError, Watched},
+};
+
+/// See the module's header. Dropped, it stops watching and waits for its thread.
+#[derive(Debug)]
+pub struct Watching {
+    /// Dropped to stop the thread.
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Why a cluster cannot be watched.
+#[derive(Debug, thiserror::Error)]
+pub enum WatchingError {
+    /// Nobody says how to reach it.
+    #[error(transparent)]
+    Unreachable(#[from] KubeError),
+    /// No thread or runtime for it.
+    #[error(
+        "cannot start the thread that watches the cluster: is the process limit (ulimit -u) or memory used up?"
+    )]
+    Thread(#[from] io::Error),
+}
+
+// === Watching ===
+
+impl Watching {
+    /// Begins to watch what the settings name.
+    ///
+    /// # Errors
+    /// When nothing says how to reach the API server, or what does cannot be used.
+    pub fn start(settings: &Kube) -> Result<(Self, watch::Receiver<Arc<Desired>>), WatchingError> {
+        let name = |text: &String| text.parse().ok();
+        let watched = Watched {
+            pools: settings.pools.iter().filter_map(name).collect(),
+            agents: Some(&settings.agents).filter(|agents| !agents.is_empty()).and_then(name),
+        };
+        let kubeconfig = Some(settings.config.as_path()).filter(|path| !path.as_os_str().is_empty());
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let client = runtime.block_on(kube::connect(kubeconfig))?;
+        let (desires, desired) = watch::channel(Arc::default());
+        let (stop, stopped) = oneshot::channel::<()>();
+        let work = move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    () = kube::watch(client, watched, desires) => {}
+                    // Ends when the sender is dropped.
+                    _ = stopped => {}
+                }
+            });
+            // Name lookups run on threads that cannot be stopped.
+            runtime.shutdown_background();
+        };
+        let thread = thread::Builder::new().name("kube".to_owned()).spawn(work)?;
+        Ok((Self { stop: Some(stop), thread: Some(thread) }, desired))
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.stop = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread that watches the cluster panicked");
+        }
+    }
+}
