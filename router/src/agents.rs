@@ -48,8 +48,17 @@ pub struct Agents {
 #[derive(Clone, Debug)]
 struct Known(Arc<Mutex<Agent>>);
 
-/// The addresses of agents to follow, besides those that are configured.
-pub type Wanted = watch::Receiver<Arc<Vec<String>>>;
+/// Agents to follow, besides those that are configured.
+pub type Wanted = watch::Receiver<Arc<Vec<Told>>>;
+
+/// An agent that somebody tells of.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Told {
+    /// `host:port`.
+    pub address: String,
+    /// The node that it speaks for, and for no other; `None`: that is not known.
+    pub node: Option<String>,
+}
 
 /// What is known of one agent.
 #[derive(Clone, Debug, Default)]

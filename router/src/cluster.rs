@@ -8,8 +8,9 @@ use tokio::sync::watch;
 use warmlane_picker::Profile;
 
 use crate::{
+    agents::Told,
     config::Config,
-    kube::{Desired, Pool, ReplicaState},
+    kube::{Agent, Desired, Pool, ReplicaState},
     world::pools::{Closed, Replica, Rules, Wanted, WantedPool},
 };
 
@@ -23,11 +24,11 @@ pub struct Cluster {
     config: Arc<Config>,
     desired: watch::Receiver<Arc<Desired>>,
     wanted: watch::Sender<Arc<Wanted>>,
-    agents: watch::Sender<Arc<Vec<String>>>,
+    agents: watch::Sender<Arc<Vec<Told>>>,
 }
 
 /// What is to be served, and whose word on it is to be heard.
-pub type Orders = (watch::Receiver<Arc<Wanted>>, watch::Receiver<Arc<Vec<String>>>);
+pub type Orders = (watch::Receiver<Arc<Wanted>>, watch::Receiver<Arc<Vec<Told>>>);
 
 // === Cluster ===
 
@@ -45,7 +46,7 @@ impl Cluster {
             let desired = self.desired.borrow_and_update().clone();
             let wanted = wanted(&desired, &self.config, &self.wanted.borrow());
             self.wanted.send_if_modified(|now| replace(now, wanted));
-            let agents: Vec<String> = desired.agents.iter().map(|agent| agent.address.clone()).collect();
+            let agents: Vec<Told> = desired.agents.iter().map(told).collect();
             self.agents.send_if_modified(|now| replace(now, agents));
         }
     }
@@ -81,13 +82,24 @@ fn wanted(desired: &Desired, config: &Config, before: &Wanted) -> Wanted {
     Wanted { pools: config.kube.pools.iter().map(pool).collect() }
 }
 
+/// A node's name is the cluster's word, not the agent's own.
+fn told(agent: &Agent) -> Told {
+    let node = Some(&agent.node).filter(|node| !node.is_empty());
+    Told { address: agent.address.clone(), node: node.cloned() }
+}
+
 fn replica(replica: &crate::kube::Replica) -> Replica {
     let closed = match replica.state {
         ReplicaState::Ready => None,
         ReplicaState::NotReady => Some(Closed::NotReady),
         ReplicaState::Terminating => Some(Closed::Terminating),
     };
-    Replica { address: replica.address.as_str().into(), identity: replica.pod.as_str().into(), closed }
+    Replica {
+        address: replica.address.as_str().into(),
+        identity: replica.pod.as_str().into(),
+        node: Some(replica.node.as_str()).filter(|node| !node.is_empty()).map(Into::into),
+        closed,
+    }
 }
 
 fn rules(pool: &Pool, config: &Config) -> Rules {

@@ -18,7 +18,7 @@ use crate::{
     config::Config,
     metrics::ScrapeMetrics,
     world::{
-        World,
+        Entry, World,
         writer::{Load, Update},
     },
 };
@@ -53,10 +53,10 @@ pub async fn run(shared: Scraping) {
         beat: None,
     };
     let mut roster = shared.world.roster.subscribe();
-    let (mut tasks, mut readers) = (JoinSet::new(), HashMap::<(Slot, Arc<str>), AbortHandle>::new());
+    let (mut tasks, mut readers) = (JoinSet::new(), HashMap::<Entry, AbortHandle>::new());
     loop {
         let now = roster.borrow_and_update().clone();
-        let wanted: HashSet<&(Slot, Arc<str>)> = now.all().iter().collect();
+        let wanted: HashSet<&Entry> = now.all().iter().collect();
         readers.retain(|endpoint, reader| {
             let stays = wanted.contains(endpoint);
             if !stays {
@@ -64,10 +64,10 @@ pub async fn run(shared: Scraping) {
             }
             stays
         });
-        for (slot, address) in now.all() {
-            readers.entry((*slot, address.clone())).or_insert_with(|| {
-                let endpoint = Endpoint { shared: shared.clone(), slot: *slot };
-                tasks.spawn(Reader::new(address.to_string(), rhythm, endpoint).run())
+        for entry in now.all() {
+            readers.entry(entry.clone()).or_insert_with(|| {
+                let endpoint = Endpoint { shared: shared.clone(), slot: entry.slot };
+                tasks.spawn(Reader::new(entry.address.to_string(), rhythm, endpoint).run())
             });
         }
         while tasks.try_join_next().is_some() {}

@@ -33,7 +33,7 @@ mod roster;
 pub mod writer;
 
 pub use pools::{Pool, Pools};
-pub use roster::Roster;
+pub use roster::{Entry, Roster};
 
 /// Most endpoints a router serves; one more is refused with an error.
 pub const MAX_ENDPOINTS: usize = 16_384;

@@ -1,20 +1,20 @@
 //! Who follows which agent: one follower for each that is wanted, from when it is until it is not.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use tokio::{sync::oneshot, task::JoinSet};
 
-use super::{Following, Known, Marks, Wanted, follow::Follower};
+use super::{
+    Following, Known, Marks, Told, Wanted,
+    follow::{Follower, Post},
+};
 
 /// See the module's header. Dropped, all of them stop.
 pub(super) struct Crew {
     following: Following,
     marks: Arc<Marks>,
-    /// By address, what stops who follows it when it is dropped.
-    posts: HashMap<String, oneshot::Sender<()>>,
+    /// What stops who follows an agent when it is dropped.
+    posts: HashMap<Told, oneshot::Sender<()>>,
     tasks: JoinSet<()>,
     /// Agents that were ever followed: the next one's number.
     count: usize,
@@ -45,27 +45,29 @@ impl Crew {
     }
 
     /// Follows those that are configured and these, and nobody else.
-    fn follow(&mut self, agents: &[String]) {
-        let config = self.following.config.clone();
-        let wanted: HashSet<&str> = config.agents.iter().chain(agents).map(String::as_str).collect();
-        self.posts.retain(|address, _| wanted.contains(address.as_str()));
-        for address in config.agents.iter().chain(agents) {
-            if !self.posts.contains_key(address) {
-                self.add(address);
+    fn follow(&mut self, agents: &[Told]) {
+        let configured = |address: &String| Told { address: address.clone(), node: None };
+        let mut wanted: Vec<Told> = self.following.config.agents.iter().map(configured).collect();
+        let more = agents.iter().filter(|agent| !self.following.config.agents.contains(&agent.address));
+        wanted.extend(more.cloned());
+        self.posts.retain(|agent, _| wanted.contains(agent));
+        let is_wanted = |known: &Known| wanted.iter().any(|agent| agent.address == known.lock().address);
+        self.following.world.agents.all().retain(is_wanted);
+        for agent in wanted {
+            if !self.posts.contains_key(&agent) {
+                self.add(agent);
             }
         }
-        let mut all = self.following.world.agents.all();
-        all.retain(|known| wanted.contains(known.lock().address.as_str()));
     }
 
-    fn add(&mut self, address: &str) {
-        let tls = self.following.credentials.is_some();
-        let known = Known::new(address, tls);
+    fn add(&mut self, agent: Told) {
+        let known = Known::new(&agent.address, self.following.credentials.is_some());
         let (stop, stopped) = oneshot::channel();
-        let follower = Follower::new(self.following.clone(), (self.count, known.clone()), self.marks.clone());
+        let post = Post { number: self.count, agent: known.clone(), node: agent.node.clone() };
+        let follower = Follower::new(self.following.clone(), post, self.marks.clone());
         self.tasks.spawn(follower.run(stopped));
         self.following.world.agents.all().push(known);
-        self.posts.insert(address.to_owned(), stop);
+        self.posts.insert(agent, stop);
         self.count += 1;
     }
 }

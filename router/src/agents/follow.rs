@@ -23,7 +23,7 @@ use crate::{
     blocks::Diverged,
     scrape::is_local,
     world::{
-        Roster,
+        Entry, Roster,
         writer::{Failure, Update},
     },
 };
@@ -46,6 +46,8 @@ pub(super) struct Follower {
     /// Its own, among all that were ever followed.
     number: usize,
     agent: Known,
+    /// See [`Post::node`].
+    node: Option<String>,
     marks: Arc<Marks>,
     places: Places,
     /// Whom it tells of, and the slot that each had then.
@@ -55,6 +57,16 @@ pub(super) struct Follower {
     /// How often in a row what it told of an engine's blocks did not add up.
     diverged: HashMap<Slot, u32>,
     rng: fastrand::Rng,
+}
+
+/// Whom it follows.
+pub(super) struct Post {
+    /// The agent's number, among all that were ever followed.
+    pub(super) number: usize,
+    /// What is known of it.
+    pub(super) agent: Known,
+    /// The node whose endpoints it may speak for; `None`: that is not known.
+    pub(super) node: Option<String>,
 }
 
 #[derive(Default)]
@@ -95,12 +107,14 @@ pub(super) enum Lost {
 // === Follower ===
 
 impl Follower {
-    /// Of an agent, with its number.
-    pub(super) fn new(following: Following, (number, agent): (usize, Known), marks: Arc<Marks>) -> Self {
+    /// Of an agent.
+    pub(super) fn new(following: Following, post: Post, marks: Arc<Marks>) -> Self {
+        let Post { number, agent, node } = post;
         Self {
             following,
             number,
             agent,
+            node,
             marks,
             places: Places::default(),
             tells_of: HashMap::new(),
@@ -224,8 +238,14 @@ impl Follower {
 
     /// The slot of an endpoint, where this agent may speak for it.
     fn claimed(&self, address: &str) -> Option<Slot> {
-        let slot = self.following.world.roster.borrow().slot(address)?;
+        let slot = self.on_its_node(self.following.world.roster.borrow().at(address)?)?;
         self.following.world.agents.coverage.claim(self.number, slot).then_some(slot)
+    }
+
+    /// The slot of an endpoint that is on the agent's node, as far as both are known.
+    fn on_its_node(&self, endpoint: &Entry) -> Option<Slot> {
+        let nodes = self.node.as_deref().zip(endpoint.node.as_deref());
+        nodes.is_none_or(|(of_agent, of_endpoint)| of_agent == of_endpoint).then_some(endpoint.slot)
     }
 
     /// What is shown of the agent.

@@ -39,6 +39,8 @@ pub struct Replica {
     pub address: Arc<str>,
     /// Another one at the same address is another replica.
     pub identity: Arc<str>,
+    /// The node that it runs on, where the cluster says so.
+    pub node: Option<Arc<str>>,
     /// Why it must get no new requests, if so.
     pub closed: Option<Closed>,
 }
@@ -100,7 +102,7 @@ impl Wanted {
 impl Replica {
     /// One that gets requests, known by its address alone.
     pub fn open(address: &str) -> Self {
-        Self { address: address.into(), identity: address.into(), closed: None }
+        Self { address: address.into(), identity: address.into(), node: None, closed: None }
     }
 }
 

@@ -7,32 +7,49 @@ use warmlane_picker::Slot;
 /// See the module's header. Immutable; the writer publishes another one whenever somebody joins or leaves.
 #[derive(Clone, Debug, Default)]
 pub struct Roster {
-    by_address: HashMap<Arc<str>, Slot>,
+    /// Places in `all`.
+    by_address: HashMap<Arc<str>, usize>,
     /// In the order of slots.
-    all: Vec<(Slot, Arc<str>)>,
+    all: Vec<Entry>,
+}
+
+/// An endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Entry {
+    /// Its number.
+    pub slot: Slot,
+    /// As it is called: see [`warmlane_picker::Endpoint::address`].
+    pub address: Arc<str>,
+    /// The node that it runs on, where the cluster says so.
+    pub node: Option<Arc<str>>,
 }
 
 // === Roster ===
 
 impl Roster {
     /// Of these, in the order of their slots.
-    pub fn new(all: Vec<(Slot, Arc<str>)>) -> Self {
-        let by_address = all.iter().map(|(slot, address)| (address.clone(), *slot)).collect();
+    pub fn new(all: Vec<Entry>) -> Self {
+        let by_address = all.iter().enumerate().map(|(at, entry)| (entry.address.clone(), at)).collect();
         Self { by_address, all }
     }
 
-    /// The slot of the endpoint at this address, as it is called: see [`warmlane_picker::Endpoint::address`].
+    /// The endpoint at this address.
+    pub fn at(&self, address: &str) -> Option<&Entry> {
+        self.by_address.get(address).and_then(|at| self.all.get(*at))
+    }
+
+    /// The slot of the endpoint at this address.
     pub fn slot(&self, address: &str) -> Option<Slot> {
-        self.by_address.get(address).copied()
+        self.at(address).map(|entry| entry.slot)
     }
 
     /// Everybody, in the order of slots.
-    pub fn all(&self) -> &[(Slot, Arc<str>)] {
+    pub fn all(&self) -> &[Entry] {
         &self.all
     }
 
     /// Numbers up to the highest slot: what a table of slots must have room for.
     pub fn width(&self) -> usize {
-        self.all.last().map_or(0, |(slot, _)| usize::from(slot.0) + 1)
+        self.all.last().map_or(0, |entry| usize::from(entry.slot.0) + 1)
     }
 }

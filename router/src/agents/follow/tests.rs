@@ -11,10 +11,12 @@ fn follower() -> (Follower, mpsc::Receiver<Update>) {
     config.agents = vec!["10.0.0.1:9010".to_owned(), "10.0.0.2:9010".to_owned()];
     let world = Arc::new(World::new(&config, 1));
     let (updates, told) = mpsc::channel(1);
-    world.roster.send_replace(Arc::new(Roster::new(vec![(SLOT, config.endpoints[0].as_str().into())])));
+    let entry =
+        Entry { slot: SLOT, address: config.endpoints[0].as_str().into(), node: Some("node-a".into()) };
+    world.roster.send_replace(Arc::new(Roster::new(vec![entry])));
     let known = Known::new(&config.agents[0], false);
     let following = Following { world, config: Arc::new(config), credentials: None, updates };
-    (Follower::new(following, (0, known), Arc::default()), told)
+    (Follower::new(following, Post { number: 0, agent: known, node: None }, Arc::default()), told)
 }
 
 fn failed_gpu() -> told::Endpoint {
@@ -40,4 +42,14 @@ async fn who_is_gone_has_said_its_last_word_before_another_may_speak() {
     follower.lose(&Lost::Closed).await;
     assert!(is_free(&follower));
     assert!(matches!(told.try_recv(), Ok(Update::GpuUntold { .. })), "it said that first");
+}
+
+#[tokio::test]
+async fn an_agents_word_counts_only_for_endpoints_of_its_node() {
+    let (mut follower, _told) = follower();
+    for (node, counts) in [(None, true), (Some("node-a"), true), (Some("node-b"), false)] {
+        follower.node = node.map(str::to_owned);
+        assert_eq!(follower.claimed("10.0.0.1:8000").is_some(), counts, "an agent of {node:?}");
+    }
+    assert_eq!(follower.claimed("10.0.0.9:8000"), None, "nobody is there");
 }

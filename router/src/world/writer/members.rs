@@ -11,7 +11,7 @@ use super::{
     slots::Slots,
 };
 use crate::world::{
-    Roster,
+    Entry, Roster,
     pools::{Closed, Replica},
 };
 
@@ -51,6 +51,8 @@ struct Member {
     address: Arc<str>,
     /// As in [`crate::world::pools::Replica`].
     identity: Arc<str>,
+    /// As in [`crate::world::pools::Replica`].
+    node: Option<Arc<str>>,
     /// Why the cluster keeps requests from it.
     closed: Option<Closed>,
     /// The first pool that it is in.
@@ -196,7 +198,12 @@ impl Members {
 
     /// Who has which slot.
     pub(super) fn roster(&self) -> Roster {
-        Roster::new(self.all().map(|member| (member.slot, member.address.clone())).collect())
+        let entry = |member: &Member| Entry {
+            slot: member.slot,
+            address: member.address.clone(),
+            node: member.node.clone(),
+        };
+        Roster::new(self.all().map(entry).collect())
     }
 
     /// The slots of those that left to sweep tables of now; `is_idle`: no request is under way there.
@@ -222,6 +229,7 @@ impl Member {
             slot,
             address: replica.address.clone(),
             identity: replica.identity.clone(),
+            node: replica.node.clone(),
             closed: replica.closed,
             pool,
             place: Place::new(&replica.address),

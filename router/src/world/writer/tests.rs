@@ -216,7 +216,8 @@ async fn who_is_another_one_at_the_same_address_begins_anew() {
     let (running, wants) = follow();
     let world = &running.world;
     let pod = |identity: &str, closed| {
-        let replica = Replica { address: "10.0.0.1:80".into(), identity: identity.into(), closed };
+        let replica =
+            Replica { address: "10.0.0.1:80".into(), identity: identity.into(), node: None, closed };
         Arc::new(Wanted {
             pools: vec![WantedPool { name: "a".into(), rules: Arc::default(), replicas: vec![replica] }],
         })
