@@ -119,15 +119,7 @@ impl App {
         // Again, for ports that the system has chosen.
         lane.serve(&listening);
         let config = Arc::new(config);
-        let mut world = World::new(&config, fastrand::u64(..)).on(lane);
-        let may_match = config.profile.strategy.needs_prefix() || !config.kube.pools.is_empty();
-        if config.follows_agents() && may_match {
-            world = world.with(tokenizers);
-        } else if !tokenizers.is_empty() {
-            tracing::warn!(
-                "tokenizers have no use without --strategy PREFIX_CACHE and agents (--agent) that follow the engines' KV events"
-            );
-        }
+        let world = world(&config, lane, tokenizers);
         let world = Arc::new(world);
         let watching = (!config.kube.pools.is_empty()).then(|| Watching::start(&config.kube)).transpose();
         let (watching, desired) = watching.context("--pool")?.unzip();
@@ -173,6 +165,21 @@ impl App {
             drain_limit: config.timeouts.drain,
         })
     }
+}
+
+fn world(config: &Config, lane: Lane, tokenizers: Vec<(String, Tokenizer)>) -> World {
+    let world = World::new(config, fastrand::u64(..)).on(lane);
+    // A pool's annotation may ask for it later.
+    let may_match = config.profile.strategy.needs_prefix() || !config.kube.pools.is_empty();
+    if config.follows_agents() && may_match {
+        return world.with(tokenizers);
+    }
+    if !tokenizers.is_empty() {
+        tracing::warn!(
+            "tokenizers have no use without --strategy PREFIX_CACHE and agents (--agent) that follow the engines' KV events"
+        );
+    }
+    world
 }
 
 /// Opens the listeners of all workers, and says where.

@@ -6,27 +6,19 @@ use tokio::{
     sync::oneshot,
     time::{Instant, sleep},
 };
-use tonic::Status;
-use warmlane_api::node::{self as told, endpoint::Contact};
-use warmlane_picker::{Health, Slot, Time};
+use warmlane_api::node as told;
+use warmlane_picker::{Health, Slot};
 
-use super::{
-    Following, Gpu, Known, Marks,
-    credentials::Unsecured,
-    dial::dial,
-    merge,
-    order::{Broken, Order},
-    places::Places,
-    trouble,
-};
+use super::{Following, Gpu, Known, Marks, dial::dial, order::Order, places::Places};
 use crate::{
     blocks::Diverged,
-    scrape::is_local,
-    world::{
-        Entry, Roster,
-        writer::{Failure, Update},
-    },
+    world::{Entry, Roster, writer::Update},
 };
+
+mod lost;
+mod news;
+
+pub(super) use lost::Lost;
 
 /// Everything that an agent knows must come within this time.
 const FIRST: Duration = Duration::from_secs(5);
@@ -75,33 +67,6 @@ struct Said {
     health: Health,
     /// Its last list of models was none, which the log has told.
     lists_badly: bool,
-}
-
-/// Why a stream ended.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Lost {
-    #[error("cannot connect: {0}; is the agent running and listening on this port?")]
-    Dial(String),
-    #[error("its name leads nowhere: {0}; is it written right?")]
-    Unresolved(std::io::Error),
-    #[error("it does not speak gRPC ({0}); is this the port of the agent's --listen, 9010?")]
-    Foreign(String),
-    #[error(transparent)]
-    Unsecured(#[from] Unsecured),
-    #[error("{}", trouble::why_ended(.0))]
-    Ended(Status),
-    #[error("it closed the stream")]
-    Closed,
-    #[error("nothing came for {0:?}: is its node up, and the way to it open?")]
-    Silent(Duration),
-    #[error(transparent)]
-    Broken(#[from] Broken),
-    #[error(transparent)]
-    Diverged(#[from] Diverged),
-    #[error("replicas that it tells of have joined")]
-    Moved,
-    #[error("nobody wants it to be followed any more")]
-    Unwanted,
 }
 
 // === Follower ===
@@ -278,53 +243,6 @@ impl Follower {
         }
         if update.full || !update.gpus.is_empty() {
             agent.gpus = update.gpus.iter().map(Gpu::from).collect();
-        }
-    }
-
-    async fn merge(&mut self, slot: Slot, endpoint: told::Endpoint) {
-        let now = self.following.world.now();
-        let health = merge::health(endpoint.verdict.as_ref());
-        let said = self.spoken_for.entry(slot).or_default();
-        if said.health != health {
-            said.health = health.clone();
-            self.send(Update::Gpu { slot, health }).await;
-        }
-        if let Some(Contact::Unreachable(_)) = endpoint.contact {
-            self.places.doubt(slot);
-        }
-        // What the agent reaches is of no use to a router that does not know where it is.
-        if !self.places.knows(slot) {
-            return;
-        }
-        // First what it serves: it is ready with that known, not a moment before.
-        if let Some(models) = &endpoint.models {
-            self.list(slot, &endpoint.address, models, now).await;
-        }
-        let sent = |at| self.marks.at(slot, at);
-        if let Some(update) = endpoint.contact.and_then(|contact| merge::contact(slot, contact, now, sent)) {
-            self.send(update).await;
-        }
-    }
-
-    async fn list(&mut self, slot: Slot, address: &str, models: &told::ModelList, now: Time) {
-        let list = merge::models(slot, models, now);
-        let did = std::mem::replace(&mut self.spoken_for.entry(slot).or_default().lists_badly, list.is_err());
-        match list {
-            Ok(update) => self.send(update).await,
-            // Lists come again and again.
-            Err(error) if !did => tracing::warn!(endpoint = address, "its agent's list of models: {error}"),
-            Err(_) => {}
-        }
-    }
-
-    async fn locate(&mut self, endpoints: &[(Slot, told::Endpoint)]) {
-        let addresses = endpoints.iter().map(|(slot, endpoint)| (*slot, endpoint.address.as_str()));
-        for (slot, socket) in self.places.find(addresses, self.following.world.now()).await {
-            let update = match socket {
-                Some(socket) => Update::Resolved { slot, socket, local: is_local(socket.ip()) },
-                None => Update::Unreachable { slot, why: Failure::Unresolved },
-            };
-            self.send(update).await;
         }
     }
 

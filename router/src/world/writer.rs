@@ -6,14 +6,13 @@
 //! main work. An update into a quiet pool is published at once. Nothing here judges load: readings pass through
 //! with their age.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio::{
     sync::{mpsc, watch},
     time::{self, Instant},
 };
-use warmlane_engine::models::ModelList;
-use warmlane_picker::{Health, Signals, Slot, Time, estimate::MOST};
+use warmlane_picker::{Health, estimate::MOST};
 pub use warmlane_scrape::Failure;
 
 use crate::{
@@ -24,9 +23,11 @@ use crate::{
 mod members;
 mod presence;
 mod slots;
+mod update;
 mod upkeep;
 
 use members::{Conduct, Members, News};
+pub use update::{Load, Update};
 use upkeep::Upkeep;
 
 /// Shortest time between two snapshots.
@@ -39,85 +40,6 @@ const EXPIRY_INTERVAL: Duration = Duration::from_secs(1);
 const QUEUE: usize = 8_192;
 /// Updates taken before the snapshot is considered again.
 const BATCH: usize = 1_024;
-
-/// Something learnt about an endpoint.
-#[derive(Debug)]
-pub enum Update {
-    /// Its metrics page was read.
-    Load(Box<Load>),
-    /// Its list of models was read.
-    Models {
-        /// Which endpoint.
-        slot: Slot,
-        /// When the request for the list was sent.
-        at: Time,
-        /// The list.
-        list: ModelList,
-    },
-    /// It answered, but said nothing of its load.
-    Alive {
-        /// Which endpoint.
-        slot: Slot,
-    },
-    /// It could not be talked to.
-    Unreachable {
-        /// Which endpoint.
-        slot: Slot,
-        /// Why not.
-        why: Failure,
-    },
-    /// A request failed there.
-    Failed {
-        /// Which endpoint.
-        slot: Slot,
-    },
-    /// What an agent says of the GPUs it runs on.
-    Gpu {
-        /// Which endpoint.
-        slot: Slot,
-        /// The worst of them.
-        health: Health,
-    },
-    /// The agent that said so is gone.
-    GpuUntold {
-        /// Which endpoint.
-        slot: Slot,
-    },
-    /// It refused a request because it is shutting down.
-    Terminating {
-        /// Which endpoint.
-        slot: Slot,
-    },
-    /// Its name led to this address.
-    Resolved {
-        /// Which endpoint.
-        slot: Slot,
-        /// Where to connect.
-        socket: SocketAddr,
-        /// The address is one of this machine's own.
-        local: bool,
-    },
-    /// A connection to it showed where it is.
-    Seen {
-        /// Which endpoint.
-        slot: Slot,
-        /// Where the connection led.
-        socket: SocketAddr,
-        /// On this node.
-        local: bool,
-    },
-}
-
-/// What a metrics page said.
-#[derive(Clone, Debug)]
-pub struct Load {
-    /// Which endpoint.
-    pub slot: Slot,
-    /// Its load; readings it does not state stay as they were.
-    pub signals: Signals,
-    /// A count that only grows while the engine's process lives: a smaller one means that it was restarted.
-    pub progress: Option<f64>,
-}
 
 /// See the module's header. [`Writer::run`] ends when every sender of updates is gone.
 pub struct Writer {
@@ -335,25 +257,6 @@ async fn changed(wanted: &mut Option<watch::Receiver<Arc<Wanted>>>) -> Option<Ar
     let wanted = wanted.as_mut()?;
     wanted.changed().await.ok()?;
     Some(wanted.borrow_and_update().clone())
-}
-
-// === Update ===
-
-impl Update {
-    fn slot(&self) -> Slot {
-        match self {
-            Self::Load(load) => load.slot,
-            Self::Models { slot, .. }
-            | Self::Alive { slot }
-            | Self::Unreachable { slot, .. }
-            | Self::Failed { slot }
-            | Self::Gpu { slot, .. }
-            | Self::GpuUntold { slot }
-            | Self::Terminating { slot }
-            | Self::Resolved { slot, .. }
-            | Self::Seen { slot, .. } => *slot,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -2,29 +2,25 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use warmlane_engine::models::{ModelList, merge};
-use warmlane_picker::{Breaker, BreakerRule, Endpoint, Health, Models, Signals, Slot, Snapshot, Time};
+use warmlane_engine::models::merge;
+use warmlane_picker::{BreakerRule, Health, Models, Slot, Snapshot, Time};
 
 use super::{
     Load, Update,
     presence::{Presence, Turn},
     slots::Slots,
 };
-use crate::world::{
-    Entry, Roster,
-    pools::{Closed, Replica},
-};
+use crate::world::{Entry, Roster};
 
 mod conduct;
 mod gpu;
+mod member;
 mod place;
 mod stall;
 mod turnover;
 
 pub(super) use conduct::Conduct;
-use gpu::Gpu;
-use place::Place;
-use stall::Stall;
+use member::Member;
 
 /// A list of models older than this says nothing any more: six readings were missed.
 pub(super) const LIST_LIFETIME: Time = Time::from_secs(30);
@@ -44,42 +40,6 @@ pub(super) struct Members {
     slow_start: Time,
     /// A request failed somewhere since the last look.
     suspicious: bool,
-}
-
-struct Member {
-    slot: Slot,
-    address: Arc<str>,
-    /// As in [`crate::world::pools::Replica`].
-    identity: Arc<str>,
-    /// As in [`crate::world::pools::Replica`].
-    node: Option<Arc<str>>,
-    /// Why the cluster keeps requests from it.
-    closed: Option<Closed>,
-    /// The first pool that it is in.
-    pool: usize,
-    place: Place,
-    presence: Presence,
-    /// When it last answered.
-    heard: Time,
-    /// When it said that it is shutting down.
-    terminating: Option<Time>,
-    /// `None` until the next look: its process is a new one.
-    breaker: Option<Breaker>,
-    /// Why its breaker is open, for people.
-    resting: Option<Arc<str>>,
-    /// As in [`Endpoint::joined`].
-    joined: Option<Time>,
-    signals: Signals,
-    models: Models,
-    /// The list itself, for the merged answer to clients.
-    list: Option<ModelList>,
-    /// When the list of models was asked for.
-    listed: Time,
-    /// Tokens it counted; `None` while it has not said.
-    progress: Option<f64>,
-    stall: Stall,
-    stalled: bool,
-    gpu: Gpu,
 }
 
 /// What an update changed.
@@ -218,133 +178,6 @@ impl Members {
 
     fn all(&self) -> impl Iterator<Item = &Member> {
         self.members.iter().flatten()
-    }
-}
-
-// === Member ===
-
-impl Member {
-    fn new(slot: Slot, replica: &Replica, pool: usize) -> Self {
-        Self {
-            slot,
-            address: replica.address.clone(),
-            identity: replica.identity.clone(),
-            node: replica.node.clone(),
-            closed: replica.closed,
-            pool,
-            place: Place::new(&replica.address),
-            presence: Presence::default(),
-            heard: Time::ZERO,
-            terminating: None,
-            breaker: None,
-            resting: None,
-            joined: None,
-            signals: Signals::default(),
-            models: Models::Unknown,
-            list: None,
-            listed: Time::ZERO,
-            progress: None,
-            stall: Stall::default(),
-            stalled: false,
-            gpu: Gpu::default(),
-        }
-    }
-
-    fn read(&mut self, load: Load) -> Option<News> {
-        // When an agent takes over from the router's own reader, or the other way round, a page may come behind a newer one:
-        // it says nothing new, and its count, which is lower, is no sign of a restart.
-        let moments = load.signals.last_heard().zip(self.signals.last_heard());
-        if moments.is_some_and(|(of_this, of_last)| of_this < of_last) {
-            return self.answered();
-        }
-        let restarted = load.progress.zip(self.progress).is_some_and(|(now, before)| now < before);
-        if restarted {
-            self.signals = Signals::default();
-        }
-        self.progress = load.progress.or(self.progress);
-        let (old, new) = (std::mem::take(&mut self.signals), load.signals);
-        self.signals = Signals {
-            queue: new.queue.or(old.queue),
-            running: new.running.or(old.running),
-            kv_use: new.kv_use.or(old.kv_use),
-            kv_capacity_tokens: new.kv_capacity_tokens.or(old.kv_capacity_tokens),
-            lora: new.lora.or(old.lora),
-            awake: new.awake.or(old.awake),
-            mark: new.mark,
-        };
-        let up = self.answered();
-        if restarted {
-            return Some(News::Restarted { address: self.address.clone(), slot: self.slot });
-        }
-        up.or(Some(News::Readings))
-    }
-
-    fn list(&mut self, at: Time, list: ModelList) -> News {
-        let names = |adapters: bool| {
-            let chosen = list.models.iter().filter(|model| model.is_adapter() == adapters);
-            chosen.map(|model| model.id.clone()).collect()
-        };
-        let models = Models::Known { base: names(false), adapters: names(true) };
-        let same = models == self.models;
-        (self.models, self.listed) = (models, at);
-        if let Some(up) = self.answered() {
-            self.list = Some(list);
-            return up;
-        }
-        if same {
-            return News::Readings;
-        }
-        self.list = Some(list);
-        News::Listed
-    }
-
-    fn answered(&mut self) -> Option<News> {
-        self.presence.answered().map(|turn| self.turned(turn))
-    }
-
-    fn terminates(&mut self, now: Time) -> Option<News> {
-        let first = self.terminating.replace(now).is_none();
-        first.then(|| News::Terminating { address: self.address.clone() })
-    }
-
-    fn gpu_news(&self) -> News {
-        News::Gpu { address: self.address.clone(), health: self.gpu.health().clone() }
-    }
-
-    fn gpu_untold(&self) -> News {
-        News::GpuUntold { address: self.address.clone(), held: gpu::HELD }
-    }
-
-    /// It is another process, or as good as one.
-    fn begin_anew(&mut self, joined: Option<Time>) {
-        (self.terminating, self.breaker, self.resting) = (None, None, None);
-        self.joined = joined;
-    }
-
-    fn turned(&self, turn: Turn) -> News {
-        let address = self.address.clone();
-        match turn {
-            Turn::Up => News::Up { address },
-            Turn::Down => News::Down { address, why: self.presence.trouble().unwrap_or_default() },
-        }
-    }
-
-    fn entry(&self) -> (Endpoint, Models) {
-        let endpoint = Endpoint {
-            slot: self.slot,
-            address: self.address.clone(),
-            socket: self.place.socket,
-            ready: self.presence.is_ready()
-                && self.terminating.is_none()
-                && !self.stalled
-                && self.closed.is_none(),
-            health: self.health(),
-            stuck: self.stuck(),
-            local: self.place.is_local(),
-            joined: self.joined,
-            signals: self.signals.clone(),
-        };
-        (endpoint, self.models.clone())
     }
 }
 

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
-use warmlane_picker::{Chain, Matches, Reading};
+use warmlane_picker::{Chain, Matches, Reading, Signals, Slot, Time};
 
 use super::*;
 use crate::world::pools::{Closed, Replica, WantedPool};

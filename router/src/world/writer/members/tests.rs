@@ -1,4 +1,5 @@
-use warmlane_picker::{Health, Outcomes, Reading};
+use warmlane_engine::models::ModelList;
+use warmlane_picker::{Endpoint, Health, Outcomes, Reading, Signals};
 
 use super::*;
 use crate::{
