@@ -13,6 +13,7 @@ pub mod envoy;
 pub mod follower;
 pub mod gateway;
 pub mod http2;
+pub mod kube;
 pub mod kubelet;
 pub mod lane;
 pub mod namespace;
