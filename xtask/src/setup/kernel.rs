@@ -2,13 +2,12 @@
 //!
 //! Not a place for the newest of a series: what is there already is used, so that a run needs no network.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::Context as _;
 
-use super::system;
-use crate::progress::Progress;
+use super::package::{self, files};
 use crate::{step, workspace};
 
 /// All that can be asked for; another one is another line. Those for clouds, as they are the smallest by far and have
@@ -46,41 +45,12 @@ impl Kernel {
         let folder = workspace::root().join("target/kernels").join(self.version);
         let tree = Tree { root: folder.join("root") };
         if !tree.root.exists() {
-            self.fetch(&folder, &tree.root).with_context(|| {
+            package::unpacked(&folder, || self.wanted()).with_context(|| {
                 let root = tree.root.display();
                 format!("cannot fetch kernel {}; one that is unpacked into {root} is taken too", self.version)
             })?;
         }
         Ok(tree)
-    }
-
-    fn fetch(&self, folder: &Path, root: &Path) -> anyhow::Result<()> {
-        for program in ["apt-get", "dpkg-deb"] {
-            let there = step::output(Command::new(program).arg("--version")).is_some();
-            anyhow::ensure!(
-                there,
-                "no {program} here, with which kernels are fetched from Debian's packages"
-            );
-        }
-        let fresh = folder.join("unpacked");
-        for old in [folder, &fresh] {
-            cleared(old)?;
-        }
-        if let Err(error) = self.download(folder) {
-            // Lists that were read long ago, or never, name packages that are gone, or none.
-            system::refresh().with_context(|| format!("{error:#}"))?;
-            self.download(folder)?;
-        }
-        let package = only_package(folder)?;
-        let mut progress = Progress::start(&format!("unpack kernel {}", self.version));
-        let mut unpack = Command::new("dpkg-deb");
-        unpack.arg("-x").arg(&package).arg(&fresh);
-        step::quiet(&mut progress, &step::log_file("dpkg-deb"), &mut unpack)?;
-        std::fs::remove_file(&package).context("cannot remove a package that was unpacked")?;
-        // Last, so that what is there is whole.
-        std::fs::rename(&fresh, root).with_context(|| format!("cannot make {}", root.display()))?;
-        progress.finish("done");
-        Ok(())
     }
 
     /// The newest package of it that apt knows.
@@ -90,21 +60,15 @@ impl Kernel {
         newest(self.version, &listed).map(str::to_owned)
     }
 
-    /// Puts it into the folder. Apt checks it against the lists that its sources have signed.
-    fn download(&self, folder: &Path) -> anyhow::Result<()> {
-        let package = self.offered().with_context(|| {
+    /// The same, or where it is to be had.
+    fn wanted(&self) -> anyhow::Result<String> {
+        self.offered().with_context(|| {
             let version = self.version;
             format!(
                 "apt's sources offer no linux-image-{version}.*-cloud-amd64: {} has it, add its sources",
                 self.home
             )
-        })?;
-        let mut progress = Progress::start(&format!("download {package}"));
-        let mut apt = Command::new("apt-get");
-        apt.args(["download", &package]).current_dir(folder);
-        step::quiet(&mut progress, &step::log_file("apt-get download"), &mut apt)?;
-        progress.finish("done");
-        Ok(())
+        })
     }
 }
 
@@ -121,22 +85,6 @@ fn newest<'l>(version: &str, listed: &'l str) -> Option<&'l str> {
 /// Those in a version, in their order: by them, and not by letters, 9 comes before 10.
 fn numbers(version: &str) -> Vec<u64> {
     version.split(|c: char| !c.is_ascii_digit()).filter_map(|word| word.parse().ok()).collect()
-}
-
-/// An empty folder.
-fn cleared(folder: &Path) -> anyhow::Result<()> {
-    match std::fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(error).with_context(|| format!("cannot clear {}", folder.display()));
-        }
-        _ => {}
-    }
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))
-}
-
-fn only_package(folder: &Path) -> anyhow::Result<PathBuf> {
-    let found = files(folder).into_iter().find(|file| file.extension().is_some_and(|kind| kind == "deb"));
-    found.with_context(|| format!("apt-get left no package in {}", folder.display()))
 }
 
 // === Tree ===
@@ -162,14 +110,6 @@ impl Tree {
             .find(|file| file.exists())
             .with_context(|| format!("no module {path} in {}", self.root.display()))
     }
-}
-
-/// What lies in a folder, in the order of names; nothing where there is no such folder.
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
-    let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
-    files.sort();
-    files
 }
 
 #[cfg(test)]

@@ -51,6 +51,9 @@ pub(super) fn simulated(fast: bool) -> anyhow::Result<()> {
     if privileged {
         command.env("WARMLANE_EBPF_OBJECT", ebpf::build()?);
     }
+    command.env("WARMLANE_KUBECTL", setup::kubectl()?);
+    command.env("WARMLANE_KUBERNETES_VALIDATE", setup::kubernetes_validate()?);
+    command.env("WARMLANE_PROMETHEUS", setup::prometheus()?);
     step::shown(command.env("WARMLANE_BIN_DIR", binaries()).env("WARMLANE_ENVOY", setup::envoy()?))
 }
 
