@@ -1,5 +1,16 @@
 //! What is shipped to be deployed, checked by those who read it.
 
+#[path = "deploy/flags.rs"]
+mod flags;
+#[path = "deploy/privileges.rs"]
+mod privileges;
+#[path = "deploy/rendered.rs"]
+mod rendered;
+#[path = "deploy/valid.rs"]
+mod valid;
+#[path = "deploy/wiring.rs"]
+mod wiring;
+
 use std::{collections::HashMap, ffi::OsString, fs, process::Command};
 
 use warmlane_router::config::Config;
