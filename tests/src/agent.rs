@@ -62,6 +62,11 @@ impl TestAgent {
         self.running.listen
     }
 
+    /// Where its metrics are.
+    pub fn metrics_address(&self) -> SocketAddr {
+        self.running.metrics
+    }
+
     /// The sum of all metric lines that start with `series`.
     pub fn metric(&self, series: &str) -> f64 {
         crate::metric(&Wire::connect(self.running.metrics).get("/metrics").text(), series)

@@ -21,6 +21,7 @@ pub mod nodes;
 pub mod nvml;
 pub mod picker;
 pub mod pickers;
+pub mod prometheus;
 pub mod proxy;
 pub mod rides;
 pub mod router;

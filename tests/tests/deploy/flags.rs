@@ -166,7 +166,8 @@ fn routers_end_before_they_are_killed() {
         let Some(pod) = pod(object) else { continue };
         for container in containers(pod) {
             let words = list(&container["args"]).iter().filter_map(Value::as_str);
-            let drain = words.clone().find_map(|word| word.strip_prefix("--timeouts-drain=")?.strip_suffix('m'));
+            let drain =
+                words.clone().find_map(|word| word.strip_prefix("--timeouts-drain=")?.strip_suffix('m'));
             let Some(drain) = drain.and_then(|minutes| minutes.parse::<u64>().ok()) else { continue };
             let grace = pod["spec"]["terminationGracePeriodSeconds"].as_u64().expect("a grace period");
             assert!(drain * 60 < grace, "{set}: {}", title(object));

@@ -62,7 +62,8 @@ fn only_the_agent_reads_the_whole_cluster_and_only_its_pods() {
         .map(|(_, object)| object["roleRef"]["name"].as_str().expect("a name"))
         .collect();
     assert_eq!(bound, BTreeSet::from(["warmlane-agent"]));
-    for role in roles().into_iter().filter(|role| bound.iter().any(|name| role["metadata"]["name"] == *name)) {
+    for role in roles().into_iter().filter(|role| bound.iter().any(|name| role["metadata"]["name"] == *name))
+    {
         let rule = json!([{ "apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch"] }]);
         assert_eq!(role["rules"], rule);
     }
@@ -92,9 +93,10 @@ fn bindings_lead_from_an_account_to_a_role() {
 fn tokens_are_mounted_only_where_they_are_used() {
     for (set, object) in all() {
         let Some(pod) = pod(object) else { continue };
-        let asks = containers(pod).iter().flat_map(|container| words(&container["args"])).any(|word| {
-            word == "--kube" || word.starts_with("--pool=")
-        });
+        let asks = containers(pod)
+            .iter()
+            .flat_map(|container| words(&container["args"]))
+            .any(|word| word == "--kube" || word.starts_with("--pool="));
         let mounts = pod["spec"]["automountServiceAccountToken"].as_bool();
         assert_eq!(mounts, Some(asks), "{set}: {}", title(object));
         assert_eq!(pod["spec"].get("serviceAccountName").is_some(), asks, "{set}: {}", title(object));

@@ -96,9 +96,8 @@ fn references_from_pools_and_routes_lead_to_services() {
     let installed = &SETS["base"];
     let mut seen = 0;
     for (set, objects) in SETS.iter() {
-        let named = |name: &str| {
-            objects.iter().find(|o| o["kind"] == "Service" && o["metadata"]["name"] == name)
-        };
+        let named =
+            |name: &str| objects.iter().find(|o| o["kind"] == "Service" && o["metadata"]["name"] == name);
         for pool in objects.iter().filter(|object| object["kind"] == "InferencePool") {
             let spec = &pool["spec"];
             let (name, port) = match spec.get("endpointPickerRef") {
@@ -129,7 +128,9 @@ fn references_from_pools_and_routes_lead_to_services() {
                 let there = objects.iter().any(|object| {
                     let version = word(&object["apiVersion"]);
                     let of = version.split_once('/').map_or("", |(group, _)| group);
-                    object["kind"] == backend["kind"] && object["metadata"]["name"] == backend["name"] && of == group
+                    object["kind"] == backend["kind"]
+                        && object["metadata"]["name"] == backend["name"]
+                        && of == group
                 });
                 assert!(there || !whole, "{set}: {} leads nowhere: {backend}", title(route));
             }
@@ -236,7 +237,12 @@ fn labels_are_those_that_tools_know() {
         assert!(labels.contains_key("app.kubernetes.io/name"), "{set}: {}", title(object));
         // Objects of ours say so; examples are the reader's own.
         if object["metadata"]["namespace"] == "warmlane-system" && set == "base" {
-            assert_eq!(labels.get("app.kubernetes.io/part-of"), Some(&"warmlane"), "{set}: {}", title(object));
+            assert_eq!(
+                labels.get("app.kubernetes.io/part-of"),
+                Some(&"warmlane"),
+                "{set}: {}",
+                title(object)
+            );
         }
     }
 }
