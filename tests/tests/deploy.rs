@@ -2,6 +2,8 @@
 
 #[path = "deploy/flags.rs"]
 mod flags;
+#[path = "deploy/image.rs"]
+mod image;
 #[path = "deploy/monitoring.rs"]
 mod monitoring;
 #[path = "deploy/privileges.rs"]

@@ -60,6 +60,13 @@ fn the_page_of_settings_is_the_table_of_settings() {
     assert_eq!(root("docs/configuration.md"), page, "run with WARMLANE_BLESS=1 to write it anew");
 }
 
+/// The name by which a heading is linked to.
+fn anchor(heading: &str) -> String {
+    let text = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = text.chars().filter(|c| c.is_alphanumeric() || *c == ' ' || *c == '-' || *c == '_');
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
 #[test]
 fn every_link_between_documents_leads_somewhere() {
     let pages = [
@@ -69,6 +76,11 @@ fn every_link_between_documents_leads_somewhere() {
         "docs/errors.md",
         "docs/BENCHMARKS.md",
         "docs/ENVOY.md",
+        "docs/install.md",
+        "docs/load-test.md",
+        "docs/runbooks.md",
+        "docs/security.md",
+        "docs/troubleshooting.md",
         "deploy/envoy/README.md",
     ];
     for page in pages {
@@ -76,9 +88,35 @@ fn every_link_between_documents_leads_somewhere() {
         let folder = folder.parent().map_or_else(String::new, |f| format!("{}/", f.display()));
         for link in root(page).split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             if !link.starts_with("http") && !link.starts_with('#') {
-                let target = if folder == "/" { link.to_owned() } else { format!("{folder}{link}") };
-                assert!(!root(&target).is_empty(), "{page} links to {link}");
+                let (file, section) = link.split_once('#').unwrap_or((link, ""));
+                let target = if folder == "/" { file.to_owned() } else { format!("{folder}{file}") };
+                let text = root(&target);
+                let headings = text.lines().filter(|line| line.starts_with('#'));
+                let found = section.is_empty() || headings.map(anchor).any(|name| name == section);
+                assert!(found, "{page} links to {link}");
             }
         }
     }
+}
+
+/// Manifests that pages name are there.
+#[test]
+fn every_path_into_deploy_leads_somewhere() {
+    let mut seen = 0;
+    for page in
+        ["README.md", "docs/install.md", "docs/load-test.md", "docs/runbooks.md", "docs/troubleshooting.md"]
+    {
+        let text = root(page);
+        let is_path = |c: char| c.is_alphanumeric() || "./-_".contains(c);
+        for word in text.split(|c: char| !(is_path(c) || c == '*' || c == '$')) {
+            // Of one with a variable, what stands before it.
+            let fixed = word.split(['*', '$']).next().unwrap_or_default().trim_end_matches(['.', '/']);
+            if fixed.starts_with("deploy/") {
+                let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join(fixed);
+                assert!(path.exists(), "{page} names {word}");
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 10, "{seen}");
 }

@@ -8,6 +8,7 @@ mod check;
 mod demo;
 mod ebpf;
 mod fuzz;
+mod image;
 pub mod interrupt;
 mod kernels;
 pub mod progress;
@@ -42,6 +43,7 @@ enum Command {
     Ebpf(ebpf::Args),
     Kernels(kernels::Args),
     Fuzz(fuzz::Args),
+    Image(image::Args),
     Soak(soak::Args),
     Vllm(vllm::Args),
 }
@@ -58,6 +60,7 @@ pub fn run() -> anyhow::Result<()> {
         Command::Ebpf(args) => ebpf::run(&args),
         Command::Kernels(args) => kernels::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
+        Command::Image(args) => image::run(&args),
         Command::Soak(args) => soak::run(&args),
         Command::Vllm(args) => vllm::run(&args),
     }

@@ -90,6 +90,22 @@ fn services_lead_to_ports_that_pods_have() {
     assert!(seen > 10, "{seen}");
 }
 
+/// A word that Kubernetes does not know would be taken for none: the schemas have no list of them.
+#[test]
+fn only_the_node_local_service_stays_on_the_node() {
+    let mut local = BTreeSet::new();
+    for (set, service) in all().filter(|(_, object)| object["kind"] == "Service") {
+        match service["spec"].get("internalTrafficPolicy") {
+            Some(policy) => {
+                assert_eq!(policy, "Local", "{set}: {}", title(service));
+                local.insert(word(&service["metadata"]["name"]));
+            }
+            None => assert_ne!(service["metadata"]["name"], "warmlane-router-node", "{set}"),
+        }
+    }
+    assert_eq!(local, BTreeSet::from(["warmlane-router-node"]));
+}
+
 /// Names that lead elsewhere in the cluster lead to a Service that is there, with that port.
 #[test]
 fn references_from_pools_and_routes_lead_to_services() {
