@@ -60,6 +60,7 @@ pub struct Running {
 pub struct Certificates {
     clients: Option<Arc<Tls>>,
     gateways: Option<Arc<Tls>>,
+    extension: Option<Arc<Tls>>,
 }
 
 /// What the files hold that the settings name.
@@ -76,7 +77,7 @@ pub struct Files {
 
 impl Certificates {
     fn all(&self) -> impl Iterator<Item = &Arc<Tls>> {
-        self.clients.iter().chain(&self.gateways)
+        self.clients.iter().chain(&self.gateways).chain(&self.extension)
     }
 }
 
@@ -90,7 +91,12 @@ impl App {
     pub fn check(config: &Config) -> anyhow::Result<Files> {
         let clients = config.listen.has_tls().then(|| Tls::load(&config.tls)).transpose()?;
         let gateways = Tls::for_gateways(&config.ext_proc.tls, config.tls.reload_interval)?;
-        let certificates = Certificates { clients: clients.map(Arc::new), gateways: gateways.map(Arc::new) };
+        let extension = Tls::for_extension(&config.extension_tls, config.tls.reload_interval)?;
+        let certificates = Certificates {
+            clients: clients.map(Arc::new),
+            gateways: gateways.map(Arc::new),
+            extension: extension.map(Arc::new),
+        };
         let credentials = Credentials::load(&config.agent_tls)?;
         let load = |file: &TokenizerFile| {
             let tokenizer = Tokenizer::load(&file.path)
@@ -132,12 +138,14 @@ impl App {
             metrics: metrics.clone(),
             shutdown: is_shutdown.clone(),
             certificates: certificates.all().cloned().collect(),
+            extension: certificates.extension.clone(),
             credentials,
             desired,
         })?;
         listening.metrics = control.metrics_address();
         listening.admin = control.admin_address();
         listening.grpc_health = control.health_address();
+        listening.extension = control.extension_address();
         let shared = Shared {
             metrics: metrics.clone(),
             updates: control.updates(),

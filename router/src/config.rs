@@ -13,6 +13,7 @@ use warmlane_picker::{BreakerRule, Criticality, PlainPolicy, Profile, RetryRule}
 
 use crate::{
     agents::AgentTls,
+    extension::{ExtensionSettings, ExtensionTls},
     tls::{Identity, TlsFiles},
 };
 
@@ -73,6 +74,10 @@ pub struct Config {
     pub headers: Headers,
     /// How Envoy is answered.
     pub ext_proc: ExtProc,
+    /// What the extension server puts into Envoy's configuration.
+    pub extension: ExtensionSettings,
+    /// Who may call it.
+    pub extension_tls: ExtensionTls,
     /// What gateways may name as a request's objective.
     pub objectives: Vec<Objective>,
     /// Prefix reuse.
@@ -121,6 +126,8 @@ pub struct Listen {
     pub grpc_health: Option<SocketAddr>,
     /// Envoy's external processing: the endpoint picker. None.
     pub ext_proc: Option<SocketAddr>,
+    /// Hooks for Envoy Gateway. None.
+    pub extension: Option<SocketAddr>,
 }
 
 /// How Envoy is answered.

@@ -21,6 +21,7 @@ use crate::{
     agents::{self, Credentials, Following},
     cluster::Cluster,
     config::Config,
+    extension::{self, Hooks},
     kube::Desired,
     metrics::Metrics,
     scrape::{self, Scraping},
@@ -44,6 +45,8 @@ pub struct Inputs {
     pub shutdown: watch::Receiver<Shutdown>,
     /// Those to keep up to date.
     pub certificates: Vec<Arc<Tls>>,
+    /// What callers of the extension server are shown.
+    pub extension: Option<Arc<Tls>>,
     /// What agents are shown.
     pub credentials: Option<Credentials>,
     /// What a cluster wants served; `None`: the settings say it.
@@ -56,6 +59,7 @@ pub struct Control {
     metrics: SocketAddr,
     admin: SocketAddr,
     health: Option<SocketAddr>,
+    extension: Option<SocketAddr>,
     updates: mpsc::Sender<Update>,
     /// Dropped to stop the thread.
     stop: Option<oneshot::Sender<()>>,
@@ -88,11 +92,15 @@ impl Control {
     /// # Errors
     /// When a port cannot be bound or the thread not started.
     pub fn start(inputs: Inputs) -> Result<Self, ControlError> {
-        let Inputs { world, config, metrics, shutdown, certificates, credentials, desired } = inputs;
+        let Inputs { world, config, metrics, shutdown, certificates, extension, credentials, desired } =
+            inputs;
         let (metrics_port, metrics_address) = bind("metrics", config.listen.metrics)?;
         let (admin_port, admin_address) = bind("admin", config.listen.admin)?;
         let health = config.listen.grpc_health.map(|address| bind("grpc-health", address)).transpose()?;
         let (health_port, health_address) = health.unzip();
+        let hooks = Hooks::new(config.extension.clone());
+        let bound = config.listen.extension.map(|address| bind("extension-server", address)).transpose()?;
+        let (extension_port, extension_address) = bound.unzip();
         let (mut writer, updates) = Writer::new(world.clone(), &config);
         let (cluster, agents_wanted) = match desired.clone() {
             None => (None, None),
@@ -131,6 +139,9 @@ impl Control {
                 if let Some(health_port) = health_port {
                     serve(&mut tasks, health_port, Port::Health, &sources);
                 }
+                if let Some(port) = extension_port {
+                    extend(&mut tasks, port, extension, hooks);
+                }
                 // Ends when the sender is dropped.
                 let _ = stopped.await;
             });
@@ -142,6 +153,7 @@ impl Control {
             metrics: metrics_address,
             admin: admin_address,
             health: health_address,
+            extension: extension_address,
             updates,
             stop: Some(stop),
             thread: Some(thread),
@@ -161,6 +173,11 @@ impl Control {
     /// Where gRPC health is bound.
     pub fn health_address(&self) -> Option<SocketAddr> {
         self.health
+    }
+
+    /// Where the extension server is bound.
+    pub fn extension_address(&self) -> Option<SocketAddr> {
+        self.extension
     }
 
     /// For what the data plane learns about endpoints.
@@ -196,6 +213,15 @@ fn serve(tasks: &mut JoinSet<()>, listener: TcpListener, port: Port, sources: &S
             tasks.spawn(server.run());
         }
         Err(error) => tracing::error!(?port, "cannot serve this port: {error}"),
+    }
+}
+
+fn extend(tasks: &mut JoinSet<()>, listener: TcpListener, tls: Option<Arc<Tls>>, hooks: Hooks) {
+    match extension::Server::new(listener, tls, hooks) {
+        Ok(server) => {
+            tasks.spawn(server.run());
+        }
+        Err(error) => tracing::error!("cannot serve Envoy Gateway: {error}"),
     }
 }
 

@@ -15,6 +15,7 @@ pub mod config;
 pub mod control;
 pub mod error;
 pub mod ext_proc;
+pub mod extension;
 pub mod front;
 pub mod holders;
 pub mod http1;

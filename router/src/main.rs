@@ -72,7 +72,7 @@ fn run(config: Config) -> anyhow::Result<()> {
     tracing::info!("set (for all settings: --check, or /debug/config):\n{}", config.changed());
     let mut signals = Signals::new().context("cannot listen for signals")?;
     let running = App::start(config)?;
-    let Listen { plain, aware, plain_tls, aware_tls, metrics, admin, grpc_health, ext_proc } =
+    let Listen { plain, aware, plain_tls, aware_tls, metrics, admin, grpc_health, ext_proc, extension } =
         running.listening;
     let listeners = [
         ("plain", plain),
@@ -83,6 +83,7 @@ fn run(config: Config) -> anyhow::Result<()> {
         ("aware-tls", aware_tls),
         ("grpc-health", grpc_health),
         ("ext-proc", ext_proc),
+        ("extension-server", extension),
     ];
     let at = listeners.into_iter().filter_map(|(name, at)| at.map(|at| format!(" {name}={at}")));
     say(&format!("listening{}\n", at.collect::<String>()));

@@ -1,4 +1,4 @@
-//! TLS: a certificate for the listeners of clients, and one for the listener of gateways. Loaded from two PEM files and
+//! TLS: a certificate for the listeners of clients, one for the listener of gateways, and one for Envoy Gateway. Loaded from two PEM files and
 //! again whenever they change, or made at start. What the router shows its agents is not here: see
 //! [`Credentials`](crate::agents::Credentials).
 //!
@@ -12,7 +12,10 @@ use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
 pub use warmlane_tls::H2;
 use warmlane_tls::{End, Failed, File, HTTP11, Kept, Pem, Server, TlsError};
 
-use crate::metrics::{LoadOutcome, ProxyMetrics};
+use crate::{
+    extension::ExtensionTls,
+    metrics::{LoadOutcome, ProxyMetrics},
+};
 
 mod identity;
 
@@ -68,7 +71,7 @@ impl Tls {
     /// When they cannot be read or do not fit together.
     pub fn load(files: &TlsFiles) -> Result<Self, CertificateError> {
         let certificate = File::new("tls.certificate", &files.certificate);
-        Self::of_files(certificate, File::new("tls.key", &files.key), files.reload_interval)
+        Self::of_files(certificate, File::new("tls.key", &files.key), None, files.reload_interval)
     }
 
     /// What gateways are shown; `None` where that is nothing. Files are looked at again as often as clients' are.
@@ -84,13 +87,37 @@ impl Tls {
             Identity::Off => Ok(None),
             Identity::SelfSigned => Self::self_signed().map(Some),
             Identity::Files(pair) => {
-                Self::of_files(file(&pair.certificate), file(&pair.key), reload_interval).map(Some)
+                Self::of_files(file(&pair.certificate), file(&pair.key), None, reload_interval).map(Some)
             }
         }
     }
 
-    fn of_files(certificate: File, key: File, reload_interval: Duration) -> Result<Self, CertificateError> {
-        let kept = Kept::load(Server { certificate, key, clients: None, protocols: PROTOCOLS })?;
+    /// What callers of the extension server are shown, and asked for; `None` where that is nothing. Files are looked at again as
+    /// often as clients' are.
+    ///
+    /// # Errors
+    /// As of [`Tls::load`].
+    pub fn for_extension(
+        files: &ExtensionTls,
+        reload_interval: Duration,
+    ) -> Result<Option<Self>, CertificateError> {
+        if !files.is_on() {
+            return Ok(None);
+        }
+        let certificate = File::new("extension_tls.certificate", &files.certificate);
+        let key = File::new("extension_tls.key", &files.key);
+        let is_asked = !files.client_ca.as_os_str().is_empty();
+        let clients = is_asked.then(|| File::new("extension_tls.client_ca", &files.client_ca));
+        Self::of_files(certificate, key, clients, reload_interval).map(Some)
+    }
+
+    fn of_files(
+        certificate: File,
+        key: File,
+        clients: Option<File>,
+        reload_interval: Duration,
+    ) -> Result<Self, CertificateError> {
+        let kept = Kept::load(Server { certificate, key, clients, protocols: PROTOCOLS })?;
         Ok(Self { source: Source::Files { kept: Arc::new(kept), reload_interval } })
     }
 

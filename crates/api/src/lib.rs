@@ -1,9 +1,15 @@
 //! The gRPC contract between the agents of the nodes and the routers, `proto/warmlane/node/v1/node.proto`, and its code; beside
-//! it what agents ask the kubelet, `proto/kubelet/podresources/v1/podresources.proto`, and what is read of Kubernetes resources.
+//! it what agents ask the kubelet, `proto/kubelet/podresources/v1/podresources.proto`, what Envoy Gateway asks its extensions,
+//! `proto/envoygateway/extension/extension.proto`, and what is read of Kubernetes resources.
 //!
 //! Messages only: what they are made of and what becomes of them is the business of those who speak it.
 
 pub mod kube;
+
+/// What Envoy Gateway asks while it makes Envoy's configuration. Generated: the documentation stands in the .proto file.
+pub mod extension {
+    tonic::include_proto!("envoygateway.extension");
+}
 
 /// What an agent tells of its node. Generated: the documentation stands in the .proto file.
 pub mod node {

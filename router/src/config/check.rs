@@ -14,8 +14,10 @@ use crate::{
 };
 
 mod addresses;
+mod extension;
 
 use addresses::addresses;
+use extension::extension;
 
 /// The smallest prefix index there is: 100,000 blocks and the sets of their owners.
 const MIN_INDEX_BYTES: u64 = 8 << 20;
@@ -31,8 +33,8 @@ type Fault = (&'static str, String);
 /// Checks the whole.
 pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     let rules = [
-        endpoints, kube, agents, agent_tls, listeners, tls, models, profile, fallbacks, faults, limits,
-        timeouts, stopping, headers, prefix, lane, scrape, process,
+        endpoints, kube, agents, agent_tls, listeners, tls, extension, models, profile, fallbacks, faults,
+        limits, timeouts, stopping, headers, prefix, lane, scrape, process,
     ];
     rules.into_iter().try_for_each(|rule| rule(config)).map_err(|(key, why)| {
         let value = keys::find(key).map(|key| (key.get)(config)).unwrap_or_default();
@@ -120,6 +122,7 @@ fn listeners(config: &Config) -> Result<(), Fault> {
         ("listen.admin", Some(listen.admin)),
         ("listen.grpc_health", listen.grpc_health),
         ("listen.ext_proc", listen.ext_proc),
+        ("listen.extension", listen.extension),
     ];
     let all: Vec<_> = all.into_iter().filter_map(|(key, address)| Some((key, address?))).collect();
     let serve = [listen.plain, listen.aware, listen.plain_tls, listen.aware_tls, listen.ext_proc];

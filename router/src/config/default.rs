@@ -58,6 +58,7 @@ impl Default for Listen {
             admin: local(9091),
             grpc_health: None,
             ext_proc: None,
+            extension: None,
         }
     }
 }

@@ -19,6 +19,7 @@ fn inputs(change: impl FnOnce(&mut Config)) -> (Inputs, watch::Sender<Shutdown>)
             shutdown: is_shutdown,
             certificates: Vec::new(),
             credentials: None,
+            extension: None,
             desired: None,
         },
         shutdown,

@@ -231,9 +231,10 @@ impl Pools {
         self.0.load().first().cloned()
     }
 
-    /// The one of this name.
+    /// The one of this name. Configured endpoints go by every name: what a gateway calls them is the gateway's business.
     pub fn named(&self, name: &str) -> Option<Arc<Pool>> {
-        self.0.load().iter().find(|pool| *pool.name == *name).cloned()
+        let named = |pool: &&Arc<Pool>| *pool.name == *name || *pool.name == *CONFIGURED;
+        self.0.load().iter().find(named).cloned()
     }
 
     /// The one for a model: whose rules name it, else whose replicas list it, else the first.

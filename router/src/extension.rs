@@ -1,0 +1,129 @@
+//! The extension server for Envoy Gateway: hooks that it calls while it makes Envoy's configuration, so that an HTTPRoute whose
+//! backend is an InferencePool asks a picker (`envoygateway.extension.EnvoyGatewayExtension`).
+//!
+//! Whoever answers these calls controls what every Envoy of that gateway does, so calls can be kept to certificates of one CA
+//! ([`ExtensionTls`]). Nothing is remembered between calls and nothing is asked of anybody, but for the file of the pickers' CA.
+//!
+//! Bounds: [`MAX_CONNECTIONS`], [`HANDSHAKE`] for each to begin, [`MAX_STREAMS`] calls at once of each, [`MAX_MESSAGE`] for a call.
+
+use std::{convert::Infallible, io, sync::Arc, time::Duration};
+
+use hyper::{Request, Response, body::Incoming, server::conn::http2, service::service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+use tonic::{body::Body, codegen::Service as _};
+use warmlane_api::extension::envoy_gateway_extension_server::EnvoyGatewayExtensionServer;
+
+use crate::{
+    front::{PING_INTERVAL, PING_TIMEOUT},
+    seldom::Seldom,
+    tls::{self, Tls},
+};
+
+mod cluster;
+mod envoy;
+mod error;
+mod filter;
+mod hooks;
+mod listener;
+mod picker;
+pub mod pool;
+mod route;
+mod settings;
+pub mod wire;
+
+pub use error::ExtensionError;
+pub use hooks::Hooks;
+pub use settings::{ExtensionSettings, ExtensionTls, PickerTls};
+
+/// Connections at once: each replica of Envoy Gateway has one. Further ones wait to be accepted.
+const MAX_CONNECTIONS: usize = 64;
+/// Calls of one connection at once. Envoy Gateway calls one hook after the other.
+const MAX_STREAMS: u32 = 16;
+/// The largest call: Envoy Gateway's own limit is 4 MiB unless it is set higher (`maxMessageSize`).
+const MAX_MESSAGE: usize = 64 << 20;
+/// A handshake that takes longer is given up.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+/// Wait after a failed accept: out of file descriptors, mostly.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Handshakes that fail: no configuration is made until that is mended.
+static HANDSHAKES: Seldom = Seldom::new();
+
+/// A bound port.
+pub struct Server {
+    listener: TcpListener,
+    tls: Option<Arc<Tls>>,
+    hooks: EnvoyGatewayExtensionServer<Hooks>,
+}
+
+// === Server ===
+
+impl Server {
+    /// Serves a bound, non-blocking listener.
+    ///
+    /// # Errors
+    /// When the runtime refuses the socket.
+    pub fn new(listener: std::net::TcpListener, tls: Option<Arc<Tls>>, hooks: Hooks) -> io::Result<Self> {
+        let hooks = EnvoyGatewayExtensionServer::new(hooks).max_decoding_message_size(MAX_MESSAGE);
+        Ok(Self { listener: TcpListener::from_std(listener)?, tls, hooks })
+    }
+
+    /// Serves until it is dropped; its connections end with it.
+    pub async fn run(self) {
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                accepted = self.listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
+                    Ok((stream, _)) => {
+                        connections.spawn(converse(stream, self.tls.clone(), self.hooks.clone()));
+                    }
+                    Err(error) => {
+                        tracing::warn!("cannot accept a connection of Envoy Gateway's: {error}");
+                        sleep(ACCEPT_PAUSE).await;
+                    }
+                },
+                Some(_) = connections.join_next() => {}
+            }
+        }
+    }
+}
+
+async fn converse(stream: TcpStream, tls: Option<Arc<Tls>>, hooks: EnvoyGatewayExtensionServer<Hooks>) {
+    let Some(tls) = tls else { return serve(stream, hooks).await };
+    let why = match timeout(HANDSHAKE, tls.acceptor().accept(stream)).await {
+        Ok(Ok(stream)) => return serve(stream, hooks).await,
+        Ok(Err(error)) => tls::why_no_handshake(&error),
+        Err(_) => format!("it took longer than {HANDSHAKE:?}"),
+    };
+    if let Some(not_logged) = HANDSHAKES.is_due() {
+        tracing::warn!(not_logged, "no TLS with Envoy Gateway, which cannot make a configuration: {why}");
+    }
+}
+
+/// Serves one connection to its end.
+async fn serve(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    hooks: EnvoyGatewayExtensionServer<Hooks>,
+) {
+    let service = service_fn(move |request: Request<Incoming>| {
+        let mut hooks = hooks.clone();
+        async move { Ok::<Response<Body>, Infallible>(hooks.call(request).await?) }
+    });
+    let connection = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT)
+        .max_concurrent_streams(MAX_STREAMS)
+        .serve_connection(TokioIo::new(stream), service);
+    // A caller that breaks off is no event.
+    let _ = connection.await;
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,105 @@
+//! The cluster of a pool: what Envoy Gateway made for a backend that it does not know, so that it goes where the picker says.
+//!
+//! Two kinds. By default Envoy knows no replicas: each request goes to the address in the picker's header (`ORIGINAL_DST`), which
+//! every Envoy can do, and none without a picker. With a headless Service ([`super::pool::REPLICAS`]) Envoy knows them by DNS, takes
+//! the picker's word if it names one of them (`override_host`), and goes around them all without.
+//!
+//! What else stands in the cluster stays: timeouts, circuit breakers, outlier detection, TLS.
+
+use super::{ExtensionError, ExtensionSettings, envoy::*, pool::Declared, wire::Message};
+
+/// vLLM closes a connection after 5 idle seconds. Envoy must be first, or a request meets the close.
+const IDLE_SECONDS: u32 = 4;
+const OVERRIDE_HOST: &str = "envoy.extensions.load_balancing_policies.override_host.v3.OverrideHost";
+const ROUND_ROBIN: &str = "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin";
+
+/// How replicas were found, or chosen among, before.
+const REPLACED: [u32; 11] = [
+    CLUSTER_CUSTOM_TYPE,
+    CLUSTER_EDS,
+    CLUSTER_LOAD_ASSIGNMENT,
+    CLUSTER_LB_POLICY,
+    CLUSTER_LB_POLICIES,
+    CLUSTER_LB_SUBSET,
+    CLUSTER_LB_RING_HASH,
+    CLUSTER_LB_LEAST_REQUEST,
+    CLUSTER_LB_MAGLEV,
+    CLUSTER_LB_ROUND_ROBIN,
+    CLUSTER_LB_ORIGINAL_DST,
+];
+
+/// Makes a cluster the pool's. One without a picker is left as it is: it has no hosts, so its requests get 503, and only they.
+pub(super) fn change(
+    cluster: &mut Message,
+    pool: &Declared,
+    settings: &ExtensionSettings,
+) -> Result<(), ExtensionError> {
+    let Some(backend) = &pool.backend else { return Ok(()) };
+    REPLACED.into_iter().for_each(|field| cluster.remove(field));
+    match &pool.replicas {
+        None => goes_by_header(cluster),
+        Some(service) => {
+            goes_by_pick_or_around(cluster, &settings.host(service, pool.namespace()), &pool.ports);
+        }
+    }
+    socket(cluster)?;
+    if get(cluster, CLUSTER_PROTOCOL_OPTIONS, HTTP_OPTIONS)?.is_none() {
+        put(cluster, CLUSTER_PROTOCOL_OPTIONS, HTTP_OPTIONS, any(HTTP_OPTIONS, http1()));
+    }
+    let mut metadata = cluster.message("a cluster's metadata", CLUSTER_METADATA)?.unwrap_or_default();
+    backend.mark(&mut metadata);
+    cluster.set(CLUSTER_METADATA, metadata);
+    Ok(())
+}
+
+fn goes_by_header(cluster: &mut Message) {
+    cluster.set_number(CLUSTER_TYPE, ORIGINAL_DST);
+    cluster.set_number(CLUSTER_LB_POLICY, CLUSTER_PROVIDED);
+    // OriginalDstLbConfig: use_http_header, http_header_name.
+    let by_header = Message::default().with_number(1, 1_u64).with(2, DESTINATION);
+    cluster.set(CLUSTER_LB_ORIGINAL_DST, by_header);
+    // Hosts come with a pick and go again: there is nobody to check.
+    cluster.remove(CLUSTER_HEALTH_CHECKS);
+}
+
+fn goes_by_pick_or_around(cluster: &mut Message, host: &str, ports: &[u16]) {
+    let name = cluster.bytes(CLUSTER_NAME).cloned().unwrap_or_default();
+    cluster.set_number(CLUSTER_TYPE, STRICT_DNS);
+    cluster.set(CLUSTER_LOAD_ASSIGNMENT, hosts(name, host, ports));
+    if !cluster.has(CLUSTER_DNS_FAMILY) {
+        cluster.set_number(CLUSTER_DNS_FAMILY, V4_PREFERRED);
+    }
+    // OverrideHost: its sources (metadata first, which no client can set), who has served, and what to do without a pick.
+    let metadata = Message::default().with(2, metadata_key(LB, DESTINATION));
+    let header = Message::default().with(1, DESTINATION);
+    let by_pick = Message::default()
+        .with(1, metadata)
+        .with(1, header)
+        .with(2, metadata_key(LB, "x-gateway-destination-endpoint-served"))
+        .with(3, policy("round_robin", ROUND_ROBIN, Message::default()));
+    cluster.set(CLUSTER_LB_POLICIES, policy("override_host", OVERRIDE_HOST, by_pick));
+}
+
+/// A list of policies, of one.
+fn policy(name: &str, kind: &str, config: Message) -> Message {
+    let name = format!("envoy.load_balancing_policies.{name}");
+    Message::default().with(1, Message::default().with(4, extension(&name, 2, kind, config)))
+}
+
+/// Transport sockets go by labels of hosts, which hosts that come by header or by DNS have none of: the first is for all.
+fn socket(cluster: &mut Message) -> Result<(), ExtensionError> {
+    let first = cluster.each(CLUSTER_SOCKET_MATCHES).next().cloned();
+    let Some(first) = first else { return Ok(()) };
+    let first = Message::parse("a cluster's transport socket", &first)?;
+    cluster.remove(CLUSTER_SOCKET_MATCHES);
+    if let Some(socket) = first.bytes(3) {
+        cluster.set(CLUSTER_TRANSPORT_SOCKET, socket.clone());
+    }
+    Ok(())
+}
+
+/// HttpProtocolOptions: common and explicit ones.
+fn http1() -> Message {
+    let common = Message::default().with(1, seconds(IDLE_SECONDS));
+    Message::default().with(1, common).with(3, Message::default().with(1, Message::default()))
+}
