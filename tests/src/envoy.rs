@@ -7,7 +7,7 @@ use std::{
     fs,
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpStream},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::mpsc::{self, RecvTimeoutError},
     thread,
@@ -79,6 +79,23 @@ impl Bootstrap {
         });
         let second = line("address: 127.0.0.1, port_value: 8001");
         bootstrap.change(&line("address: 127.0.0.1, port_value: 8000"), "").change(&second, &replicas)
+    }
+
+    /// Of resources in files, as a control plane would serve them; its listeners are called `aware` and `plain`.
+    pub fn of_resources(clusters: &Path, listeners: &Path) -> Self {
+        let from = |path: &Path| {
+            format!(
+                "{{ resource_api_version: V3, path_config_source: {{ path: {:?} }} }}",
+                path.display().to_string()
+            )
+        };
+        Self(format!(
+            "node: {{ id: test, cluster: test }}\n\
+             admin: {{ address: {{ socket_address: {{ address: 127.0.0.1, port_value: 0 }} }} }}\n\
+             dynamic_resources:\n  cds_config: {}\n  lds_config: {}\n",
+            from(clusters),
+            from(listeners)
+        ))
     }
 
     /// With another text instead of this one.
@@ -173,7 +190,7 @@ impl Bootstrap {
 }
 
 /// Admin, plain and aware listener, once they take connections.
-fn addresses(admin: &std::path::Path) -> Option<[SocketAddr; 3]> {
+fn addresses(admin: &Path) -> Option<[SocketAddr; 3]> {
     let admin: SocketAddr = fs::read_to_string(admin).ok()?.trim().parse().ok()?;
     // Listed before that: they refuse connections until the first health check of the picker has come to an end.
     if !ready(admin) {

@@ -125,8 +125,9 @@ fn listeners(config: &Config) -> Result<(), Fault> {
         ("listen.extension", listen.extension),
     ];
     let all: Vec<_> = all.into_iter().filter_map(|(key, address)| Some((key, address?))).collect();
-    let serve = [listen.plain, listen.aware, listen.plain_tls, listen.aware_tls, listen.ext_proc];
-    let why = "no listener is left for requests: give one of --plain, --aware and --ext-proc an address";
+    let serve =
+        [listen.plain, listen.aware, listen.plain_tls, listen.aware_tls, listen.ext_proc, listen.extension];
+    let why = "no listener is left for requests: give one of --plain, --aware, --ext-proc and --extension-server an address";
     require(serve.iter().any(Option::is_some), "listen.aware", why)?;
     for (at, (key, address)) in all.iter().enumerate() {
         let twin = all[..at].iter().find(|(_, other)| other == address && address.port() != 0);

@@ -18,6 +18,7 @@ fn inputs(change: impl FnOnce(&mut Config)) -> (Inputs, watch::Sender<Shutdown>)
             metrics,
             shutdown: is_shutdown,
             certificates: Vec::new(),
+            extension: None,
             credentials: None,
             extension: None,
             desired: None,

@@ -203,7 +203,8 @@ fn applied_again_the_hooks_change_nothing() {
     };
     assert_eq!(hooks.translate(again).expect("again"), once);
     let twice = cluster(&once.clusters[0], &pools[0]).expect("a cluster");
-    assert_eq!(twice, once.clusters[0]);
+    let read = decoded::<Cluster>;
+    assert_eq!(read(&twice), read(&once.clusters[0]), "fields in another order mean the same");
 }
 
 #[test]

@@ -26,3 +26,42 @@ pub(super) fn extension(config: &Config) -> Result<(), Fault> {
     };
     require(config.extension.domain.split('.').all(is_name), "extension.domain", why)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::HashMap, ffi::OsString};
+
+    use super::*;
+
+    fn load(args: &str) -> Result<Config, String> {
+        let args = ["warmlane-router", "--endpoint", "a:1"].into_iter().chain(args.split_whitespace());
+        let loaded = Config::load(args.map(OsString::from), &HashMap::new());
+        loaded.map(|loaded| loaded.config).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_callers_are_shown_and_asked_for_goes_together() {
+        let all = "--extension-server 127.0.0.1:1 --extension-tls-certificate c --extension-tls-key k \
+                   --extension-tls-client-ca ca";
+        assert!(load(all).expect("valid").extension_tls.is_on());
+        let cases = [
+            ("--extension-tls-certificate c --extension-tls-key k", "no listener uses it"),
+            ("--extension-server 127.0.0.1:1 --extension-tls-certificate c", "go together"),
+            ("--extension-server 127.0.0.1:1 --extension-tls-key k", "go together"),
+            ("--extension-server 127.0.0.1:1 --extension-tls-client-ca ca", "without TLS"),
+            ("--extension-server 127.0.0.1:1 --extension-domain cluster..local", "such as cluster.local"),
+            ("--extension-server 127.0.0.1:8081", "its own port"),
+        ];
+        for (args, why) in cases {
+            let said = load(args).expect_err(args);
+            assert!(said.contains(why), "{args}: {said}");
+        }
+    }
+
+    #[test]
+    fn a_router_may_serve_hooks_and_no_requests() {
+        let config = load("--plain off --aware off --extension-server 127.0.0.1:1").expect("valid");
+        assert!(config.listen.extension.is_some());
+        assert!(load("--plain off --aware off").expect_err("nothing to do").contains("no listener is left"));
+    }
+}
