@@ -20,7 +20,6 @@ fn inputs(change: impl FnOnce(&mut Config)) -> (Inputs, watch::Sender<Shutdown>)
             certificates: Vec::new(),
             extension: None,
             credentials: None,
-            extension: None,
             desired: None,
         },
         shutdown,
