@@ -179,6 +179,11 @@ impl FakeApi {
         store.gone_as_status = as_status;
     }
 
+    /// The next so many lists are answered by 410 at their second page.
+    pub fn expire_pages(&self, lists: usize) {
+        self.store().short_lived = lists;
+    }
+
     /// Ends all watches properly, as at the end of their time.
     pub fn end_watches(&self) {
         self.shared.order.send_modify(|order| order.ended += 1);

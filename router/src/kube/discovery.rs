@@ -1,4 +1,5 @@
-//! Which of the resources the cluster has: asked at the start, every half minute, and whenever a watch finds none.
+//! Which of the resources the cluster has: asked at the start, every half minute, whenever a watch finds none, and more often
+//! while there are no pools.
 //!
 //! A resource is only taken for absent when discovery says so. A 404 alone may come from an API server that has just
 //! started and does not know all of its resources yet.
@@ -19,6 +20,8 @@ use super::{error::Trouble, objects::Kind, pace::Pace};
 
 /// Between two rounds; a resource that appears is seen after this at the latest.
 const INTERVAL: Duration = Duration::from_secs(30);
+/// The same where there are no pools in any version: nothing is served, and somebody may be installing them just now.
+const SOON: Duration = Duration::from_secs(3);
 /// For an answer: it is a small one.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -62,7 +65,9 @@ impl Discovery {
             let wait = match self.round().await {
                 Ok(()) => {
                     pace.reset();
-                    INTERVAL
+                    let found = self.found.borrow();
+                    let has_pools = Kind::POOLS.into_iter().any(|kind| found.has(kind) == Some(true));
+                    if has_pools { INTERVAL } else { SOON }
                 }
                 // Why is told by the watches, which meet the same.
                 Err(_) => pace.next(),

@@ -53,7 +53,11 @@ impl Store {
             }
             self.last_page += 1;
             metadata["continue"] = self.last_page.to_string().into();
-            self.pages.insert(self.last_page, (version, rest));
+            if self.short_lived > 0 {
+                self.short_lived -= 1;
+            } else {
+                self.pages.insert(self.last_page, (version, rest));
+            }
         }
         let head = json!({"kind": format!("{}List", resource.kind), "apiVersion": resource.api_version(),
                           "metadata": metadata});

@@ -41,6 +41,8 @@ pub(super) struct Store {
     /// Lists that are half read: what is left, and the version that they show.
     pub(super) pages: BTreeMap<u64, (u64, Vec<Arc<Stored>>)>,
     pub(super) last_page: u64,
+    /// Lists whose second page is forgotten before it is asked for.
+    pub(super) short_lived: usize,
     pub(super) forbidden: BTreeSet<(String, String)>,
     pub(super) log: Vec<Logged>,
     pub(super) watches: usize,
@@ -102,6 +104,7 @@ impl Default for Store {
             gone_as_status: false,
             pages: BTreeMap::new(),
             last_page: 0,
+            short_lived: 0,
             forbidden: BTreeSet::new(),
             log: Vec::new(),
             watches: 0,

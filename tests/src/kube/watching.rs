@@ -6,7 +6,7 @@ use http_body_util::{BodyExt, StreamBody};
 use hyper::body::{Bytes, Frame};
 use serde_json::{Value, json};
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, watch},
     time::{Instant, sleep_until},
 };
 use tokio_stream::wrappers::ReceiverStream;
@@ -39,6 +39,8 @@ struct Watch {
     /// The streaming list that comes first, where it is wanted.
     initial: Option<Vec<Arc<Stored>>>,
     lines: Lines,
+    /// What had been ordered when it was opened.
+    orders: Order,
 }
 
 /// Why a watch ends.
@@ -63,6 +65,7 @@ pub(super) fn open(shared: &Arc<Shared>, resource: Resource, call: &Call) -> Res
         return Err(too_old(version, store.horizon));
     }
     let (lines, body) = mpsc::channel(QUEUE);
+    let orders = shared.order.subscribe();
     let watch = Watch {
         shared: shared.clone(),
         resource,
@@ -72,11 +75,13 @@ pub(super) fn open(shared: &Arc<Shared>, resource: Resource, call: &Call) -> Res
         seen: if wants_all { store.version } else { version },
         bookmarks: call.is("allowWatchBookmarks"),
         lines,
+        // Whatever is ordered once the client knows that it watches counts for this watch.
+        orders: *orders.borrow(),
     };
     store.watches += 1;
     drop(store);
     let seconds = call.get("timeoutSeconds").and_then(|seconds| seconds.parse().ok()).unwrap_or(SECONDS);
-    tokio::spawn(watch.run(Duration::from_secs(seconds), call.is("sendInitialEvents")));
+    tokio::spawn(watch.run(Duration::from_secs(seconds), call.is("sendInitialEvents"), orders));
     Ok(stream(200, "application/json", StreamBody::new(ReceiverStream::new(body)).boxed()))
 }
 
@@ -87,8 +92,8 @@ fn too_old(version: u64, horizon: u64) -> Failure {
 // === Watch ===
 
 impl Watch {
-    async fn run(mut self, time: Duration, marks_end: bool) {
-        let end = self.tell(time, marks_end).await;
+    async fn run(mut self, time: Duration, marks_end: bool, orders: watch::Receiver<Order>) {
+        let end = self.tell(time, marks_end, orders).await;
         self.shared.store().watches -= 1;
         if matches!(end, End::Broken) {
             let half = r#"{"type":"MODIFIED","object":{"apiVersion":"v1","metadata":{"name":"ha"#;
@@ -98,11 +103,10 @@ impl Watch {
         }
     }
 
-    async fn tell(&mut self, time: Duration, marks_end: bool) -> End {
+    async fn tell(&mut self, time: Duration, marks_end: bool, mut order: watch::Receiver<Order>) -> End {
         let until = Instant::now() + time;
-        let (mut order, mut version) = (self.shared.order.subscribe(), self.shared.version.subscribe());
-        let begun = *order.borrow_and_update();
-        let mut last = begun;
+        let mut version = self.shared.version.subscribe();
+        let mut last = self.orders;
         if let Err(end) = self.begin(marks_end).await {
             return end;
         }

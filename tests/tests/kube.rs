@@ -1,0 +1,14 @@
+//! Kubernetes: the fake API server's own semantics, met by a real client, and the router's watching against it.
+
+#[path = "kube/api.rs"]
+mod api;
+#[path = "kube/cluster.rs"]
+mod cluster;
+#[path = "kube/faults.rs"]
+mod faults;
+#[path = "kube/objects.rs"]
+mod objects;
+#[path = "kube/outages.rs"]
+mod outages;
+#[path = "kube/watches.rs"]
+mod watches;
