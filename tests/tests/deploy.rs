@@ -6,6 +6,8 @@ mod flags;
 mod image;
 #[path = "deploy/monitoring.rs"]
 mod monitoring;
+#[path = "deploy/privileged.rs"]
+mod privileged;
 #[path = "deploy/privileges.rs"]
 mod privileges;
 #[path = "deploy/rendered.rs"]

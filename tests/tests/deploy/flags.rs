@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::rendered::{all, containers, list, pod, title, tool};
 
 /// Flags that manifests use and binaries do not have yet. A test fails as soon as one of them is there: then take it out.
-const PENDING: [(&str, &str); 3] =
+pub(super) const PENDING: [(&str, &str); 3] =
     [("warmlane-router", "--pool"), ("warmlane-router", "--extension-server"), ("warmlane-agent", "--kube")];
 
 /// What is ours to build.
@@ -59,7 +59,7 @@ fn ours() -> Vec<Ours> {
 }
 
 /// `--flag=value` and `--flag`.
-fn halves(word: &str) -> (&str, Option<&str>) {
+pub(super) fn halves(word: &str) -> (&str, Option<&str>) {
     word.split_once('=').map_or((word, None), |(flag, value)| (flag, Some(value)))
 }
 

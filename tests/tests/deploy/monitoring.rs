@@ -319,7 +319,7 @@ fn a_real_prometheus_answers_every_query() {
     let old = RawEngine::start(Behaviour::Answer(engine::answer("text/plain", b"x")));
     old.metrics(include_bytes!("../../fixtures/metrics/vllm-old-names.txt"));
     let jobs = [
-        ("engines", [addresses.clone(), vec![old.address()]].concat()),
+        ("engines", [addresses, vec![old.address()]].concat()),
         ("routers", vec![router.listening().metrics]),
         ("agents", vec![agent.metrics_address()]),
     ];
