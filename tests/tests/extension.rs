@@ -12,6 +12,8 @@ use warmlane_tests::{
     picker::{Said, TestPicker},
 };
 
+#[path = "extension/cluster.rs"]
+mod cluster;
 #[path = "extension/gateway.rs"]
 mod gateway;
 #[path = "extension/secured.rs"]
