@@ -262,3 +262,26 @@ fn labels_are_those_that_tools_know() {
         }
     }
 }
+
+/// Both DaemonSets of an overlay go to the nodes of its card and to no others; the demo's agent to every node.
+#[test]
+fn overlays_choose_nodes_by_their_cards() {
+    for (set, card) in [("overlays/ack-a10", "NVIDIA-A10"), ("overlays/ack-gn8is", "NVIDIA-L20")] {
+        let sets: Vec<&Value> = SETS[set].iter().filter(|object| object["kind"] == "DaemonSet").collect();
+        assert_eq!(sets.len(), 2, "{set}");
+        for object in sets {
+            let affinity = &object["spec"]["template"]["spec"]["affinity"]["nodeAffinity"];
+            let terms =
+                list(&affinity["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]);
+            assert_eq!(terms.len(), 1, "{set}: {}: any one of several is enough", title(object));
+            let wanted = serde_json::json!({
+                "key": "aliyun.accelerator/nvidia_name", "operator": "In", "values": [card]
+            });
+            assert!(list(&terms[0]["matchExpressions"]).contains(&wanted), "{set}: {}", title(object));
+        }
+    }
+    let demo = SETS["overlays/cpu-demo"].iter().filter(|object| object["kind"] == "DaemonSet");
+    let demo: Vec<&Value> = demo.map(|object| &object["spec"]["template"]["spec"]).collect();
+    assert_eq!(demo.len(), 1);
+    assert!(demo[0].get("affinity").is_none() && demo[0].get("volumes").is_none());
+}
