@@ -80,9 +80,8 @@ fn every_setting_can_be_set_by_file_environment_and_flag() {
             "kube.config" => "/a/kubeconfig".to_owned(),
             "tokenizers" => "m=/a/tokenizer.json".to_owned(),
             "models" => "[{name=\"m\"}]".to_owned(),
-            "listen.plain_tls" | "listen.aware_tls" | "listen.grpc_health" | "listen.ext_proc" => {
-                "127.0.0.1:2".to_owned()
-            }
+            "listen.plain_tls" | "listen.aware_tls" | "listen.grpc_health" | "listen.ext_proc"
+            | "listen.extension" => "127.0.0.1:2".to_owned(),
             "ext_proc.tls" => "self-signed".to_owned(),
             "lane.remote" => "on".to_owned(),
             "lane.object" | "lane.cgroup" => "/a/path".to_owned(),
@@ -91,6 +90,7 @@ fn every_setting_can_be_set_by_file_environment_and_flag() {
             "agent_tls.ca" | "agent_tls.certificate" | "agent_tls.key" | "tls.certificate" | "tls.key" => {
                 "/a/file.pem".to_owned()
             }
+            path if path.starts_with("extension_tls.") => "/a/file.pem".to_owned(),
             _ => text,
         };
         let needed = match key.path {
@@ -104,6 +104,15 @@ fn every_setting_can_be_set_by_file_environment_and_flag() {
             "agent_tls.certificate" => "--endpoint=a:1 --agent=a:2 --agent-tls-ca=c --agent-tls-key=k ",
             "agent_tls.key" => "--endpoint=a:1 --agent=a:2 --agent-tls-ca=c --agent-tls-certificate=c ",
             "agent_tls.name" => "--endpoint=a:1 --agent=a:2 --agent-tls-ca=c ",
+            "extension_tls.certificate" => {
+                "--endpoint=a:1 --extension-server=127.0.0.1:1 --extension-tls-key=k "
+            }
+            "extension_tls.key" => {
+                "--endpoint=a:1 --extension-server=127.0.0.1:1 --extension-tls-certificate=c "
+            }
+            "extension_tls.client_ca" => {
+                "--endpoint=a:1 --extension-server=127.0.0.1:1 --extension-tls-certificate=c --extension-tls-key=k "
+            }
             _ => "--endpoint=a:1 ",
         };
         let by_flag = load(&format!("{needed}--{}={text}", key.flag), &[]).expect(key.path).config;

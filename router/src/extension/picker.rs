@@ -31,7 +31,7 @@ pub(super) fn cluster(backend: &Backend, settings: &ExtensionSettings) -> Result
         .with(CLUSTER_NAME, name.clone())
         .with_number(CLUSTER_TYPE, STRICT_DNS)
         .with(CLUSTER_CONNECT_TIMEOUT, seconds(CONNECT_SECONDS))
-        .with(CLUSTER_HEALTH_CHECKS, check())
+        .with(CLUSTER_HEALTH_CHECKS, check(&host))
         .with(CLUSTER_CIRCUIT_BREAKERS, breakers())
         .with_number(CLUSTER_DNS_FAMILY, V4_PREFERRED)
         // CommonLbConfig: with most hosts down, by default Envoy takes the check for wrong and asks them all the same.
@@ -46,14 +46,15 @@ pub(super) fn cluster(backend: &Backend, settings: &ExtensionSettings) -> Result
     })
 }
 
-/// HealthCheck: timeout and interval, how often until it counts, gRPC, and the interval before the first request.
-fn check() -> Message {
+/// HealthCheck: timeout and interval, how often until it counts, gRPC, and the interval before the first request. It is told whom to
+/// ask for: by default that is the cluster's name, which is no host.
+fn check(host: &str) -> Message {
     Message::default()
         .with(1, seconds(CHECK_SECONDS))
         .with(2, seconds(CHECK_SECONDS))
         .with(4, wrapped(1_u64))
         .with(5, wrapped(1_u64))
-        .with(11, Message::default().with(1, SERVICE))
+        .with(11, Message::default().with(1, SERVICE).with(2, host.to_owned()))
         .with(12, seconds(CHECK_SECONDS))
 }
 

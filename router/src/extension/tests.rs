@@ -107,6 +107,7 @@ fn a_picker_is_a_service_that_is_checked() {
         panic!("{picker:?}")
     };
     assert_eq!(check.service_name, "envoy.service.ext_proc.v3.ExternalProcessor");
+    assert_eq!(check.authority, "picker.default.svc.cluster.local", "the cluster's name is no host");
     let panic = picker.common_lb_config.as_ref().and_then(|common| common.healthy_panic_threshold.as_ref());
     assert_eq!(panic.map(|percent| percent.value), Some(0.0));
     assert!(picker.transport_socket.is_none());
