@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 use warmlane_router::agents::AgentTls;
 use warmlane_tls::Pair;
@@ -32,6 +32,8 @@ impl Authority {
         let folder = tempfile::tempdir().expect("a folder");
         let mut params = CertificateParams::new(Vec::new()).expect("parameters");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // Not the name that all others have: Envoy would take what this one signs for self-signed.
+        params.distinguished_name.push(DnType::CommonName, "a CA");
         let key = KeyPair::generate().expect("a key");
         let own = params.self_signed(&key).expect("a certificate");
         write(folder.path(), &own.pem(), &key.serialize_pem());
