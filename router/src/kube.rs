@@ -10,12 +10,14 @@
 mod client;
 mod desired;
 mod discovery;
+mod election;
 mod error;
 mod feed;
 mod keeper;
 mod objects;
 mod pace;
 mod resolve;
+mod status;
 mod watching;
 
 pub use ::kube::Client;
@@ -24,7 +26,10 @@ pub use desired::{
     Acceptance, Accepted, Agent, Desired, ObjectName, Pool, PoolName, Replica, ReplicaState, Rewrite,
 };
 pub use error::KubeError;
-pub use objects::{Body, Choice, Declared, Kind, Member, Meta, Object, Objects, Pod, Slice, reduce};
+pub use objects::{
+    Body, Choice, Condition, Declared, Kind, Member, Meta, Object, Objects, Pod, Slice, reduce,
+};
 pub use resolve::resolve;
+pub use status::{Writer, write_status};
 pub use warmlane_api::kube::{FailureMode, Picker};
 pub use watching::{Watched, watch};

@@ -6,6 +6,7 @@ use warmlane_api::kube::{FailureMode, Picker};
 use warmlane_engine::metrics::EngineKind;
 use warmlane_picker::Strategy;
 
+use super::objects::Condition;
 use crate::config::{ModelRule, Objective, Target};
 
 /// What the cluster wants served.
@@ -111,6 +112,8 @@ pub struct Accepted {
     pub acceptance: Acceptance,
     /// Why, for people.
     pub message: String,
+    /// What the object says now.
+    pub standing: Option<Condition>,
 }
 
 /// Whether a model is served.
@@ -154,6 +157,20 @@ impl FromStr for ObjectName {
             Some((namespace, name)) if is_name(namespace) && is_name(name) => Ok(Self::new(namespace, name)),
             _ => Err("write NAMESPACE/NAME, such as default/qwen"),
         }
+    }
+}
+
+// === Accepted ===
+
+impl Accepted {
+    /// Whether the object says so already.
+    pub fn stands(&self) -> bool {
+        self.standing.as_ref().is_some_and(|standing| {
+            standing.status == self.acceptance.status()
+                && standing.reason == self.acceptance.reason()
+                && standing.message == self.message
+                && standing.generation == self.generation
+        })
     }
 }
 

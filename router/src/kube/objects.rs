@@ -34,6 +34,23 @@ pub struct Object {
     pub body: Option<Body>,
     /// Why what stands there now is not taken.
     pub refused: Option<String>,
+    /// Its condition `Accepted`, of a model.
+    pub condition: Option<Condition>,
+}
+
+/// A condition as it stands in an object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Condition {
+    /// `True`, `False`, `Unknown`.
+    pub status: String,
+    /// In one word.
+    pub reason: String,
+    /// For people.
+    pub message: String,
+    /// The generation that it is about.
+    pub generation: i64,
+    /// When its status changed last, as it stands there.
+    pub since: String,
 }
 
 /// What is common to all.
@@ -164,7 +181,7 @@ mod tests {
 
     fn pod(node: &str) -> Object {
         let pod = Pod { node: node.to_owned(), ..Pod::default() };
-        Object { meta: Meta::default(), body: Some(Body::Pod(pod)), refused: None }
+        Object { meta: Meta::default(), body: Some(Body::Pod(pod)), refused: None, condition: None }
     }
 
     fn name(name: &str) -> ObjectName {
@@ -199,7 +216,10 @@ mod tests {
     #[test]
     fn what_was_good_stays_in_use_when_the_next_is_refused() {
         let mut objects = Objects::default();
-        let refused = || Object { meta: Meta::default(), body: None, refused: Some("spec: wrong".into()) };
+        let refused = || {
+            let refused = Some("spec: wrong".into());
+            Object { meta: Meta::default(), body: None, refused, condition: None }
+        };
         objects.apply(Kind::Pod, name("a"), pod("n"));
         objects.apply(Kind::Pod, name("a"), refused());
         let kept = objects.get(Kind::Pod, &name("a")).expect("kept");

@@ -8,7 +8,7 @@ use std::{
 use serde_json::Value;
 use warmlane_api::kube::{self as api, Model, Objective, Rewrite};
 
-use super::{Body, Declared, Kind, Member, Meta, Object, Pod, Slice};
+use super::{Body, Condition, Declared, Kind, Member, Meta, Object, Pod, Slice};
 
 /// The ports of an agents' Service that lead to the agents, by the names they may have; otherwise its first port.
 const AGENT_PORTS: [&str; 2] = ["node", "grpc"];
@@ -25,10 +25,24 @@ pub fn reduce(kind: Kind, object: &Value, meta: Meta) -> Object {
         Kind::Pod => Ok(Body::Pod(pod(object))),
         Kind::Agents => Ok(Body::Slice(slice(object))),
     };
+    let condition = if kind == Kind::Model { accepted(object) } else { None };
     match body {
-        Ok(body) => Object { meta, body: Some(body), refused: None },
-        Err(invalid) => Object { meta, body: None, refused: Some(invalid.to_string()) },
+        Ok(body) => Object { meta, body: Some(body), refused: None, condition },
+        Err(invalid) => Object { meta, body: None, refused: Some(invalid.to_string()), condition },
     }
+}
+
+fn accepted(object: &Value) -> Option<Condition> {
+    let conditions = object["status"]["conditions"].as_array()?;
+    let accepted = conditions.iter().find(|condition| condition["type"] == "Accepted")?;
+    let text = |field: &str| accepted[field].as_str().unwrap_or_default().to_owned();
+    Some(Condition {
+        status: text("status"),
+        reason: text("reason"),
+        message: text("message"),
+        generation: accepted["observedGeneration"].as_i64().unwrap_or_default(),
+        since: text("lastTransitionTime"),
+    })
 }
 
 fn declared(pool: api::Pool, object: &Value) -> Declared {

@@ -98,6 +98,7 @@ impl Judged {
 
     fn say(&mut self, name: &ObjectName, object: &Object, acceptance: Acceptance, message: String) {
         let generation = object.meta.generation;
-        self.accepted.push(Accepted { model: name.clone(), generation, acceptance, message });
+        let standing = object.condition.clone();
+        self.accepted.push(Accepted { model: name.clone(), generation, acceptance, message, standing });
     }
 }
