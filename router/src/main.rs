@@ -116,6 +116,10 @@ fn start_log(log: &Log) {
         // It warns of each hostile connection, which would let anybody fill the log; a counter has them all.
         filter = filter.add_directive("h2=error".parse().unwrap_or_default());
     }
+    if !log.level.contains("kube_client") {
+        // It warns of each watch that ends; what that means for what is served is said once, by our own lines.
+        filter = filter.add_directive("kube_client=error".parse().unwrap_or_default());
+    }
     let log_lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     if log.json {
         log_lines.json().init();

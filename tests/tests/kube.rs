@@ -10,5 +10,7 @@ mod faults;
 mod objects;
 #[path = "kube/outages.rs"]
 mod outages;
+#[path = "kube/status.rs"]
+mod status;
 #[path = "kube/watches.rs"]
 mod watches;

@@ -69,8 +69,9 @@ impl Election {
         Step::Wait
     }
 
-    /// The step was taken, at `now`; before it was begun, lest a slow answer makes it longer.
-    pub(super) fn won(&mut self, now: Instant) {
+    /// The step was taken and this is the Lease now. `now` is when it was begun, lest a slow answer makes it longer.
+    pub(super) fn won(&mut self, lease: &Lease, now: Instant) {
+        self.seen = Some((lease.spec.clone().unwrap_or_default(), now));
         self.held_until = Some(now + DURATION - RENEWAL);
     }
 
@@ -128,7 +129,7 @@ mod tests {
         let (mut one, mut two, now) =
             (Election::new("one".into()), Election::new("two".into()), Instant::now());
         let spec = taken(one.step(None, now, wall(0)));
-        one.won(now);
+        one.won(&lease(spec.clone()), now);
         assert!(one.holds(now) && !two.holds(now));
         assert_eq!(two.step(Some(&lease(spec.clone())), now, wall(0)), Step::Wait);
         let renewed = taken(one.step(Some(&lease(spec.clone())), now + RENEWAL, wall(4)));
@@ -142,14 +143,14 @@ mod tests {
         let (mut one, mut two, now) =
             (Election::new("one".into()), Election::new("two".into()), Instant::now());
         let spec = taken(one.step(None, now, wall(0)));
-        one.won(now);
+        one.won(&lease(spec.clone()), now);
         // A clock that is years ahead makes no difference.
         assert_eq!(two.step(Some(&lease(spec.clone())), now, wall(1 << 30)), Step::Wait);
         let late = now + DURATION;
         let next = taken(two.step(Some(&lease(spec)), late, wall(15)));
         assert!(!one.holds(late), "it stops before another may begin");
         assert_eq!((next.holder_identity.as_deref(), next.lease_transitions), (Some("two"), Some(1)));
-        two.won(late);
+        two.won(&lease(next.clone()), late);
         assert_eq!(one.step(Some(&lease(next)), late, wall(15)), Step::Wait);
     }
 
@@ -158,8 +159,7 @@ mod tests {
         let (mut one, mut two, now) =
             (Election::new("one".into()), Election::new("two".into()), Instant::now());
         let spec = taken(one.step(None, now, wall(0)));
-        one.won(now);
-        one.step(Some(&lease(spec)), now, wall(0));
+        one.won(&lease(spec), now);
         let freed = one.release(now).expect("it is held");
         assert!(!one.holds(now));
         let next = taken(two.step(Some(&lease(freed)), now, wall(0)));

@@ -110,7 +110,7 @@ impl Writing {
         };
         match taken {
             Ok(Ok(lease)) => {
-                self.election.won(begun);
+                self.election.won(&lease, begun);
                 self.version = lease.metadata.resource_version;
                 if !held {
                     tracing::info!(
