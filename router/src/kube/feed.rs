@@ -49,7 +49,7 @@ pub(super) struct News {
 pub(super) enum What {
     /// All there is.
     Listed(Vec<(ObjectName, Object)>),
-    Applied(ObjectName, Object),
+    Applied(ObjectName, Box<Object>),
     Deleted(ObjectName),
     /// The watch stands.
     Working,
@@ -156,7 +156,7 @@ impl Feed {
             ListParams { label_selector: self.labels.clone(), ..ListParams::default() }.limit(PAGE);
         loop {
             // No version is asked for: what the API server has in its cache may be older than what was already seen.
-            let request = Request::new(self.path()).list(&params).map_err(built)?;
+            let request = Request::new(self.path()).list(&params).map_err(|error| built(&error))?;
             let answer = timeout(PATIENCE, self.client.request::<List>(request)).await;
             let page = answer.map_err(|_| silent())?.map_err(|error| stop(&error, "list"))?;
             all.extend(page.items.iter().filter_map(|item| self.reduced(item)));
@@ -176,7 +176,7 @@ impl Feed {
         let params = WatchParams { label_selector: self.labels.clone(), ..WatchParams::default() };
         let params = params.timeout(WATCH_SECONDS);
         let version = from.as_deref().unwrap_or_default();
-        let request = Request::new(self.path()).watch(&params, version).map_err(built)?;
+        let request = Request::new(self.path()).watch(&params, version).map_err(|error| built(&error))?;
         let begun = Instant::now();
         let answer = timeout(PATIENCE, self.client.request_events::<Value>(request)).await;
         let events = answer.map_err(|_| silent())?.map_err(|error| stop(&error, "watch"))?;
@@ -204,7 +204,8 @@ impl Feed {
         };
         let version = object["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned();
         if let Some((name, object)) = self.reduced(&object) {
-            self.tell(if is_deleted { What::Deleted(name) } else { What::Applied(name, object) }).await;
+            self.tell(if is_deleted { What::Deleted(name) } else { What::Applied(name, Box::new(object)) })
+                .await;
         }
         // Without one a watch cannot go on.
         if version.is_empty() { Err(Stop::Gone) } else { Ok(version) }
@@ -243,7 +244,7 @@ fn stop(error: &kube::Error, verb: &'static str) -> Stop {
     }
 }
 
-fn built(error: kube::core::request::Error) -> Stop {
+fn built(error: &kube::core::request::Error) -> Stop {
     Stop::Trouble(Trouble::Failed(error.to_string()))
 }
 

@@ -95,7 +95,7 @@ impl Keeper {
                 let changed = self.objects.replace(source.kind, &source.namespace, all);
                 self.spoke(&source) || changed
             }
-            What::Applied(name, object) => self.objects.apply(source.kind, name, object),
+            What::Applied(name, object) => self.objects.apply(source.kind, name, *object),
             What::Deleted(name) => self.objects.delete(source.kind, &name),
             What::Working => self.stand(&source, None),
             What::Failing(trouble) => {

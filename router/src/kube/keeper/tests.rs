@@ -37,7 +37,7 @@ impl Scene {
     async fn pod(&self, ip: &str) {
         let pod = json!({"metadata": {"labels": {"app": "qwen"}}, "status": {"podIP": ip}});
         let object = reduce(Kind::Pod, &pod, Meta::default());
-        self.tell(Kind::Pod, What::Applied(ObjectName::new("default", "a"), object)).await;
+        self.tell(Kind::Pod, What::Applied(ObjectName::new("default", "a"), Box::new(object))).await;
     }
 
     fn addresses(&self) -> Vec<String> {

@@ -105,8 +105,8 @@ mod tests {
 
     use super::*;
 
-    fn pod_of(object: Value) -> Pod {
-        match reduce(Kind::Pod, &object, Meta::default()).body {
+    fn pod_of(object: &Value) -> Pod {
+        match reduce(Kind::Pod, object, Meta::default()).body {
             Some(Body::Pod(pod)) => pod,
             other => panic!("no pod: {other:?}"),
         }
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_pod_is_ready_ended_or_terminating_by_what_its_object_says() {
-        let ready = pod_of(json!({
+        let ready = pod_of(&json!({
             "metadata": {"labels": {"app": "qwen"}}, "spec": {"nodeName": "n1"},
             "status": {"podIP": "10.0.0.1", "phase": "Running", "conditions": [
                 {"type": "Initialized", "status": "True"}, {"type": "Ready", "status": "True"}]},
@@ -123,10 +123,10 @@ mod tests {
         assert_eq!((ready.node.as_str(), ready.ip), ("n1", "10.0.0.1".parse().ok()));
         assert_eq!(ready.labels["app"], "qwen");
         let unready = json!({"status": {"conditions": [{"type": "Ready", "status": "False"}]}});
-        assert!(!pod_of(unready).ready);
-        assert!(pod_of(json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}})).terminating);
-        assert!(pod_of(json!({"status": {"phase": "Failed"}})).ended);
-        assert_eq!(pod_of(json!({"status": {"podIP": ""}})).ip, None);
+        assert!(!pod_of(&unready).ready);
+        assert!(pod_of(&json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}})).terminating);
+        assert!(pod_of(&json!({"status": {"phase": "Failed"}})).ended);
+        assert_eq!(pod_of(&json!({"status": {"podIP": ""}})).ip, None);
     }
 
     #[test]

@@ -34,7 +34,7 @@ fn ready(ip: &str) -> Value {
 }
 
 fn model(objects: &mut Objects, called: &str, created: i64, spec: Value) {
-    put(objects, Kind::Model, called, created, &json!({"spec": spec}));
+    put(objects, Kind::Model, called, created, &Value::from_iter([("spec", spec)]));
 }
 
 fn of(objects: &Objects, pools: &[&str]) -> Desired {
