@@ -103,6 +103,9 @@ pub struct Kube {
     pub pools: Vec<String>,
     /// The file that says how to reach the API server; empty: as a pod does. Empty.
     pub config: PathBuf,
+    /// `namespace/name` of the Lease by which one router is chosen to write the status of models; empty: none is written.
+    /// `warmlane-system/warmlane-router`.
+    pub lease: String,
     /// `namespace/name` of the agents' Service; empty: there is none. `warmlane-system/warmlane-agent`.
     pub agents: String,
 }

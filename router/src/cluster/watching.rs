@@ -1,20 +1,26 @@
 //! The thread that watches the cluster: ten thousand pods are many megabytes of JSON, and nobody else should wait for them.
 
 use std::{
-    io,
+    fs, io,
     sync::Arc,
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use tokio::{
     runtime::Builder,
+    spawn,
     sync::{oneshot, watch},
+    time::timeout,
 };
 
 use crate::{
     config::Kube,
-    kube::{self, Desired, KubeError, Watched},
+    kube::{self, Desired, KubeError, Watched, Writer, write_status},
 };
+
+/// How long a router that stops waits until its Lease is freed.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// See the module's header. Dropped, it stops watching and waits for its thread.
 #[derive(Debug)]
@@ -37,6 +43,12 @@ pub enum WatchingError {
     Thread(#[from] io::Error),
 }
 
+/// By which the holder of the Lease is known: its pod, whose name its host has, and its process.
+fn identity() -> String {
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("{}_{:08x}", host.trim(), fastrand::u32(..))
+}
+
 // === Watching ===
 
 impl Watching {
@@ -54,13 +66,27 @@ impl Watching {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let client = runtime.block_on(kube::connect(kubeconfig))?;
         let (desires, desired) = watch::channel(Arc::default());
+        let writer = name(&settings.lease).map(|lease| Writer { lease, identity: identity() });
         let (stop, stopped) = oneshot::channel::<()>();
         let work = move || {
             runtime.block_on(async {
+                let (stop, is_stopped) = oneshot::channel();
+                let seen = desires.subscribe();
+                let writing =
+                    writer.map(|writer| spawn(write_status(client.clone(), writer, seen, is_stopped)));
                 tokio::select! {
                     () = kube::watch(client, watched, desires) => {}
                     // Ends when the sender is dropped.
                     _ = stopped => {}
+                }
+                drop(stop);
+                // It frees its Lease, so that another router need not wait until that has run out.
+                if let Some(writing) = writing
+                    && timeout(FAREWELL, writing).await.is_err()
+                {
+                    tracing::warn!(
+                        "the Lease of the status writer was not freed in time: it runs out by itself"
+                    );
                 }
             });
             // Name lookups run on threads that cannot be stopped.

@@ -71,7 +71,9 @@ fn kube(config: &Config) -> Result<(), Fault> {
     let twice = kube.pools.iter().enumerate().find(|(at, pool)| kube.pools[..*at].contains(pool));
     require(twice.is_none(), POOLS, "a pool is named twice")?;
     let service = kube.agents.parse::<ObjectName>();
-    require(kube.agents.is_empty() || service.is_ok(), "kube.agents", "write NAMESPACE/NAME of a Service")
+    require(kube.agents.is_empty() || service.is_ok(), "kube.agents", "write NAMESPACE/NAME of a Service")?;
+    let lease = kube.lease.parse::<ObjectName>();
+    require(kube.lease.is_empty() || lease.is_ok(), "kube.lease", "write NAMESPACE/NAME of a Lease")
 }
 
 fn agents(config: &Config) -> Result<(), Fault> {

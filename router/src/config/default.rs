@@ -42,6 +42,7 @@ impl Default for Kube {
         Self {
             pools: Vec::new(),
             config: PathBuf::new(),
+            lease: "warmlane-system/warmlane-router".to_owned(),
             agents: "warmlane-system/warmlane-agent".to_owned(),
         }
     }

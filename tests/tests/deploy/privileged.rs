@@ -38,7 +38,11 @@ fn workload(name: &str) -> &'static Value {
 /// Its arguments on this machine: ports are free ones of loopback, the engine is ours, and what is mounted lies elsewhere.
 fn arguments(binary: &str, container: &Value, engine: &str, cgroup: &Path) -> Vec<String> {
     let words = list(&container["args"]).iter().map(|word| word.as_str().expect("a word"));
-    let kept = words.filter(|word| !PENDING.contains(&(binary, halves(word).0)));
+    // Outside a cluster: replicas are named.
+    let kept = words.filter(|word| {
+        let flag = halves(word).0;
+        flag != "--pool" && !PENDING.contains(&(binary, flag))
+    });
     let here = kept.map(|word| match halves(word) {
         (flag, Some(value)) if value.starts_with("0.0.0.0:") => format!("{flag}=127.0.0.1:0"),
         ("--lane-cgroup", _) => format!("--lane-cgroup={}", cgroup.display()),
