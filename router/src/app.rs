@@ -142,10 +142,7 @@ impl App {
             credentials,
             desired,
         })?;
-        listening.metrics = control.metrics_address();
-        listening.admin = control.admin_address();
-        listening.grpc_health = control.health_address();
-        listening.extension = control.extension_address();
+        control.say_where(&mut listening);
         let shared = Shared {
             metrics: metrics.clone(),
             updates: control.updates(),

@@ -20,7 +20,7 @@ use crate::{
     admin::{Port, Server, Sources},
     agents::{self, Credentials, Following},
     cluster::Cluster,
-    config::Config,
+    config::{Config, Listen},
     extension::{self, Hooks},
     kube::Desired,
     metrics::Metrics,
@@ -170,14 +170,12 @@ impl Control {
         self.admin
     }
 
-    /// Where gRPC health is bound.
-    pub fn health_address(&self) -> Option<SocketAddr> {
-        self.health
-    }
-
-    /// Where the extension server is bound.
-    pub fn extension_address(&self) -> Option<SocketAddr> {
-        self.extension
+    /// Puts in where all of its ports are bound.
+    pub fn say_where(&self, listening: &mut Listen) {
+        listening.metrics = self.metrics;
+        listening.admin = self.admin;
+        listening.grpc_health = self.health;
+        listening.extension = self.extension;
     }
 
     /// For what the data plane learns about endpoints.

@@ -4,11 +4,11 @@
 //! Whoever answers these calls controls what every Envoy of that gateway does, so calls can be kept to certificates of one CA
 //! ([`ExtensionTls`]). Nothing is remembered between calls and nothing is asked of anybody, but for the file of the pickers' CA.
 //!
-//! Bounds: [`MAX_CONNECTIONS`], [`HANDSHAKE`] for each to begin, [`MAX_STREAMS`] calls at once of each, [`MAX_MESSAGE`] for a call.
+//! Bounds: `MAX_CONNECTIONS`, `HANDSHAKE` for each to begin, `MAX_STREAMS` calls at once of each, `MAX_MESSAGE` for a call.
 
-use std::{convert::Infallible, io, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
-use hyper::{Request, Response, body::Incoming, server::conn::http2, service::service_fn};
+use hyper::{Request, body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -16,7 +16,7 @@ use tokio::{
     task::JoinSet,
     time::{sleep, timeout},
 };
-use tonic::{body::Body, codegen::Service as _};
+use tonic::codegen::Service as _;
 use warmlane_api::extension::envoy_gateway_extension_server::EnvoyGatewayExtensionServer;
 
 use crate::{
@@ -113,7 +113,7 @@ async fn serve(
 ) {
     let service = service_fn(move |request: Request<Incoming>| {
         let mut hooks = hooks.clone();
-        async move { Ok::<Response<Body>, Infallible>(hooks.call(request).await?) }
+        async move { hooks.call(request).await }
     });
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())

@@ -54,16 +54,16 @@ fn in_manager(manager: &mut Message, chains: &Chains) -> Result<bool, ExtensionE
         }
     }
     let before = manager.clone();
-    unless_named(manager, MANAGER_EARLY, STRIP);
+    without(manager, MANAGER_EARLY, STRIP);
     manager.insert(MANAGER_EARLY, 0, strip());
-    unless_named(manager, MANAGER_FILTERS, filter::NAME);
+    without(manager, MANAGER_FILTERS, filter::NAME);
     let last = manager.each(MANAGER_FILTERS).count().saturating_sub(1);
     manager.insert(MANAGER_FILTERS, last, filter::off());
     Ok(*manager != before)
 }
 
 /// Takes off what an earlier hook has put there.
-fn unless_named(manager: &mut Message, field: u32, name: &str) {
+fn without(manager: &mut Message, field: u32, name: &str) {
     manager.retain(field, |bytes| {
         Message::parse("", bytes).map_or(true, |one| one.bytes(NAME).is_none_or(|other| *other != name))
     });

@@ -129,7 +129,7 @@ impl Message {
 
     /// Puts a value in the place of what the field has, or at the end.
     pub fn set(&mut self, number: u32, value: impl Into<Bytes>) {
-        self.put(Field::bytes(number, value.into()));
+        self.put(Field::bytes(number, &value.into()));
     }
 
     /// The same with an integer.
@@ -147,7 +147,7 @@ impl Message {
     pub fn insert(&mut self, number: u32, place: usize, value: impl Into<Bytes>) {
         let places = self.fields.iter().enumerate().filter(|(_, field)| field.number == number);
         let at = places.map(|(at, _)| at).nth(place).unwrap_or(self.fields.len());
-        self.fields.insert(at, Field::bytes(number, value.into()));
+        self.fields.insert(at, Field::bytes(number, &value.into()));
     }
 
     /// Keeps of a repeated field's values those that `keeps` says.
@@ -167,7 +167,7 @@ impl Message {
             let Some(bytes) = field.value.bytes() else { continue };
             let mut message = Self::parse(what, bytes)?;
             if change(&mut message)? {
-                *field = Field::bytes(number, message.encode());
+                *field = Field::bytes(number, &message.encode());
                 changed = true;
             }
         }
@@ -177,7 +177,7 @@ impl Message {
     /// With one more value of a field.
     #[must_use]
     pub fn with(mut self, number: u32, value: impl Into<Bytes>) -> Self {
-        self.fields.push(Field::bytes(number, value.into()));
+        self.fields.push(Field::bytes(number, &value.into()));
         self
     }
 
@@ -205,11 +205,11 @@ impl Field {
         Self { number, value: Value::Number(value), raw: raw.freeze() }
     }
 
-    fn bytes(number: u32, value: Bytes) -> Self {
+    fn bytes(number: u32, value: &[u8]) -> Self {
         let mut raw = BytesMut::with_capacity(value.len() + 10);
         encode_key(number, WireType::LengthDelimited, &mut raw);
         encode_varint(value.len() as u64, &mut raw);
-        raw.extend_from_slice(&value);
+        raw.extend_from_slice(value);
         let raw = raw.freeze();
         Self { number, value: Value::Bytes(raw.slice(raw.len() - value.len()..)), raw }
     }
