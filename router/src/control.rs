@@ -101,20 +101,13 @@ impl Control {
         let hooks = Hooks::new(config.extension.clone());
         let bound = config.listen.extension.map(|address| bind("extension-server", address)).transpose()?;
         let (extension_port, extension_address) = bound.unzip();
-        let (mut writer, updates) = Writer::new(world.clone(), &config);
-        let (cluster, agents_wanted) = match desired.clone() {
-            None => (None, None),
-            Some(desired) => {
-                let (cluster, (wanted, agents)) = Cluster::new(config.clone(), desired);
-                writer = writer.following(wanted);
-                (Some(cluster), Some(agents))
-            }
-        };
+        let (writer, updates) = Writer::new(world.clone(), &config);
+        let (writer, cluster, agents_wanted) = follow(writer, &config, desired.clone());
         let config_text = config.to_string().into();
         let sources =
             Sources { world: world.clone(), config_text, metrics: metrics.clone(), shutdown, desired };
-        let follow = |tls: Arc<Tls>| tls.follow(metrics.proxy());
-        let reloading: Vec<_> = certificates.into_iter().map(follow).collect();
+        let reload = |tls: Arc<Tls>| tls.follow(metrics.proxy());
+        let reloading: Vec<_> = certificates.into_iter().map(reload).collect();
         let following = Following {
             world: world.clone(),
             config: config.clone(),
@@ -193,6 +186,17 @@ impl Drop for Control {
             tracing::error!("the control thread panicked");
         }
     }
+}
+
+/// Has the writer follow what a cluster wants, where one is watched.
+fn follow(
+    writer: Writer,
+    config: &Arc<Config>,
+    desired: Option<watch::Receiver<Arc<Desired>>>,
+) -> (Writer, Option<Cluster>, Option<agents::Wanted>) {
+    let Some(desired) = desired else { return (writer, None, None) };
+    let (cluster, (wanted, agents)) = Cluster::new(config.clone(), desired);
+    (writer.following(wanted), Some(cluster), Some(agents))
 }
 
 fn bind(flag: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), ControlError> {
