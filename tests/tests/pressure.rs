@@ -23,14 +23,18 @@ mod privileged {
     /// From the first page on the machine counts as short, and nothing is refused yet.
     struct Short {
         before: String,
+        /// What one end has not read: without it all memory could be given back, and nothing would be short.
+        _unread: [TcpStream; 2],
     }
 
     impl Short {
         fn begin() -> Self {
             let before = fs::read_to_string(LIMITS).expect("it is there");
             let most = before.split_whitespace().last().expect("three numbers");
+            // Before, as buffers do not grow in a shortage: more than each CPU keeps back uncounted, which is a megabyte.
+            let unread = full();
             fs::write(LIMITS, format!("1 1 {most}")).expect("root may");
-            Self { before }
+            Self { before, _unread: unread }
         }
     }
 
@@ -40,11 +44,23 @@ mod privileged {
         }
     }
 
+    fn connected() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
+        let near = TcpStream::connect(listener.local_addr().expect("bound")).expect("it listens");
+        (near, listener.accept().expect("it was dialled").0)
+    }
+
+    /// A connection that holds as much as fits, some megabytes.
+    fn full() -> [TcpStream; 2] {
+        let (mut near, far) = connected();
+        near.set_nonblocking(true).expect("open");
+        while near.write(&[0; 100_000]).is_ok() {}
+        [near, far]
+    }
+
     /// The kernel looks as sockets take memory, and as they give it back.
     fn make_it_look() {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
-        let mut near = TcpStream::connect(listener.local_addr().expect("bound")).expect("it listens");
-        let (mut far, _) = listener.accept().expect("it was dialled");
+        let (mut near, mut far) = connected();
         thread::scope(|scope| {
             scope.spawn(|| near.write_all(&[0; 100_000]).expect("open"));
             far.read_exact(&mut [0; 100_000]).expect("it comes");
