@@ -11,11 +11,10 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
-    task::JoinSet,
-    time::{sleep, timeout},
+    time::timeout,
 };
 
-use crate::{kube::Desired, metrics::Metrics, shutdown::Shutdown, world::World};
+use crate::{control::take_in, kube::Desired, metrics::Metrics, shutdown::Shutdown, world::World};
 
 mod agents;
 mod endpoints;
@@ -31,8 +30,6 @@ const MAX_CONNECTIONS: usize = 64;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 /// A connection is closed after this long, whatever it does.
 const CONNECTION_LIFETIME: Duration = Duration::from_secs(600);
-/// Wait after a failed accept: out of file descriptors, mostly.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Largest head.
 const MAX_HEAD_BYTES: usize = 16 << 10;
 
@@ -82,21 +79,9 @@ impl Server {
 
     /// Serves until it is dropped; its connections end with it.
     pub async fn run(self) {
-        let mut connections = JoinSet::new();
-        loop {
-            tokio::select! {
-                accepted = self.listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
-                    Ok((stream, _)) => {
-                        connections.spawn(serve(stream, self.port, self.sources.clone()));
-                    }
-                    Err(error) => {
-                        tracing::warn!(port = ?self.port, "cannot accept a connection: {error}");
-                        sleep(ACCEPT_PAUSE).await;
-                    }
-                },
-                Some(_) = connections.join_next() => {}
-            }
-        }
+        let Self { listener, port, sources } = self;
+        let failed = |error| tracing::warn!(?port, "cannot accept a connection: {error}");
+        take_in(listener, MAX_CONNECTIONS, |stream| serve(stream, port, sources.clone()), failed).await;
     }
 }
 

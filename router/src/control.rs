@@ -7,12 +7,11 @@ use std::{
     io,
     net::{SocketAddr, TcpListener},
     sync::Arc,
-    thread::{self, JoinHandle},
 };
 
 use tokio::{
-    runtime::{Builder, Runtime},
-    sync::{mpsc, oneshot, watch},
+    runtime::Builder,
+    sync::{mpsc, watch},
     task::JoinSet,
 };
 
@@ -24,6 +23,7 @@ use crate::{
     extension::{self, Hooks},
     kube::Desired,
     metrics::Metrics,
+    own_thread::{OwnThread, Stopped},
     scrape::{self, Scraping},
     shutdown::Shutdown,
     tls::Tls,
@@ -32,6 +32,10 @@ use crate::{
         writer::{Update, Writer},
     },
 };
+
+mod intake;
+
+pub(crate) use intake::take_in;
 
 /// What the control plane works with.
 pub struct Inputs {
@@ -61,9 +65,7 @@ pub struct Control {
     health: Option<SocketAddr>,
     extension: Option<SocketAddr>,
     updates: mpsc::Sender<Update>,
-    /// Dropped to stop the thread.
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    _thread: OwnThread,
 }
 
 /// Why the control plane cannot start.
@@ -116,40 +118,34 @@ impl Control {
         };
         let scraping = Scraping { world, config, metrics: metrics.scraping(), updates: updates.clone() };
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        let (stop, stopped) = oneshot::channel::<()>();
-        let work = move || {
+        let work = move |stopped: Stopped| async move {
             let mut tasks = JoinSet::new();
-            runtime.block_on(async {
-                tasks.spawn(writer.run());
-                tasks.spawn(scrape::run(scraping));
-                agents::spawn(&following, agents_wanted, &mut tasks);
-                cluster.map(|cluster| tasks.spawn(cluster.run()));
-                reloading.into_iter().for_each(|reloading| {
-                    tasks.spawn(reloading);
-                });
-                serve(&mut tasks, metrics_port, Port::Metrics, &sources);
-                serve(&mut tasks, admin_port, Port::Admin, &sources);
-                if let Some(health_port) = health_port {
-                    serve(&mut tasks, health_port, Port::Health, &sources);
-                }
-                if let Some(port) = extension_port {
-                    extend(&mut tasks, port, extension, hooks);
-                }
-                // Ends when the sender is dropped.
-                let _ = stopped.await;
+            tasks.spawn(writer.run());
+            tasks.spawn(scrape::run(scraping));
+            agents::spawn(&following, agents_wanted, &mut tasks);
+            cluster.map(|cluster| tasks.spawn(cluster.run()));
+            reloading.into_iter().for_each(|reloading| {
+                tasks.spawn(reloading);
             });
-            drop(tasks);
-            leave(runtime);
+            serve(&mut tasks, metrics_port, Port::Metrics, &sources);
+            serve(&mut tasks, admin_port, Port::Admin, &sources);
+            if let Some(health_port) = health_port {
+                serve(&mut tasks, health_port, Port::Health, &sources);
+            }
+            if let Some(port) = extension_port {
+                extend(&mut tasks, port, extension, hooks);
+            }
+            // Ends when its owner lets it go.
+            let _ = stopped.await;
         };
-        let thread = thread::Builder::new().name("control".to_owned()).spawn(work)?;
+        let thread = OwnThread::start("control", runtime, work)?;
         Ok(Self {
             metrics: metrics_address,
             admin: admin_address,
             health: health_address,
             extension: extension_address,
             updates,
-            stop: Some(stop),
-            thread: Some(thread),
+            _thread: thread,
         })
     }
 
@@ -174,17 +170,6 @@ impl Control {
     /// For what the data plane learns about endpoints.
     pub fn updates(&self) -> mpsc::Sender<Update> {
         self.updates.clone()
-    }
-}
-
-impl Drop for Control {
-    fn drop(&mut self) {
-        self.stop = None;
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the control thread panicked");
-        }
     }
 }
 
@@ -225,11 +210,6 @@ fn extend(tasks: &mut JoinSet<()>, listener: TcpListener, tls: Option<Arc<Tls>>,
         }
         Err(error) => tracing::error!("cannot serve Envoy Gateway: {error}"),
     }
-}
-
-/// Name lookups run on threads that cannot be stopped: they must not hold the process back.
-fn leave(runtime: Runtime) {
-    runtime.shutdown_background();
 }
 
 #[cfg(test)]

@@ -59,6 +59,7 @@ use watched::Watched;
 mod arriving;
 mod inbound;
 mod messages;
+pub(crate) mod names;
 mod paced;
 pub mod phase;
 mod pieces;
@@ -73,9 +74,6 @@ mod watched;
 
 /// The one call there is.
 const PROCESS: &str = "/envoy.service.ext_proc.v3.ExternalProcessor/Process";
-/// In the metadata of the call: the pool to pick from, `namespace/name`. Set in the gateway's configuration (`initial_metadata`),
-/// where no client reaches. Without it the pool is found by the model.
-const POOL: &str = "x-warmlane-pool";
 /// What a message may have beside a body.
 const OVERHEAD: u64 = 1024 * 1024;
 /// Bytes of one stream, and of a connection, that may come before they are read: they are read at once. Half of the latter is
@@ -186,7 +184,7 @@ fn process(shared: &Connection, request: Request<Incoming>) -> Uncounted {
     let decoder =
         ProstCodec::<ProcessingResponse, ProcessingRequest>::raw_decoder(BufferSettings::new(ROOM, BATCH));
     let unfinished = Unfinished::new(&front.worker.world.budget);
-    let pool = request.headers().get(POOL).and_then(|name| name.to_str().ok()).map(str::to_owned);
+    let pool = request.headers().get(names::POOL).and_then(|name| name.to_str().ok()).map(str::to_owned);
     let arriving = Arriving::new(request.into_body(), unfinished.clone());
     let incoming = Streaming::new_request(decoder, arriving, None, limit);
     let session = Session::new(front.worker.clone(), seat, incoming, unfinished, pool);

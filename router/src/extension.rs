@@ -13,13 +13,13 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    task::JoinSet,
-    time::{sleep, timeout},
+    time::timeout,
 };
 use tonic::codegen::Service as _;
 use warmlane_api::extension::envoy_gateway_extension_server::EnvoyGatewayExtensionServer;
 
 use crate::{
+    control::take_in,
     front::{PING_INTERVAL, PING_TIMEOUT},
     seldom::Seldom,
     tls::{self, Tls},
@@ -49,8 +49,6 @@ const MAX_STREAMS: u32 = 16;
 const MAX_MESSAGE: usize = 64 << 20;
 /// A handshake that takes longer is given up.
 const HANDSHAKE: Duration = Duration::from_secs(5);
-/// Wait after a failed accept: out of file descriptors, mostly.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Handshakes that fail: no configuration is made until that is mended.
 static HANDSHAKES: Seldom = Seldom::new();
@@ -76,21 +74,10 @@ impl Server {
 
     /// Serves until it is dropped; its connections end with it.
     pub async fn run(self) {
-        let mut connections = JoinSet::new();
-        loop {
-            tokio::select! {
-                accepted = self.listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
-                    Ok((stream, _)) => {
-                        connections.spawn(converse(stream, self.tls.clone(), self.hooks.clone()));
-                    }
-                    Err(error) => {
-                        tracing::warn!("cannot accept a connection of Envoy Gateway's: {error}");
-                        sleep(ACCEPT_PAUSE).await;
-                    }
-                },
-                Some(_) = connections.join_next() => {}
-            }
-        }
+        let Self { listener, tls, hooks } = self;
+        let failed = |error| tracing::warn!("cannot accept a connection of Envoy Gateway's: {error}");
+        take_in(listener, MAX_CONNECTIONS, |stream| converse(stream, tls.clone(), hooks.clone()), failed)
+            .await;
     }
 }
 

@@ -25,6 +25,7 @@ pub mod lane;
 pub mod lately;
 pub mod ledger;
 pub mod metrics;
+pub mod own_thread;
 pub mod path;
 pub mod scrape;
 pub mod seldom;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use warmlane_picker::{Endpoint, Health, Reading, Snapshot, Time};
 
+use super::pages;
 use crate::world::World;
 
 #[derive(Serialize)]
@@ -57,8 +58,7 @@ pub(super) fn show(world: &World) -> String {
     let served = served(&snapshot);
     let row = |(position, endpoint)| row(world, &snapshot, &served, position, endpoint, now);
     let page = Page { endpoints: snapshot.endpoints().iter().enumerate().map(row).collect() };
-    // Strings and numbers always serialise; the fallback only keeps this function total.
-    serde_json::to_string_pretty(&page).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}")) + "\n"
+    pages::json(&page)
 }
 
 /// Why nothing can be served, for people.

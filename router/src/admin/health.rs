@@ -34,7 +34,7 @@ use tonic_health::pb::{
 };
 
 use super::{HEAD_TIMEOUT, pages::unready};
-use crate::{front::PING_INTERVAL, shutdown::Shutdown, world::World};
+use crate::{ext_proc::names, front::PING_INTERVAL, shutdown::Shutdown, world::World};
 
 /// How soon a watcher hears of a change.
 const WATCH_INTERVAL: Duration = Duration::from_millis(500);
@@ -43,7 +43,7 @@ const MAX_STREAMS: u32 = 16;
 
 const LIVENESS: &str = "liveness";
 const READINESS: &str = "readiness";
-const PICKER: &str = "envoy.service.ext_proc.v3.ExternalProcessor";
+const PICKER: &str = names::SERVICE;
 
 /// Whether requests can be served, for whoever asks.
 #[derive(Clone)]

@@ -6,6 +6,7 @@ use hyper::{
     Method, Request, Response, StatusCode,
     header::{ALLOW, CONTENT_TYPE, HeaderValue},
 };
+use serde::Serialize;
 use serde_json::json;
 
 use super::{Port, Sources, agents, endpoints, lane, pins, pools};
@@ -98,6 +99,12 @@ fn unknown(port: Port, path: &str) -> Answer {
     };
     let error = json!({ "error": { "message": format!("nothing at {path}"), "paths": paths } });
     page(StatusCode::NOT_FOUND, JSON, format!("{error}\n"))
+}
+
+/// A page for people and programs.
+pub(super) fn json(page: &impl Serialize) -> String {
+    // Strings and numbers always serialise; the fallback only keeps this function total.
+    serde_json::to_string_pretty(page).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}")) + "\n"
 }
 
 fn page(status: StatusCode, kind: &'static str, text: String) -> Answer {

@@ -7,6 +7,7 @@
 use serde::Serialize;
 use warmlane_picker::{GroupPin, Pin, Saved, Slot, Snapshot, Time};
 
+use super::pages;
 use crate::world::World;
 
 /// Rows of each kind unless asked otherwise.
@@ -93,8 +94,7 @@ pub(super) fn show(world: &World, limit: Limit) -> String {
             pins: groups.rows.iter().map(|pin| group(&snapshot, pin)).collect(),
         },
     };
-    // Strings and numbers always serialise; the fallback only keeps this function total.
-    serde_json::to_string_pretty(&page).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}")) + "\n"
+    pages::json(&page)
 }
 
 fn session<'s>(snapshot: &'s Snapshot, pin: &Pin) -> Session<'s> {

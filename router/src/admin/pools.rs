@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde::Serialize;
 use warmlane_picker::Criticality;
 
+use super::{Sources, pages};
 use crate::{
-    admin::Sources,
     kube::{Acceptance, Desired},
     world::{Pool, pools::Rules},
 };
@@ -68,8 +68,7 @@ pub(super) fn show(sources: &Sources) -> String {
         pools: sources.world.pools.all().iter().map(row).collect(),
         cluster: desired.as_deref().map(cluster),
     };
-    // Strings and numbers always serialise; the fallback only keeps this function total.
-    serde_json::to_string_pretty(&page).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}")) + "\n"
+    pages::json(&page)
 }
 
 fn row(pool: &Pool, desired: Option<&Desired>) -> Row {

@@ -3,6 +3,7 @@ use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     sync::mpsc,
+    task::JoinSet,
 };
 use warmlane_picker::{Chain, Lora, Reading, Saved, Signals as Load, Slot, Time};
 

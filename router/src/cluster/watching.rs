@@ -1,11 +1,6 @@
 //! The thread that watches the cluster: ten thousand pods are many megabytes of JSON, and nobody else should wait for them.
 
-use std::{
-    fs, io,
-    sync::Arc,
-    thread::{self, JoinHandle},
-    time::Duration,
-};
+use std::{fs, io, sync::Arc, time::Duration};
 
 use tokio::{
     runtime::Builder,
@@ -17,6 +12,7 @@ use tokio::{
 use crate::{
     config::Kube,
     kube::{self, Desired, KubeError, Watched, Writer, write_status},
+    own_thread::{OwnThread, Stopped},
 };
 
 /// How long a router that stops waits until its Lease is freed.
@@ -25,9 +21,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// See the module's header. Dropped, it stops watching and waits for its thread.
 #[derive(Debug)]
 pub struct Watching {
-    /// Dropped to stop the thread.
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    _thread: OwnThread,
 }
 
 /// Why a cluster cannot be watched.
@@ -67,43 +61,22 @@ impl Watching {
         let client = runtime.block_on(kube::connect(kubeconfig))?;
         let (desires, desired) = watch::channel(Arc::default());
         let writer = name(&settings.lease).map(|lease| Writer { lease, identity: identity() });
-        let (stop, stopped) = oneshot::channel::<()>();
-        let work = move || {
-            runtime.block_on(async {
-                let (stop, is_stopped) = oneshot::channel();
-                let seen = desires.subscribe();
-                let writing =
-                    writer.map(|writer| spawn(write_status(client.clone(), writer, seen, is_stopped)));
-                tokio::select! {
-                    () = kube::watch(client, watched, desires) => {}
-                    // Ends when the sender is dropped.
-                    _ = stopped => {}
-                }
-                drop(stop);
-                // It frees its Lease, so that another router need not wait until that has run out.
-                if let Some(writing) = writing
-                    && timeout(FAREWELL, writing).await.is_err()
-                {
-                    tracing::warn!(
-                        "the Lease of the status writer was not freed in time: it runs out by itself"
-                    );
-                }
-            });
-            // Name lookups run on threads that cannot be stopped.
-            runtime.shutdown_background();
+        let work = move |stopped: Stopped| async move {
+            let (stop, is_stopped) = oneshot::channel();
+            let seen = desires.subscribe();
+            let writing = writer.map(|writer| spawn(write_status(client.clone(), writer, seen, is_stopped)));
+            tokio::select! {
+                () = kube::watch(client, watched, desires) => {}
+                _ = stopped => {}
+            }
+            drop(stop);
+            // It frees its Lease, so that another router need not wait until that has run out.
+            if let Some(writing) = writing
+                && timeout(FAREWELL, writing).await.is_err()
+            {
+                tracing::warn!("the Lease of the status writer was not freed in time: it runs out by itself");
+            }
         };
-        let thread = thread::Builder::new().name("kube".to_owned()).spawn(work)?;
-        Ok((Self { stop: Some(stop), thread: Some(thread) }, desired))
-    }
-}
-
-impl Drop for Watching {
-    fn drop(&mut self) {
-        self.stop = None;
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the thread that watches the cluster panicked");
-        }
+        Ok((Self { _thread: OwnThread::start("kube", runtime, work)? }, desired))
     }
 }

@@ -8,6 +8,7 @@ use warmlane_engine::body::{Api, BodyReader, RequestBody};
 
 use super::{
     messages::{HeaderMap, Kind, Metadata, Value},
+    names,
     phase::Violation,
     pieces::Pieces,
 };
@@ -20,7 +21,6 @@ use crate::{
 };
 
 /// Where gateways say which endpoints a request may go to.
-const SUBSET_NAMESPACE: &str = "envoy.lb.subset_hint";
 const SUBSET: &str = "x-gateway-destination-endpoint-subset";
 
 /// What steers a request: the newer name of each header first.
@@ -169,7 +169,7 @@ fn reader(worker: &Worker, api: Api) -> BodyReader {
 /// offers nobody: a hint that is not understood must not open the pool.
 fn offered(metadata: &Bytes) -> Option<Offered> {
     let Ok(metadata) = Metadata::decode(metadata.clone()) else { return Some(Offered::default()) };
-    let hint = metadata.get(SUBSET_NAMESPACE, SUBSET)?;
+    let hint = metadata.get(names::SUBSET, SUBSET)?;
     let text = |value: &Value| match &value.kind {
         Some(Kind::Text(text)) => Some(text.clone()),
         Some(Kind::Number(_) | Kind::List(_) | Kind::Struct(_)) | None => None,

@@ -2,16 +2,14 @@
 
 use bytes::Bytes;
 
-use super::messages::{
-    Answer, AppendAction, BodyMode, BodyMutation, CommonResponse, HeaderMutation, HeaderValue,
-    HeaderValueOption, HttpBody, HttpStatus, ImmediateResponse, Kind, Mutation, ProcessingResponse, Reply,
-    Struct, TrailersAnswer, Value,
+use super::{
+    messages::{
+        Answer, AppendAction, BodyMode, BodyMutation, CommonResponse, HeaderMutation, HeaderValue,
+        HeaderValueOption, HttpBody, HttpStatus, ImmediateResponse, Kind, Mutation, ProcessingResponse,
+        Reply, Struct, TrailersAnswer, Value,
+    },
+    names::{DESTINATION, LB},
 };
-
-/// Where the picked endpoint stands, as a header and as a key of [`NAMESPACE`].
-pub(super) const DESTINATION: &str = "x-gateway-destination-endpoint";
-/// The namespace that gateways read the endpoint from.
-pub(super) const NAMESPACE: &str = "envoy.lb";
 
 /// How long a body is.
 pub(super) const LENGTH: &str = "content-length";
@@ -63,7 +61,7 @@ fn metadata(endpoints: String) -> Struct {
     let value = |kind| Value { kind: Some(kind) };
     let fields = [(DESTINATION.to_owned(), value(Kind::Text(endpoints)))].into();
     let inner = Struct { fields };
-    Struct { fields: [(NAMESPACE.to_owned(), value(Kind::Struct(inner)))].into() }
+    Struct { fields: [(LB.to_owned(), value(Kind::Struct(inner)))].into() }
 }
 
 fn setting(headers: Headers) -> HeaderMutation {

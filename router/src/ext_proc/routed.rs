@@ -8,8 +8,9 @@ use warmlane_engine::{body::RequestBody, sse::payload::Report};
 use super::{
     inbound::Aims,
     messages::{BodyMode, HeaderMap},
+    names::DESTINATION,
     phase::Modes,
-    reply::{Changes, DESTINATION, Headers},
+    reply::{Changes, Headers},
     restore::Restore,
     tail::{End, Tail},
     told::{Origin, Told},

@@ -10,11 +10,9 @@ use prost::Message;
 
 use super::{
     messages::{AttributesEntry, Kind, Metadata, Value},
-    reply::NAMESPACE,
+    names::{LB, SERVED},
 };
 
-/// Which endpoint answered, in [`NAMESPACE`].
-const SERVED: &str = "x-gateway-destination-endpoint-served";
 /// Where a response comes from, and of which of Envoy's tries it is; by the names of Envoy's attributes.
 const DETAILS: &str = "response.code_details";
 const ATTEMPTS: &str = "upstream.request_attempt_count";
@@ -68,7 +66,7 @@ fn kind(value: &Value) -> Option<&Kind> {
 
 fn served(metadata: &Bytes) -> Option<SocketAddr> {
     let metadata = Metadata::decode(metadata.clone()).ok()?;
-    match metadata.get(NAMESPACE, SERVED).and_then(kind)? {
+    match metadata.get(LB, SERVED).and_then(kind)? {
         Kind::Text(text) => text.parse().ok(),
         Kind::Number(_) | Kind::List(_) | Kind::Struct(_) => None,
     }

@@ -7,6 +7,7 @@
 //! What else stands in the cluster stays: timeouts, circuit breakers, outlier detection, TLS.
 
 use super::{ExtensionError, ExtensionSettings, envoy::*, pool::Declared, wire::Message};
+use crate::ext_proc::names::{DESTINATION, LB, SERVED};
 
 /// vLLM closes a connection after 5 idle seconds. Envoy must be first, or a request meets the close.
 const IDLE_SECONDS: u32 = 4;
@@ -75,7 +76,7 @@ fn goes_by_pick_or_around(cluster: &mut Message, host: &str, ports: &[u16]) {
     let by_pick = Message::default()
         .with(1, metadata)
         .with(1, header)
-        .with(2, metadata_key(LB, "x-gateway-destination-endpoint-served"))
+        .with(2, metadata_key(LB, SERVED))
         .with(3, policy("round_robin", ROUND_ROBIN, Message::default()));
     cluster.set(CLUSTER_LB_POLICIES, policy("override_host", OVERRIDE_HOST, by_pick));
 }

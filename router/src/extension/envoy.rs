@@ -53,11 +53,6 @@ pub(super) const CLUSTER_PROVIDED: u64 = 6;
 /// Of two families the older, where a name has both.
 pub(super) const V4_PREFERRED: u64 = 3;
 
-/// The header that a picker sets, and the key of the same in metadata.
-pub(super) const DESTINATION: &str = "x-gateway-destination-endpoint";
-/// The namespace of that metadata.
-pub(super) const LB: &str = "envoy.lb";
-
 /// The name and the type of how a cluster speaks HTTP.
 pub(super) const HTTP_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 

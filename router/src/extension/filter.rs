@@ -3,14 +3,13 @@
 //! By default only requests are shown, and the heads of responses: no token passes through a picker.
 
 use super::{envoy::*, picker, pool::Backend, wire::Message};
+use crate::ext_proc::names::{LB, POOL, SUBSET};
 
 /// Its name in filter chains and for routes.
 pub(super) const NAME: &str = "envoy.filters.http.ext_proc/warmlane";
 
 const FILTER: &str = "envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor";
 const PER_ROUTE: &str = "envoy.extensions.filters.http.ext_proc.v3.ExtProcPerRoute";
-/// In the metadata of each call: the pool to pick from.
-const POOL: &str = "x-warmlane-pool";
 /// How long an answer to a response's head may take. In full duplex, which the request is, Envoy keeps no time: the picker does.
 const MESSAGE_SECONDS: u32 = 5;
 /// What clients see where the picker is away and requests may not go on.
@@ -71,6 +70,6 @@ fn mode() -> Message {
 /// MetadataOptions: to the picker candidates and who has served, from it the pick.
 fn metadata() -> Message {
     let untyped = |all: Message, name: &'static str| all.with(1, name);
-    let to = ["envoy.lb.subset_hint", LB].into_iter().fold(Message::default(), untyped);
+    let to = [SUBSET, LB].into_iter().fold(Message::default(), untyped);
     Message::default().with(1, to).with(2, untyped(Message::default(), LB))
 }

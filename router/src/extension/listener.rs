@@ -9,6 +9,7 @@ use std::collections::HashSet;
 use bytes::Bytes;
 
 use super::{ExtensionError, envoy, filter, wire::Message};
+use crate::ext_proc::names::DESTINATION;
 
 const LISTENER_CHAINS: [u32; 2] = [3, 25];
 const CHAIN_FILTERS: u32 = 3;
@@ -71,6 +72,6 @@ fn without(manager: &mut Message, field: u32, name: &str) {
 
 /// HeaderMutation: one that removes.
 fn strip() -> Message {
-    let config = Message::default().with(1, Message::default().with(1, envoy::DESTINATION));
+    let config = Message::default().with(1, Message::default().with(1, DESTINATION));
     envoy::extension(STRIP, 2, EARLY, config)
 }

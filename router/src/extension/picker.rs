@@ -6,9 +6,8 @@
 use std::fs;
 
 use super::{ExtensionError, ExtensionSettings, PickerTls, envoy::*, pool::Backend, wire::Message};
+use crate::ext_proc::names::SERVICE;
 
-/// What gRPC health calls it.
-const SERVICE: &str = "envoy.service.ext_proc.v3.ExternalProcessor";
 const TLS: &str = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext";
 const CONNECT_SECONDS: u32 = 2;
 const CHECK_SECONDS: u32 = 1;

@@ -150,8 +150,10 @@ impl Keeper {
             return;
         }
         let mut desired = resolve(&self.objects, &self.pools);
-        desired.troubles.extend(self.standing_troubles());
+        desired.troubles.extend(self.no_pools());
         self.say_troubles(&desired.troubles);
+        // How watching fares was said when it came to be known.
+        desired.troubles.extend(self.watch_troubles());
         self.desired.send_if_modified(|last| {
             let changed = **last != desired;
             if changed {
@@ -162,34 +164,27 @@ impl Keeper {
     }
 
     /// What is wrong with watching, each once.
-    fn standing_troubles(&self) -> BTreeSet<String> {
+    fn watch_troubles(&self) -> BTreeSet<String> {
         let trouble = |(source, standing): (&Source, &Standing)| match standing.trouble.as_ref()? {
             Trouble::Absent => None,
             trouble => Some(trouble.tell(source)),
         };
-        let mut troubles: BTreeSet<String> = self.sources.iter().filter_map(trouble).collect();
-        let of_pools = || self.sources.iter().filter(|(source, _)| Kind::POOLS.contains(&source.kind));
-        if of_pools().all(|(_, standing)| matches!(standing.trouble, Some(Trouble::Absent))) {
-            troubles.insert(
-                "the cluster has no InferencePool in any version that is known: are its CRDs installed?"
-                    .to_owned(),
-            );
-        }
-        troubles
+        self.sources.iter().filter_map(trouble).collect()
     }
 
-    /// Says what is new and what is over. How watching fares was said when it came to be known.
+    fn no_pools(&self) -> Option<String> {
+        let mut of_pools = self.sources.iter().filter(|(source, _)| Kind::POOLS.contains(&source.kind));
+        let are_absent = of_pools.all(|(_, standing)| matches!(standing.trouble, Some(Trouble::Absent)));
+        let why = "the cluster has no InferencePool in any version that is known: are its CRDs installed?";
+        are_absent.then(|| why.to_owned())
+    }
+
+    /// Says what is new and what is over.
     fn say_troubles(&mut self, troubles: &[String]) {
-        let standing = self.standing_watch_troubles();
-        let now: BTreeSet<String> = troubles.iter().filter(|t| !standing.contains(*t)).cloned().collect();
+        let now: BTreeSet<String> = troubles.iter().cloned().collect();
         now.difference(&self.told).for_each(|trouble| tracing::warn!("{trouble}"));
         self.told.difference(&now).for_each(|trouble| tracing::info!("no longer: {trouble}"));
         self.told = now;
-    }
-
-    fn standing_watch_troubles(&self) -> BTreeSet<String> {
-        let tell = |(source, standing): (&Source, &Standing)| Some(standing.trouble.as_ref()?.tell(source));
-        self.sources.iter().filter_map(tell).collect()
     }
 }
 
