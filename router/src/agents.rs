@@ -146,6 +146,10 @@ impl Known {
         Self(Arc::new(Mutex::new(agent)))
     }
 
+    fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Agent> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

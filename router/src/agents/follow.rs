@@ -123,6 +123,8 @@ impl Follower {
 
     async fn follow(&mut self) -> Lost {
         let mut roster = self.following.world.roster.subscribe();
+        let now = roster.borrow_and_update().clone();
+        self.forget_gone(&now);
         let address = self.agent.lock().address.clone();
         let mut stream = match dial(&address, self.following.credentials.as_deref()).await {
             Ok(stream) => stream,
@@ -134,6 +136,7 @@ impl Follower {
                 update = stream.next(patience.saturating_sub(heard.elapsed())) => update,
                 _ = roster.changed() => {
                     let roster = roster.borrow_and_update().clone();
+                    self.forget_gone(&roster);
                     if self.has_moved(&roster) {
                         return Lost::Moved;
                     }
@@ -156,6 +159,13 @@ impl Follower {
             // Counted once all of it is believed: who sees it counted may rely on it.
             self.agent.lock().updates += 1;
         }
+    }
+
+    /// Remembers nothing of endpoints that left: others get their numbers.
+    fn forget_gone(&mut self, roster: &Roster) {
+        self.spoken_for.retain(|slot, _| roster.has(*slot));
+        self.diverged.retain(|slot, _| roster.has(*slot));
+        self.places.keep(|slot| roster.has(slot));
     }
 
     /// Whether somebody that it tells of has joined, or is another one by now: what was said of it is told only once.

@@ -68,6 +68,11 @@ impl Places {
         self.0.get(&slot).is_some_and(|place| place.socket.is_some())
     }
 
+    /// Keeps what is known of these endpoints, and of no others.
+    pub(super) fn keep(&mut self, is_there: impl Fn(Slot) -> bool) {
+        self.0.retain(|slot, _| is_there(*slot));
+    }
+
     /// Its agent did not reach it there.
     pub(super) fn doubt(&mut self, slot: Slot) {
         self.0.entry(slot).or_default().in_doubt = true;

@@ -43,6 +43,11 @@ impl Roster {
         self.at(address).map(|entry| entry.slot)
     }
 
+    /// Whether this number is somebody's.
+    pub fn has(&self, slot: Slot) -> bool {
+        self.all.binary_search_by_key(&slot, |entry| entry.slot).is_ok()
+    }
+
     /// Everybody, in the order of slots.
     pub fn all(&self) -> &[Entry] {
         &self.all

@@ -53,3 +53,17 @@ async fn an_agents_word_counts_only_for_endpoints_of_its_node() {
     }
     assert_eq!(follower.claimed("10.0.0.9:8000"), None, "nobody is there");
 }
+
+#[tokio::test]
+async fn who_gets_the_number_of_one_that_left_inherits_nothing_of_what_was_said() {
+    let (mut follower, mut told) = follower();
+    follower.claimed("10.0.0.1:8000").expect("it is there");
+    follower.merge(SLOT, failed_gpu()).await;
+    assert!(matches!(told.try_recv(), Ok(Update::Gpu { .. })));
+    follower.merge(SLOT, failed_gpu()).await;
+    assert!(told.try_recv().is_err(), "that is known");
+    follower.forget_gone(&Roster::default());
+    // Another pod on the same card.
+    follower.merge(SLOT, failed_gpu()).await;
+    assert!(matches!(told.try_recv(), Ok(Update::Gpu { health: Health::Failed(_), .. })));
+}
