@@ -3,7 +3,7 @@
 use std::{
     io::{self, ErrorKind, Read, Write},
     net::TcpStream,
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     thread,
     time::{Duration, Instant},
 };
@@ -43,10 +43,13 @@ fn a_client_that_does_not_read_makes_its_pod_wait_and_nothing_spin() {
     SockRef::from(&relay.client_side).set_send_buffer_size(128 * 1024).expect("open");
     let chunk = [b'x'; 244];
     let response = chunked(std::iter::repeat_n(&chunk[..], 40_000));
-    let refused = AtomicU64::new(0);
+    let (refused, armed) = (AtomicU64::new(0), AtomicBool::new(false));
+    pod.write_all(CHUNKED.as_bytes()).expect("open");
     let told = thread::scope(|scope| {
-        scope.spawn(|| write_as_an_event_loop(&mut pod, &response, &refused));
-        let router = scope.spawn(|| relay.response());
+        let router = scope.spawn(|| relay.response_then(|_| armed.store(true, Relaxed)));
+        // A router that is slow has all of it to copy, and orders at its end only.
+        eventually("it is ordered", || armed.load(Relaxed));
+        scope.spawn(|| write_as_an_event_loop(&mut pod, &response[CHUNKED.len()..], &refused));
         let began = Instant::now();
         thread::sleep(Duration::from_millis(700));
         let spun = refused.load(Relaxed);
