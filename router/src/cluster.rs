@@ -96,7 +96,7 @@ fn replica(replica: &crate::kube::Replica) -> Replica {
     };
     Replica {
         address: replica.address.as_str().into(),
-        identity: replica.pod.as_str().into(),
+        identity: replica.uid.as_str().into(),
         node: Some(replica.node.as_str()).filter(|node| !node.is_empty()).map(Into::into),
         closed,
     }

@@ -24,7 +24,8 @@ fn model(name: &str, criticality: Criticality) -> ModelRule {
 fn pool(name: &str, replicas: &[(&str, ReplicaState)]) -> Pool {
     let replica = |(address, state): &(&str, ReplicaState)| crate::kube::Replica {
         address: (*address).to_owned(),
-        pod: format!("pod-{address}"),
+        pod: "pod".to_owned(),
+        uid: format!("uid-{address}"),
         node: "node-a".to_owned(),
         state: *state,
     };

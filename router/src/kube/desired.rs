@@ -1,12 +1,10 @@
 //! What the cluster wants served: the result of resolving, and all that the rest of the router sees of Kubernetes.
 
-use std::{fmt, str::FromStr};
-
 use warmlane_api::kube::{FailureMode, Picker};
 use warmlane_engine::metrics::EngineKind;
+use warmlane_kube::{Condition, ObjectName, PoolName, Replica};
 use warmlane_picker::Strategy;
 
-use super::objects::Condition;
 use crate::config::{ModelRule, Objective, Target};
 
 /// What the cluster wants served.
@@ -21,18 +19,6 @@ pub struct Desired {
     /// What the status of each model that is ours to judge should say, by name.
     pub accepted: Vec<Accepted>,
 }
-
-/// Namespace and name of an object.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ObjectName {
-    /// Its namespace.
-    pub namespace: String,
-    /// Its name there.
-    pub name: String,
-}
-
-/// Of a pool.
-pub type PoolName = ObjectName;
 
 /// A configured pool.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -57,30 +43,6 @@ pub struct Pool {
     pub picker: Option<Picker>,
     /// There is such a pool and it can be read.
     pub found: bool,
-}
-
-/// An address of a pod: one port of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Replica {
-    /// `ip:port`; an IPv6 address in brackets.
-    pub address: String,
-    /// Name of its pod.
-    pub pod: String,
-    /// Name of its node.
-    pub node: String,
-    /// What its pod can do.
-    pub state: ReplicaState,
-}
-
-/// What a pod can do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ReplicaState {
-    /// Serve.
-    Ready,
-    /// Not yet, or not now.
-    NotReady,
-    /// End what it has begun, and nothing new.
-    Terminating,
 }
 
 /// A model name that becomes another.
@@ -129,37 +91,6 @@ pub enum Acceptance {
     Pending,
 }
 
-// === ObjectName ===
-
-impl ObjectName {
-    /// Puts the two together.
-    pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
-        Self { namespace: namespace.into(), name: name.into() }
-    }
-}
-
-impl fmt::Display for ObjectName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.namespace, self.name)
-    }
-}
-
-impl FromStr for ObjectName {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        // The characters of DNS names, of which both are made.
-        let is_name = |part: &str| {
-            let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.');
-            !part.is_empty() && part.chars().all(allowed)
-        };
-        match text.split_once('/') {
-            Some((namespace, name)) if is_name(namespace) && is_name(name) => Ok(Self::new(namespace, name)),
-            _ => Err("write NAMESPACE/NAME, such as default/qwen"),
-        }
-    }
-}
-
 // === Accepted ===
 
 impl Accepted {
@@ -193,20 +124,6 @@ impl Acceptance {
             Self::NameInUse => "ModelNameInUse",
             Self::Invalid => "Invalid",
             Self::Pending => "Pending",
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_is_written_with_its_namespace() {
-        let name: ObjectName = "default/qwen".parse().expect("name");
-        assert_eq!((name.to_string().as_str(), name.name.as_str()), ("default/qwen", "qwen"));
-        for wrong in ["qwen", "/qwen", "default/", "a/b/c", "Default/qwen", "a b/c"] {
-            assert!(wrong.parse::<ObjectName>().is_err(), "{wrong}");
         }
     }
 }

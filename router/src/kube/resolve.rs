@@ -6,33 +6,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use warmlane_api::kube::Target;
+use warmlane_kube::{Body, Declared, Kind, Members, Object, ObjectName, Objects, PoolName};
 
 use crate::config;
 
-use super::{
-    desired::{Agent, Desired, ObjectName, Pool, PoolName},
-    objects::{Body, Declared, Kind, Object, Objects},
-};
+use super::desired::{Agent, Desired, Pool};
 
-mod members;
 mod models;
 mod objectives;
 mod rewrites;
-
-use members::Members;
-
-/// How many names a trouble lists before it only counts.
-const NAMED: usize = 3;
-
-/// Pools that are served, with what they declare.
-type Served<'o> = BTreeMap<&'o PoolName, &'o Declared>;
 
 /// Resolves what `objects` say for `pools`.
 pub fn resolve(objects: &Objects, pools: &[PoolName]) -> Desired {
     let mut troubles = refusals(objects);
     let names: BTreeSet<&PoolName> = pools.iter().collect();
-    let served: Served<'_> =
-        names.iter().filter_map(|name| Some((*name, declared(objects, name)?))).collect();
+    let served: BTreeMap<&PoolName, &Declared> =
+        names.iter().filter_map(|name| Some((*name, objects.pool(name)?))).collect();
     let mut members = Members::select(objects, &served);
     troubles.extend(members.claims());
     let mut models = models::judge(objects, &names);
@@ -62,14 +51,6 @@ pub fn resolve(objects: &Objects, pools: &[PoolName]) -> Desired {
     }
     troubles.sort_unstable();
     Desired { pools: resolved, agents: agents(objects), troubles, accepted: models.accepted }
-}
-
-/// What stands under the name, in the newest version that can be read.
-fn declared<'o>(objects: &'o Objects, name: &PoolName) -> Option<&'o Declared> {
-    Kind::POOLS.into_iter().find_map(|kind| match objects.get(kind, name)?.body.as_ref()? {
-        Body::Pool(declared) => Some(declared),
-        _ => None,
-    })
 }
 
 fn missing(objects: &Objects, name: &PoolName) -> String {
@@ -133,13 +114,6 @@ fn seniority(name: &ObjectName, object: &Object) -> (i64, ObjectName) {
 fn targets(targets: &[Target]) -> Vec<config::Target> {
     let target = |target: &Target| config::Target { name: target.name.clone(), weight: target.weight };
     targets.iter().map(target).collect()
-}
-
-/// The first names of a list and how many more there are.
-fn listed(names: &[&ObjectName]) -> String {
-    let first: Vec<String> = names.iter().take(NAMED).map(ToString::to_string).collect();
-    let more = names.len().saturating_sub(NAMED);
-    if more == 0 { first.join(", ") } else { format!("{} and {more} more", first.join(", ")) }
 }
 
 // === Pool ===

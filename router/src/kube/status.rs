@@ -16,12 +16,11 @@ use tokio::{
     sync::{oneshot, watch},
     time::{Instant, MissedTickBehavior, interval, timeout},
 };
+use warmlane_kube::{Kind, ObjectName, Source, Trouble};
 
 use super::{
-    desired::{Accepted, Desired, ObjectName},
+    desired::{Accepted, Desired},
     election::{Election, RENEWAL, Step},
-    error::{Source, Trouble},
-    objects::Kind,
 };
 
 /// Under which the fields that this writes are owned.
@@ -204,7 +203,7 @@ impl Writing {
                  same ({says})"
             ),
             other => {
-                let source = Source { kind: Kind::Model, namespace: self.name.namespace.clone() };
+                let source = Source { kind: Kind::Model, namespace: Some(self.name.namespace.clone()) };
                 tracing::warn!("the status of models stays unwritten: {}", other.tell(&source));
             }
         }
@@ -227,8 +226,10 @@ fn condition(accepted: &Accepted, now: Timestamp) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use warmlane_kube::Condition;
+
     use super::*;
-    use crate::kube::{desired::Acceptance, objects::Condition};
+    use crate::kube::desired::Acceptance;
 
     #[test]
     fn the_time_of_the_last_transition_stays_as_long_as_the_status_does() {

@@ -11,13 +11,14 @@ use serde::Deserialize;
 use crate::{step, workspace};
 
 /// What each of our crates may depend on among our own; a crate that is missing here fails the check.
-const ALLOWED: [(&str, &[&str]); 15] = [
+const ALLOWED: [(&str, &[&str]); 16] = [
     ("warmlane-abi", &[]),
     (
         "warmlane-agent",
         &[
             "warmlane-api",
             "warmlane-engine",
+            "warmlane-kube",
             "warmlane-kv",
             "warmlane-picker",
             "warmlane-scrape",
@@ -27,6 +28,7 @@ const ALLOWED: [(&str, &[&str]); 15] = [
     ("warmlane-api", &[]),
     ("warmlane-engine", &[]),
     ("warmlane-fake-nvml", &[]),
+    ("warmlane-kube", &["warmlane-api", "warmlane-engine", "warmlane-picker"]),
     ("warmlane-kv", &["warmlane-engine"]),
     ("warmlane-load", &["warmlane-engine"]),
     ("warmlane-picker", &[]),
@@ -36,6 +38,7 @@ const ALLOWED: [(&str, &[&str]); 15] = [
             "warmlane-abi",
             "warmlane-api",
             "warmlane-engine",
+            "warmlane-kube",
             "warmlane-picker",
             "warmlane-scrape",
             "warmlane-tls",

@@ -3,15 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use warmlane_api::kube::{Importance, Model};
+use warmlane_kube::{Body, Kind, Object, ObjectName, Objects, PoolName};
 use warmlane_picker::Criticality;
 
 use super::{seniority, targets};
 use crate::{
     config::ModelRule,
-    kube::{
-        desired::{Acceptance, Accepted, ObjectName, PoolName},
-        objects::{Body, Kind, Object, Objects},
-    },
+    kube::desired::{Acceptance, Accepted},
 };
 
 /// What became of the models.

@@ -2,14 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use warmlane_kube::{Body, Kind, Objects, PoolName};
+
 use super::seniority;
-use crate::{
-    config::Objective,
-    kube::{
-        desired::PoolName,
-        objects::{Body, Kind, Objects},
-    },
-};
+use crate::config::Objective;
 
 pub(super) fn group(objects: &Objects) -> BTreeMap<PoolName, Vec<Objective>> {
     let mut all: Vec<_> = Kind::OBJECTIVES.into_iter().flat_map(|kind| objects.of(kind)).collect();

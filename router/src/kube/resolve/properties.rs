@@ -5,9 +5,9 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use proptest::prelude::*;
 use warmlane_api::kube::{Labels, Pool};
+use warmlane_kube::{Meta, Pod};
 
 use super::*;
-use crate::kube::objects::{Meta, Pod};
 
 /// Few keys and values, so that pools and pods meet.
 fn labels(least: usize) -> impl Strategy<Value = Labels> {
@@ -31,7 +31,7 @@ prop_compose! {
         ready: bool, terminating: bool, ended in proptest::bool::weighted(0.2),
     ) -> Object {
         let ip = ip.map(|last| IpAddr::V4(Ipv4Addr::new(10, 0, 0, last)));
-        object(Body::Pod(Pod { labels, ip, node: String::new(), ready, terminating, ended }))
+        object(Body::Pod(Pod { labels, ip, ready, terminating, ended, ..Pod::default() }))
     }
 }
 
@@ -80,7 +80,7 @@ proptest! {
         let desired = resolve(&objects, &names);
         prop_assert_eq!(desired.pools.len(), names.len());
         for pool in &desired.pools {
-            let declared = declared(&objects, &pool.name).expect("declared");
+            let declared = objects.pool(&pool.name).expect("declared");
             let got: BTreeSet<_> = pool.replicas.iter().map(|replica| replica.address.clone()).collect();
             prop_assert_eq!(got.len(), pool.replicas.len());
             prop_assert_eq!(got, expected(&objects, &pool.name, declared));

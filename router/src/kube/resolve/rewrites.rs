@@ -3,11 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use warmlane_kube::{Body, Kind, Objects, PoolName};
+
 use super::{seniority, targets};
-use crate::kube::{
-    desired::{PoolName, Rewrite},
-    objects::{Body, Kind, Objects},
-};
+use crate::kube::desired::Rewrite;
 
 pub(super) fn group(objects: &Objects) -> BTreeMap<PoolName, Vec<Rewrite>> {
     let mut all: Vec<_> = Kind::REWRITES.into_iter().flat_map(|kind| objects.of(kind)).collect();

@@ -2,13 +2,11 @@
 
 use serde_json::{Value, json};
 use warmlane_engine::metrics::EngineKind;
+use warmlane_kube::{Meta, Replica, ReplicaState, reduce};
 use warmlane_picker::{Criticality, Strategy};
 
 use super::*;
-use crate::kube::{
-    desired::{Acceptance, Accepted, Replica, ReplicaState},
-    objects::{Meta, reduce},
-};
+use crate::kube::desired::{Acceptance, Accepted};
 
 fn name(name: &str) -> ObjectName {
     ObjectName::new("default", name)
@@ -67,6 +65,7 @@ fn a_pool_has_the_pods_with_its_labels_in_its_namespace() {
     let replica = Replica {
         address: "10.0.0.1:8000".into(),
         pod: "a".into(),
+        uid: String::new(),
         node: "n1".into(),
         state: ReplicaState::Ready,
     };

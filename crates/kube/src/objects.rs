@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use warmlane_api::kube::{Labels, Model, Objective, Rewrite};
 
-use super::desired::ObjectName;
+use crate::name::ObjectName;
 
 mod declared;
 mod kind;
@@ -82,6 +82,8 @@ pub enum Body {
 /// A pod.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pod {
+    /// Which of the pods that have had its name it is.
+    pub uid: String,
     /// By which pools select it.
     pub labels: Labels,
     /// Its address; none before it has one.
@@ -133,11 +135,17 @@ impl Objects {
         self.tables.get_mut(&kind).is_some_and(|table| table.remove(name).is_some())
     }
 
-    /// Swaps all that is known of a resource in `namespace` for `listed`. Whether anything is different now.
-    pub fn replace(&mut self, kind: Kind, namespace: &str, listed: Vec<(ObjectName, Object)>) -> bool {
+    /// Swaps all that is known of a resource in `namespace`, or in all of them, for `listed`. Whether anything is different now.
+    pub fn replace(
+        &mut self,
+        kind: Kind,
+        namespace: Option<&str>,
+        listed: Vec<(ObjectName, Object)>,
+    ) -> bool {
         let table = self.tables.entry(kind).or_default();
+        let is_listed = |name: &ObjectName| namespace.is_none_or(|namespace| name.namespace == namespace);
         let (before, mut after): (Table, Table) =
-            std::mem::take(table).into_iter().partition(|(name, _)| name.namespace == namespace);
+            std::mem::take(table).into_iter().partition(|(name, _)| is_listed(name));
         let renewed = listed.into_iter().map(|(name, object)| {
             let object = object.after(before.get(&name));
             (name, object)
@@ -152,6 +160,26 @@ impl Objects {
     /// All objects of a resource, by name.
     pub fn of(&self, kind: Kind) -> impl Iterator<Item = (&ObjectName, &Object)> {
         self.tables.get(&kind).into_iter().flatten()
+    }
+
+    /// What pools declare, by name: of those in both versions, what the newer one says.
+    pub fn pools(&self) -> BTreeMap<&ObjectName, &Declared> {
+        let mut pools = BTreeMap::new();
+        // Later ones take the place of earlier ones.
+        for (name, object) in Kind::POOLS.into_iter().rev().flat_map(|kind| self.of(kind)) {
+            if let Some(Body::Pool(declared)) = &object.body {
+                pools.insert(name, declared);
+            }
+        }
+        pools
+    }
+
+    /// What stands under a pool's name, in the newest version that can be read.
+    pub fn pool(&self, name: &ObjectName) -> Option<&Declared> {
+        Kind::POOLS.into_iter().find_map(|kind| match self.get(kind, name)?.body.as_ref()? {
+            Body::Pool(declared) => Some(declared),
+            _ => None,
+        })
     }
 
     /// One object.
@@ -198,9 +226,9 @@ mod tests {
         for (namespace, name) in [("default", "a"), ("default", "b"), ("other", "c")] {
             assert!(objects.apply(Kind::Pod, ObjectName::new(namespace, name), pod("n")));
         }
-        assert!(objects.replace(Kind::Pod, "default", vec![(name("b"), pod("n"))]));
+        assert!(objects.replace(Kind::Pod, Some("default"), vec![(name("b"), pod("n"))]));
         assert_eq!(names(&objects), ["default/b", "other/c"], "no ghost, and nothing else is touched");
-        assert!(!objects.replace(Kind::Pod, "default", vec![(name("b"), pod("n"))]), "nothing is new");
+        assert!(!objects.replace(Kind::Pod, Some("default"), vec![(name("b"), pod("n"))]), "nothing is new");
     }
 
     #[test]
@@ -224,7 +252,7 @@ mod tests {
         objects.apply(Kind::Pod, name("a"), refused());
         let kept = objects.get(Kind::Pod, &name("a")).expect("kept");
         assert_eq!((&kept.body, kept.refused.is_some()), (&pod("n").body, true));
-        objects.replace(Kind::Pod, "default", vec![(name("a"), refused()), (name("b"), refused())]);
+        objects.replace(Kind::Pod, Some("default"), vec![(name("a"), refused()), (name("b"), refused())]);
         assert_eq!(objects.get(Kind::Pod, &name("a")).expect("kept").body, pod("n").body);
         assert_eq!(
             objects.get(Kind::Pod, &name("b")).expect("kept").body,

@@ -7,7 +7,7 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig},
 };
 
-use super::error::KubeError;
+use crate::error::KubeError;
 
 /// Connects as `kubeconfig` says, or as the pod that this runs in. Nothing is asked yet: whether there is an API server and what
 /// it allows shows when it is.

@@ -4,10 +4,19 @@ use serde_json::json;
 use tokio::{sync::mpsc::Sender, time::advance};
 
 use super::*;
-use crate::kube::{
-    desired::ObjectName,
+use crate::{
+    members::Members,
+    name::ObjectName,
     objects::{Meta, reduce},
 };
+
+/// The addresses of the pool `default/qwen`.
+#[derive(Debug, Default, PartialEq)]
+struct Desired {
+    found: bool,
+    addresses: Vec<String>,
+    troubles: Vec<String>,
+}
 
 struct Scene {
     news: Sender<News>,
@@ -20,7 +29,7 @@ impl Scene {
         let (news, inbox) = mpsc::channel(64);
         let (sender, desired) = watch::channel(Arc::default());
         let sources = kinds.iter().map(|kind| source(*kind)).collect();
-        let keeper = Keeper::new(vec![ObjectName::new("default", "qwen")], sources, sender);
+        let keeper = Keeper::new(resolve, sources, sender);
         Self { news, desired, _task: tokio::spawn(keeper.run(inbox)) }
     }
 
@@ -41,13 +50,27 @@ impl Scene {
     }
 
     fn addresses(&self) -> Vec<String> {
-        let desired = self.desired.borrow();
-        desired.pools.iter().flat_map(|pool| &pool.replicas).map(|replica| replica.address.clone()).collect()
+        self.desired.borrow().addresses.clone()
     }
 }
 
+impl Resolved for Desired {
+    fn troubles(&mut self) -> &mut Vec<String> {
+        &mut self.troubles
+    }
+}
+
+fn resolve(objects: &Objects) -> Desired {
+    let name = ObjectName::new("default", "qwen");
+    let Some(declared) = objects.pool(&name) else { return Desired::default() };
+    let mut members = Members::select(objects, &objects.pools());
+    let replicas = members.replicas(&name, &declared.pool.ports);
+    let addresses = replicas.into_iter().map(|replica| replica.address).collect();
+    Desired { found: true, addresses, troubles: Vec::new() }
+}
+
 fn source(kind: Kind) -> Source {
-    Source { kind, namespace: "default".to_owned() }
+    Source { kind, namespace: Some("default".to_owned()) }
 }
 
 fn away() -> What {
@@ -73,7 +96,7 @@ async fn nothing_is_published_before_pools_and_pods_were_read() {
     assert!(!scene.desired.has_changed().expect("keeper"), "the pods are not known");
     scene.tell(Kind::Pod, What::Listed(Vec::new())).await;
     scene.desired.changed().await.expect("published");
-    assert!(scene.desired.borrow().pools[0].found, "without the models, which can wait");
+    assert!(scene.desired.borrow().found, "without the models, which can wait");
 }
 
 #[tokio::test(start_paused = true)]
@@ -123,7 +146,7 @@ async fn an_api_server_that_is_away_changes_nothing_of_what_is_served() {
     advance(Duration::from_secs(600)).await;
     settle().await;
     assert_eq!(scene.addresses(), ["10.0.0.1:1"]);
-    assert!(scene.desired.borrow().pools[0].found);
+    assert!(scene.desired.borrow().found);
     assert_eq!(scene.desired.borrow().troubles.len(), 1, "{:?}", scene.desired.borrow().troubles);
     for kind in [Kind::PoolX, Kind::Pod] {
         scene.tell(kind, What::Working).await;

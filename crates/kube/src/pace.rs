@@ -10,7 +10,7 @@ const LONGEST: Duration = Duration::from_secs(15);
 
 /// Counts tries that failed in a row.
 #[derive(Debug, Default)]
-pub(super) struct Pace {
+pub(crate) struct Pace {
     failed: u32,
 }
 
@@ -18,12 +18,12 @@ pub(super) struct Pace {
 
 impl Pace {
     /// After a success.
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.failed = 0;
     }
 
     /// After a failure: how long to wait.
-    pub(super) fn next(&mut self) -> Duration {
+    pub(crate) fn next(&mut self) -> Duration {
         let full = FIRST.saturating_mul(1 << self.failed.min(16)).min(LONGEST);
         self.failed = self.failed.saturating_add(1);
         full.mul_f32(0.5 + fastrand::f32())

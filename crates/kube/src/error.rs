@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf};
 
-use super::objects::Kind;
+use crate::objects::Kind;
 
 /// Why there is no client.
 #[derive(Debug, thiserror::Error)]
@@ -25,22 +25,29 @@ pub enum KubeError {
     Client(String),
 }
 
-/// What is asked of the API server: a resource in a namespace.
+/// What is asked of the API server: a resource in a namespace, or in all of them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Source {
-    pub(super) kind: Kind,
-    pub(super) namespace: String,
+pub struct Source {
+    /// The resource.
+    pub kind: Kind,
+    /// The namespace; `None`: all.
+    pub namespace: Option<String>,
 }
 
 /// Why a resource is not told.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Trouble {
+pub enum Trouble {
     /// No answer: it is the same for all resources.
     Unreachable(String),
     /// 401: it is the same for all resources.
     Unauthorized(String),
     /// 403.
-    Forbidden { verb: &'static str, says: String },
+    Forbidden {
+        /// What was asked for.
+        verb: &'static str,
+        /// What the API server says.
+        says: String,
+    },
     /// 404: nobody has such a resource.
     Absent,
     /// An answer that is none.
@@ -51,7 +58,7 @@ pub(super) enum Trouble {
 
 impl Trouble {
     /// Reads the error of a request.
-    pub(super) fn of(error: &kube::Error, verb: &'static str) -> Self {
+    pub fn of(error: &kube::Error, verb: &'static str) -> Self {
         match error {
             kube::Error::Api(status) => match status.code {
                 401 => Self::Unauthorized(status.message.clone()),
@@ -66,7 +73,7 @@ impl Trouble {
     }
 
     /// Whether it is the API server's, not this resource's.
-    pub(super) fn is_everywhere(&self) -> bool {
+    pub fn is_everywhere(&self) -> bool {
         match self {
             Self::Unreachable(_) | Self::Unauthorized(_) => true,
             Self::Forbidden { .. } | Self::Absent | Self::Failed(_) => false,
@@ -74,12 +81,12 @@ impl Trouble {
     }
 
     /// Whether it is the same trouble, whatever the words: libraries word one outage in several ways.
-    pub(super) fn is_like(&self, other: &Self) -> bool {
+    pub fn is_like(&self, other: &Self) -> bool {
         std::mem::discriminant(self) == std::mem::discriminant(other)
     }
 
     /// For people, with what would help.
-    pub(super) fn tell(&self, source: &Source) -> String {
+    pub fn tell(&self, source: &Source) -> String {
         match self {
             Self::Unreachable(why) => format!(
                 "the Kubernetes API server cannot be reached ({why}); what was last known goes on being served"
@@ -88,10 +95,11 @@ impl Trouble {
                 "the Kubernetes API server does not know who asks ({why}); has the token or certificate expired?"
             ),
             Self::Forbidden { verb, says } => format!(
-                "not allowed to {verb} {source}: a Role there needs a rule with apiGroups [{:?}], resources \
+                "not allowed to {verb} {source}: a {role} needs a rule with apiGroups [{:?}], resources \
                  [{:?}], verbs [\"list\", \"watch\"]; the rest works without ({says})",
                 source.kind.group(),
-                source.kind.plural()
+                source.kind.plural(),
+                role = if source.namespace.is_some() { "Role there" } else { "ClusterRole" }
             ),
             Self::Absent => format!("the cluster has no {}.{}", source.kind.plural(), source.kind.group()),
             Self::Failed(why) => format!("cannot watch {source}: {why}"),
@@ -105,7 +113,10 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (plural, group) = (self.kind.plural(), self.kind.group());
         let dot = if group.is_empty() { "" } else { "." };
-        write!(f, "{plural}{dot}{group} in namespace {}", self.namespace)
+        match &self.namespace {
+            Some(namespace) => write!(f, "{plural}{dot}{group} in namespace {namespace}"),
+            None => write!(f, "{plural}{dot}{group} in all namespaces"),
+        }
     }
 }
 
@@ -125,7 +136,7 @@ mod tests {
     use super::*;
 
     fn source(kind: Kind) -> Source {
-        Source { kind, namespace: "default".to_owned() }
+        Source { kind, namespace: Some("default".to_owned()) }
     }
 
     fn answered(code: u16) -> Trouble {
@@ -145,6 +156,8 @@ mod tests {
             assert!(told.contains(part), "{told}");
         }
         assert!(answered(403).tell(&source(Kind::Pod)).contains(r#"apiGroups [""]"#));
+        let everywhere = answered(403).tell(&Source { kind: Kind::Pod, namespace: None });
+        assert!(everywhere.contains("pods in all namespaces: a ClusterRole needs"), "{everywhere}");
     }
 
     #[test]

@@ -15,24 +15,23 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{
-    desired::{Desired, PoolName},
+use crate::{
     error::{Source, Trouble},
     feed::{News, What},
     objects::{Kind, Objects},
-    resolve::resolve,
+    watching::Resolved,
 };
 
 /// From the first change to what comes of it.
 const GATHER: Duration = Duration::from_millis(20);
 
 /// The store and who is told.
-pub(super) struct Keeper {
+pub(crate) struct Keeper<D, R> {
     objects: Objects,
-    pools: Vec<PoolName>,
+    resolve: R,
     /// Each source with what is known of its feed.
     sources: BTreeMap<Source, Standing>,
-    desired: watch::Sender<Arc<Desired>>,
+    desired: watch::Sender<Arc<D>>,
     /// When the next resolving is due.
     due: Option<Instant>,
     /// The last published troubles, to say each once.
@@ -51,15 +50,11 @@ struct Standing {
 
 // === Keeper ===
 
-impl Keeper {
-    pub(super) fn new(
-        pools: Vec<PoolName>,
-        sources: Vec<Source>,
-        desired: watch::Sender<Arc<Desired>>,
-    ) -> Self {
+impl<D: Resolved, R: Fn(&Objects) -> D> Keeper<D, R> {
+    pub(crate) fn new(resolve: R, sources: Vec<Source>, desired: watch::Sender<Arc<D>>) -> Self {
         Self {
             objects: Objects::default(),
-            pools,
+            resolve,
             sources: sources.into_iter().map(|source| (source, Standing::default())).collect(),
             desired,
             due: None,
@@ -69,7 +64,7 @@ impl Keeper {
     }
 
     /// Runs until all feeds have ended.
-    pub(super) async fn run(mut self, mut inbox: mpsc::Receiver<News>) {
+    pub(crate) async fn run(mut self, mut inbox: mpsc::Receiver<News>) {
         loop {
             let due = async {
                 match self.due {
@@ -92,7 +87,7 @@ impl Keeper {
     fn take(&mut self, News { source, what }: News) {
         let changed = match what {
             What::Listed(all) => {
-                let changed = self.objects.replace(source.kind, &source.namespace, all);
+                let changed = self.objects.replace(source.kind, source.namespace.as_deref(), all);
                 self.spoke(&source) || changed
             }
             What::Applied(name, object) => self.objects.apply(source.kind, name, *object),
@@ -149,11 +144,12 @@ impl Keeper {
         if !self.sources.values().all(|standing| standing.has_spoken) {
             return;
         }
-        let mut desired = resolve(&self.objects, &self.pools);
-        desired.troubles.extend(self.no_pools());
-        self.say_troubles(&desired.troubles);
+        let mut desired = (self.resolve)(&self.objects);
+        let troubles = desired.troubles();
+        troubles.extend(self.no_pools());
+        self.say_troubles(troubles);
         // How watching fares was said when it came to be known.
-        desired.troubles.extend(self.watch_troubles());
+        troubles.extend(self.watch_troubles());
         self.desired.send_if_modified(|last| {
             let changed = **last != desired;
             if changed {

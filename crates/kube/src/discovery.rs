@@ -16,7 +16,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{error::Trouble, objects::Kind, pace::Pace};
+use crate::{error::Trouble, objects::Kind, pace::Pace};
 
 /// Between two rounds; a resource that appears is seen after this at the latest.
 const INTERVAL: Duration = Duration::from_secs(30);
@@ -27,25 +27,25 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What discovery has found.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Found {
+pub(crate) struct Found {
     /// Completed rounds; a watch that found nothing waits for the next.
-    pub(super) rounds: u64,
+    pub(crate) rounds: u64,
     present: BTreeMap<Kind, bool>,
 }
 
 /// Asks again and again.
-pub(super) struct Discovery {
-    pub(super) client: Client,
-    pub(super) found: watch::Sender<Found>,
+pub(crate) struct Discovery {
+    pub(crate) client: Client,
+    pub(crate) found: watch::Sender<Found>,
     /// Somebody has reason to think that something changed.
-    pub(super) hint: Arc<Notify>,
+    pub(crate) hint: Arc<Notify>,
 }
 
 // === Found ===
 
 impl Found {
     /// Whether the cluster has the resource; `None` as long as nobody knows.
-    pub(super) fn has(&self, kind: Kind) -> Option<bool> {
+    pub(crate) fn has(&self, kind: Kind) -> Option<bool> {
         if is_built_in(kind) { Some(true) } else { self.present.get(&kind).copied() }
     }
 }
@@ -59,7 +59,7 @@ fn is_built_in(kind: Kind) -> bool {
 
 impl Discovery {
     /// Runs until it is dropped.
-    pub(super) async fn run(self) {
+    pub(crate) async fn run(self) {
         let mut pace = Pace::default();
         loop {
             let wait = match self.round().await {

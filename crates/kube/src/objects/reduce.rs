@@ -56,6 +56,7 @@ fn pod(object: &Value) -> Pod {
     let conditions = status["conditions"].as_array().into_iter().flatten();
     let is_ready = |condition: &Value| condition["type"] == "Ready" && condition["status"] == "True";
     Pod {
+        uid: metadata["uid"].as_str().unwrap_or_default().to_owned(),
         labels: labels
             .map(|(key, value)| (key.clone(), value.as_str().unwrap_or_default().to_owned()))
             .collect(),

@@ -9,26 +9,55 @@ use std::{
     net::SocketAddr,
 };
 
-use super::{Served, listed};
-use crate::kube::{
-    desired::{ObjectName, PoolName, Replica, ReplicaState},
-    objects::{Body, Kind, Objects, Pod},
+use crate::{
+    name::{ObjectName, PoolName, listed},
+    objects::{Body, Declared, Kind, Objects, Pod},
 };
+
+/// Pools, with what they declare.
+pub(crate) type Served<'o> = BTreeMap<&'o PoolName, &'o Declared>;
 
 type Label<'o> = (&'o str, &'o str);
 
 /// Pods by pool.
-pub(super) struct Members<'o> {
+#[derive(Debug)]
+pub struct Members<'o> {
     of: BTreeMap<&'o PoolName, Vec<(&'o ObjectName, &'o Pod)>>,
     /// Pods that more than one pool claims, by those pools.
     shared: BTreeMap<Vec<&'o PoolName>, Vec<&'o ObjectName>>,
+}
+
+/// An address of a pod: one port of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replica {
+    /// `ip:port`; an IPv6 address in brackets.
+    pub address: String,
+    /// Name of its pod.
+    pub pod: String,
+    /// Which of the pods that have had this name it is.
+    pub uid: String,
+    /// Name of its node.
+    pub node: String,
+    /// What its pod can do.
+    pub state: ReplicaState,
+}
+
+/// What a pod can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ReplicaState {
+    /// Serve.
+    Ready,
+    /// Not yet, or not now.
+    NotReady,
+    /// End what it has begun, and nothing new.
+    Terminating,
 }
 
 // === Members ===
 
 impl<'o> Members<'o> {
     /// Finds the pods of each pool.
-    pub(super) fn select(objects: &'o Objects, served: &Served<'o>) -> Self {
+    pub fn select(objects: &'o Objects, served: &Served<'o>) -> Self {
         let index = index(served);
         let mut members = Self { of: BTreeMap::new(), shared: BTreeMap::new() };
         for (name, object) in objects.of(Kind::Pod) {
@@ -50,12 +79,12 @@ impl<'o> Members<'o> {
     }
 
     /// Whether a pool selects no pod at all, ready or not.
-    pub(super) fn is_empty(&self, pool: &PoolName) -> bool {
+    pub fn is_empty(&self, pool: &PoolName) -> bool {
         !self.of.contains_key(pool)
     }
 
     /// What serves a pool.
-    pub(super) fn replicas(&mut self, pool: &PoolName, ports: &[u16]) -> Vec<Replica> {
+    pub fn replicas(&mut self, pool: &PoolName, ports: &[u16]) -> Vec<Replica> {
         let pods = self.of.get(pool).map(Vec::as_slice).unwrap_or_default();
         let all = pods.iter().flat_map(|(name, pod)| replicas(name, pod, ports));
         let (mut kept, mut places) = (Vec::<Replica>::new(), HashMap::<String, usize>::new());
@@ -74,7 +103,7 @@ impl<'o> Members<'o> {
     }
 
     /// Pods that more than one pool claims.
-    pub(super) fn claims(&self) -> Vec<String> {
+    pub fn claims(&self) -> Vec<String> {
         let claim = |(pools, pods): (&Vec<&PoolName>, &Vec<&ObjectName>)| {
             let pools: Vec<String> = pools.iter().map(ToString::to_string).collect();
             let pools = pools.join(" and ");
@@ -120,6 +149,7 @@ fn replicas<'p>(name: &'p ObjectName, pod: &'p Pod, ports: &'p [u16]) -> impl It
         ports.iter().map(move |port| Replica {
             address: SocketAddr::new(ip, *port).to_string(),
             pod: name.name.clone(),
+            uid: pod.uid.clone(),
             node: pod.node.clone(),
             state,
         })

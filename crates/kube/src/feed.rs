@@ -1,4 +1,4 @@
-//! One resource in one namespace, listed and then watched, for ever.
+//! One resource in one namespace, or in all, listed and then watched, for ever.
 //!
 //! The version where a watch ended is where the next one begins, so that a connection that breaks loses nothing. Where the API
 //! server no longer knows that version (410, as status or as event) everything is listed anew. kube's own `watcher` is not used:
@@ -20,12 +20,13 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::{
-    desired::ObjectName,
+use crate::{
     discovery::Found,
     error::{Source, Trouble},
+    name::ObjectName,
     objects::{Meta, Object, reduce},
     pace::Pace,
+    watching::Wanted,
 };
 
 /// Objects per answer: a page of pods is some megabytes, and is reduced before the next is asked for.
@@ -40,13 +41,13 @@ const SHORTEST: Duration = Duration::from_secs(1);
 
 /// What a feed tells.
 #[derive(Debug)]
-pub(super) struct News {
-    pub(super) source: Source,
-    pub(super) what: What,
+pub(crate) struct News {
+    pub(crate) source: Source,
+    pub(crate) what: What,
 }
 
 #[derive(Debug)]
-pub(super) enum What {
+pub(crate) enum What {
     /// All there is.
     Listed(Vec<(ObjectName, Object)>),
     Applied(ObjectName, Box<Object>),
@@ -57,15 +58,13 @@ pub(super) enum What {
     Failing(Trouble),
 }
 
-/// One resource in one namespace.
-pub(super) struct Feed {
-    pub(super) client: Client,
-    pub(super) source: Source,
-    /// Only objects with these labels.
-    pub(super) labels: Option<String>,
-    pub(super) found: watch::Receiver<Found>,
-    pub(super) hint: Arc<Notify>,
-    pub(super) news: mpsc::Sender<News>,
+/// One resource in one namespace, or in all.
+pub(crate) struct Feed {
+    pub(crate) client: Client,
+    pub(crate) wanted: Wanted,
+    pub(crate) found: watch::Receiver<Found>,
+    pub(crate) hint: Arc<Notify>,
+    pub(crate) news: mpsc::Sender<News>,
 }
 
 /// Why a list or watch ended.
@@ -95,7 +94,7 @@ struct ListMeta {
 
 impl Feed {
     /// Runs until nobody listens or it is dropped.
-    pub(super) async fn run(mut self) {
+    pub(crate) async fn run(mut self) {
         let (mut pace, mut from) = (Pace::default(), None);
         while !self.news.is_closed() {
             if !self.is_there().await {
@@ -121,7 +120,7 @@ impl Feed {
 
     /// Whether the cluster has the resource. Where it has not, waits until something may be different.
     async fn is_there(&mut self) -> bool {
-        let kind = self.source.kind;
+        let kind = self.wanted.source.kind;
         let has = self.found.borrow_and_update().has(kind);
         match has {
             Some(true) => return true,
@@ -143,7 +142,7 @@ impl Feed {
         let rounds = self.found.borrow().rounds;
         self.hint.notify_one();
         let _ = timeout(PATIENCE, self.found.wait_for(|found| found.rounds > rounds)).await;
-        if self.found.borrow().has(self.source.kind) == Some(true) {
+        if self.found.borrow().has(self.wanted.source.kind) == Some(true) {
             // Discovery may not be asked, or does not know better. Nothing is forgotten on the word of a 404 alone.
             self.tell(What::Failing(Trouble::Absent)).await;
         }
@@ -152,8 +151,10 @@ impl Feed {
     /// Tells all there is. Returns the version from which to watch.
     async fn list(&self) -> Result<String, Stop> {
         let mut all = Vec::new();
+        let Wanted { labels, fields, .. } = self.wanted.clone();
         let mut params =
-            ListParams { label_selector: self.labels.clone(), ..ListParams::default() }.limit(PAGE);
+            ListParams { label_selector: labels, field_selector: fields, ..ListParams::default() }
+                .limit(PAGE);
         loop {
             // No version is asked for: what the API server has in its cache may be older than what was already seen.
             let request = Request::new(self.path()).list(&params).map_err(|error| built(&error))?;
@@ -173,7 +174,8 @@ impl Feed {
 
     /// Tells what changes from `from` on, which moves with it, until the API server ends the watch.
     async fn follow(&self, from: &mut Option<String>, pace: &mut Pace) -> Result<(), Stop> {
-        let params = WatchParams { label_selector: self.labels.clone(), ..WatchParams::default() };
+        let Wanted { labels, fields, .. } = self.wanted.clone();
+        let params = WatchParams { label_selector: labels, field_selector: fields, ..WatchParams::default() };
         let params = params.timeout(WATCH_SECONDS);
         let version = from.as_deref().unwrap_or_default();
         let request = Request::new(self.path()).watch(&params, version).map_err(|error| built(&error))?;
@@ -213,27 +215,32 @@ impl Feed {
 
     fn reduced(&self, object: &Value) -> Option<(ObjectName, Object)> {
         let metadata = &object["metadata"];
-        let name = ObjectName::new(&self.source.namespace, metadata["name"].as_str()?);
+        let name = ObjectName::new(metadata["namespace"].as_str()?, metadata["name"].as_str()?);
         let created = metadata["creationTimestamp"].as_str().and_then(|at| at.parse::<Timestamp>().ok());
         let meta = Meta {
             created: created.map_or(i64::MAX, Timestamp::as_second),
             generation: metadata["generation"].as_i64().unwrap_or_default(),
         };
-        Some((name, reduce(self.source.kind, object, meta)))
+        Some((name, reduce(self.wanted.source.kind, object, meta)))
     }
 
     fn path(&self) -> String {
-        let Source { kind, namespace } = &self.source;
+        let Source { kind, namespace } = &self.wanted.source;
         let group = match kind.group() {
             "" => "/api".to_owned(),
             group => format!("/apis/{group}"),
         };
-        format!("{group}/{}/namespaces/{namespace}/{}", kind.version(), kind.plural())
+        match namespace {
+            Some(namespace) => {
+                format!("{group}/{}/namespaces/{namespace}/{}", kind.version(), kind.plural())
+            }
+            None => format!("{group}/{}/{}", kind.version(), kind.plural()),
+        }
     }
 
     async fn tell(&self, what: What) {
         // Nobody listens any more: the loop ends.
-        let _ = self.news.send(News { source: self.source.clone(), what }).await;
+        let _ = self.news.send(News { source: self.wanted.source.clone(), what }).await;
     }
 }
 
