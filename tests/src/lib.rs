@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod agent;
+pub mod boards;
 pub mod cgroup;
 pub mod demo;
 pub mod engine;

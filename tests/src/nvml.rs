@@ -175,7 +175,8 @@ fn built() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
         let test = env::current_exe().expect("this test's file");
-        let target = test.ancestors().nth(3).expect("target/profile/deps/test");
+        let is_test = test.parent().is_some_and(|folder| folder.ends_with("deps"));
+        let target = test.ancestors().nth(if is_test { 3 } else { 2 }).expect("target/profile/[deps/]test");
         let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let output = Command::new(cargo)
             .args(["build", "--locked", "--package", "warmlane-fake-nvml", "--message-format", "json"])

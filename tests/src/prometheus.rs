@@ -10,6 +10,7 @@ use std::{
     path::PathBuf,
     process::{Child, Command, Stdio},
     thread,
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -27,6 +28,18 @@ pub struct Prometheus {
     address: SocketAddr,
     _dir: TempDir,
 }
+
+/// A series over a time.
+#[derive(Debug)]
+pub struct Series {
+    /// Its labels.
+    pub labels: Value,
+    /// Seconds since the beginning, and a number each.
+    pub points: Vec<(f64, f64)>,
+}
+
+/// Steps into which a time is cut.
+const STEPS: u32 = 60;
 
 /// One of its binaries, `prometheus` or `promtool`.
 ///
@@ -84,14 +97,43 @@ impl Prometheus {
     /// # Panics
     /// When it refuses the expression.
     pub fn query(&self, expression: &str) -> Vec<Value> {
+        self.ask("query", expression, "")
+    }
+
+    /// The series of an expression over the last `window`; numbers that are none are left out.
+    ///
+    /// # Panics
+    /// When it refuses the expression.
+    pub fn range(&self, expression: &str, window: Duration) -> Vec<Series> {
+        let now = self.query("time()")[0]["value"][0].as_f64().expect("its time");
+        let seconds = window.as_secs_f64();
+        let (begin, step) = (now - seconds, seconds / f64::from(STEPS));
+        let found = self.ask("query_range", expression, &format!("&start={begin}&end={now}&step={step}"));
+        let point = |pair: &Value| {
+            let value: f64 = pair[1].as_str()?.parse().ok()?;
+            Some((pair[0].as_f64()? - begin, value)).filter(|_| value.is_finite())
+        };
+        let points =
+            |series: &Value| series["values"].as_array().into_iter().flatten().filter_map(point).collect();
+        found
+            .iter()
+            .map(|series| Series { labels: series["metric"].clone(), points: points(series) })
+            .collect()
+    }
+
+    fn ask(&self, how: &str, expression: &str, more: &str) -> Vec<Value> {
         let encoded: String = expression.bytes().map(|byte| format!("%{byte:02X}")).collect();
-        let answer = Wire::connect(self.address).get(&format!("/api/v1/query?query={encoded}"));
+        let answer = Wire::connect(self.address).get(&format!("/api/v1/{how}?query={encoded}{more}"));
         // Not yet ready.
         if answer.status == 503 {
             return Vec::new();
         }
         let json = answer.json();
         assert_eq!(json["status"], "success", "{expression}: {json}");
+        // A number alone has no labels.
+        if json["data"]["resultType"] == "scalar" {
+            return vec![serde_json::json!({ "value": json["data"]["result"] })];
+        }
         let result = &json["data"]["result"];
         result.as_array().unwrap_or_else(|| panic!("{expression} is no vector: {json}")).clone()
     }

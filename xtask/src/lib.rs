@@ -5,6 +5,7 @@
 
 mod bench;
 mod check;
+mod dashboards;
 mod demo;
 mod ebpf;
 mod fuzz;
@@ -36,6 +37,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Demo(demo::Args),
+    Dashboards(dashboards::Args),
     Setup(setup::Args),
     Check(check::Args),
     Test(test::Args),
@@ -53,6 +55,7 @@ pub fn run() -> anyhow::Result<()> {
     interrupt::watch()?;
     match Cli::parse().command {
         Command::Demo(args) => demo::run(&args),
+        Command::Dashboards(args) => dashboards::run(&args),
         Command::Setup(args) => setup::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Test(args) => test::run(&args),

@@ -3,26 +3,23 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    net::SocketAddr,
     path::Path,
     process::Command,
     sync::LazyLock,
+    time::Duration,
 };
 
 use serde_json::{Value, json};
-use warmlane_picker::{Profile, Strategy};
-use warmlane_sim::server::{KvEvents, KvFormat, Options, Running, start};
 use warmlane_tests::{
     Behaviour, RawEngine, TestRouter, Wire,
     agent::TestAgent,
+    boards::{Board, NAMES, Scene, Target},
     engine, eventually,
-    nvml::FakeNvml,
     prometheus::{Prometheus, binary},
 };
 
 use super::rendered::{SETS, deploy, list};
 
-const BOARDS: [&str; 2] = ["engines", "warmlane"];
 /// Panels that people who run engines expect.
 const PANELS: [&str; 12] = [
     "E2E request latency",
@@ -47,9 +44,7 @@ const RENAMED: [(&str, &str); 2] = [
 const DROPPED: [&str; 2] = ["vllm:num_requests_swapped", "vllm:cpu_cache_usage_perc"];
 
 fn board(name: &str) -> Value {
-    let file = deploy().join("dashboards").join(name).with_extension("json");
-    let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+    Board::json(name).expect("a dashboard")
 }
 
 /// A query with the place where it stands.
@@ -62,16 +57,13 @@ struct Query {
 /// Those of every panel, variables filled in.
 fn panels() -> Vec<Query> {
     let mut found = Vec::new();
-    for name in BOARDS {
-        for panel in list(&board(name)["panels"]).iter().filter(|panel| panel["type"] != "row") {
-            for target in list(&panel["targets"]) {
-                let expression = target["expr"].as_str().expect("an expression");
-                let filled =
-                    expression.replace("$model_name", "/model/qwen").replace("$__rate_interval", "30s");
-                assert!(!filled.contains('$'), "{filled}");
-                let title = panel["title"].as_str().expect("a title");
-                found.push(Query { place: format!("{name}: {title}"), expression: filled });
-            }
+    for name in NAMES {
+        for panel in Board::read(name).expect("a dashboard").panels {
+            let query = |target: &Target| Query {
+                place: format!("{name}: {}", panel.title),
+                expression: target.query("30s"),
+            };
+            found.extend(panel.targets.iter().map(query));
         }
     }
     found
@@ -190,7 +182,7 @@ fn engines_have_the_twelve_panels_and_both_variables() {
 
 #[test]
 fn panels_stand_beside_each_other_and_say_what_they_show() {
-    for name in BOARDS {
+    for name in NAMES {
         let board = board(name);
         let mut taken: BTreeMap<(u64, u64), &str> = BTreeMap::new();
         let mut ids = BTreeSet::new();
@@ -275,57 +267,26 @@ fn each_alert_has_a_section_in_the_runbooks_and_each_section_an_alert() {
 
 // === On a real Prometheus ===
 
-fn simulated(events: bool) -> Running {
-    let mut options = Options::new("/model/qwen");
-    options.adapters = vec!["travel-helper-v1".to_owned()];
-    options.time_scale = 50.0;
-    let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-    options.kv_events = events.then_some(KvEvents { listen, format: KvFormat::Map });
-    start(options).expect("an engine")
-}
-
-/// Sends a little of everything, until `done`.
-fn load(router: &TestRouter, done: impl Fn() -> bool) {
-    let prompt = "All of this is said again and again. ".repeat(40);
-    let mut count = 0;
-    while !done() {
-        let stream = count % 2 == 0;
-        let body = json!({ "model": "/model/qwen", "prompt": format!("{prompt}{}", count % 7), "max_tokens": 24, "stream": stream });
-        let headers = format!("content-type: application/json\r\nx-session-id: s{}\r\n", count % 3);
-        let mut wire = if count % 4 == 3 { router.plain() } else { router.aware() };
-        let answer = wire.post_with("/v1/completions", &headers, &body.to_string());
-        assert_eq!(answer.status, 200, "{}", answer.text());
-        count += 1;
+/// Every panel is in the pictures, and shows something.
+fn drawn(prometheus: &Prometheus) {
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in NAMES {
+        let (board, file) = (Board::read(name).expect("a dashboard"), folder.path().join(name));
+        board.draw(&file, prometheus, Duration::from_secs(6)).expect("a picture");
+        let picture = fs::read_to_string(&file).expect("a picture");
+        for panel in &board.panels {
+            assert!(picture.contains(&panel.title), "{name}: {} is not drawn", panel.title);
+        }
+        let lines = picture.matches("<polyline").count();
+        assert!(lines > 2 * board.panels.len(), "{name}: {lines} lines, axes among them");
     }
 }
 
 #[test]
 fn a_real_prometheus_answers_every_query() {
-    let engines = [simulated(true), simulated(true), simulated(false)];
-    let addresses: Vec<SocketAddr> = engines.iter().map(Running::address).collect();
-    let nvml = FakeNvml::new(1);
-    let agent = TestAgent::with(&addresses[..2], |config| {
-        config.nvml_lib = nvml.path();
-        // Not there: the answers are counted too.
-        config.kubelet_socket = nvml.path().with_file_name("kubelet.sock");
-        config.kv_events = engines[..2].iter().map(|e| e.kv_events().map(|at| at.to_string())).collect();
-    });
-    // The third is read by the router itself.
-    let router = TestRouter::with(&addresses, |config| {
-        config.agents = vec![agent.address().to_string()];
-        config.profile = Profile::of(Strategy::PrefixCache);
-    });
-    // An engine of another age: its page stands still, and every name of that time is on it.
-    let old = RawEngine::start(Behaviour::Answer(engine::answer("text/plain", b"x")));
-    old.metrics(include_bytes!("../../fixtures/metrics/vllm-old-names.txt"));
-    let jobs = [
-        ("engines", [addresses, vec![old.address()]].concat()),
-        ("routers", vec![router.listening().metrics]),
-        ("agents", vec![agent.metrics_address()]),
-    ];
-    let prometheus = Prometheus::scraping(&jobs);
-    let enough = std::time::Instant::now() + std::time::Duration::from_secs(6);
-    load(&router, || std::time::Instant::now() > enough);
+    let mut scene = Scene::start(50.0);
+    scene.load(Duration::from_secs(6), 1);
+    let prometheus = &scene.prometheus;
     let mut queries = panels();
     let alerts = alerts();
     queries.extend(alerts.iter().map(|alert| Query {
@@ -337,8 +298,9 @@ fn a_real_prometheus_answers_every_query() {
         assert!(!numbers.is_empty(), "{place} has no data: {expression}");
         assert!(numbers.iter().any(|number| number.is_finite()), "{place}: no number: {expression}");
     }
+    drawn(prometheus);
     // Those of the panels that only an old engine answers.
-    let at = old.address();
+    let at = scene.old.address();
     let of_old = format!("vllm:kv_cache_usage_perc or vllm:gpu_cache_usage_perc{{instance=\"{at}\"}}");
     assert!(prometheus.query(&of_old).iter().any(|sample| sample["metric"]["instance"] == at.to_string()));
     // All is well but for the cache of the old engine, which stands at two thirds while the others' are next to empty.
@@ -346,8 +308,7 @@ fn a_real_prometheus_answers_every_query() {
     let firing: Vec<&str> = alerts.iter().filter(fires).map(|alert| alert.place.as_str()).collect();
     assert_eq!(firing, ["EnginesUneven"]);
     // One that is gone is told of.
-    let [gone, ..] = engines;
-    drop(gone);
+    drop(scene.engines.remove(0));
     let down = alerts.iter().find(|alert| alert.place == "WarmlaneReplicaDown").expect("that alert");
     eventually("the alert's condition holds", || !prometheus.query(&down.expression).is_empty());
 }
