@@ -8,6 +8,7 @@
 pub mod agent;
 pub mod boards;
 pub mod cgroup;
+pub mod clusters;
 pub mod demo;
 pub mod engine;
 pub mod envoy;

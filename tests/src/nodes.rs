@@ -5,11 +5,11 @@
 //! Agent and router are processes on the first core; engines, further routers and, where a thousand endpoints are told,
 //! the agents are tasks on the last. CPU is read from the scheduler's own nanosecond counters.
 
-mod engines;
+pub(crate) mod engines;
 mod figures;
 mod freshness;
 mod merging;
-mod programs;
+pub(crate) mod programs;
 mod storing;
 
 use std::path::PathBuf;

@@ -10,6 +10,7 @@ mod measured;
 mod pick;
 mod policies;
 mod proxy;
+mod watch;
 
 use std::{borrow::Cow, ffi::OsString, path::PathBuf};
 
@@ -32,7 +33,7 @@ pub(crate) struct Args {
     /// Fail where a limit does not hold
     #[arg(long)]
     strict: bool,
-    /// For the measuring program of `agent`, `ext-proc`, `lane` and `proxy`, after `--`: `cargo xtask bench proxy -- --help` lists them
+    /// For the measuring program of `agent`, `ext-proc`, `lane`, `proxy` and `watch`, after `--`: `cargo xtask bench proxy -- --help` lists them
     #[arg(last = true)]
     options: Vec<OsString>,
 }
@@ -43,7 +44,7 @@ struct Bench {
     run: fn(&[OsString]) -> anyhow::Result<Vec<Bar>>,
 }
 
-const BENCHES: [Bench; 6] = [
+const BENCHES: [Bench; 7] = [
     Bench {
         name: "agent",
         about: "how fresh what a router knows is, and what reading a node costs",
@@ -74,6 +75,11 @@ const BENCHES: [Bench; 6] = [
         about: "the cost of a proxied request beside nginx, haproxy and sglang-router",
         run: proxy::run,
     },
+    Bench {
+        name: "watch",
+        about: "what a router's view of a cluster costs, and how soon it follows: 1,000 pods that come and go",
+        run: watch::run,
+    },
 ];
 
 /// One figure and the limit that it is held against; the unit stands in `what`.
@@ -98,7 +104,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let bench = BENCHES.iter().find(|bench| bench.name == name);
     let bench = bench.with_context(|| format!("no benchmark is called {name:?}; there are:\n{}", list()))?;
     anyhow::ensure!(
-        args.options.is_empty() || ["agent", "ext-proc", "lane", "proxy"].contains(&bench.name),
+        args.options.is_empty() || ["agent", "ext-proc", "lane", "proxy", "watch"].contains(&bench.name),
         "{} takes no options after `--`",
         bench.name
     );

@@ -20,12 +20,12 @@ const PAGE: &str = include_str!("../../fixtures/metrics/vllm-0.32-metrics-idle.t
 const LIST: &str = r#"{"object":"list","data":[{"id":"m","object":"model","created":1,"owned_by":"vllm","root":"m","parent":null}]}"#;
 
 /// Running engines; they end when this is dropped.
-pub(super) struct Engines {
-    pub(super) addresses: Vec<SocketAddr>,
+pub(crate) struct Engines {
+    pub(crate) addresses: Vec<SocketAddr>,
     /// Each one's queue.
-    pub(super) queues: Rc<RefCell<Vec<u32>>>,
+    pub(crate) queues: Rc<RefCell<Vec<u32>>>,
     /// Pages that were asked for.
-    pub(super) asked: Rc<Cell<u64>>,
+    pub(crate) asked: Rc<Cell<u64>>,
     _tasks: JoinSet<()>,
 }
 
@@ -54,7 +54,7 @@ enum Value {
 // === Engines ===
 
 impl Engines {
-    pub(super) async fn start(count: usize) -> anyhow::Result<Self> {
+    pub(crate) async fn start(count: usize) -> anyhow::Result<Self> {
         let (queues, asked) = (Rc::new(RefCell::new(vec![0; count])), Rc::new(Cell::new(0)));
         let (mut tasks, mut addresses) = (JoinSet::new(), Vec::new());
         let page = Rc::new(Template::of(PAGE)?);
@@ -64,6 +64,22 @@ impl Engines {
             let shared = Shared { number, queues: queues.clone(), asked: asked.clone(), page: page.clone() };
             tasks.spawn_local(accept(listener, shared));
         }
+        Ok(Self { addresses, queues, asked, _tasks: tasks })
+    }
+
+    /// One that answers at every address of this machine, so that whatever pods there are have an engine.
+    pub(crate) async fn everywhere() -> anyhow::Result<Self> {
+        let (queues, asked) = (Rc::new(RefCell::new(vec![0])), Rc::new(Cell::new(0)));
+        let listener = TcpListener::bind("0.0.0.0:0").await?;
+        let addresses = vec![listener.local_addr()?];
+        let shared = Shared {
+            number: 0,
+            queues: queues.clone(),
+            asked: asked.clone(),
+            page: Rc::new(Template::of(PAGE)?),
+        };
+        let mut tasks = JoinSet::new();
+        tasks.spawn_local(accept(listener, shared));
         Ok(Self { addresses, queues, asked, _tasks: tasks })
     }
 }

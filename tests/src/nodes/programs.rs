@@ -29,16 +29,16 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running program, killed when dropped.
-pub(super) struct Program {
+pub(crate) struct Program {
     process: Process,
     name: &'static str,
     log: std::path::PathBuf,
 }
 
 /// A router, and a connection to its admin port.
-pub(super) struct Router {
-    pub(super) program: Program,
-    pub(super) ext_proc: SocketAddr,
+pub(crate) struct Router {
+    pub(crate) program: Program,
+    pub(crate) ext_proc: SocketAddr,
     admin: SocketAddr,
     connection: Option<TcpStream>,
 }
@@ -46,30 +46,35 @@ pub(super) struct Router {
 // === Program ===
 
 impl Program {
-    fn start(name: &'static str, mut command: Command) -> anyhow::Result<Self> {
-        let folder = workspace::target().join("bench-agent");
+    fn start(name: &'static str, command: &mut Command) -> anyhow::Result<Self> {
+        let folder = workspace::target().join("bench-programs");
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
         let log = folder.join(format!("{name}.log"));
         let out = File::create(&log)?;
         command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
-        Ok(Self { process: Process::start(&mut command).context(name)?, name, log })
+        Ok(Self { process: Process::start(command).context(name)?, name, log })
     }
 
-    pub(super) fn cpu_seconds(&self) -> f64 {
+    pub(crate) fn cpu_seconds(&self) -> f64 {
         cost::cpu_seconds(self.process.id())
     }
 
-    pub(super) fn resident_mb(&self) -> f64 {
+    pub(crate) fn resident_mb(&self) -> f64 {
         cost::resident_mb(self.process.id())
     }
 
-    fn said(&self) -> String {
+    /// The most memory that it had so far.
+    pub(crate) fn peak_mb(&self) -> f64 {
+        cost::peak_mb(self.process.id())
+    }
+
+    pub(crate) fn said(&self) -> String {
         format!("{}; the end of its log:\n{}", self.name, step::tail(&self.log, 15))
     }
 }
 
 /// An agent over these engines, which may publish KV events; where routers dial.
-pub(super) fn agent(
+pub(crate) fn agent(
     program: &Path,
     engines: &[SocketAddr],
     events: &[SocketAddr],
@@ -81,7 +86,7 @@ pub(super) fn agent(
     if !events.is_empty() {
         command.args(["--kv-events", &list(events)]);
     }
-    Ok((Program::start("agent", command)?, listen))
+    Ok((Program::start("agent", &mut command)?, listen))
 }
 
 fn list(addresses: &[SocketAddr]) -> String {
@@ -92,28 +97,33 @@ fn list(addresses: &[SocketAddr]) -> String {
 
 impl Router {
     /// One over these endpoints that follows these agents; waits until it follows all and holds all endpoints for ready.
-    pub(super) async fn start(
+    pub(crate) async fn start(
         program: &Path,
         endpoints: &[SocketAddr],
         agents: &[SocketAddr],
         options: &[&str],
     ) -> anyhow::Result<Self> {
-        let (admin, ext_proc) = (free_address()?, free_address()?);
-        let mut command = on_proxy_core(program);
-        command.args(["--workers", "1", "--endpoint", &list(endpoints), "--agent", &list(agents)]);
-        command.args(["--admin", &admin.to_string(), "--ext-proc", &ext_proc.to_string()]);
-        for listener in ["--plain", "--aware", "--metrics"] {
-            command.args([listener, "127.0.0.1:0"]);
-        }
-        command.args(options);
-        let program = Program::start("router", command)?;
-        let mut router = Self { program, ext_proc, admin, connection: None };
+        let named = ["--endpoint".to_owned(), list(endpoints), "--agent".to_owned(), list(agents)];
+        let options = options.iter().map(|word| (*word).to_owned());
+        let mut router = Self::spawn(program, named.into_iter().chain(options))?;
         let until = Instant::now() + PATIENCE;
         while !router.is_ready().await.unwrap_or(false) {
             anyhow::ensure!(Instant::now() < until, "not ready: {}", router.program.said());
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         Ok(router)
+    }
+
+    /// One with these options, and ports of this machine's own; whether it is ready is the caller's to find out.
+    pub(crate) fn spawn(program: &Path, options: impl Iterator<Item = String>) -> anyhow::Result<Self> {
+        let (admin, ext_proc) = (free_address()?, free_address()?);
+        let mut command = on_proxy_core(program);
+        command.args(["--workers", "1", "--admin", &admin.to_string(), "--ext-proc", &ext_proc.to_string()]);
+        for listener in ["--plain", "--aware", "--metrics"] {
+            command.args([listener, "127.0.0.1:0"]);
+        }
+        let program = Program::start("router", command.args(options))?;
+        Ok(Self { program, ext_proc, admin, connection: None })
     }
 
     async fn is_ready(&mut self) -> anyhow::Result<bool> {
@@ -126,7 +136,7 @@ impl Router {
     }
 
     /// A page of the admin port.
-    pub(super) async fn get(&mut self, path: &str) -> anyhow::Result<Value> {
+    pub(crate) async fn get(&mut self, path: &str) -> anyhow::Result<Value> {
         if let Some(kept) = self.connection.take() {
             // One that was idle for long is closed by the router.
             if let Ok(page) = self.ask(kept, path).await {
