@@ -239,7 +239,7 @@ pub struct Headers {
 pub struct Prefix {
     /// Bytes per text block. 64.
     pub block_bytes: u32,
-    /// Most bytes of the prefix index; it starts smaller and grows with the KV capacity that engines state.
+    /// Most bytes of the prefix index; it starts smaller and grows as it fills, up to the KV capacity that engines state.
     /// 256 MiB.
     pub index_bytes: u64,
     /// Sessions remembered. 65,536.

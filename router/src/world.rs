@@ -39,7 +39,7 @@ pub use roster::{Entry, Roster};
 pub const MAX_ENDPOINTS: usize = 16_384;
 
 /// Blocks the prefix index starts with: five replicas of 95k KV tokens, at 4 bytes a token and 64 a block. It grows as
-/// soon as there are more; a smaller one is faster, since more of it stays in the caches.
+/// it fills; a smaller one is faster, since more of it stays in the caches.
 const FIRST_INDEX_BLOCKS: usize = 29_700;
 
 /// See the module's header.

@@ -32,6 +32,9 @@ pub struct Args {
     /// Only have the cluster churn for as many seconds: something to profile
     #[arg(long, value_name = "SECONDS")]
     only: Option<u64>,
+    /// With --only: who is behind the pods' addresses
+    #[arg(long, value_enum, default_value_t = Engines::Answer)]
+    engines: Engines,
 }
 
 /// Measures, prints and saves.

@@ -54,13 +54,18 @@ pub struct PrefixIndex {
 impl PrefixIndex {
     /// An index for `blocks` blocks and slots below `endpoints`. What is recorded of other slots is lost.
     pub fn new(blocks: usize, endpoints: usize) -> Self {
-        let words_each = endpoints.div_ceil(WORD).max(1);
+        let words_each = words_for(endpoints);
         let table = Table::with_capacity(blocks);
-        let bitmaps = (words_each > 1).then(|| {
-            let count = table.bytes() / 4 / (words_each * size_of::<u64>());
-            Bitmaps::new(count.max(FEWEST_BITMAPS) as u32, words_each)
-        });
+        let bitmaps =
+            (words_each > 1).then(|| Bitmaps::new(bitmaps_beside(table.bytes(), words_each), words_each));
         Self { table, endpoints: words_each * WORD, bitmaps }
+    }
+
+    /// Bytes of an index that [`PrefixIndex::new`] makes of these.
+    pub fn bytes_for(blocks: usize, endpoints: usize) -> usize {
+        let (words_each, table) = (words_for(endpoints), Table::bytes_for(blocks));
+        let bitmaps = if words_each > 1 { bitmaps_beside(table, words_each) } else { 0 };
+        table + Bitmaps::bytes_for(bitmaps, words_each)
     }
 
     /// Bytes held: a constant of the index.
@@ -71,6 +76,11 @@ impl PrefixIndex {
     /// Blocks that fit.
     pub fn capacity(&self) -> usize {
         self.table.capacity()
+    }
+
+    /// How much of the capacity is in use, about; 1: all of it.
+    pub fn filled(&self) -> f64 {
+        self.table.filled()
     }
 
     /// Slots below this can be recorded.
@@ -213,6 +223,15 @@ impl PrefixIndex {
             },
         }
     }
+}
+
+fn words_for(endpoints: usize) -> usize {
+    endpoints.div_ceil(WORD).max(1)
+}
+
+/// How many bitmaps stand beside a table of so many bytes.
+fn bitmaps_beside(table: usize, words_each: usize) -> u32 {
+    (table / 4 / (words_each * size_of::<u64>())).max(FEWEST_BITMAPS) as u32
 }
 
 /// Adds a slot to an entry of a large index. Losing a race loses one hint.

@@ -30,6 +30,9 @@ const FILL: f64 = 0.625;
 /// The word of a place that is being given to another key: a stamp without a tag.
 const CHANGING: u64 = 1;
 
+/// Lines by which the whole table is judged: 4,096 entries tell its fill to a hundredth.
+const LOOKED: usize = 1_024;
+
 /// How often a writer looks again when another one is busy in the same lines, before it goes ahead.
 const PATIENCE: usize = 100;
 
@@ -56,8 +59,7 @@ pub struct Cell<'t>(&'t Entry);
 impl Table {
     /// A table that holds at least `entries` at once.
     pub fn with_capacity(entries: usize) -> Self {
-        let lines = ((entries as f64 / FILL / WAYS as f64).ceil() as usize).max(2).next_power_of_two();
-        Self { lines: (0..lines).map(|_| Line::default()).collect() }
+        Self { lines: (0..lines_for(entries)).map(|_| Line::default()).collect() }
     }
 
     /// Entries that fit by the stated fill.
@@ -73,6 +75,20 @@ impl Table {
     /// Entries in use: a walk over the table, for diagnostics.
     pub fn used(&self) -> usize {
         self.cells().count()
+    }
+
+    /// How much of the capacity is in use, 1 for all of it: by a look at some of the lines, spread over the table, so that it
+    /// costs the same whatever the table's size.
+    pub fn filled(&self) -> f64 {
+        let looked = || self.lines.iter().step_by((self.lines.len() / LOOKED).max(1));
+        let used =
+            looked().flat_map(|line| &line.0).filter(|entry| entry.tag.load(Relaxed) > CHANGING).count();
+        used as f64 / (looked().count() * WAYS) as f64 / FILL
+    }
+
+    /// Bytes of a table that [`Table::with_capacity`] makes for so many.
+    pub fn bytes_for(entries: usize) -> usize {
+        lines_for(entries) * size_of::<Line>()
     }
 
     /// Places there are, used or not.
@@ -159,6 +175,10 @@ impl Table {
         let mask = self.lines.len() - 1;
         ((spread >> 40) as usize & mask, (spread >> 16) as usize & mask)
     }
+}
+
+fn lines_for(entries: usize) -> usize {
+    ((entries as f64 / FILL / WAYS as f64).ceil() as usize).max(2).next_power_of_two()
 }
 
 /// Never 0, which marks an empty entry.
@@ -267,6 +287,19 @@ mod tests {
         }
         let lost = (0..table.capacity() as u64).filter(|i| table.get(spread(*i)) != Some(*i)).count();
         assert!(lost * 1_000 < table.capacity(), "{lost} of {} lost", table.capacity());
+    }
+
+    #[test]
+    fn its_fill_is_told_by_some_of_its_lines() {
+        let table = Table::with_capacity(100_000);
+        assert_eq!(table.filled(), 0.0);
+        let half = table.capacity() / 2;
+        for key in 0..half as u64 {
+            table.entry(spread(key), 0, Stamp::of(Time::ZERO));
+        }
+        let filled = table.filled();
+        assert!((0.45..0.55).contains(&filled), "{filled}");
+        assert_eq!(Table::bytes_for(100_000), table.bytes());
     }
 
     #[test]

@@ -107,6 +107,7 @@ impl Writer {
                     self.world.lately.turn(self.world.now());
                     self.world.lane.look();
                     self.look();
+                    self.upkeep.look();
                     self.sweep();
                     if self.members.expire(self.world.now()) {
                         self.dirty = true;

@@ -20,8 +20,8 @@ pub(super) enum What {
 }
 
 /// Who is behind the pods' addresses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Engines {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub enum Engines {
     /// Engines, which the router reads itself.
     Answer,
     /// Nobody.

@@ -56,9 +56,9 @@ pub(super) async fn measure(args: &Args, engines: Engines, figures: &mut Figures
     Ok(())
 }
 
-/// Only the churn, with engines.
+/// Only the churn.
 pub(super) async fn only(args: &Args, seconds: u64) -> anyhow::Result<()> {
-    let mut scene = Scene::new(args, Engines::Answer, PODS).await?;
+    let mut scene = Scene::new(args, args.engines, PODS).await?;
     scene.fleet.churn(Duration::from_secs(seconds)).await?;
     scene.known().await
 }

@@ -34,7 +34,12 @@ impl Bitmaps {
 
     /// Bytes held, now and for ever.
     pub(super) fn bytes(&self) -> usize {
-        size_of_val(&*self.words) + self.count as usize * size_of::<u32>()
+        Self::bytes_for(self.count, self.words_each)
+    }
+
+    /// The same of so many bitmaps of `words_each` words.
+    pub(super) fn bytes_for(count: u32, words_each: usize) -> usize {
+        count as usize * (words_each * size_of::<u64>() + size_of::<u32>())
     }
 
     /// An empty bitmap, if one is left.

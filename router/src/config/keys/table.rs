@@ -120,7 +120,7 @@ pub(in super::super) const KEYS: &[Key] = &[
     key!(HEADERS, "headers.session", "headers-session", "NAME[,...]", list, headers.session, "Request headers that declare a session, first match wins"),
     key!(HEADERS, "headers.set_session_cookie", "headers-set-session-cookie", "BOOL", switch, headers.set_session_cookie, "Set the cookie warmlane-session for clients that declare no session"),
     key!(PREFIX, "prefix.block_bytes", "prefix-block-bytes", "BYTES", bytes, prefix.block_bytes, "Prompt text per block, a power of two"),
-    key!(PREFIX, "prefix.index_bytes", "prefix-index-bytes", "BYTES", bytes, prefix.index_bytes, "Most memory of the prefix index, which grows with the KV capacity that engines state; and of the table of what they say they hold"),
+    key!(PREFIX, "prefix.index_bytes", "prefix-index-bytes", "BYTES", bytes, prefix.index_bytes, "Most memory of the prefix index, which grows as it fills, up to the KV capacity that engines state; and of the table of what they say they hold"),
     TOKENIZERS,
     key!(PREFIX, "prefix.tokenizer_wait", "prefix-tokenizer-wait", "TIME", span, prefix.tokenizer_wait, "A prompt that is new waits at most so long until its tokens are known; 0s: never, it then goes by what this router sent"),
     key!(PREFIX, "prefix.sessions", "prefix-sessions", "COUNT", count, prefix.sessions, "Sessions remembered"),

@@ -1,5 +1,8 @@
 //! Work on the large tables, off the writer's thread: growing the prefix index, forgetting a slot.
 //!
+//! The index grows as it fills, up to what the engines' caches hold together and within its limit: what a thousand idle engines
+//! could hold would be hundreds of megabytes for nothing.
+//!
 //! One job at a time, since both replace or walk the same table. While the index grows, what workers add to
 //! the old one is lost: a hint less, never a wrong answer.
 
@@ -9,6 +12,11 @@ use tokio::task::{self, JoinHandle};
 use warmlane_picker::{PrefixIndex, Slot};
 
 use crate::{config::Prefix, world::World};
+
+/// So full the index grows: it has room for what comes while that is noticed and done.
+const FULL: f64 = 0.5;
+/// How much at a time: from the first size to the largest in a few steps.
+const GROWTH: usize = 4;
 
 /// Bytes of prompt text that make a token, about: as English text and code come out with today's tokenizers.
 const BYTES_PER_TOKEN: u64 = 4;
@@ -21,6 +29,8 @@ pub(super) struct Upkeep {
     wanted: usize,
     /// Slots that there must be room for.
     width: usize,
+    /// The index fills.
+    full: bool,
     forgotten: Vec<Slot>,
     /// Those that the job under way forgets.
     sweeping: Vec<Slot>,
@@ -39,13 +49,14 @@ impl Upkeep {
             limit,
             wanted: 0,
             width: 0,
+            full: false,
             forgotten: Vec::new(),
             sweeping: Vec::new(),
             job: None,
         }
     }
 
-    /// Asks for an index that can hold this many tokens.
+    /// Engines hold this many tokens: more than their text is not worth remembering.
     pub(super) fn hold(&mut self, tokens: u64) {
         let blocks = tokens.saturating_mul(BYTES_PER_TOKEN) / self.block_bytes;
         self.wanted = usize::try_from(blocks).unwrap_or(usize::MAX);
@@ -54,6 +65,11 @@ impl Upkeep {
     /// Asks for an index of so many slots.
     pub(super) fn widen(&mut self, width: usize) {
         self.width = self.width.max(width);
+    }
+
+    /// Looks whether the index fills.
+    pub(super) fn look(&mut self) {
+        self.full = self.world.index.load().filled() > FULL;
     }
 
     /// Asks for everything remembered about a slot to be dropped.
@@ -85,6 +101,8 @@ impl Upkeep {
         if size.is_none() && self.forgotten.is_empty() {
             return;
         }
+        // Until the next look at the one that it grows to.
+        self.full = false;
         self.sweeping = std::mem::take(&mut self.forgotten);
         let (world, slots) = (self.world.clone(), self.sweeping.clone());
         self.job = Some(task::spawn(async move {
@@ -101,10 +119,11 @@ impl Upkeep {
     /// The blocks and slots to grow to, where that is more than the index has.
     fn growth(&self) -> Option<(usize, usize)> {
         let index = self.world.index.load();
-        let blocks = self.wanted.min(blocks_within(self.limit, &index)).max(index.capacity());
         // Twice as many each time: a pool that grows by one pod after the other has it made anew a few times.
         let is_wide = self.width <= index.endpoints();
         let width = if is_wide { index.endpoints() } else { self.width.next_power_of_two() };
+        let wanted = if self.full { self.wanted.min(index.capacity() * GROWTH) } else { 0 };
+        let blocks = blocks_within(self.limit, index.capacity(), wanted, width);
         (blocks > index.capacity() || !is_wide).then_some((blocks, width))
     }
 }
@@ -123,24 +142,31 @@ fn work(world: &World, slots: &[Slot], size: Option<(usize, usize)>) {
             blocks = grown.capacity(),
             replicas = grown.endpoints(),
             bytes = grown.bytes(),
-            "prefix index grew with the engines and their KV caches"
+            "prefix index grew: it filled, or there are more replicas"
         );
         world.index.store(Arc::new(grown));
         world.lately.widen(width);
     }
 }
 
-/// Blocks of the largest index that is certain to stay within `bytes`: this one, doubled as often as fits. An
-/// index of twice the blocks has at most twice the bytes.
-fn blocks_within(bytes: usize, index: &PrefixIndex) -> usize {
-    match bytes / index.bytes().max(1) {
-        0 => 0,
-        times => index.capacity() << times.ilog2(),
+/// `wanted` blocks where an index of so many, and of `width` slots, is within `bytes`; else as many as are: `now` doubled as often as
+/// fits. Never fewer than `now`.
+fn blocks_within(bytes: usize, now: usize, wanted: usize, width: usize) -> usize {
+    let fits = |blocks: usize| PrefixIndex::bytes_for(blocks, width) <= bytes;
+    if wanted > now && fits(wanted) {
+        return wanted;
     }
+    let mut blocks = now;
+    while 2 * blocks <= wanted && fits(2 * blocks) {
+        blocks *= 2;
+    }
+    blocks
 }
 
 #[cfg(test)]
 mod tests {
+    use warmlane_picker::Time;
+
     use super::*;
     use crate::config::Config;
 
@@ -159,26 +185,49 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn the_index_grows_to_what_the_engines_can_hold() {
-        let (world, mut upkeep) = world_and_upkeep(256 << 20);
-        let before = world.index.load().capacity() as u64;
-        let tokens = |blocks: u64| blocks * 64 / BYTES_PER_TOKEN;
-        upkeep.hold(tokens(before));
-        settle(&mut upkeep).await;
-        assert_eq!(world.index.load().capacity() as u64, before, "that much fits already");
-        upkeep.hold(tokens(before * 3));
-        settle(&mut upkeep).await;
-        assert!(world.index.load().capacity() as u64 >= before * 3);
+    /// Three quarters of what it has room for.
+    fn fill(world: &World) {
+        let (index, mut rng) = (world.index.load(), fastrand::Rng::with_seed(1));
+        (0..index.capacity() * 3 / 4).for_each(|_| index.hold(rng.u64(..), Slot(0), Time::ZERO));
+    }
+
+    async fn grown(world: &World, upkeep: &mut Upkeep) -> usize {
+        upkeep.look();
+        settle(upkeep).await;
+        world.index.load().capacity()
     }
 
     #[tokio::test]
-    async fn the_index_never_grows_over_its_limit() {
-        let (world, mut upkeep) = world_and_upkeep(32 << 20);
-        let before = world.index.load().bytes();
-        upkeep.hold(u64::MAX);
-        settle(&mut upkeep).await;
-        let bytes = world.index.load().bytes();
-        assert!(before < bytes && bytes <= 32 << 20, "{before} to {bytes}");
+    async fn the_index_grows_as_it_fills_to_what_the_engines_can_hold() {
+        let (world, mut upkeep) = world_and_upkeep(256 << 20);
+        let first = world.index.load().capacity();
+        upkeep.hold(first as u64 * 6 * 64 / BYTES_PER_TOKEN);
+        assert_eq!(grown(&world, &mut upkeep).await, first, "it is empty");
+        fill(&world);
+        let second = grown(&world, &mut upkeep).await;
+        assert!(second >= first * GROWTH, "{first} to {second}");
+        assert_eq!(grown(&world, &mut upkeep).await, second, "there is room again");
+        fill(&world);
+        let third = grown(&world, &mut upkeep).await;
+        assert!(third >= first * 6, "{first} to {third}");
+        fill(&world);
+        assert_eq!(grown(&world, &mut upkeep).await, third, "engines hold no more");
+    }
+
+    #[tokio::test]
+    async fn the_index_never_grows_over_its_limit_however_many_replicas_there_are() {
+        for (replicas, limit) in [(1, 8 << 20), (1_000, 8 << 20)] {
+            let (world, mut upkeep) = world_and_upkeep(limit);
+            upkeep.hold(u64::MAX);
+            upkeep.widen(replicas);
+            settle(&mut upkeep).await;
+            let before = world.index.load().bytes();
+            for _ in 0..4 {
+                fill(&world);
+                grown(&world, &mut upkeep).await;
+            }
+            let bytes = world.index.load().bytes();
+            assert!(before < bytes && bytes <= limit as usize, "{replicas} replicas: {before} to {bytes}");
+        }
     }
 }
