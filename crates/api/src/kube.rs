@@ -16,7 +16,7 @@ mod rewrite;
 
 pub use model::{Importance, Model};
 pub use objective::Objective;
-pub use pool::{FailureMode, Picker, Pool};
+pub use pool::{FailureMode, Picker, Pool, Protocol};
 pub use rewrite::{Rewrite, Rule};
 
 /// Group of the first pools, and of models.

@@ -6,13 +6,28 @@
 //!
 //! What else stands in the cluster stays: timeouts, circuit breakers, outlier detection, TLS.
 
-use super::{ExtensionError, ExtensionSettings, envoy::*, pool::Declared, wire::Message};
+use warmlane_api::kube::Protocol;
+
+use super::{
+    ExtensionError, ExtensionSettings,
+    envoy::*,
+    pool::Declared,
+    wire::{Malformed, Message},
+};
 use crate::ext_proc::names::{DESTINATION, LB, SERVED};
 
 /// vLLM closes a connection after 5 idle seconds. Envoy must be first, or a request meets the close.
 const IDLE_SECONDS: u32 = 4;
 const OVERRIDE_HOST: &str = "envoy.extensions.load_balancing_policies.override_host.v3.OverrideHost";
 const ROUND_ROBIN: &str = "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin";
+
+// HttpProtocolOptions: common ones, an explicit HTTP with its two versions, and the other ways to choose one: the client's, or by
+// what the server offers.
+const OPTIONS_COMMON: u32 = 1;
+const OPTIONS_EXPLICIT: u32 = 3;
+const OPTIONS_CHOSEN: [u32; 2] = [4, 5];
+const EXPLICIT_HTTP1: u32 = 1;
+const EXPLICIT_HTTP2: u32 = 2;
 
 /// How replicas were found, or chosen among, before.
 const REPLACED: [u32; 11] = [
@@ -44,9 +59,7 @@ pub(super) fn change(
         }
     }
     socket(cluster)?;
-    if get(cluster, CLUSTER_PROTOCOL_OPTIONS, HTTP_OPTIONS)?.is_none() {
-        put(cluster, CLUSTER_PROTOCOL_OPTIONS, HTTP_OPTIONS, any(HTTP_OPTIONS, http1()));
-    }
+    speaks(cluster, pool.protocol)?;
     let mut metadata = cluster.message("a cluster's metadata", CLUSTER_METADATA)?.unwrap_or_default();
     backend.mark(&mut metadata);
     cluster.set(CLUSTER_METADATA, metadata);
@@ -99,8 +112,43 @@ fn socket(cluster: &mut Message) -> Result<(), ExtensionError> {
     Ok(())
 }
 
-/// HttpProtocolOptions: common and explicit ones.
-fn http1() -> Message {
-    let common = Message::default().with(1, seconds(IDLE_SECONDS));
-    Message::default().with(1, common).with(3, Message::default().with(1, Message::default()))
+/// How it speaks HTTP: what is set stays, but that an HTTP/2 pool never gets HTTP/1.1.
+fn speaks(cluster: &mut Message, protocol: Protocol) -> Result<(), ExtensionError> {
+    let said = get(cluster, CLUSTER_PROTOCOL_OPTIONS, HTTP_OPTIONS)?;
+    let options = match (said, protocol) {
+        (Some(_), Protocol::Http1) => return Ok(()),
+        (Some(said), Protocol::H2c) => {
+            let mut options = Message::parse("how a cluster speaks HTTP", &said)?;
+            change_any(&mut options, HTTP_OPTIONS, http2)?;
+            options
+        }
+        (None, Protocol::Http1) => {
+            let http1 = Message::default().with(EXPLICIT_HTTP1, Message::default());
+            any(HTTP_OPTIONS, idle().with(OPTIONS_EXPLICIT, http1))
+        }
+        (None, Protocol::H2c) => {
+            let mut options = idle();
+            http2(&mut options)?;
+            any(HTTP_OPTIONS, options)
+        }
+    };
+    put(cluster, CLUSTER_PROTOCOL_OPTIONS, HTTP_OPTIONS, options);
+    Ok(())
+}
+
+/// HttpProtocolOptions: the common ones.
+fn idle() -> Message {
+    Message::default().with(OPTIONS_COMMON, Message::default().with(1, seconds(IDLE_SECONDS)))
+}
+
+/// Makes it HTTP/2 and nothing else, with what is set of that. Whether it was not.
+fn http2(options: &mut Message) -> Result<bool, Malformed> {
+    let explicit = options.message("the HTTP of a cluster", OPTIONS_EXPLICIT)?;
+    let other = OPTIONS_CHOSEN.into_iter().any(|field| options.has(field));
+    if !other && explicit.as_ref().is_some_and(|explicit| explicit.has(EXPLICIT_HTTP2)) {
+        return Ok(false);
+    }
+    OPTIONS_CHOSEN.into_iter().for_each(|field| options.remove(field));
+    options.set(OPTIONS_EXPLICIT, Message::default().with(EXPLICIT_HTTP2, Message::default()));
+    Ok(true)
 }

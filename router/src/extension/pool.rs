@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 use warmlane_api::extension::ExtensionResource;
-use warmlane_api::kube::{FailureMode, GROUP, GROUP_X, Picker, Pool};
+use warmlane_api::kube::{FailureMode, GROUP, GROUP_X, Invalid, Picker, Pool, Protocol};
 
 use super::{ExtensionError, envoy, wire::Message};
 
@@ -38,6 +38,8 @@ pub struct Declared {
     pub replicas: Option<String>,
     /// Of its pods.
     pub ports: Vec<u16>,
+    /// How its pods are spoken to.
+    pub protocol: Protocol,
 }
 
 /// The pools among a hook's resources, each once.
@@ -67,21 +69,28 @@ impl Declared {
         let pool = format!("{namespace}/{name}");
         let version = object["apiVersion"].as_str().unwrap_or_default();
         let spec = match version.split_once('/') {
-            Some((GROUP, "v1")) => Pool::from_v1(&object["spec"]),
-            Some((GROUP_X, "v1alpha2")) => Pool::from_v1alpha2(&object["spec"]),
+            Some((GROUP, "v1")) => v1(&object["spec"]),
+            Some((GROUP_X, "v1alpha2")) => {
+                Pool::from_v1alpha2(&object["spec"]).map(|spec| (spec, Protocol::default()))
+            }
             _ => return Err(ExtensionError::Version { pool, version: version.to_owned() }),
         };
-        let spec = spec.map_err(|invalid| ExtensionError::Pool { pool: pool.clone(), invalid })?;
+        let (spec, protocol) =
+            spec.map_err(|invalid| ExtensionError::Pool { pool: pool.clone(), invalid })?;
         let backend =
             |Picker { service, port, failure }| Backend { pool: pool.clone(), service, port, failure };
         let (backend, replicas) = (spec.picker.map(backend), filled(&metadata["annotations"][REPLICAS]));
-        Ok(Self { backend, name: pool, replicas, ports: spec.ports })
+        Ok(Self { backend, name: pool, replicas, ports: spec.ports, protocol })
     }
 
     /// Its namespace.
     pub fn namespace(&self) -> &str {
         namespace(&self.name)
     }
+}
+
+fn v1(spec: &Value) -> Result<(Pool, Protocol), Invalid> {
+    Ok((Pool::from_v1(spec)?, Protocol::from_v1(spec)?))
 }
 
 fn namespace(pool: &str) -> &str {

@@ -44,6 +44,16 @@ pub enum FailureMode {
     Close,
 }
 
+/// How a pool's pods are spoken to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    #[default]
+    Http1,
+    /// HTTP/2 in the clear, from the first byte on.
+    H2c,
+}
+
 // === Pool ===
 
 impl Pool {
@@ -65,6 +75,24 @@ impl Pool {
             ports: ports(&spec.need("targetPorts")?)?,
             picker: spec.get("endpointPickerRef").map(|reference| picker(&reference, "port")).transpose()?,
         })
+    }
+}
+
+// === Protocol ===
+
+impl Protocol {
+    /// Reads it from a `spec` of group `inference.networking.k8s.io`, version `v1`, which has it since release 1.5. Version 1alpha2
+    /// has none.
+    pub fn from_v1(spec: &Value) -> Result<Self, Invalid> {
+        let spec = Field::root("spec", spec);
+        let Some(field) = spec.get("appProtocol") else { return Ok(Self::default()) };
+        match &*field.text()? {
+            "" | "http" => Ok(Self::Http1),
+            "kubernetes.io/h2c" => Ok(Self::H2c),
+            other => {
+                Err(field.invalid(format!("{other:?} is unknown; valid ones are http, kubernetes.io/h2c")))
+            }
+        }
     }
 }
 
@@ -136,6 +164,20 @@ mod tests {
         }))
         .expect("pool");
         assert_eq!((pool.ports, pool.picker), (vec![8001, 8000], None));
+    }
+
+    #[test]
+    fn pods_are_spoken_to_over_http_1_unless_the_pool_says_otherwise() {
+        let read = |spec: Value| Protocol::from_v1(&spec);
+        for spec in [json!({}), json!({"appProtocol": null}), json!({"appProtocol": "http"})] {
+            assert_eq!(read(spec.clone()), Ok(Protocol::Http1), "{spec}");
+        }
+        assert_eq!(read(json!({"appProtocol": "kubernetes.io/h2c"})), Ok(Protocol::H2c));
+        for wrong in [json!("h2c"), json!("HTTP"), json!(2)] {
+            let why = refusal(read(json!({"appProtocol": wrong})));
+            assert!(why.starts_with("spec.appProtocol: "), "{why}");
+        }
+        assert!(refusal(read(json!({"appProtocol": "h2c"}))).contains("kubernetes.io/h2c"));
     }
 
     #[test]
