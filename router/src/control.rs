@@ -100,7 +100,7 @@ impl Control {
         let (admin_port, admin_address) = bind("admin", config.listen.admin)?;
         let health = config.listen.grpc_health.map(|address| bind("grpc-health", address)).transpose()?;
         let (health_port, health_address) = health.unzip();
-        let hooks = Hooks::new(config.extension.clone());
+        let hooks = Hooks::new(config.extension.clone(), metrics.hooks());
         let bound = config.listen.extension.map(|address| bind("extension-server", address)).transpose()?;
         let (extension_port, extension_address) = bound.unzip();
         let (writer, updates) = Writer::new(world.clone(), &config);
@@ -118,6 +118,10 @@ impl Control {
         };
         let scraping = Scraping { world, config, metrics: metrics.scraping(), updates: updates.clone() };
         let runtime = Builder::new_current_thread().enable_all().build()?;
+        let hooks = {
+            let _inside = runtime.enter();
+            extension_port.map(|port| extension::Server::new(port, extension, hooks)).transpose()?
+        };
         let work = move |stopped: Stopped| async move {
             let mut tasks = JoinSet::new();
             tasks.spawn(writer.run());
@@ -132,9 +136,7 @@ impl Control {
             if let Some(health_port) = health_port {
                 serve(&mut tasks, health_port, Port::Health, &sources);
             }
-            if let Some(port) = extension_port {
-                extend(&mut tasks, port, extension, hooks);
-            }
+            hooks.map(|hooks| tasks.spawn(hooks.run()));
             // Ends when its owner lets it go.
             let _ = stopped.await;
         };
@@ -200,15 +202,6 @@ fn serve(tasks: &mut JoinSet<()>, listener: TcpListener, port: Port, sources: &S
             tasks.spawn(server.run());
         }
         Err(error) => tracing::error!(?port, "cannot serve this port: {error}"),
-    }
-}
-
-fn extend(tasks: &mut JoinSet<()>, listener: TcpListener, tls: Option<Arc<Tls>>, hooks: Hooks) {
-    match extension::Server::new(listener, tls, hooks) {
-        Ok(server) => {
-            tasks.spawn(server.run());
-        }
-        Err(error) => tracing::error!("cannot serve Envoy Gateway: {error}"),
     }
 }
 

@@ -21,6 +21,7 @@ use warmlane_api::extension::envoy_gateway_extension_server::EnvoyGatewayExtensi
 use crate::{
     control::take_in,
     front::{PING_INTERVAL, PING_TIMEOUT},
+    metrics::HookMetrics,
     seldom::Seldom,
     tls::{self, Tls},
 };
@@ -58,6 +59,7 @@ pub struct Server {
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
     hooks: EnvoyGatewayExtensionServer<Hooks>,
+    metrics: Arc<HookMetrics>,
 }
 
 // === Server ===
@@ -68,26 +70,33 @@ impl Server {
     /// # Errors
     /// When the runtime refuses the socket.
     pub fn new(listener: std::net::TcpListener, tls: Option<Arc<Tls>>, hooks: Hooks) -> io::Result<Self> {
+        let metrics = hooks.metrics.clone();
         let hooks = EnvoyGatewayExtensionServer::new(hooks).max_decoding_message_size(MAX_MESSAGE);
-        Ok(Self { listener: TcpListener::from_std(listener)?, tls, hooks })
+        Ok(Self { listener: TcpListener::from_std(listener)?, tls, hooks, metrics })
     }
 
     /// Serves until it is dropped; its connections end with it.
     pub async fn run(self) {
-        let Self { listener, tls, hooks } = self;
+        let Self { listener, tls, hooks, metrics } = self;
         let failed = |error| tracing::warn!("cannot accept a connection of Envoy Gateway's: {error}");
-        take_in(listener, MAX_CONNECTIONS, |stream| converse(stream, tls.clone(), hooks.clone()), failed)
-            .await;
+        let converse = |stream| converse(stream, tls.clone(), hooks.clone(), metrics.clone());
+        take_in(listener, MAX_CONNECTIONS, converse, failed).await;
     }
 }
 
-async fn converse(stream: TcpStream, tls: Option<Arc<Tls>>, hooks: EnvoyGatewayExtensionServer<Hooks>) {
+async fn converse(
+    stream: TcpStream,
+    tls: Option<Arc<Tls>>,
+    hooks: EnvoyGatewayExtensionServer<Hooks>,
+    metrics: Arc<HookMetrics>,
+) {
     let Some(tls) = tls else { return serve(stream, hooks).await };
     let why = match timeout(HANDSHAKE, tls.acceptor().accept(stream)).await {
         Ok(Ok(stream)) => return serve(stream, hooks).await,
         Ok(Err(error)) => tls::why_no_handshake(&error),
         Err(_) => format!("it took longer than {HANDSHAKE:?}"),
     };
+    metrics.not_let_in();
     if let Some(not_logged) = HANDSHAKES.is_due() {
         tracing::warn!(not_logged, "no TLS with Envoy Gateway, which cannot make a configuration: {why}");
     }

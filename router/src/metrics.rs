@@ -17,6 +17,7 @@ mod agents;
 mod build;
 mod cells;
 mod durations;
+mod hooks;
 mod labels;
 mod lane;
 mod page;
@@ -28,7 +29,8 @@ mod tokens;
 
 pub use cells::{Counts, Label, Tally};
 pub use durations::Durations;
-pub use labels::{ErrorReason, Goal, Listener, LoadOutcome, RetryReason, StreamEnd};
+pub use hooks::HookMetrics;
+pub use labels::{ErrorReason, Goal, Hook, HookOutcome, Listener, LoadOutcome, RetryReason, StreamEnd};
 pub use proxy::{Connected, Opened, ProxyMetrics};
 pub use scraping::ScrapeMetrics;
 use sheets::Sheets;
@@ -43,6 +45,7 @@ pub struct Metrics {
     registry: Registry,
     sheets: Arc<Sheets>,
     scraping: Arc<ScrapeMetrics>,
+    hooks: Arc<HookMetrics>,
 }
 
 // === Metrics ===
@@ -52,6 +55,7 @@ impl Metrics {
     pub fn new(world: &Arc<World>) -> Self {
         let sheets = Arc::new(Sheets::default());
         let scraping = Arc::new(ScrapeMetrics::new());
+        let hooks = Arc::new(HookMetrics::default());
         let mut registry = Registry::with_prefix("warmlane");
         registry.register_collector(Box::new(build::Build::new(Instant::now())));
         registry.register_collector(Box::new(sheets.clone()));
@@ -60,7 +64,8 @@ impl Metrics {
         registry.register_collector(Box::new(agents::Agents::new(world.clone())));
         registry.register_collector(Box::new(tokens::Tokens::new(world.clone())));
         registry.register_collector(Box::new(lane::Lane::new(world.clone())));
-        Self { registry, sheets, scraping }
+        registry.register_collector(Box::new(hooks.clone()));
+        Self { registry, sheets, scraping, hooks }
     }
 
     /// A sheet for what one more thread counts.
@@ -76,6 +81,11 @@ impl Metrics {
     /// What the engine readers count.
     pub fn scraping(&self) -> Arc<ScrapeMetrics> {
         self.scraping.clone()
+    }
+
+    /// What the extension server counts.
+    pub fn hooks(&self) -> Arc<HookMetrics> {
+        self.hooks.clone()
     }
 
     /// The page.

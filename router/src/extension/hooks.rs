@@ -4,7 +4,7 @@
 //! to pools and adds the pickers' clusters. `Route` and `HTTPListener` do their part of that for an Envoy Gateway that does not
 //! send all routes and listeners to `Translation`.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use tokio::task::spawn_blocking;
@@ -25,7 +25,10 @@ use super::{
     route::{self, Backends},
     wire::Message,
 };
-use crate::seldom::Seldom;
+use crate::{
+    metrics::{Hook, HookMetrics, HookOutcome, Label as _},
+    seldom::Seldom,
+};
 
 /// Pools whose requests get 503.
 static UNROUTED: Seldom = Seldom::new();
@@ -36,36 +39,45 @@ static REFUSED: Seldom = Seldom::new();
 #[derive(Clone, Debug)]
 pub struct Hooks {
     settings: Arc<ExtensionSettings>,
+    pub(super) metrics: Arc<HookMetrics>,
 }
 
 // === Hooks ===
 
 impl Hooks {
-    /// With these settings.
-    pub fn new(settings: ExtensionSettings) -> Self {
-        Self { settings: Arc::new(settings) }
+    /// With these settings, counted here.
+    pub fn new(settings: ExtensionSettings, metrics: Arc<HookMetrics>) -> Self {
+        Self { settings: Arc::new(settings), metrics }
     }
 
     /// `Cluster`.
     pub fn cluster(&self, request: PostClusterModifyRequest) -> Result<Bytes, ExtensionError> {
         let context = request.post_cluster_context.unwrap_or_default();
-        let pools = pool::pools(&context.backend_extension_resources)?;
-        let Some(pool) = only(&pools) else { return Ok(request.cluster) };
-        let mut cluster = Message::parse("a cluster", &request.cluster)?;
-        cluster::change(&mut cluster, pool, &self.settings)?;
-        Ok(cluster.encode())
+        let bytes = request.cluster;
+        let changed = || {
+            let pools = pool::pools(&context.backend_extension_resources)?;
+            let Some(pool) = only(&pools) else { return Ok(bytes.clone()) };
+            let mut cluster = Message::parse("a cluster", &bytes)?;
+            cluster::change(&mut cluster, pool, &self.settings)?;
+            Ok(cluster.encode())
+        };
+        changed().map_err(|error: ExtensionError| error.within("cluster", &bytes, CLUSTER_NAME))
     }
 
     /// `Route`.
     pub fn route(&self, request: PostRouteModifyRequest) -> Result<Bytes, ExtensionError> {
         let context = request.post_route_context.unwrap_or_default();
-        let pools = pool::pools(&context.extension_resources)?;
-        let Some(backend) = only(&pools).and_then(|pool| pool.backend.as_ref()) else {
-            return Ok(request.route);
+        let bytes = request.route;
+        let changed = || {
+            let pools = pool::pools(&context.extension_resources)?;
+            let Some(backend) = only(&pools).and_then(|pool| pool.backend.as_ref()) else {
+                return Ok(bytes.clone());
+            };
+            let mut route = Message::parse("a route", &bytes)?;
+            route::to_pool(&mut route, backend)?;
+            Ok(route.encode())
         };
-        let mut route = Message::parse("a route", &request.route)?;
-        route::to_pool(&mut route, backend)?;
-        Ok(route.encode())
+        changed().map_err(|error: ExtensionError| error.within("route", &bytes, route::NAME))
     }
 
     /// `HTTPListener`.
@@ -109,6 +121,24 @@ impl Hooks {
         *clusters = kept;
         Ok(())
     }
+
+    /// The answer, or the refusal; either is counted.
+    fn told<T>(
+        &self,
+        hook: Hook,
+        begun: Instant,
+        answer: Result<T, ExtensionError>,
+    ) -> Result<Response<T>, Status> {
+        let outcome = answer.as_ref().map_or_else(ExtensionError::outcome, |_| HookOutcome::Ok);
+        self.metrics.done(hook, outcome, begun.elapsed());
+        answer.map(Response::new).map_err(|error| {
+            if let Some(not_logged) = REFUSED.is_due() {
+                let hook = hook.name();
+                tracing::warn!(not_logged, hook, "Envoy Gateway keeps its configuration as it is: {error}");
+            }
+            Status::from(error)
+        })
+    }
 }
 
 /// The pool, where there is one. Envoy Gateway makes one cluster for several backends where it sees no reason for more.
@@ -131,10 +161,13 @@ fn only(pools: &[Declared]) -> Option<&Declared> {
 fn marked(clusters: &[Bytes]) -> Result<Backends, ExtensionError> {
     let mut backends = Backends::new();
     for bytes in clusters {
-        let cluster = Message::parse("a cluster", bytes)?;
-        if let (Some(name), Some(backend)) = (cluster.bytes(CLUSTER_NAME), Backend::of(&cluster)?) {
-            backends.insert(name.clone(), backend);
-        }
+        let read = || {
+            let cluster = Message::parse("a cluster", bytes)?;
+            let backend = Backend::of(&cluster)?;
+            Ok(cluster.bytes(CLUSTER_NAME).cloned().zip(backend))
+        };
+        let read = read().map_err(|error: ExtensionError| error.within("cluster", bytes, CLUSTER_NAME));
+        backends.extend(read?);
     }
     Ok(backends)
 }
@@ -146,8 +179,12 @@ fn enable(configs: &mut [Bytes], backends: &Backends) -> Result<Chains, Extensio
     }
     let mut leading = HashSet::new();
     for bytes in configs {
-        let mut config = Message::parse("a route configuration", bytes)?;
-        if route::in_config(&mut config, backends)? {
+        let changed = || {
+            let mut config = Message::parse("a route configuration", bytes)?;
+            Ok(route::in_config(&mut config, backends)?.then_some(config))
+        };
+        let within = |error: ExtensionError| error.within("route configuration", bytes, route::CONFIG_NAME);
+        if let Some(config) = changed().map_err(within)? {
             leading.extend(config.bytes(route::CONFIG_NAME).cloned());
             *bytes = config.encode();
         }
@@ -156,18 +193,11 @@ fn enable(configs: &mut [Bytes], backends: &Backends) -> Result<Chains, Extensio
 }
 
 fn changed_listener(bytes: &Bytes, chains: &Chains) -> Result<Bytes, ExtensionError> {
-    let mut listener = Message::parse("a listener", bytes)?;
-    Ok(if listener::change(&mut listener, chains)? { listener.encode() } else { bytes.clone() })
-}
-
-/// The answer, or the refusal.
-fn told<T>(answer: Result<T, ExtensionError>) -> Result<Response<T>, Status> {
-    answer.map(Response::new).map_err(|error| {
-        if let Some(not_logged) = REFUSED.is_due() {
-            tracing::warn!(not_logged, "Envoy Gateway keeps its configuration as it is: {error}");
-        }
-        Status::from(error)
-    })
+    let changed = || {
+        let mut listener = Message::parse("a listener", bytes)?;
+        Ok(if listener::change(&mut listener, chains)? { listener.encode() } else { bytes.clone() })
+    };
+    changed().map_err(|error: ExtensionError| error.within("listener", bytes, listener::LISTENER_NAME))
 }
 
 #[async_trait]
@@ -176,7 +206,9 @@ impl EnvoyGatewayExtension for Hooks {
         &self,
         request: Request<PostRouteModifyRequest>,
     ) -> Result<Response<PostRouteModifyResponse>, Status> {
-        told(self.route(request.into_inner()).map(|route| PostRouteModifyResponse { route }))
+        let begun = Instant::now();
+        let answer = self.route(request.into_inner());
+        self.told(Hook::Route, begun, answer.map(|route| PostRouteModifyResponse { route }))
     }
 
     /// Nothing of a pool is in it but its routes: what comes goes back.
@@ -185,31 +217,36 @@ impl EnvoyGatewayExtension for Hooks {
         request: Request<PostVirtualHostModifyRequest>,
     ) -> Result<Response<PostVirtualHostModifyResponse>, Status> {
         let virtual_host = request.into_inner().virtual_host;
-        Ok(Response::new(PostVirtualHostModifyResponse { virtual_host }))
+        self.told(Hook::VirtualHost, Instant::now(), Ok(PostVirtualHostModifyResponse { virtual_host }))
     }
 
     async fn post_http_listener_modify(
         &self,
         request: Request<PostHttpListenerModifyRequest>,
     ) -> Result<Response<PostHttpListenerModifyResponse>, Status> {
+        let begun = Instant::now();
         let answer = self.listener(&request.into_inner());
-        told(answer.map(|listener| PostHttpListenerModifyResponse { listener }))
+        let answer = answer.map(|listener| PostHttpListenerModifyResponse { listener });
+        self.told(Hook::HttpListener, begun, answer)
     }
 
     async fn post_cluster_modify(
         &self,
         request: Request<PostClusterModifyRequest>,
     ) -> Result<Response<PostClusterModifyResponse>, Status> {
-        told(self.cluster(request.into_inner()).map(|cluster| PostClusterModifyResponse { cluster }))
+        let begun = Instant::now();
+        let answer = self.cluster(request.into_inner());
+        self.told(Hook::Cluster, begun, answer.map(|cluster| PostClusterModifyResponse { cluster }))
     }
 
     async fn post_translate_modify(
         &self,
         request: Request<PostTranslateModifyRequest>,
     ) -> Result<Response<PostTranslateModifyResponse>, Status> {
+        let begun = Instant::now();
         // Megabytes, and a file: neither must hold up the control plane.
         let (hooks, request) = (self.clone(), request.into_inner());
         let answer = spawn_blocking(move || hooks.translate(request)).await;
-        answer.map_err(|error| Status::internal(error.to_string())).and_then(told)
+        self.told(Hook::Translation, begun, answer.map_err(ExtensionError::from).flatten())
     }
 }

@@ -11,6 +11,8 @@ use bytes::Bytes;
 use super::{ExtensionError, envoy, filter, wire::Message};
 use crate::ext_proc::names::DESTINATION;
 
+/// The name of a Listener.
+pub(super) const LISTENER_NAME: u32 = 1;
 const LISTENER_CHAINS: [u32; 2] = [3, 25];
 const CHAIN_FILTERS: u32 = 3;
 const FILTER_CONFIG: u32 = 4;

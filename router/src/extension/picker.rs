@@ -37,7 +37,7 @@ pub(super) fn cluster(backend: &Backend, settings: &ExtensionSettings) -> Result
         .with(CLUSTER_COMMON_LB, Message::default().with(1, Message::default()))
         .with(CLUSTER_LOAD_ASSIGNMENT, hosts(name.into(), &host, &[backend.port]))
         .with(CLUSTER_PROTOCOL_OPTIONS, entry(HTTP_OPTIONS, any(HTTP_OPTIONS, http2())));
-    Ok(match tls(&settings.picker_tls, &host)? {
+    Ok(match tls(&settings.picker_tls, &host, &backend.pool)? {
         None => cluster,
         Some(context) => {
             cluster.with(CLUSTER_TRANSPORT_SOCKET, extension("envoy.transport_sockets.tls", 3, TLS, context))
@@ -70,13 +70,14 @@ fn http2() -> Message {
 }
 
 /// UpstreamTlsContext: what is common to both ends, and the name that is asked for.
-fn tls(tls: &PickerTls, host: &str) -> Result<Option<Message>, ExtensionError> {
+fn tls(tls: &PickerTls, host: &str, pool: &str) -> Result<Option<Message>, ExtensionError> {
     let common = match tls {
         PickerTls::Off => return Ok(None),
         PickerTls::Unverified => Message::default(),
         PickerTls::Authority(path) => {
             let read = fs::read(path);
-            let text = read.map_err(|why| ExtensionError::Authority { path: path.clone(), why })?;
+            let refused = |why| ExtensionError::Authority { pool: pool.to_owned(), path: path.clone(), why };
+            let text = read.map_err(refused)?;
             // CertificateValidationContext: a DataSource of inline bytes, and the name that the certificate must have.
             let exactly = Message::default().with(1, host.to_owned());
             let names = Message::default().with_number(1, SAN_DNS).with(2, exactly);

@@ -14,6 +14,8 @@ pub(super) type Backends = HashMap<Bytes, Backend>;
 pub(super) const CONFIG_NAME: u32 = 1;
 const CONFIG_HOSTS: u32 = 2;
 const HOST_ROUTES: u32 = 3;
+/// The name of a Route.
+pub(super) const NAME: u32 = 14;
 const ROUTE_ACTION: u32 = 2;
 const ROUTE_FILTERS: u32 = 13;
 const ACTION_CLUSTER: u32 = 1;

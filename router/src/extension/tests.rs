@@ -40,6 +40,8 @@ use crate::extension::{filter::NAME, wire::Message};
 
 mod listeners;
 mod parts;
+mod protocol;
+mod refused;
 
 use parts::*;
 
@@ -117,7 +119,8 @@ fn a_picker_is_a_service_that_is_checked() {
 fn a_picker_is_asked_by_tls_and_its_certificate_is_checked_where_a_ca_is_named() {
     let ca = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(ca.path(), "the CA").expect("written");
-    let hooks = |picker_tls| Hooks::new(ExtensionSettings { picker_tls, ..ExtensionSettings::default() });
+    let settings = |picker_tls| ExtensionSettings { picker_tls, ..ExtensionSettings::default() };
+    let hooks = |picker_tls| Hooks::new(settings(picker_tls), Arc::default());
     let context = |hooks: &Hooks| {
         let all = translated(hooks, &[v1("qwen", "FailOpen")]).clusters;
         let picker: Cluster = decoded(&all[1]);

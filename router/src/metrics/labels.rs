@@ -167,6 +167,40 @@ labels! {
     }
 }
 
+labels! {
+    /// A hook of Envoy Gateway's, as it calls them.
+    Hook {
+        /// Once for each cluster.
+        Cluster = "cluster",
+        /// Once for each configuration, at its end.
+        Translation = "translation",
+        /// Once for each route.
+        Route = "route",
+        /// Once for each virtual host.
+        VirtualHost = "virtual_host",
+        /// Once for each HTTP listener.
+        HttpListener = "http_listener",
+    }
+}
+
+labels! {
+    /// How a call of a hook ended.
+    HookOutcome {
+        /// It was answered.
+        Ok = "ok",
+        /// A part of the configuration, or an object, is not what it should be.
+        Unreadable = "unreadable",
+        /// An InferencePool cannot be routed to.
+        Pool = "pool",
+        /// Somebody else has changed a cluster's mark.
+        Mark = "mark",
+        /// The CA of pickers cannot be read.
+        Authority = "authority",
+        /// The router broke off.
+        Broken = "broken",
+    }
+}
+
 // === Label for enums defined elsewhere ===
 
 impl Label for Stage {
@@ -251,5 +285,7 @@ mod tests {
         agrees::<Source>();
         agrees::<PlainPolicy>();
         agrees::<Refusal>();
+        agrees::<Hook>();
+        agrees::<HookOutcome>();
     }
 }

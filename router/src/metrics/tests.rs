@@ -12,7 +12,7 @@ fn world(endpoints: &[&str]) -> Arc<World> {
 }
 
 /// The families a page must have, dashboards and alerts name them.
-const FAMILIES: [&str; 34] = [
+const FAMILIES: [&str; 36] = [
     "build_info",
     "uptime_seconds",
     "requests_total",
@@ -33,6 +33,8 @@ const FAMILIES: [&str; 34] = [
     "kv_index_bytes",
     "scrapes_total",
     "scrape_duration_seconds",
+    "extension_hooks_total{hook=\"http_listener\",outcome=\"broken\"}",
+    "extension_handshake_failures_total",
     "endpoint_ready",
     "endpoint_in_flight",
     "endpoint_queue",

@@ -6,7 +6,7 @@ use super::*;
 
 impl Default for Hooks {
     fn default() -> Self {
-        Self::new(ExtensionSettings::default())
+        Self::new(ExtensionSettings::default(), Arc::default())
     }
 }
 
