@@ -88,7 +88,7 @@ pub struct Config {
     pub lane: Lane,
     /// How often engines are read.
     pub scrape: Scrape,
-    /// Data-plane threads. 0: one per core.
+    /// Data-plane threads. 0: one per core. There are none where no request comes in.
     pub workers: usize,
     /// What is written about requests and how.
     pub log: Log,
@@ -292,6 +292,11 @@ pub struct Log {
 // === Config ===
 
 impl Config {
+    /// Whether there is anybody to route to, or may be: a server of hooks alone has nobody.
+    pub fn has_replicas(&self) -> bool {
+        !self.endpoints.is_empty() || !self.kube.pools.is_empty()
+    }
+
     /// Whether there are agents, or may be.
     pub fn follows_agents(&self) -> bool {
         !self.agents.is_empty() || !self.kube.pools.is_empty() && !self.kube.agents.is_empty()
@@ -301,6 +306,12 @@ impl Config {
 // === Listen ===
 
 impl Listen {
+    /// Whether requests come in: clients', or a gateway's questions about them.
+    pub fn takes_requests(&self) -> bool {
+        let of_requests = [self.plain, self.aware, self.plain_tls, self.aware_tls, self.ext_proc];
+        of_requests.iter().any(Option::is_some)
+    }
+
     /// Whether any listener needs a certificate.
     pub fn has_tls(&self) -> bool {
         self.plain_tls.is_some() || self.aware_tls.is_some()

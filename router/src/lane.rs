@@ -68,7 +68,11 @@ impl Lane {
         if settings.mode == LaneMode::Off {
             return Self::off();
         }
-        let laid = Laid::try_out(config);
+        let Listen { plain, aware, .. } = config.listen;
+        let laid = match plain.or(aware) {
+            Some(_) => Laid::try_out(config),
+            None => Err("no client can come in the clear, as --plain and --aware are off".to_owned()),
+        };
         match &laid {
             Ok(laid) => tracing::info!(
                 "kernel lane: on for {} responses of pods on {} ({})",

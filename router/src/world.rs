@@ -50,6 +50,8 @@ pub struct World {
     pub pools: Pools,
     /// Which endpoint has which slot; who waits for a change of it is woken then.
     pub roster: watch::Sender<Arc<Roster>>,
+    /// Whether there is anybody to route to, or may be: a server of hooks alone has nobody, and is ready without.
+    pub has_replicas: bool,
     /// A snapshot had a ready replica.
     served: AtomicBool,
     /// The merged answer to `GET /v1/models`; `None` until a replica has said what it serves.
@@ -96,6 +98,7 @@ impl World {
             snapshot: ArcSwap::default(),
             pools: Pools::default(),
             roster: watch::Sender::default(),
+            has_replicas: config.has_replicas(),
             served: AtomicBool::new(false),
             models: ArcSwapOption::empty(),
             agents: Agents::default(),

@@ -65,6 +65,10 @@ fn readiness(sources: &Sources) -> Answer {
     if let Some(reason) = unready(&sources.world, *sources.shutdown.borrow()) {
         return page(StatusCode::SERVICE_UNAVAILABLE, TEXT, reason + "\n");
     }
+    if !sources.world.has_replicas {
+        let why = "ok: hooks for Envoy Gateway are served, which need no replica\n";
+        return page(StatusCode::OK, TEXT, why.to_owned());
+    }
     let snapshot = sources.world.snapshot.load();
     let all = snapshot.endpoints();
     let ready = all.iter().filter(|endpoint| endpoint.ready).count();
@@ -75,6 +79,10 @@ fn readiness(sources: &Sources) -> Answer {
 pub(super) fn unready(world: &World, shutdown: Shutdown) -> Option<String> {
     if shutdown.is_announced() {
         return Some("draining: the router is stopping".to_owned());
+    }
+    if !world.has_replicas {
+        // The hooks are served before anybody can ask.
+        return None;
     }
     let snapshot = world.snapshot.load();
     let all = snapshot.endpoints();

@@ -10,14 +10,15 @@ use super::{Config, ConfigError, Timeouts, keys, text::span};
 use crate::{
     kube::{ObjectName, PoolName},
     tls::Identity,
-    world::MAX_ENDPOINTS,
 };
 
 mod addresses;
 mod extension;
+mod replicas;
 
 use addresses::addresses;
 use extension::extension;
+use replicas::replicas;
 
 /// The smallest prefix index there is: 100,000 blocks and the sets of their owners.
 const MIN_INDEX_BYTES: u64 = 8 << 20;
@@ -33,7 +34,7 @@ type Fault = (&'static str, String);
 /// Checks the whole.
 pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     let rules = [
-        endpoints, kube, agents, agent_tls, listeners, tls, extension, models, profile, fallbacks, faults,
+        replicas, kube, agents, agent_tls, listeners, tls, extension, models, profile, fallbacks, faults,
         limits, timeouts, stopping, headers, prefix, lane, scrape, process,
     ];
     rules.into_iter().try_for_each(|rule| rule(config)).map_err(|(key, why)| {
@@ -44,17 +45,6 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
 
 fn require(holds: bool, key: &'static str, why: impl Display) -> Result<(), Fault> {
     if holds { Ok(()) } else { Err((key, why.to_string())) }
-}
-
-fn endpoints(config: &Config) -> Result<(), Fault> {
-    const KEY: &str = "endpoints";
-    let all = &config.endpoints;
-    let none =
-        "name replicas, --endpoint HOST:PORT[,HOST:PORT...], or pools of the cluster, --pool NAMESPACE/NAME";
-    require(!all.is_empty() || !config.kube.pools.is_empty(), KEY, none)?;
-    let many = format!("{} are more than the {MAX_ENDPOINTS} that one router serves", all.len());
-    require(all.len() <= MAX_ENDPOINTS, KEY, many)?;
-    addresses(KEY, all)
 }
 
 fn kube(config: &Config) -> Result<(), Fault> {
@@ -127,10 +117,8 @@ fn listeners(config: &Config) -> Result<(), Fault> {
         ("listen.extension", listen.extension),
     ];
     let all: Vec<_> = all.into_iter().filter_map(|(key, address)| Some((key, address?))).collect();
-    let serve =
-        [listen.plain, listen.aware, listen.plain_tls, listen.aware_tls, listen.ext_proc, listen.extension];
     let why = "no listener is left for requests: give one of --plain, --aware, --ext-proc and --extension-server an address";
-    require(serve.iter().any(Option::is_some), "listen.aware", why)?;
+    require(listen.takes_requests() || listen.extension.is_some(), "listen.aware", why)?;
     for (at, (key, address)) in all.iter().enumerate() {
         let twin = all[..at].iter().find(|(_, other)| other == address && address.port() != 0);
         let why =

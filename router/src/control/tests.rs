@@ -49,6 +49,27 @@ fn both_ports_serve_and_the_endpoints_are_known_as_soon_as_it_is_started() {
 }
 
 #[test]
+fn hooks_alone_are_ready_and_served_as_soon_as_it_is_started() {
+    let (inputs, shutdown) = inputs(|config| {
+        config.endpoints.clear();
+        config.listen = Listen { plain: None, aware: None, ..config.listen };
+        config.listen.extension = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+    });
+    let control = Control::start(inputs).expect("starts");
+    let mut listening = Listen::default();
+    control.say_where(&mut listening);
+    assert!(TcpStream::connect(listening.extension.expect("an address")).is_ok());
+    for port in [control.metrics_address(), control.admin_address()] {
+        let page = get(port, "/readyz");
+        assert!(page.starts_with("HTTP/1.1 200") && page.ends_with("which need no replica\n"), "{page}");
+    }
+    assert!(get(control.admin_address(), "/debug/pools").contains("\"pools\": []"));
+    shutdown.send_replace(Shutdown::Announced);
+    let page = get(control.metrics_address(), "/readyz");
+    assert!(page.starts_with("HTTP/1.1 503") && page.contains("draining"), "{page}");
+}
+
+#[test]
 fn dropping_it_frees_the_ports_and_ends_the_updates() {
     let (inputs, _shutdown) = inputs(|_| {});
     let control = Control::start(inputs).expect("starts");

@@ -85,8 +85,11 @@ pub struct Pools(ArcSwap<Vec<Arc<Pool>>>);
 // === Wanted ===
 
 impl Wanted {
-    /// The configured endpoints as one pool, or the cluster's pools, of which nothing is known yet.
+    /// The configured endpoints as one pool, or the cluster's pools, of which nothing is known yet; none for hooks alone.
     pub fn of(config: &Config) -> Self {
+        if !config.has_replicas() {
+            return Self::default();
+        }
         let rules = Arc::new(Rules::of(config));
         let pool = |name: &str, replicas| WantedPool { name: name.into(), rules: rules.clone(), replicas };
         if config.kube.pools.is_empty() {
