@@ -57,7 +57,7 @@ impl Metrics {
         let scraping = Arc::new(ScrapeMetrics::new());
         let hooks = Arc::new(HookMetrics::default());
         let mut registry = Registry::with_prefix("warmlane");
-        registry.register_collector(Box::new(build::Build::new(Instant::now())));
+        registry.register_collector(Box::new(build::Build::new(Instant::now(), world)));
         registry.register_collector(Box::new(sheets.clone()));
         registry.register_collector(Box::new(scraping.clone()));
         registry.register_collector(Box::new(pool::Pool::new(world.clone())));

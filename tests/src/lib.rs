@@ -7,6 +7,7 @@
 
 pub mod agent;
 pub mod boards;
+pub mod caller;
 pub mod cgroup;
 pub mod clusters;
 pub mod demo;

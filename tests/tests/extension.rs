@@ -12,10 +12,14 @@ use warmlane_tests::{
     picker::{Said, TestPicker},
 };
 
+#[path = "extension/alone.rs"]
+mod alone;
 #[path = "extension/cluster.rs"]
 mod cluster;
 #[path = "extension/gateway.rs"]
 mod gateway;
+#[path = "extension/protocol.rs"]
+mod protocol;
 #[path = "extension/secured.rs"]
 mod secured;
 

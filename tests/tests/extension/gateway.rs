@@ -1,13 +1,7 @@
 //! Envoy Gateway: makes clusters, routes and listeners as it does, calls the hooks in its order, and leaves the result in files
 //! that an Envoy reads.
 
-use std::{
-    io,
-    net::SocketAddr,
-    path::PathBuf,
-    pin::Pin,
-    task::{Context, Poll},
-};
+use std::{net::SocketAddr, path::PathBuf};
 
 use envoy_types::pb::{
     envoy::{
@@ -41,26 +35,15 @@ use envoy_types::pb::{
     },
     google::protobuf::{Any, Duration, UInt32Value},
 };
-use hyper_util::rt::TokioIo;
 use prost::Message;
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::{
-    net::TcpStream,
-    runtime::{Builder, Runtime},
+use tonic::Status;
+use warmlane_api::extension::PostTranslateModifyRequest;
+use warmlane_tests::{
+    caller::Caller,
+    tls::{Authority, Issued},
 };
-use tokio_rustls::{TlsConnector, client::TlsStream, rustls::pki_types::ServerName};
-use tonic::{
-    Status,
-    codegen::Service,
-    transport::{Channel, Endpoint as Dial, Uri},
-};
-use warmlane_api::extension::{
-    ExtensionResource, PostClusterExtensionContext, PostClusterModifyRequest, PostTranslateModifyRequest,
-    envoy_gateway_extension_client::EnvoyGatewayExtensionClient,
-};
-use warmlane_tests::tls::{Authority, Issued};
-use warmlane_tls::{Client, File, H2, Kept};
 
 const CLUSTER: &str = "envoy.config.cluster.v3.Cluster";
 const LISTENER: &str = "envoy.config.listener.v3.Listener";
@@ -73,12 +56,8 @@ const SERVICE: &str = "httproute/default/plain/rule/0";
 
 /// See the module's header.
 pub(crate) struct EnvoyGateway {
-    runtime: Runtime,
-    hooks: EnvoyGatewayExtensionClient<Channel>,
+    caller: Caller,
 }
-
-/// Connects by TLS, to this address whatever is asked for.
-struct Dialler(TlsConnector, SocketAddr);
 
 /// What an Envoy reads.
 pub(crate) struct Made(TempDir);
@@ -91,10 +70,7 @@ fn any(kind: &str, value: Vec<u8>) -> Any {
 
 impl EnvoyGateway {
     pub(crate) fn connect(address: SocketAddr) -> Self {
-        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
-        let dial = Dial::from_shared(format!("http://{address}")).expect("an address");
-        let channel = runtime.block_on(dial.connect()).expect("it listens");
-        Self { runtime, hooks: EnvoyGatewayExtensionClient::new(channel) }
+        Self { caller: Caller::connect(address) }
     }
 
     /// By TLS, showing this certificate; why not, if so.
@@ -103,31 +79,12 @@ impl EnvoyGateway {
         servers: &Authority,
         shown: Option<&Issued>,
     ) -> Result<Self, String> {
-        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
-        let file = |path: PathBuf| File::new("a test's", path);
-        let identity = shown.map(|shown| {
-            let pair = shown.pair();
-            (file(pair.certificate), file(pair.key))
-        });
-        let client = Client { authority: file(servers.file()), identity, protocols: &[H2] };
-        let config = Kept::load(client).expect("certificates").current();
-        let dialler = Dialler(TlsConnector::from(config), address);
-        let dial = Dial::from_static("http://extension");
-        let channel = runtime.block_on(dial.connect_with_connector(dialler));
-        let channel = channel.map_err(|error| error.to_string())?;
-        Ok(Self { runtime, hooks: EnvoyGatewayExtensionClient::new(channel) })
+        Caller::connect_by_tls(address, "localhost", servers, shown).map(|caller| Self { caller })
     }
 
     /// `Cluster`, for a pool's.
     pub(crate) fn cluster(&self, pool: &Value) -> Result<bytes::Bytes, Status> {
-        let resource = ExtensionResource { unstructured_bytes: pool.to_string().into() };
-        let context = PostClusterExtensionContext { backend_extension_resources: vec![resource] };
-        let request = PostClusterModifyRequest {
-            cluster: eds(POOL).encode_to_vec().into(),
-            post_cluster_context: Some(context),
-        };
-        let answer = self.runtime.block_on(self.hooks.clone().post_cluster_modify(request));
-        answer.map(|answer| answer.into_inner().cluster)
+        self.caller.cluster(eds(POOL).encode_to_vec(), pool)
     }
 
     /// All of it, of a pool and of a Service at this address: listener `aware` leads to the pool, under `/plain` to the Service and
@@ -146,34 +103,12 @@ impl EnvoyGateway {
             listeners: ["aware", "plain"].map(|name| made.listener(name).encode_to_vec().into()).into(),
             routes: routes.iter().map(|config| config.encode_to_vec().into()).collect(),
         };
-        let answer = self.runtime.block_on(self.hooks.clone().post_translate_modify(request));
-        let all = answer.expect("an answer").into_inner();
+        let all = self.caller.translate(request).expect("an answer");
         made.write("clusters", CLUSTER, &all.clusters);
         made.write("listeners", LISTENER, &all.listeners);
         made.write("aware", ROUTES, &all.routes[..1]);
         made.write("plain", ROUTES, &all.routes[1..]);
         made
-    }
-}
-
-// === Dialler ===
-
-impl Service<Uri> for Dialler {
-    type Response = TokioIo<TlsStream<TcpStream>>;
-    type Error = io::Error;
-    type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: Uri) -> Self::Future {
-        let Self(connector, address) = self;
-        let (connector, address) = (connector.clone(), *address);
-        Box::pin(async move {
-            let name = ServerName::try_from("localhost").map_err(io::Error::other)?;
-            connector.connect(name, TcpStream::connect(address).await?).await.map(TokioIo::new)
-        })
     }
 }
 
