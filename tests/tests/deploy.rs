@@ -1,5 +1,7 @@
 //! What is shipped to be deployed, checked by those who read it.
 
+#[path = "deploy/extension.rs"]
+mod extension;
 #[path = "deploy/flags.rs"]
 mod flags;
 #[path = "deploy/image.rs"]

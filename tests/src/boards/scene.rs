@@ -28,7 +28,8 @@ pub struct Scene {
     pub engines: Vec<Running>,
     /// An engine of another age, whose page stands still.
     pub old: RawEngine,
-    router: TestRouter,
+    /// Picks, and has hooks.
+    pub router: TestRouter,
     _agent: TestAgent,
     _nvml: FakeNvml,
 }
@@ -54,6 +55,7 @@ impl Scene {
         let router = TestRouter::with(&addresses, |config| {
             config.agents = vec![agent.address().to_string()];
             config.profile = Profile::of(Strategy::PrefixCache);
+            config.listen.extension = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
         });
         let old = RawEngine::start(Behaviour::Answer(engine::answer("text/plain", b"x")));
         old.metrics(OLD_PAGE);

@@ -10,7 +10,10 @@ use std::{
 
 use serde_json::Value;
 
-use super::rendered::{all, containers, list, pod, title, tool};
+use super::{
+    extension::{MOUNTED, SECRET},
+    rendered::{all, containers, list, pod, title, tool},
+};
 
 /// Flags that manifests use and binaries do not have yet. A test fails as soon as one of them is there: then take it out.
 pub(super) const PENDING: [(&str, &str); 1] = [("warmlane-agent", "--kube")];
@@ -94,7 +97,9 @@ fn the_router_accepts_its_arguments() {
         if args.iter().any(|word| is_pending(&word)) {
             words.push("--endpoint=127.0.0.1:8000".to_owned());
         }
-        let words: Vec<String> = words.iter().map(|word| word.replace("$(POOLS)", "llm/qwen")).collect();
+        // Certificates lie elsewhere on this machine.
+        let here = |word: &String| word.replace("$(POOLS)", "llm/qwen").replace(MOUNTED, &SECRET.path());
+        let words: Vec<String> = words.iter().map(here).collect();
         if checked.insert(words.clone()) {
             let (well, said) = run(binary, &[words, vec!["--check".to_owned()]].concat());
             assert!(well, "{place}: {said}");

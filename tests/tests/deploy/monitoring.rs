@@ -14,6 +14,7 @@ use warmlane_tests::{
     Behaviour, RawEngine, TestRouter, Wire,
     agent::TestAgent,
     boards::{Board, NAMES, Scene, Target},
+    caller::Caller,
     engine, eventually,
     prometheus::{Prometheus, binary},
 };
@@ -308,7 +309,15 @@ fn a_real_prometheus_answers_every_query() {
     let firing: Vec<&str> = alerts.iter().filter(fires).map(|alert| alert.place.as_str()).collect();
     assert_eq!(firing, ["EnginesUneven"]);
     // One that is gone is told of.
+    let holds = |name: &str| {
+        let alert = alerts.iter().find(|alert| alert.place == name).expect("that alert");
+        eventually(name, || !prometheus.query(&alert.expression).is_empty());
+    };
     drop(scene.engines.remove(0));
-    let down = alerts.iter().find(|alert| alert.place == "WarmlaneReplicaDown").expect("that alert");
-    eventually("the alert's condition holds", || !prometheus.query(&down.expression).is_empty());
+    holds("WarmlaneReplicaDown");
+    // So is a hook that is refused.
+    let hooks = Caller::connect(scene.router.listening().extension.expect("an extension server"));
+    let nameless = json!({ "kind": "InferencePool", "metadata": {} });
+    hooks.cluster(Vec::new(), &nameless).expect_err("no pool without a name");
+    holds("WarmlaneHooksFail");
 }

@@ -54,38 +54,55 @@ fn rules_name_groups_resources_and_verbs_and_write_next_to_nothing() {
     }
 }
 
-/// The agent's pods are those of its node, in whatever namespace; all else is granted where it is needed.
+/// The agent's pods are those of its node, in whatever namespace, and a gateway's routes lead to pools in any; all else is granted
+/// where it is needed.
 #[test]
-fn only_the_agent_reads_the_whole_cluster_and_only_its_pods() {
+fn only_agents_and_gateways_read_the_whole_cluster_and_only_pods_and_pools() {
     let bound: BTreeSet<&str> = all()
         .filter(|(_, object)| object["kind"] == "ClusterRoleBinding")
         .map(|(_, object)| object["roleRef"]["name"].as_str().expect("a name"))
         .collect();
-    assert_eq!(bound, BTreeSet::from(["warmlane-agent"]));
-    for role in roles().into_iter().filter(|role| bound.iter().any(|name| role["metadata"]["name"] == *name))
-    {
-        let rule = json!([{ "apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch"] }]);
-        assert_eq!(role["rules"], rule);
+    assert_eq!(bound, BTreeSet::from(["warmlane-agent", "warmlane-envoy-gateway"]));
+    let pods = json!([{ "apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch"] }]);
+    let groups = ["inference.networking.k8s.io", "inference.networking.x-k8s.io"];
+    let pools =
+        json!([{ "apiGroups": groups, "resources": ["inferencepools"], "verbs": ["get", "list", "watch"] }]);
+    for (name, rules) in [("warmlane-agent", pods), ("warmlane-envoy-gateway", pools)] {
+        let mut named = roles().into_iter().filter(|role| role["metadata"]["name"] == name).peekable();
+        assert!(named.peek().is_some(), "{name}");
+        named.for_each(|role| assert_eq!(role["rules"], rules, "{name}"));
     }
 }
 
 #[test]
 fn bindings_lead_from_an_account_to_a_role() {
-    let base = &SETS["base"];
-    let there = |kind: &Value, name: &Value| {
-        base.iter().any(|object| object["kind"] == *kind && object["metadata"]["name"] == *name)
-    };
-    let mut bound = BTreeSet::new();
+    let (mut bound, mut foreign) = (BTreeSet::new(), BTreeSet::new());
     for (set, binding) in all().filter(|(_, o)| o["kind"].as_str().is_some_and(|k| k.ends_with("Binding"))) {
+        let there = |kind: &Value, name: &Value| {
+            let all = SETS["base"].iter().chain(&SETS[set]);
+            all.into_iter().any(|object| object["kind"] == *kind && object["metadata"]["name"] == *name)
+        };
         let role = &binding["roleRef"];
         assert!(there(&role["kind"], &role["name"]), "{set}: {}", title(binding));
         for subject in list(&binding["subjects"]) {
-            assert_eq!(subject["namespace"], "warmlane-system", "{set}: {}", title(binding));
+            if subject["namespace"] != "warmlane-system" {
+                let word = |key: &str| subject[key].as_str().expect("a word");
+                foreign.insert((word("namespace"), word("name")));
+                continue;
+            }
             assert!(there(&json!("ServiceAccount"), &subject["name"]), "{set}: {}", title(binding));
             bound.insert(subject["name"].as_str().expect("a name"));
         }
     }
     assert_eq!(bound, BTreeSet::from(["warmlane-agent", "warmlane-router"]));
+    assert_eq!(foreign, BTreeSet::from([("envoy-gateway-system", "envoy-gateway")]));
+}
+
+/// Names of accounts that a binding gives something.
+fn with_rights() -> BTreeSet<&'static str> {
+    let bindings = all().filter(|(_, o)| o["kind"].as_str().is_some_and(|kind| kind.ends_with("Binding")));
+    let subjects = bindings.flat_map(|(_, binding)| list(&binding["subjects"]));
+    subjects.map(|subject| subject["name"].as_str().expect("a name")).collect()
 }
 
 /// A token is mounted only where something asks the API server.
@@ -99,7 +116,13 @@ fn tokens_are_mounted_only_where_they_are_used() {
             .any(|word| word == "--kube" || word.starts_with("--pool="));
         let mounts = pod["spec"]["automountServiceAccountToken"].as_bool();
         assert_eq!(mounts, Some(asks), "{set}: {}", title(object));
-        assert_eq!(pod["spec"].get("serviceAccountName").is_some(), asks, "{set}: {}", title(object));
+        let account = pod["spec"]["serviceAccountName"].as_str();
+        let may = account.is_some_and(|name| with_rights().contains(name));
+        assert_eq!(may, asks, "{set}: {}", title(object));
+        let there = |name: &str| {
+            SETS[set].iter().any(|o| o["kind"] == "ServiceAccount" && o["metadata"]["name"] == name)
+        };
+        assert!(account.is_none_or(there), "{set}: {}: no account {account:?}", title(object));
     }
 }
 

@@ -49,7 +49,9 @@ fn every_manifest_is_named_by_a_kustomization() {
         let kustomization = &yaml(&text)[0];
         let plain = ["resources", "components"].iter().flat_map(|key| rendered::list(&kustomization[*key]));
         let patches = rendered::list(&kustomization["patches"]).iter().map(|patch| &patch["path"]);
-        for path in plain.chain(patches).filter_map(Value::as_str) {
+        let maps = rendered::list(&kustomization["configMapGenerator"]);
+        let data = maps.iter().flat_map(|map| rendered::list(&map["files"]));
+        for path in plain.chain(patches).chain(data).filter_map(Value::as_str) {
             let path = folder.join(path).canonicalize().unwrap_or_else(|e| panic!("{folder:?} {path}: {e}"));
             named.insert(path);
         }
