@@ -15,7 +15,8 @@ use crate::{interrupt, setup, step, workspace};
 
 /// Run the fuzz targets for a while
 ///
-/// Targets read what comes from outside: request_head, response_head, chunks, body, metrics, config.
+/// Targets read what comes from outside: request_head, response_head, chunks, body, metrics, config,
+/// kv_events, wire.
 /// Each runs for --seconds, two at a time; what they find grows their corpus below target/fuzz. A
 /// crash fails, and names the input and the command that runs it again.
 #[derive(Debug, clap::Args)]
@@ -29,8 +30,8 @@ pub(crate) struct Args {
 }
 
 /// All targets, as tests/fuzz/Cargo.toml names them.
-const TARGETS: [&str; 7] =
-    ["request_head", "response_head", "chunks", "body", "metrics", "config", "kv_events"];
+const TARGETS: [&str; 8] =
+    ["request_head", "response_head", "chunks", "body", "metrics", "config", "kv_events", "wire"];
 
 /// Together they keep two cores busy.
 const AT_ONCE: usize = 2;
