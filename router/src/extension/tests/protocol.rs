@@ -84,6 +84,10 @@ fn what_envoy_gateway_has_set_of_http_stays_but_for_the_version_of_an_http_2_poo
         let once =
             cluster(&saying(&with(before.clone())), &speaking("kubernetes.io/h2c")).expect("a cluster");
         assert_eq!(said(&once), with(after), "{before:?}");
+        let options: Cluster = decoded(&once);
+        let options: Bytes = options.typed_extension_protocol_options[OPTIONS].value.clone().into();
+        let options = Message::parse("it", &options).expect("a message");
+        assert!(!options.has(4), "nothing is left for whoever takes the first of two: {before:?}");
         let again = cluster(&once, &speaking("kubernetes.io/h2c")).expect("a cluster");
         assert_eq!(said(&again), said(&once), "applied again");
     }
