@@ -5,6 +5,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use tokio::sync::watch;
+use warmlane_engine::metrics::EngineKind;
 use warmlane_picker::Profile;
 
 use crate::{
@@ -76,7 +77,7 @@ fn wanted(desired: &Desired, config: &Config, before: &Wanted) -> Wanted {
                 .filter(|old| ***old == rules)
                 .cloned()
                 .unwrap_or_else(|| rules.into()),
-            replicas: pool.map(|pool| pool.replicas.iter().map(replica).collect()).unwrap_or_default(),
+            replicas: pool.map(|pool| replicas(pool)).unwrap_or_default(),
         }
     };
     Wanted { pools: config.kube.pools.iter().map(pool).collect() }
@@ -86,6 +87,10 @@ fn wanted(desired: &Desired, config: &Config, before: &Wanted) -> Wanted {
 fn told(agent: &Agent) -> Told {
     let node = Some(&agent.node).filter(|node| !node.is_empty());
     Told { address: agent.address.clone(), node: node.cloned() }
+}
+
+fn replicas(pool: &Pool) -> Vec<Replica> {
+    pool.replicas.iter().map(|one| Replica { runtime: pool.runtime, ..replica(one) }).collect()
 }
 
 fn replica(replica: &crate::kube::Replica) -> Replica {
@@ -99,6 +104,7 @@ fn replica(replica: &crate::kube::Replica) -> Replica {
         identity: replica.uid.as_str().into(),
         node: Some(replica.node.as_str()).filter(|node| !node.is_empty()).map(Into::into),
         closed,
+        runtime: EngineKind::Unknown,
     }
 }
 

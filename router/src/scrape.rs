@@ -67,7 +67,8 @@ pub async fn run(shared: Scraping) {
         for entry in now.all() {
             readers.entry(entry.clone()).or_insert_with(|| {
                 let endpoint = Endpoint { shared: shared.clone(), slot: entry.slot };
-                tasks.spawn(Reader::new(entry.address.to_string(), rhythm, endpoint).run())
+                let reader = Reader::new(entry.address.to_string(), rhythm, endpoint);
+                tasks.spawn(reader.of(entry.runtime).run())
             });
         }
         while tasks.try_join_next().is_some() {}

@@ -103,11 +103,17 @@ pub enum MetricsError {
     },
 }
 
-/// Reads a page in one pass.
+/// Reads a page in one pass, whatever engine it is of.
 ///
 /// Lines that are no samples, or samples of other families, are skipped whatever they hold. The
 /// first family of the table on the page decides the engine; families of another are ignored then.
 pub fn scan(page: &[u8]) -> Result<Metrics, MetricsError> {
+    scan_of(EngineKind::Unknown, page)
+}
+
+/// The same where somebody says which engine it is: its families decide, wherever they stand. On a page without any it is as if
+/// nobody had said so.
+pub fn scan_of(said: EngineKind, page: &[u8]) -> Result<Metrics, MetricsError> {
     let mut readings: Option<Readings<'_>> = None;
     for line in page::lines(page) {
         let name = page::name(line);
@@ -115,6 +121,10 @@ pub fn scan(page: &[u8]) -> Result<Metrics, MetricsError> {
         let rows = engine.rows(family);
         if rows.is_empty() {
             continue;
+        }
+        if engine.kind == said && readings.as_ref().is_some_and(|readings| !readings.is_of(engine)) {
+            // It has not been read yet, or it would have had its place already.
+            readings = None;
         }
         let readings = readings.get_or_insert_with(|| Readings::new(engine));
         if readings.is_of(engine) {
@@ -127,6 +137,14 @@ pub fn scan(page: &[u8]) -> Result<Metrics, MetricsError> {
 // === EngineKind ===
 
 impl EngineKind {
+    /// Where its page of metrics is.
+    pub fn page(self) -> &'static str {
+        match self {
+            Self::Unknown | Self::Vllm | Self::Sglang | Self::Triton => "/metrics",
+            Self::TensorRtLlm => "/prometheus/metrics",
+        }
+    }
+
     /// Short name for labels and messages.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use tokio::time;
 use warmlane_engine::{
-    metrics::{self, Metrics},
+    metrics::{self, EngineKind, Metrics},
     models::{MAX_LIST_BYTES, ModelList},
 };
 use warmlane_picker::{Signals, Time, Work};
@@ -27,6 +27,8 @@ pub struct Reader<O> {
     observer: O,
     /// `host:port` as configured.
     address: String,
+    /// Which engine it is, where somebody says so.
+    kind: EngineKind,
     socket: Option<SocketAddr>,
     /// Connections that failed: each goes on to the next address of the name.
     misses: usize,
@@ -64,7 +66,14 @@ impl<O: Observer> Reader<O> {
             unheard: false,
             rng: fastrand::Rng::new(),
             address,
+            kind: EngineKind::Unknown,
         }
+    }
+
+    /// The same of an engine of this kind, as somebody says: its page may lie elsewhere than others'.
+    #[must_use]
+    pub fn of(self, kind: EngineKind) -> Self {
+        Self { kind, ..self }
     }
 
     /// Reads until the observer has gone.
@@ -87,7 +96,7 @@ impl<O: Observer> Reader<O> {
             return (Seen::Failed, Duration::ZERO);
         };
         let before = self.before();
-        let (seen, took) = match self.line.get(socket, "/metrics", MAX_PAGE_BYTES).await {
+        let (seen, took) = match self.line.get(socket, self.kind.page(), MAX_PAGE_BYTES).await {
             Ok(reply) => (self.take_page(socket, &reply, before).await, reply.took),
             Err(error) => {
                 let took = self.observer.now().saturating_sub(before.at);
@@ -107,7 +116,7 @@ impl<O: Observer> Reader<O> {
 
     async fn take_page(&mut self, socket: SocketAddr, reply: &Reply, before: Before) -> Seen {
         let (outcome, trouble) = match reply.status {
-            200 => match metrics::scan(&reply.body) {
+            200 => match metrics::scan_of(self.kind, &reply.body) {
                 Ok(metrics) => {
                     self.observer.read(Outcome::Ok, reply.took);
                     self.mood.well(&self.address);
@@ -115,7 +124,7 @@ impl<O: Observer> Reader<O> {
                 }
                 Err(error) => (Outcome::Garbage, error.to_string()),
             },
-            status => (Outcome::Status, format!("GET /metrics gave status {status}")),
+            status => (Outcome::Status, format!("GET {} gave status {status}", self.kind.page())),
         };
         self.observer.read(outcome, reply.took);
         self.mood.ill(&self.address, &trouble, before.at);

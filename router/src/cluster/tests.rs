@@ -40,6 +40,8 @@ fn pool(name: &str, replicas: &[(&str, ReplicaState)]) -> Pool {
 fn what_the_cluster_says_of_a_pool_stands_above_the_settings() {
     let mut said = pool("a", &[]);
     said.strategy = Some(Strategy::PrefixCache);
+    said.runtime = EngineKind::Sglang;
+    said.replicas = pool("a", &[("10.0.0.1:80", ReplicaState::Ready)]).replicas;
     said.models = vec![model("chat", Criticality::Critical)];
     said.objectives = vec![Objective { name: "batch".to_owned(), priority: -1 }];
     let target = |name: &str| Target { name: name.to_owned(), weight: 1 };
@@ -48,6 +50,7 @@ fn what_the_cluster_says_of_a_pool_stands_above_the_settings() {
     let wanted = wanted(&Desired { pools: vec![said], ..Desired::default() }, &config, &Wanted::default());
     let names: Vec<&str> = wanted.pools.iter().map(|pool| &*pool.name).collect();
     assert_eq!(names, ["default/a", "default/b"], "also one that is not there");
+    assert_eq!(wanted.pools[0].replicas[0].runtime, EngineKind::Sglang);
     let rules = &wanted.pools[0].rules;
     assert_eq!(rules.profile.weights, Profile::of(Strategy::PrefixCache).weights);
     assert!((rules.profile.shed_queue - 77.0).abs() < 0.1);

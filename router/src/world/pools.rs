@@ -7,6 +7,7 @@
 use std::{collections::HashMap, fmt, sync::Arc};
 
 use arc_swap::{ArcSwap, Guard};
+use warmlane_engine::metrics::EngineKind;
 use warmlane_picker::{Criticality, Profile, Snapshot};
 
 use crate::config::{Config, ModelRule, Objective, Target};
@@ -43,6 +44,8 @@ pub struct Replica {
     pub node: Option<Arc<str>>,
     /// Why it must get no new requests, if so.
     pub closed: Option<Closed>,
+    /// Which engine it is, where its pool says so.
+    pub runtime: EngineKind,
 }
 
 /// Why the cluster keeps requests from a replica.
@@ -105,7 +108,13 @@ impl Wanted {
 impl Replica {
     /// One that gets requests, known by its address alone.
     pub fn open(address: &str) -> Self {
-        Self { address: address.into(), identity: address.into(), node: None, closed: None }
+        Self {
+            address: address.into(),
+            identity: address.into(),
+            node: None,
+            closed: None,
+            runtime: EngineKind::Unknown,
+        }
     }
 }
 

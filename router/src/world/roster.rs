@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use warmlane_engine::metrics::EngineKind;
 use warmlane_picker::Slot;
 
 /// See the module's header. Immutable; the writer publishes another one whenever somebody joins or leaves.
@@ -22,6 +23,8 @@ pub struct Entry {
     pub address: Arc<str>,
     /// The node that it runs on, where the cluster says so.
     pub node: Option<Arc<str>>,
+    /// Which engine it is, where its pool says so.
+    pub runtime: EngineKind,
 }
 
 // === Roster ===

@@ -141,7 +141,7 @@ impl Writer {
                 "a router serves {MAX_ENDPOINTS} replicas at most: these get no requests; spread the pools over more routers"
             );
         }
-        if !turnover.joined.is_empty() || !turnover.left.is_empty() {
+        if turnover.renamed || !turnover.joined.is_empty() || !turnover.left.is_empty() {
             let roster = self.members.roster();
             self.upkeep.widen(roster.width());
             self.world.roster.send_replace(Arc::new(roster));

@@ -32,6 +32,17 @@ fn names(list: &[&str]) -> Vec<String> {
 // --- what the pages say ---
 
 #[test]
+fn families_of_the_engine_that_is_said_decide_wherever_they_stand() {
+    let both = b"vllm:num_requests_running 3\nsglang:num_running_reqs 5\nvllm:num_requests_waiting 4\n";
+    let read = |said| scan_of(said, both).map(|metrics| (metrics.kind, metrics.running, metrics.queue));
+    assert_eq!(read(EngineKind::Unknown), Ok((EngineKind::Vllm, Some(3.0), Some(4.0))), "the first");
+    assert_eq!(read(EngineKind::Vllm), read(EngineKind::Unknown));
+    assert_eq!(read(EngineKind::Sglang), Ok((EngineKind::Sglang, Some(5.0), None)));
+    assert_eq!(read(EngineKind::Triton), read(EngineKind::Unknown), "none of it is there");
+    assert!(scan_of(EngineKind::Vllm, b"up 1\n").is_err());
+}
+
+#[test]
 fn a_loaded_vllm_page_is_read_whole() {
     let expected = Metrics {
         kind: EngineKind::Vllm,

@@ -118,6 +118,7 @@ async fn serve(
 fn answer(path: &str, script: &Script) -> Response<Full<Bytes>> {
     let (status, body) = match path {
         "/metrics" => (script.page.0, script.page.1.clone()),
+        "/prometheus/metrics" => (200, "trtllm_num_requests_running 6\n".to_owned()),
         "/health" => (script.health, String::new()),
         "/v1/models" => (200, LIST.to_owned()),
         other => panic!("asked for {other}"),
@@ -133,6 +134,11 @@ impl Reading {
     }
 
     fn with(address: &impl ToString, change: impl FnOnce(&mut Rhythm)) -> Self {
+        Self::of_kind(EngineKind::Unknown, address, change)
+    }
+
+    /// Of an engine of which somebody says what it is.
+    fn of_kind(kind: EngineKind, address: &impl ToString, change: impl FnOnce(&mut Rhythm)) -> Self {
         let mut rhythm = Rhythm {
             min_interval: Duration::from_millis(50),
             max_interval: Duration::from_secs(1),
@@ -144,7 +150,7 @@ impl Reading {
         let outcomes = Arc::new(Mutex::new(Vec::new()));
         let notes = Notes { begun: Instant::now(), outcomes: outcomes.clone(), findings };
         let mut task = JoinSet::new();
-        task.spawn(Reader::new(address.to_string(), rhythm, notes).run());
+        task.spawn(Reader::new(address.to_string(), rhythm, notes).of(kind).run());
         Self { outcomes, told, task }
     }
 
@@ -317,4 +323,15 @@ async fn a_reader_ends_when_nobody_listens() {
 async fn a_name_without_address_says_so() {
     let mut reading = Reading::of(&"no-such-host.invalid:8000");
     assert_eq!(reading.failure().await, Failure::Unresolved);
+}
+
+#[tokio::test]
+async fn an_engine_is_asked_where_its_kind_has_its_page() {
+    let engine = Engine::start().await;
+    let mut said = Reading::of_kind(EngineKind::TensorRtLlm, &engine.address, |_| {});
+    let running = |page: Page| page.signals.running.map(|reading| reading.value);
+    assert_eq!(running(said.page().await), Some(6.0));
+    assert_eq!(engine.asked.load(Relaxed), 0, "the other page is not asked for");
+    let mut unsaid = Reading::of(&engine.address);
+    assert_eq!(running(unsaid.page().await), Some(2.0));
 }

@@ -1,4 +1,5 @@
 use tokio::{sync::mpsc, time::timeout};
+use warmlane_engine::metrics::EngineKind;
 
 use super::*;
 use crate::{config::Config, world::World};
@@ -11,8 +12,12 @@ fn follower() -> (Follower, mpsc::Receiver<Update>) {
     config.agents = vec!["10.0.0.1:9010".to_owned(), "10.0.0.2:9010".to_owned()];
     let world = Arc::new(World::new(&config, 1));
     let (updates, told) = mpsc::channel(1);
-    let entry =
-        Entry { slot: SLOT, address: config.endpoints[0].as_str().into(), node: Some("node-a".into()) };
+    let entry = Entry {
+        slot: SLOT,
+        address: config.endpoints[0].as_str().into(),
+        node: Some("node-a".into()),
+        runtime: EngineKind::Unknown,
+    };
     world.roster.send_replace(Arc::new(Roster::new(vec![entry])));
     let known = Known::new(&config.agents[0], false);
     let following = Following { world, config: Arc::new(config), credentials: None, updates };

@@ -162,6 +162,7 @@ impl Members {
             slot: member.slot,
             address: member.address.clone(),
             node: member.node.clone(),
+            runtime: member.runtime,
         };
         Roster::new(self.all().map(entry).collect())
     }

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
+use warmlane_engine::metrics::EngineKind;
 use warmlane_picker::{Chain, Matches, Reading, Signals, Slot, Time};
 
 use super::*;
@@ -216,8 +217,13 @@ async fn who_is_another_one_at_the_same_address_begins_anew() {
     let (running, wants) = follow();
     let world = &running.world;
     let pod = |identity: &str, closed| {
-        let replica =
-            Replica { address: "10.0.0.1:80".into(), identity: identity.into(), node: None, closed };
+        let replica = Replica {
+            address: "10.0.0.1:80".into(),
+            identity: identity.into(),
+            node: None,
+            closed,
+            runtime: EngineKind::Unknown,
+        };
         Arc::new(Wanted {
             pools: vec![WantedPool { name: "a".into(), rules: Arc::default(), replicas: vec![replica] }],
         })
@@ -235,4 +241,25 @@ async fn who_is_another_one_at_the_same_address_begins_anew() {
     until("another one", || first().is_some_and(|e| e.slot == Slot(1))).await;
     assert!(!first().expect("it is there").ready, "which has not answered yet");
     assert!(world.is_down(Slot(0)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_reads_engines_is_told_of_what_kind_a_pool_says_they_are() {
+    let (running, wants) = follow();
+    let of = |runtime| {
+        let replica = Replica { runtime, ..Replica::open("10.0.0.1:80") };
+        Arc::new(Wanted {
+            pools: vec![WantedPool { name: "a".into(), rules: Arc::default(), replicas: vec![replica] }],
+        })
+    };
+    let mut roster = running.world.roster.subscribe();
+    for kind in [EngineKind::Unknown, EngineKind::TensorRtLlm, EngineKind::Vllm] {
+        wants.send_replace(of(kind));
+        time::timeout(Duration::from_secs(5), roster.changed())
+            .await
+            .expect("they hear of it")
+            .expect("a writer");
+        let entry = roster.borrow_and_update().all()[0].clone();
+        assert_eq!((entry.slot, entry.runtime), (Slot(0), kind), "the same one");
+    }
 }

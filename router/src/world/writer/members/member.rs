@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use warmlane_engine::models::ModelList;
+use warmlane_engine::{metrics::EngineKind, models::ModelList};
 use warmlane_picker::{Breaker, Endpoint, Models, Signals, Slot, Time};
 
 use super::{Load, News, Presence, Turn, gpu, gpu::Gpu, place::Place, stall::Stall};
@@ -16,6 +16,8 @@ pub(super) struct Member {
     pub(super) identity: Arc<str>,
     /// As in [`crate::world::pools::Replica`].
     pub(super) node: Option<Arc<str>>,
+    /// As in [`crate::world::pools::Replica`].
+    pub(super) runtime: EngineKind,
     /// Why the cluster keeps requests from it.
     pub(super) closed: Option<Closed>,
     /// The first pool that it is in.
@@ -54,6 +56,7 @@ impl Member {
             address: replica.address.clone(),
             identity: replica.identity.clone(),
             node: replica.node.clone(),
+            runtime: replica.runtime,
             closed: replica.closed,
             pool,
             place: Place::new(&replica.address),

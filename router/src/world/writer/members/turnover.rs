@@ -16,6 +16,8 @@ pub(in crate::world::writer) struct Turnover {
     pub(in crate::world::writer) left: Vec<Arc<str>>,
     /// Those for which there is no number.
     pub(in crate::world::writer) refused: usize,
+    /// Some are of another engine than was said before.
+    pub(in crate::world::writer) renamed: bool,
     /// Some get requests from now on, or none.
     pub(in crate::world::writer) turned: bool,
 }
@@ -32,10 +34,11 @@ impl Members {
         for (pool, replica) in all(wanted) {
             match self.by_address.get(&replica.address) {
                 Some(slot) => {
-                    let (first, closed) = (replicas[&replica.address].0, replicas[&replica.address].1.closed);
+                    let (first, &Replica { closed, runtime, .. }) = replicas[&replica.address];
                     if let Some(Some(member)) = self.members.get_mut(usize::from(slot.0)) {
                         turnover.turned |= member.closed != closed;
-                        (member.pool, member.closed) = (first, closed);
+                        turnover.renamed |= member.runtime != runtime;
+                        (member.pool, member.closed, member.runtime) = (first, closed, runtime);
                     }
                 }
                 None => self.join(pool, replica, &mut turnover),
