@@ -109,9 +109,9 @@ fn replica(replica: &crate::kube::Replica) -> Replica {
 }
 
 fn rules(pool: &Pool, config: &Config) -> Rules {
-    let models: Vec<_> = pool.models.iter().chain(&config.models).cloned().collect();
     let objectives: Vec<_> = pool.objectives.iter().chain(&config.objectives).cloned().collect();
-    let mut rules = Rules::new(profile(pool, config), &models, &objectives);
+    let mut rules = Rules::new(profile(pool, config), &pool.models, &objectives);
+    rules.generally(&config.models);
     for rewrite in &pool.rewrites {
         rules.rewrite(rewrite.model.as_deref(), rewrite.targets.clone());
     }

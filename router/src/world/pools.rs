@@ -4,7 +4,11 @@
 //! pick costs what its pool costs. A [`Pool`] stays the same value for as long as it is wanted: a request that holds one sees its
 //! newest snapshot, whatever happens to others meanwhile.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet, hash_map::Entry},
+    fmt,
+    sync::Arc,
+};
 
 use arc_swap::{ArcSwap, Guard};
 use warmlane_engine::metrics::EngineKind;
@@ -49,7 +53,7 @@ pub struct Replica {
 }
 
 /// Why the cluster keeps requests from a replica.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Closed {
     /// Its readiness probe fails, or has not succeeded yet.
     NotReady,
@@ -64,6 +68,8 @@ pub struct Rules {
     pub profile: Profile,
     /// By the name that clients use.
     models: HashMap<String, ModelRule>,
+    /// Those of the models that hold in every pool: a request that names one is not this pool's for that.
+    general: HashSet<String>,
     /// By name.
     objectives: HashMap<String, Criticality>,
     /// Names to send instead of one that stands above what models say, by the name that clients use.
@@ -149,6 +155,16 @@ impl Rules {
         rules
     }
 
+    /// Rules for models that hold in every pool, where this one has none of its own.
+    pub fn generally(&mut self, models: &[ModelRule]) {
+        for model in models {
+            if let Entry::Vacant(place) = self.models.entry(model.name.clone()) {
+                self.general.insert(model.name.clone());
+                place.insert(model.clone());
+            }
+        }
+    }
+
     /// Sends these instead of a model, whatever its own rule says; `None`: instead of all that have none of their own. The first
     /// word for a name counts.
     pub fn rewrite(&mut self, model: Option<&str>, targets: Vec<Target>) {
@@ -191,9 +207,10 @@ impl Rules {
         self.objectives.get(name).copied()
     }
 
-    /// Whether a model is named here, served or not.
+    /// Whether a model is named as this pool's, served or not.
     fn names(&self, model: &str) -> bool {
-        self.models.contains_key(model) || self.rewrites.contains_key(model)
+        let is_ruled = self.models.contains_key(model) && !self.general.contains(model);
+        is_ruled || self.rewrites.contains_key(model)
     }
 }
 
@@ -318,6 +335,20 @@ mod tests {
         let name = |model| pools.serving(model).map(|pool| pool.name.to_string());
         assert_eq!(name("b-model").as_deref(), Some("b"));
         assert_eq!(name("whatever").as_deref(), Some("a"));
+    }
+
+    #[test]
+    fn rules_for_a_model_in_every_pool_make_it_no_pools_own() {
+        let pools = Pools::default();
+        let mut wanted = wanted(&["a", "b"]);
+        for pool in &mut wanted.pools {
+            Arc::make_mut(&mut pool.rules).generally(&[model("b"), model("c")]);
+        }
+        pools.want(&wanted);
+        let serving = |model| pools.serving(model).map(|pool| pool.name.to_string());
+        assert_eq!(serving("b-model").as_deref(), Some("b"), "the other has rules for it too");
+        assert_eq!(serving("c-model").as_deref(), Some("a"));
+        assert!(pools.named("b").expect("wanted").rules().model("c-model").is_some(), "and they hold");
     }
 
     #[test]

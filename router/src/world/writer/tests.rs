@@ -244,6 +244,29 @@ async fn who_is_another_one_at_the_same_address_begins_anew() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_address_is_its_new_pods_while_the_old_one_is_on_its_way_out_in_another_pool() {
+    let (running, wants) = follow();
+    let world = &running.world;
+    let pool = |name: &str, identity: &str, closed| {
+        let replica = Replica { identity: identity.into(), closed, ..Replica::open("10.0.0.1:80") };
+        WantedPool { name: name.into(), rules: Arc::default(), replicas: vec![replica] }
+    };
+    let old = pool("a", "old", Some(Closed::Terminating));
+    wants.send_replace(Arc::new(Wanted { pools: vec![old.clone()] }));
+    until("the old one is there", || in_pool(world, "a").len() == 1).await;
+    wants.send_replace(Arc::new(Wanted { pools: vec![old, pool("b", "new", None)] }));
+    until("the new one is there", || in_pool(world, "b").len() == 1).await;
+    let new = world.roster.borrow().slot("10.0.0.1:80").expect("it is wanted");
+    running.tell(Update::Alive { slot: new }).await;
+    let is_ready = |name: &str| {
+        let pool = world.pools.named(name).expect("it is wanted");
+        pool.snapshot().endpoints().first().is_some_and(|endpoint| endpoint.ready)
+    };
+    until("it is open", || is_ready("b")).await;
+    assert!(in_pool(world, "a").is_empty(), "the old pod is not at that address any more");
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_reads_engines_is_told_of_what_kind_a_pool_says_they_are() {
     let (running, wants) = follow();
     let of = |runtime| {

@@ -28,17 +28,18 @@ impl Members {
     /// Has those that are wanted, and no others.
     pub(in crate::world::writer) fn want(&mut self, wanted: &Wanted, now: Time) -> Turnover {
         let mut turnover = Turnover::default();
-        let replicas = first_words(wanted);
+        let replicas = words(wanted);
         self.let_go(&replicas, now, &mut turnover);
         // In the order in which they are wanted, so that configured ones are numbered as they are written.
-        for (pool, replica) in all(wanted) {
-            match self.by_address.get(&replica.address) {
+        for (_, Replica { address, .. }) in all(wanted) {
+            let (pool, replica) = replicas[address];
+            match self.by_address.get(address) {
                 Some(slot) => {
-                    let (first, &Replica { closed, runtime, .. }) = replicas[&replica.address];
+                    let &Replica { closed, runtime, .. } = replica;
                     if let Some(Some(member)) = self.members.get_mut(usize::from(slot.0)) {
                         turnover.turned |= member.closed != closed;
                         turnover.renamed |= member.runtime != runtime;
-                        (member.pool, member.closed, member.runtime) = (first, closed, runtime);
+                        (member.pool, member.closed, member.runtime) = (pool, closed, runtime);
                     }
                 }
                 None => self.join(pool, replica, &mut turnover),
@@ -76,7 +77,16 @@ impl Members {
     }
 
     fn slots_of(&self, pool: &WantedPool) -> Vec<Slot> {
-        let slot = |replica: &Replica| self.by_address.get(&replica.address).copied();
+        let slot = |replica: &Replica| {
+            let slot = *self.by_address.get(&replica.address)?;
+            // Its pod at this address is on its way out, and another pool's has it already.
+            let is_same = self
+                .members
+                .get(usize::from(slot.0))?
+                .as_ref()
+                .is_some_and(|member| member.identity == replica.identity);
+            is_same.then_some(slot)
+        };
         let mut slots: Vec<Slot> = pool.replicas.iter().filter_map(slot).collect();
         slots.sort_unstable();
         slots.dedup();
@@ -93,11 +103,16 @@ fn all(wanted: &Wanted) -> impl Iterator<Item = (usize, &Replica)> {
         .flat_map(|(at, pool)| pool.replicas.iter().map(move |replica| (at, replica)))
 }
 
-/// By address: the first pool that wants it, and what that one says of it.
-fn first_words(wanted: &Wanted) -> HashMap<Arc<str>, (usize, &Replica)> {
-    let mut words = HashMap::new();
+/// By address: the pool whose pod there can serve best, of equals the first, and what that pool says. An address may have passed
+/// to a pod of another pool while the old pod is still on its way out.
+fn words(wanted: &Wanted) -> HashMap<Arc<str>, (usize, &Replica)> {
+    let mut words: HashMap<_, (usize, &Replica)> = HashMap::new();
     for (pool, replica) in all(wanted) {
-        words.entry(replica.address.clone()).or_insert((pool, replica));
+        let word = words.entry(replica.address.clone()).or_insert((pool, replica));
+        // Open before closed, and that in the order of the reasons.
+        if replica.closed < word.1.closed {
+            *word = (pool, replica);
+        }
     }
     words
 }
