@@ -19,6 +19,7 @@ use std::{
 use serde_json::{Value, json};
 use tokio::sync::{oneshot, watch};
 
+mod account;
 mod answer;
 mod apply;
 mod call;
@@ -31,6 +32,7 @@ mod store;
 mod watching;
 mod write;
 
+pub use account::ServiceAccount;
 pub use call::Logged;
 pub use resource::Resource;
 use serve::Server;
@@ -96,6 +98,11 @@ impl FakeApi {
         let address = server.address;
         let thread = thread::Builder::new().name("kube-api".to_owned()).spawn(move || server.run(stopped));
         Self { shared, address, stop: Some(stop), thread: Some(thread.expect("a thread")) }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// `http://127.0.0.1:PORT`.

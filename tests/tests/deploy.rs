@@ -1,5 +1,9 @@
 //! What is shipped to be deployed, checked by those who read it.
 
+#[path = "deploy/access.rs"]
+mod access;
+#[path = "deploy/cluster.rs"]
+mod cluster;
 #[path = "deploy/extension.rs"]
 mod extension;
 #[path = "deploy/flags.rs"]

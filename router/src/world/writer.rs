@@ -1,6 +1,8 @@
 //! The one writer of the snapshot: takes updates from readers and data plane, keeps the state of each
 //! endpoint, and replaces [`World::snapshot`].
 //!
+//! Of pools only those are published in which something has changed, beside the snapshot of all.
+//!
 //! A burst of updates becomes one snapshot: the next one is published no earlier than 5 ms after the last, and
 //! no earlier than twenty times what the last one cost, so a large pool cannot make publishing the router's
 //! main work. An update into a quiet pool is published at once. Nothing here judges load: readings pass through
@@ -147,8 +149,11 @@ impl Writer {
             self.world.roster.send_replace(Arc::new(roster));
             self.publish_models();
         }
-        // At once: from now on no request may go to one that left.
-        self.publish();
+        self.dirty = true;
+        if turnover.turned || !turnover.left.is_empty() {
+            // At once: from now on no request may go to one that left.
+            self.publish();
+        }
     }
 
     /// Has tables forget those that have left for good.
@@ -244,9 +249,13 @@ impl Writer {
         let begun = Instant::now();
         let all = Arc::new(self.members.snapshot());
         self.upkeep.hold(all.kv_capacity_tokens());
-        for (number, pool) in self.world.pools.all().iter().enumerate() {
-            pool.publish(self.members.snapshot_of(number).map_or_else(|| all.clone(), Arc::new));
+        let pools = self.world.pools.all();
+        for (number, snapshot) in self.members.fresh_snapshots() {
+            if let Some(pool) = pools.get(number) {
+                pool.publish(snapshot.map_or_else(|| all.clone(), Arc::new));
+            }
         }
+        drop(pools);
         self.world.publish(all);
         self.dirty = false;
         self.not_before = begun + (begun.elapsed() * REST).max(MIN_GAP);

@@ -21,7 +21,7 @@ pub(super) enum What {
 
 /// Who is behind the pods' addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
-pub enum Engines {
+pub(super) enum Engines {
     /// Engines, which the router reads itself.
     Answer,
     /// Nobody.

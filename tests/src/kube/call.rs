@@ -17,6 +17,8 @@ pub struct Logged {
     pub subresource: String,
     /// Empty for all.
     pub namespace: String,
+    /// Empty where no rule could name it: of a collection, and of what is yet to be made.
+    pub name: String,
 }
 
 /// A request for objects.
@@ -78,6 +80,7 @@ impl Call {
             resource: self.plural.clone(),
             subresource: self.subresource.clone(),
             namespace: self.namespace.clone(),
+            name: self.name.clone(),
         }
     }
 

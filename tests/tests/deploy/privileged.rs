@@ -1,9 +1,10 @@
-//! The binaries run with exactly what the manifests give them: user, capabilities, no way to gain more, and the cgroup
-//! hierarchy mounted read-only.
+//! The binaries run with exactly what the manifests give them: arguments, user, capabilities, no way to gain more, the cgroup
+//! hierarchy mounted read-only, and the files of their service account. They find their pool and serve it.
 
 use std::{
     fs,
     io::{BufRead as _, BufReader},
+    net::SocketAddr,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -11,15 +12,26 @@ use std::{
 
 use serde_json::Value;
 use tempfile::TempDir;
-use warmlane_tests::{Behaviour, RawEngine, Wire, engine, lane};
+use warmlane_tests::{Wire, eventually, kube::ServiceAccount, lane};
 
 use super::{
+    cluster::{Cluster, MODEL, pools},
     flags::{PENDING, halves},
     rendered::{SETS, containers, list, pod, tool},
 };
 
 /// Killed when dropped.
-struct Owned(Child);
+pub(super) struct Owned(pub(super) Child);
+
+/// A workload that runs.
+struct Started {
+    child: Owned,
+    /// Where it listens, as it says.
+    listening: String,
+    _cluster: Cluster,
+    _account: ServiceAccount,
+    _folder: TempDir,
+}
 
 impl Drop for Owned {
     fn drop(&mut self) {
@@ -29,28 +41,27 @@ impl Drop for Owned {
 }
 
 /// The pod of a workload of this name.
-fn workload(name: &str) -> &'static Value {
+pub(super) fn workload(name: &str) -> &'static Value {
     let objects = &SETS["overlays/ack-a10"];
     let found = objects.iter().filter(|object| object["metadata"]["name"] == name).find_map(pod);
     found.unwrap_or_else(|| panic!("no {name}"))
 }
 
-/// Its arguments on this machine: ports are free ones of loopback, the engine is ours, and what is mounted lies elsewhere.
-fn arguments(binary: &str, container: &Value, engine: &str, cgroup: &Path) -> Vec<String> {
+/// Its arguments on this machine: ports are free ones of loopback, and what is mounted lies elsewhere.
+pub(super) fn arguments(binary: &str, container: &Value, engine: &str, cgroup: &Path) -> Vec<String> {
     let words = list(&container["args"]).iter().map(|word| word.as_str().expect("a word"));
-    // Outside a cluster: replicas are named.
-    let kept = words.filter(|word| {
-        let flag = halves(word).0;
-        flag != "--pool" && !PENDING.contains(&(binary, flag))
-    });
-    let here = kept.map(|word| match halves(word) {
+    let is_pending = |word: &&str| PENDING.contains(&(binary, halves(word).0));
+    let (pending, kept): (Vec<&str>, Vec<&str>) = words.partition(is_pending);
+    let here = kept.into_iter().map(|word| match halves(word) {
         (flag, Some(value)) if value.starts_with("0.0.0.0:") => format!("{flag}=127.0.0.1:0"),
         ("--lane-cgroup", _) => format!("--lane-cgroup={}", cgroup.display()),
-        _ => word.replace("$(NODE_NAME)", "node"),
+        _ => word.replace("$(NODE_NAME)", "node").replace("$(POOLS)", pools()),
     });
     let ours = match binary {
-        "warmlane-agent" => vec![format!("--engine={engine}")],
-        _ => vec![format!("--endpoint={engine}"), "--admin=127.0.0.1:0".to_owned()],
+        // Until it finds engines by itself they are named.
+        "warmlane-agent" if !pending.is_empty() => vec![format!("--engine={engine}")],
+        "warmlane-agent" => Vec::new(),
+        _ => vec!["--admin=127.0.0.1:0".to_owned()],
     };
     here.chain(ours).collect()
 }
@@ -70,10 +81,11 @@ fn confined(pod: &Value, container: &Value) -> String {
     )
 }
 
-/// Starts a workload's program as its manifest has it run; with the line that says where it listens.
-fn started(name: &str, binary: &'static str) -> (Owned, String) {
-    let raw = RawEngine::start(Behaviour::Answer(engine::answer("text/plain", b"x")));
+/// Starts a workload's program as its manifest has it run.
+fn started(name: &str, binary: &'static str) -> Started {
     let (pod, dir) = (workload(name), TempDir::new().expect("a directory"));
+    let cluster = Cluster::new();
+    let account = ServiceAccount::mounted(&cluster.api, "warmlane-system");
     // Other users must reach what they run.
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("a mode");
     let (program, cgroup) = (dir.path().join(binary), dir.path().join("cgroup"));
@@ -81,20 +93,31 @@ fn started(name: &str, binary: &'static str) -> (Owned, String) {
     fs::copy(lane::object(), dir.path().join("warmlane-lane.o")).expect("copy the kernel programs");
     fs::create_dir(&cgroup).expect("a directory");
     let container = containers(pod)[0];
-    let mut script = format!("mount -o bind,ro {} {}; ", hierarchy().display(), cgroup.display());
-    script += &format!("exec {} \"$@\"", confined(pod, container));
+    let script = format!("{}exec {} \"$@\"", mounts(&cgroup, account.folder()), confined(pod, container));
     let mut command = Command::new("unshare");
     command.args(["--mount", "sh", "-ec", &script, "sh"]).arg(&program);
-    command.args(arguments(binary, container, &raw.address().to_string(), &cgroup));
+    command.args(arguments(binary, container, &cluster.engine.address().to_string(), &cgroup));
+    command.envs(account.environment());
     let log = dir.path().join("log");
     command.stdout(Stdio::piped()).stderr(fs::File::create(&log).expect("a file"));
     let mut child = command.spawn().expect("unshare runs");
     let mut told = BufReader::new(child.stdout.take().expect("its output"));
-    let (child, mut line) = (Owned(child), String::new());
-    told.read_line(&mut line).expect("text");
+    let (child, mut listening) = (Owned(child), String::new());
+    told.read_line(&mut listening).expect("text");
     let said = fs::read_to_string(&log).expect("its log");
-    assert!(line.starts_with("listening "), "{name}: {line}{said}");
-    (child, line)
+    assert!(listening.starts_with("listening "), "{name}: {listening}{said}");
+    Started { child, listening, _cluster: cluster, _account: account, _folder: dir }
+}
+
+/// Puts what a node mounts in its place: the cgroups, and an account's files, which the container's user may read.
+fn mounts(cgroup: &Path, account: &Path) -> String {
+    let (hierarchy, cgroup, account) = (hierarchy(), cgroup.display(), account.display());
+    let there = "/var/run/secrets/kubernetes.io/serviceaccount";
+    format!(
+        "mount -o bind,ro {} {cgroup}; mount -t tmpfs tmpfs /var/run; mkdir -p {there}; cp {account}/* {there}; \
+         chmod -R a+rX /var/run/secrets; ",
+        hierarchy.display()
+    )
 }
 
 /// Where this machine has its cgroups of version 2.
@@ -116,23 +139,47 @@ fn effective(child: &Owned) -> u64 {
 /// `CAP_NET_ADMIN`, `CAP_PERFMON` and `CAP_BPF`.
 const LANE: u64 = 1 << 12 | 1 << 38 | 1 << 39;
 
-#[test]
-fn the_node_local_router_has_its_lane() {
-    let (child, listening) = started("warmlane-router-node", "warmlane-router");
-    let metrics = listening.split(' ').find_map(|word| word.strip_prefix("metrics=")).expect("an address");
-    let page = Wire::connect(metrics.trim().parse().expect("an address")).get("/metrics").text();
-    assert!(page.contains("warmlane_lane_on 1"), "{page}");
-    assert_eq!(effective(&child), LANE);
+// === Started ===
+
+impl Started {
+    /// Where one of its listeners is.
+    fn at(&self, listener: &str) -> SocketAddr {
+        let found = self.listening.split_whitespace().find_map(|word| {
+            let (name, address) = word.split_once('=')?;
+            (name == listener).then(|| address.parse().expect("an address"))
+        });
+        found.unwrap_or_else(|| panic!("no {listener}: {}", self.listening))
+    }
+
+    /// Waits until it has found the pool and its engine, and asks it something.
+    fn serves(&self) {
+        let ready = || Wire::connect(self.at("metrics")).get("/readyz").status == 200;
+        eventually("it is ready", ready);
+        let body = format!(r#"{{"model":"{MODEL}","prompt":"hello","max_tokens":2}}"#);
+        let answer = Wire::connect(self.at("aware")).post("/v1/completions", &body);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(answer.json()["model"], MODEL);
+    }
 }
 
 #[test]
-fn the_router_beside_a_gateway_runs_without_any_capability() {
-    let (child, _) = started("warmlane-router", "warmlane-router");
-    assert_eq!(effective(&child), 0);
+fn the_node_local_router_serves_its_pool_and_has_its_lane() {
+    let router = started("warmlane-router-node", "warmlane-router");
+    router.serves();
+    let page = Wire::connect(router.at("metrics")).get("/metrics").text();
+    assert!(page.contains("warmlane_lane_on 1"), "{page}");
+    assert_eq!(effective(&router.child), LANE);
+}
+
+#[test]
+fn the_router_beside_a_gateway_serves_its_pool_without_any_capability() {
+    let router = started("warmlane-router", "warmlane-router");
+    router.serves();
+    assert_eq!(effective(&router.child), 0);
 }
 
 #[test]
 fn the_agent_runs_without_any_capability() {
-    let (child, _) = started("warmlane-agent", "warmlane-agent");
-    assert_eq!(effective(&child), 0);
+    let agent = started("warmlane-agent", "warmlane-agent");
+    assert_eq!(effective(&agent.child), 0);
 }

@@ -34,12 +34,21 @@ pub(super) struct Members {
     members: Vec<Option<Member>>,
     by_address: HashMap<Arc<str>, Slot>,
     slots: Slots,
-    /// Who is in each pool, in the order in which pools are wanted and by slot; one may be in several.
-    pools: Vec<Vec<Slot>>,
+    /// In the order in which they are wanted.
+    pools: Vec<Seats>,
     rule: BreakerRule,
     slow_start: Time,
     /// A request failed somewhere since the last look.
     suspicious: bool,
+}
+
+/// Who is in a pool; one may be in several.
+struct Seats {
+    name: Arc<str>,
+    /// In order.
+    slots: Vec<Slot>,
+    /// Others are in it than in its snapshot.
+    fresh: bool,
 }
 
 /// What an update changed.
@@ -117,6 +126,7 @@ impl Members {
         if matches!(news, Some(News::Up { .. } | News::Restarted { .. })) {
             member.begin_anew(joined);
         }
+        member.fresh |= news.is_some();
         news
     }
 
@@ -132,7 +142,7 @@ impl Members {
             if member.models != Models::Unknown && now.saturating_sub(member.listed) > LIST_LIFETIME {
                 member.models = Models::Unknown;
                 member.list = None;
-                any = true;
+                (member.fresh, any) = (true, true);
             }
         }
         any
@@ -149,11 +159,23 @@ impl Members {
         Snapshot::new(self.all().map(Member::entry).collect())
     }
 
-    /// Those of one pool; `None` where that is everybody.
-    pub(super) fn snapshot_of(&self, pool: usize) -> Option<Snapshot> {
-        let slots = self.pools.get(pool).map(Vec::as_slice).unwrap_or_default();
-        let entry = |slot: &Slot| self.members.get(usize::from(slot.0))?.as_ref().map(Member::entry);
-        (slots.len() < self.by_address.len()).then(|| Snapshot::new(slots.iter().filter_map(entry).collect()))
+    /// Those of the pools whose snapshots are not as they should be any more, by the pools' places; `None` where that is everybody.
+    /// A pool that nothing happened in is not made anew: a change in one of a hundred would cost as much as one in all.
+    pub(super) fn fresh_snapshots(&mut self) -> Vec<(usize, Option<Snapshot>)> {
+        let is_fresh = |pool: &Seats| pool.fresh || self.of(pool).any(|member| member.fresh);
+        let snapshot = |pool: &Seats| {
+            let is_all = pool.slots.len() == self.by_address.len();
+            (!is_all).then(|| Snapshot::new(self.of(pool).map(Member::entry).collect()))
+        };
+        let pools = self.pools.iter().enumerate().filter(|(_, pool)| is_fresh(pool));
+        let fresh = pools.map(|(at, pool)| (at, snapshot(pool))).collect();
+        self.pools.iter_mut().for_each(|pool| pool.fresh = false);
+        self.members.iter_mut().flatten().for_each(|member| member.fresh = false);
+        fresh
+    }
+
+    fn of(&self, pool: &Seats) -> impl Iterator<Item = &Member> {
+        pool.slots.iter().filter_map(|slot| self.members.get(usize::from(slot.0))?.as_ref())
     }
 
     /// Who has which slot.

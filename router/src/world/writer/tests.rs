@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 use warmlane_engine::metrics::EngineKind;
-use warmlane_picker::{Chain, Matches, Reading, Signals, Slot, Time};
+use warmlane_picker::{Chain, Matches, Reading, Signals, Slot, Snapshot, Time};
 
 use super::*;
 use crate::world::pools::{Closed, Replica, WantedPool};
@@ -154,6 +154,38 @@ fn in_pool(world: &World, pool: &str) -> Vec<String> {
     pool.map_or_else(Vec::new, |pool| {
         pool.snapshot().endpoints().iter().map(|e| e.address.to_string()).collect()
     })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pool_in_which_nothing_changes_keeps_its_snapshot() {
+    let (running, wants) = follow();
+    let world = running.world.clone();
+    let snapshot = |pool: &str| world.pools.named(pool).map(|pool| pool.snapshot().clone());
+    let is_same = |before: &Option<Arc<Snapshot>>, pool: &str| {
+        before.as_ref().zip(snapshot(pool)).is_some_and(|(before, now)| Arc::ptr_eq(before, &now))
+    };
+    wants.send_replace(wanted(&[
+        ("one", &["a:1", "both:1"]),
+        ("two", &["b:1"]),
+        ("three", &["c:1", "both:1"]),
+    ]));
+    until("all are there", || in_pool(&world, "three").len() == 2).await;
+    let before = ["one", "two", "three"].map(snapshot);
+    let both = world.roster.borrow().all().iter().find(|e| *e.address == *"both:1").map(|e| e.slot.0);
+    running.tell(load(both.expect("a slot"), 3.0, 1.0)).await;
+    until("both pools hear of their replica", || {
+        !is_same(&before[0], "one") && !is_same(&before[2], "three")
+    })
+    .await;
+    assert!(is_same(&before[1], "two"), "nothing happened there");
+    let before = ["one", "two"].map(snapshot);
+    wants.send_replace(wanted(&[("one", &["a:1", "both:1"]), ("two", &["b:1", "d:1"]), ("three", &["c:1"])]));
+    until("the second has one more", || in_pool(&world, "two").len() == 2).await;
+    assert_eq!(in_pool(&world, "three"), ["c:1"]);
+    assert!(is_same(&before[0], "one"), "it has the same replicas");
+    wants.send_replace(wanted(&[("two", &["b:1", "d:1"]), ("one", &["a:1", "both:1"])]));
+    until("their order is another", || world.pools.first().is_some_and(|pool| *pool.name == *"two")).await;
+    assert_eq!((in_pool(&world, "two").len(), in_pool(&world, "one").len()), (2, 2));
 }
 
 #[tokio::test(start_paused = true)]

@@ -61,18 +61,20 @@ fn look(
     let ready = pool.iter().filter(|member| member.presence.is_ready()).count();
     let mut resting = pool.iter().filter(|member| member.is_resting()).count();
     for (position, member) in pool.iter_mut().enumerate() {
+        let told = news.len();
         if member.gpu.look(now) {
             news.push(member.gpu_news());
         }
         let others = all.since(recent[position]);
         let (totals, may_open) = (conducts[position].outcomes, resting < ready / 2);
-        let Some(breaker) = &mut member.breaker else { continue };
-        if let Some(turn) = breaker.look(rule, now, totals, others, may_open) {
+        let breaker = member.breaker.as_mut();
+        if let Some(turn) = breaker.and_then(|breaker| breaker.look(rule, now, totals, others, may_open)) {
             resting += usize::from(matches!(turn, Turn::Opened { .. }));
             news.push(member.take_turn(turn, totals, now));
         }
         news.extend(member.note_stall(&conducts[position], now));
         news.extend(member.time_is_over(now, slow_start));
+        member.fresh |= news.len() > told;
     }
 }
 

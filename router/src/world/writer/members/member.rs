@@ -45,6 +45,8 @@ pub(super) struct Member {
     pub(super) stall: Stall,
     pub(super) stalled: bool,
     pub(super) gpu: Gpu,
+    /// Something of it is not yet in its pools' snapshots.
+    pub(super) fresh: bool,
 }
 
 // === Member ===
@@ -74,6 +76,7 @@ impl Member {
             stall: Stall::default(),
             stalled: false,
             gpu: Gpu::default(),
+            fresh: true,
         }
     }
 

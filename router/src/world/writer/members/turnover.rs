@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use warmlane_picker::{Slot, Time};
 
-use super::{Member, Members};
+use super::{Member, Members, Seats};
 use crate::world::pools::{Replica, Wanted, WantedPool};
 
 /// What became of what is wanted.
@@ -18,7 +18,7 @@ pub(in crate::world::writer) struct Turnover {
     pub(in crate::world::writer) refused: usize,
     /// Some are of another engine than was said before.
     pub(in crate::world::writer) renamed: bool,
-    /// Some get requests from now on, or none.
+    /// Some get no requests from now on, or again some; or a pool has lost some that others have.
     pub(in crate::world::writer) turned: bool,
 }
 
@@ -37,7 +37,9 @@ impl Members {
                 Some(slot) => {
                     let &Replica { closed, runtime, .. } = replica;
                     if let Some(Some(member)) = self.members.get_mut(usize::from(slot.0)) {
-                        turnover.turned |= member.closed != closed;
+                        if member.closed != closed {
+                            (turnover.turned, member.fresh) = (true, true);
+                        }
                         turnover.renamed |= member.runtime != runtime;
                         (member.pool, member.closed, member.runtime) = (pool, closed, runtime);
                     }
@@ -45,8 +47,24 @@ impl Members {
                 None => self.join(pool, replica, &mut turnover),
             }
         }
-        self.pools = wanted.pools.iter().map(|pool| self.slots_of(pool)).collect();
+        turnover.turned |= self.sort(wanted);
         turnover
+    }
+
+    /// Notes who is in which pool. Whether a pool has lost somebody.
+    fn sort(&mut self, wanted: &Wanted) -> bool {
+        let mut lost = false;
+        let mut pools = Vec::with_capacity(wanted.pools.len());
+        for (at, pool) in wanted.pools.iter().enumerate() {
+            let slots = self.slots_of(pool);
+            let before = self.pools.get(at).filter(|before| before.name == pool.name);
+            let had = before.map(|before| before.slots.as_slice()).unwrap_or_default();
+            lost |= had.iter().any(|slot| slots.binary_search(slot).is_err());
+            let fresh = before.is_none_or(|before| before.fresh || before.slots != slots);
+            pools.push(Seats { name: pool.name.clone(), slots, fresh });
+        }
+        self.pools = pools;
+        lost
     }
 
     fn let_go(&mut self, wanted: &HashMap<Arc<str>, (usize, &Replica)>, now: Time, turnover: &mut Turnover) {
