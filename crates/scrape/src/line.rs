@@ -18,8 +18,9 @@ use tokio::{net::TcpStream, task::JoinSet, time::timeout};
 
 use crate::{Failure, Outcome, pace::Seen};
 
-/// Most header bytes of an answer that are read.
-const MAX_HEAD_BYTES: usize = 64 << 10;
+/// Most header bytes of an answer that are read, and what a kept connection reads into: a router that reads a thousand engines
+/// keeps as many of these.
+const MAX_HEAD_BYTES: usize = 16 << 10;
 
 /// See the module's header.
 pub(super) struct Line {

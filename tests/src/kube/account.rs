@@ -46,8 +46,9 @@ impl ServiceAccount {
         listener.set_nonblocking(true).expect("a listener");
         let address = listener.local_addr().expect("an address");
         let (stop, stopped) = oneshot::channel();
-        let (to, shown) = (api.address(), authority.issue("127.0.0.1").pair());
-        let acceptor = acceptor(&shown);
+        // Its files go when it does: they are read here.
+        let issued = authority.issue("127.0.0.1");
+        let (to, acceptor) = (api.address(), acceptor(&issued.pair()));
         let work = move || {
             let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async {
