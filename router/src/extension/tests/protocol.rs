@@ -70,7 +70,7 @@ fn what_envoy_gateway_has_set_of_http_stays_but_for_the_version_of_an_http_2_poo
     let idle_timeout = Some(Duration { seconds: 77, nanos: 0 });
     let common = Some(Common { idle_timeout, ..Default::default() });
     let with = |options| HttpProtocolOptions {
-        common_http_protocol_options: common.clone(),
+        common_http_protocol_options: common,
         upstream_protocol_options: options,
         ..Default::default()
     };

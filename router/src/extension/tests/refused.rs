@@ -86,7 +86,7 @@ async fn calls_are_counted_by_hook_and_by_how_they_end() {
     unmarked.clusters.clear();
     hooks.post_translate_modify(Request::new(unmarked)).await.expect("answered");
     let listener = sent.listeners[0].clone();
-    let listener = PostHttpListenerModifyRequest { listener, ..Default::default() };
+    let listener = PostHttpListenerModifyRequest { listener };
     hooks.post_http_listener_modify(Request::new(listener)).await.expect("answered");
     hooks
         .post_virtual_host_modify(Request::new(PostVirtualHostModifyRequest::default()))
