@@ -29,6 +29,8 @@ pub const GROUP_LLM_D: &str = "llm-d.ai";
 pub const STRATEGY: &str = "inference.networking.x-k8s.io/routing-strategy";
 /// Annotation of a pool that names its engines.
 pub const RUNTIME: &str = "inference.networking.x-k8s.io/model-server-runtime";
+/// Annotation of a pod that says at which ports its engines publish KV events.
+pub const KV_EVENTS: &str = "warmlane.dev/kv-events";
 
 /// Labels that an object must have, each with this value.
 pub type Labels = BTreeMap<String, String>;

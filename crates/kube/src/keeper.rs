@@ -45,6 +45,8 @@ pub(crate) struct Keeper<D, R> {
 struct Standing {
     /// It has told all there is, or that it cannot.
     has_spoken: bool,
+    /// It has told all there is, or that there is no such resource.
+    was_read: bool,
     trouble: Option<Trouble>,
 }
 
@@ -88,7 +90,8 @@ impl<D: Resolved, R: Fn(&Objects) -> D> Keeper<D, R> {
         let changed = match what {
             What::Listed(all) => {
                 let changed = self.objects.replace(source.kind, source.namespace.as_deref(), all);
-                self.spoke(&source) || changed
+                let is_first = self.was_read(&source);
+                self.spoke(&source) || is_first || changed
             }
             What::Applied(name, object) => self.objects.apply(source.kind, name, *object),
             What::Deleted(name) => self.objects.delete(source.kind, &name),
@@ -96,7 +99,8 @@ impl<D: Resolved, R: Fn(&Objects) -> D> Keeper<D, R> {
             What::Failing(trouble) => {
                 let is_final = !trouble.is_everywhere() || is_optional(source.kind);
                 let spoke = is_final && self.spoke(&source);
-                self.stand(&source, Some(trouble)) || spoke
+                let is_absent = matches!(trouble, Trouble::Absent) && self.was_read(&source);
+                self.stand(&source, Some(trouble)) || spoke || is_absent
             }
         };
         if changed && self.due.is_none() {
@@ -108,6 +112,12 @@ impl<D: Resolved, R: Fn(&Objects) -> D> Keeper<D, R> {
     fn spoke(&mut self, source: &Source) -> bool {
         let standing = self.sources.entry(source.clone()).or_default();
         !std::mem::replace(&mut standing.has_spoken, true)
+    }
+
+    /// Whether this is the first time that all is known of a source.
+    fn was_read(&mut self, source: &Source) -> bool {
+        let standing = self.sources.entry(source.clone()).or_default();
+        !std::mem::replace(&mut standing.was_read, true)
     }
 
     /// Notes and says how a feed fares, where that is new.
@@ -145,6 +155,8 @@ impl<D: Resolved, R: Fn(&Objects) -> D> Keeper<D, R> {
             return;
         }
         let mut desired = (self.resolve)(&self.objects);
+        let needed = self.sources.iter().filter(|(source, _)| !is_optional(source.kind));
+        desired.stands(needed.map(|(_, standing)| standing).all(|standing| standing.was_read));
         let troubles = desired.troubles();
         troubles.extend(self.no_pools());
         self.say_troubles(troubles);

@@ -28,6 +28,6 @@ pub use kube::Client;
 pub use members::{Members, Replica, ReplicaState};
 pub use name::{ObjectName, PoolName, listed};
 pub use objects::{
-    Body, Choice, Condition, Declared, Kind, Member, Meta, Object, Objects, Pod, Slice, reduce,
+    Body, Choice, Condition, Declared, Kind, KvPorts, Member, Meta, Object, Objects, Pod, Slice, reduce,
 };
 pub use watching::{Resolved, Wanted, watch};

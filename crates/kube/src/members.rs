@@ -40,6 +40,8 @@ pub struct Replica {
     pub node: String,
     /// What its pod can do.
     pub state: ReplicaState,
+    /// `ip:port` where it publishes KV events, if its pod says so.
+    pub kv_events: Option<String>,
 }
 
 /// What a pod can do.
@@ -102,6 +104,14 @@ impl<'o> Members<'o> {
         kept
     }
 
+    /// Pods of a pool whose annotation on KV events is not taken, with why.
+    pub fn events_refused(&self, pool: &PoolName, ports: &[u16]) -> Vec<String> {
+        let pods = self.of.get(pool).map(Vec::as_slice).unwrap_or_default().iter();
+        let live = pods.filter(|(_, pod)| !pod.ended);
+        live.filter_map(|(name, pod)| Some(format!("Pod {name}: {}", pod.kv_events.refused(ports.len())?)))
+            .collect()
+    }
+
     /// Pods that more than one pool claims.
     pub fn claims(&self) -> Vec<String> {
         let claim = |(pools, pods): (&Vec<&PoolName>, &Vec<&ObjectName>)| {
@@ -146,12 +156,16 @@ fn replicas<'p>(name: &'p ObjectName, pod: &'p Pod, ports: &'p [u16]) -> impl It
         _ => ReplicaState::NotReady,
     };
     pod.ip.filter(|_| !pod.ended).into_iter().flat_map(move |ip| {
-        ports.iter().map(move |port| Replica {
+        ports.iter().enumerate().map(move |(number, port)| Replica {
             address: SocketAddr::new(ip, *port).to_string(),
             pod: name.name.clone(),
             uid: pod.uid.clone(),
             node: pod.node.clone(),
             state,
+            kv_events: pod
+                .kv_events
+                .of(number, ports.len())
+                .map(|port| SocketAddr::new(ip, port).to_string()),
         })
     })
 }

@@ -10,10 +10,12 @@ use warmlane_api::kube::{Labels, Model, Objective, Rewrite};
 use crate::name::ObjectName;
 
 mod declared;
+mod events;
 mod kind;
 mod reduce;
 
 pub use declared::{Choice, Declared};
+pub use events::KvPorts;
 pub use kind::Kind;
 pub use reduce::reduce;
 
@@ -96,6 +98,8 @@ pub struct Pod {
     pub terminating: bool,
     /// It has ended, well or not.
     pub ended: bool,
+    /// Where its engines publish KV events.
+    pub kv_events: KvPorts,
 }
 
 /// Some of the addresses behind a Service.

@@ -34,6 +34,10 @@ pub struct Wanted {
 pub trait Resolved: PartialEq {
     /// What is wrong with the objects, for people: what is wrong with watching is added there.
     fn troubles(&mut self) -> &mut Vec<String>;
+
+    /// Hears whether all that cannot be done without was read once, or is not there. Some of it may be forbidden: what was
+    /// resolved then comes of the rest.
+    fn stands(&mut self, _on_all: bool) {}
 }
 
 /// Watches until it is dropped. Whatever changes is resolved and sent to `desired`, for the first time when everything has been

@@ -28,6 +28,7 @@ fn pool(name: &str, replicas: &[(&str, ReplicaState)]) -> Pool {
         uid: format!("uid-{address}"),
         node: "node-a".to_owned(),
         state: *state,
+        kv_events: None,
     };
     Pool {
         name: ObjectName::new("default", name),

@@ -16,6 +16,7 @@ struct Desired {
     found: bool,
     addresses: Vec<String>,
     troubles: Vec<String>,
+    stands_on_all: bool,
 }
 
 struct Scene {
@@ -58,6 +59,10 @@ impl Resolved for Desired {
     fn troubles(&mut self) -> &mut Vec<String> {
         &mut self.troubles
     }
+
+    fn stands(&mut self, on_all: bool) {
+        self.stands_on_all = on_all;
+    }
 }
 
 fn resolve(objects: &Objects) -> Desired {
@@ -66,7 +71,7 @@ fn resolve(objects: &Objects) -> Desired {
     let mut members = Members::select(objects, &objects.pools());
     let replicas = members.replicas(&name, &declared.pool.ports);
     let addresses = replicas.into_iter().map(|replica| replica.address).collect();
-    Desired { found: true, addresses, troubles: Vec::new() }
+    Desired { found: true, addresses, ..Desired::default() }
 }
 
 fn source(kind: Kind) -> Source {
@@ -110,6 +115,9 @@ async fn what_is_forbidden_or_absent_is_not_waited_for() {
     let troubles = scene.desired.borrow().troubles.clone();
     assert!(troubles.iter().any(|trouble| trouble.contains("not allowed to list pods")), "{troubles:?}");
     assert!(!troubles.iter().any(|trouble| trouble.contains("CRDs")), "one version is there: {troubles:?}");
+    assert!(!scene.desired.borrow().stands_on_all, "pods are not known");
+    scene.tell(Kind::Pod, What::Listed(Vec::new())).await;
+    scene.desired.wait_for(|desired| desired.stands_on_all).await.expect("all is known or not there");
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,7 +8,7 @@ use std::{
 use serde_json::Value;
 use warmlane_api::kube::{self as api, Model, Objective, Rewrite};
 
-use super::{Body, Condition, Declared, Kind, Member, Meta, Object, Pod, Slice};
+use super::{Body, Condition, Declared, Kind, KvPorts, Member, Meta, Object, Pod, Slice};
 
 /// The ports of an agents' Service that lead to the agents, by the names they may have; otherwise its first port.
 const AGENT_PORTS: [&str; 2] = ["node", "grpc"];
@@ -65,6 +65,7 @@ fn pod(object: &Value) -> Pod {
         ready: conditions.into_iter().any(is_ready),
         terminating: !metadata["deletionTimestamp"].is_null(),
         ended: matches!(status["phase"].as_str(), Some("Succeeded" | "Failed")),
+        kv_events: KvPorts::read(metadata["annotations"][api::KV_EVENTS].as_str()),
     }
 }
 
@@ -127,6 +128,8 @@ mod tests {
         assert!(!pod_of(&unready).ready);
         assert!(pod_of(&json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}})).terminating);
         assert!(pod_of(&json!({"status": {"phase": "Failed"}})).ended);
+        let annotated = json!({"metadata": {"annotations": {"warmlane.dev/kv-events": "5557"}}});
+        assert_eq!(pod_of(&annotated).kv_events.of(0, 1), Some(5557));
         assert_eq!(pod_of(&json!({"status": {"podIP": ""}})).ip, None);
     }
 

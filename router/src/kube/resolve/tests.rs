@@ -68,6 +68,7 @@ fn a_pool_has_the_pods_with_its_labels_in_its_namespace() {
         uid: String::new(),
         node: "n1".into(),
         state: ReplicaState::Ready,
+        kv_events: None,
     };
     assert_eq!(desired.pools[0].replicas, [replica]);
     assert!(desired.pools[0].found && desired.troubles.is_empty(), "{:?}", desired.troubles);
