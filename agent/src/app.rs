@@ -1,5 +1,5 @@
-//! The agent as one process: readers of engines, the watch over GPUs, questions to the kubelet, the stream for routers, the
-//! page for monitoring.
+//! The agent as one process: readers of engines, the watch over the cluster for which those are, the watch over GPUs, questions
+//! to the kubelet, the stream for routers, the page for monitoring.
 //!
 //! One thread does all of it but the GPUs, whose library may hang: they have threads of their own (`gpu/watch.rs`).
 
@@ -15,19 +15,20 @@ use std::{
 use anyhow::Context;
 use tokio::{
     runtime::Builder,
-    sync::{mpsc, oneshot, watch},
+    sync::{Notify, mpsc, oneshot, watch},
     task::JoinSet,
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Server;
 use warmlane_api::node::node_server::NodeServer;
+use warmlane_kube::Client;
 
 use crate::{
-    cache,
     config::Config,
-    engines,
+    engines::Crew,
     gpu::{Gpu, Settings, Watch},
     incoming::Door,
+    kube::{self, Found},
     kubelet::{self, Follower, Known},
     metrics::Metrics,
     node::Node,
@@ -61,9 +62,17 @@ struct Work {
     node: Arc<Node>,
     metrics: Arc<Metrics>,
     gpus: Watch,
+    cluster: Option<Cluster>,
     listener: TcpListener,
     tls: Option<Tls>,
     pages: TcpListener,
+}
+
+/// The cluster that is asked for engines.
+struct Cluster {
+    client: Client,
+    finds: watch::Sender<Arc<Found>>,
+    found: watch::Receiver<Arc<Found>>,
 }
 
 // === Agent ===
@@ -72,18 +81,21 @@ impl Agent {
     /// Starts it. When this returns, both ports are bound.
     ///
     /// # Errors
-    /// When a port is taken, a file for TLS cannot be used, or a thread cannot be started.
+    /// When a port is taken, a file for TLS cannot be used, nothing says how to reach the cluster that is to be asked, or a
+    /// thread cannot be started.
     pub fn start(config: Config) -> anyhow::Result<Self> {
         let tls = Tls::load(&config)?;
         let listener = bind("--listen", config.listen)?;
         let pages = bind("--metrics", config.metrics)?;
         let (listen, metrics) = (listener.local_addr()?, pages.local_addr()?);
-        let node = Arc::new(Node::following(&config.node, &config.engines, &config.kv_events));
+        let node = Arc::new(Node::new(&config.node, &config.named()));
         let gpus = Watch::start(Settings { library: config.library(), ..Settings::default() })
             .context("cannot start the threads that read GPUs")?;
-        let counters = Arc::new(Metrics::new(&node));
-        let work = Work { config, node, metrics: counters, gpus, listener, tls, pages };
         let runtime = Builder::new_current_thread().enable_all().build()?;
+        let cluster = config.kube.then(|| runtime.block_on(Cluster::connect(&config))).transpose()?;
+        let found = cluster.as_ref().map(|cluster| cluster.found.clone());
+        let counters = Arc::new(Metrics::new(&node, found));
+        let work = Work { config, node, metrics: counters, gpus, cluster, listener, tls, pages };
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = thread::Builder::new().name("agent".to_owned()).spawn(move || {
             runtime.block_on(async {
@@ -127,13 +139,25 @@ impl Drop for Agent {
 
 impl Work {
     async fn run(self) -> anyhow::Result<()> {
-        let Self { config, node, metrics, gpus, listener, tls, pages } = self;
-        let mut tasks = JoinSet::new();
-        engines::spawn(&node, &metrics, &config.engines, config.rhythm(), &mut tasks);
-        cache::spawn(&node, &config.kv_events, &mut tasks);
-        tasks.spawn(pages::serve(tokio::net::TcpListener::from_std(pages)?, metrics.clone()));
+        let Self { config, node, metrics, gpus, cluster, listener, tls, pages } = self;
+        let (mut tasks, came) = (JoinSet::new(), Arc::new(Notify::new()));
+        let found = cluster.as_ref().map(|cluster| cluster.found.clone());
+        let crew = Crew {
+            node: node.clone(),
+            metrics: metrics.clone(),
+            rhythm: config.rhythm(),
+            named: config.named(),
+            found: found.clone(),
+            came: came.clone(),
+        };
+        tasks.spawn(crew.run());
+        if let Some(cluster) = cluster {
+            tasks.spawn(kube::watch(cluster.client, config.node.clone(), cluster.finds));
+        }
+        tasks.spawn(pages::serve(tokio::net::TcpListener::from_std(pages)?, metrics.clone(), found));
         if let Some(socket) = config.kubelet() {
             let (follower, known) = Follower::new(kubelet::Settings::new(socket), gpus.gpus());
+            let follower = follower.hinted_by(came);
             let counted = metrics.clone();
             tasks.spawn(async move { follower.run(|outcome| counted.asked(outcome)).await });
             tasks.spawn(hear(known, node.clone()));
@@ -147,6 +171,16 @@ impl Work {
             // None of them ends by itself: what it knew would seem to hold for ever.
             Some(ended) = tasks.join_next() => anyhow::bail!("a task of the agent has ended: {ended:?}"),
         }
+    }
+}
+
+// === Cluster ===
+
+impl Cluster {
+    async fn connect(config: &Config) -> anyhow::Result<Self> {
+        let client = warmlane_kube::connect(config.kubeconfig.as_deref()).await.context("--kube")?;
+        let (finds, found) = watch::channel(Arc::default());
+        Ok(Self { client, finds, found })
     }
 }
 
@@ -209,7 +243,7 @@ async fn hear(mut known: watch::Receiver<Known>, node: Arc<Node>) {
         node.read_pods(pods);
         let now = node.pods_without_gpus();
         for pod in now.difference(&without) {
-            tracing::warn!(%pod, "the kubelet knows of no GPU of this pod: is it named rightly in --engine, and running?");
+            tracing::warn!(%pod, "the kubelet knows of no GPU of this pod: does it run, and ask for one? Where --engine names it, is it named rightly?");
         }
         without = now;
     }

@@ -10,11 +10,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::task::JoinSet;
 use warmlane_engine::kv_events::{Blocks, Changes, Digest, Event};
-use warmlane_kv::{Fit, Follower, Sink, State};
+use warmlane_kv::{Fit, Sink, State};
 
-use crate::node::Node;
+use crate::node::{EngineId, Node};
 
 /// Changes kept. A router reads 200 times a second, and an engine stores some thousand blocks in one.
 const KEPT: usize = 8_192;
@@ -22,6 +21,8 @@ const KEPT: usize = 8_192;
 /// See the module's header.
 #[derive(Debug)]
 pub struct Cache {
+    /// Whose it is.
+    pub id: EngineId,
     /// The engine's address.
     pub engine: Arc<str>,
     held: Mutex<Held>,
@@ -70,25 +71,17 @@ pub struct Delta {
 
 /// Where an engine's events go.
 #[derive(Debug)]
-struct Feed {
-    node: Arc<Node>,
-    cache: Arc<Cache>,
-}
-
-/// Follows each engine that publishes events, on `tasks`; that stops when it is dropped.
-pub(crate) fn spawn(node: &Arc<Node>, events: &[Option<String>], tasks: &mut JoinSet<()>) {
-    for (cache, address) in node.caches().iter().zip(events.iter().flatten()) {
-        let feed = Feed { node: node.clone(), cache: cache.clone() };
-        tasks.spawn(Follower::new(address.clone(), feed).run());
-    }
+pub(crate) struct Feed {
+    pub(crate) node: Arc<Node>,
+    pub(crate) cache: Arc<Cache>,
 }
 
 // === Cache ===
 
 impl Cache {
     /// Of an engine of which nothing is known.
-    pub fn new(engine: &str) -> Self {
-        Self { engine: engine.into(), held: Mutex::default() }
+    pub fn new(id: EngineId, engine: &str) -> Self {
+        Self { id, engine: engine.into(), held: Mutex::default() }
     }
 
     /// What changed after `seen`; `None` when nothing has. Without `seen` everything is new.

@@ -13,7 +13,11 @@ use tracing::Level;
 use warmlane_scrape::Rhythm;
 use warmlane_tls::Pair;
 
-use crate::{gpu::LibrarySource, kubelet::PodName};
+use crate::{
+    gpu::LibrarySource,
+    kubelet::PodName,
+    node::{MOST_ENGINES, Named},
+};
 
 /// Reads the engines and GPUs of one node and tells every router of them.
 ///
@@ -21,7 +25,7 @@ use crate::{gpu::LibrarySource, kubelet::PodName};
 #[derive(Clone, Debug, Parser)]
 #[command(name = "warmlane-agent", version, after_help = EXAMPLES)]
 pub struct Config {
-    /// The node's name, as routers and logs show it
+    /// The node's name, as routers and logs show it; with --kube, as the cluster does
     #[arg(long, env = "WARMLANE_NODE", value_name = "NAME")]
     pub node: String,
 
@@ -33,10 +37,20 @@ pub struct Config {
         long = "engine",
         env = "WARMLANE_ENGINE",
         value_name = "HOST:PORT[=NAMESPACE/POD][,...]",
-        value_delimiter = ',',
-        required = true
+        value_delimiter = ','
     )]
     pub engines: Vec<EngineFlag>,
+
+    /// Find this node's engines in the cluster: the pods on it that an InferencePool selects, at the pool's target ports
+    ///
+    /// Beside or instead of --engine: an address that stands there is what it says there. Pods say where they publish KV events
+    /// by the annotation warmlane.dev/kv-events
+    #[arg(long, env = "WARMLANE_KUBE")]
+    pub kube: bool,
+
+    /// How to reach the cluster's API server; the pod's own service account where none is given
+    #[arg(long, env = "WARMLANE_KUBECONFIG", value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
 
     /// Where the engines publish KV events (ZMQ): one for each --engine, in the same order, or none. An engine replays at the
     /// port behind
@@ -97,6 +111,8 @@ Examples:
   warmlane-agent --node gpu-1 --engine 127.0.0.1:8000,127.0.0.1:8001
   warmlane-agent --node gpu-1 --engine 127.0.0.1:8000 --kv-events 127.0.0.1:5557
   warmlane-agent --node gpu-1 --engine 10.0.3.7:8000=llm/qwen-0,10.0.3.9:8000=llm/qwen-1
+  warmlane-agent --node gpu-1 --kube            engines that InferencePools select on the cluster's node gpu-1
+  warmlane-agent --node gpu-1 --kube --kubeconfig ~/.kube/config --engine 127.0.0.1:8000
   warmlane-agent --node gpu-1 --engine 127.0.0.1:8000 --tls tls.crt,tls.key --tls-client-ca ca.crt
   warmlane-router --endpoint 127.0.0.1:8000,127.0.0.1:8001 --agent 127.0.0.1:9010
   curl http://127.0.0.1:9011/metrics            what it reads, and how often
@@ -119,13 +135,11 @@ impl Config {
     /// # Errors
     /// With the flag, what is wrong, and what to write.
     pub fn check(&self) -> Result<(), String> {
-        let mut seen = HashSet::new();
-        if let Some(twice) = self.engines.iter().find(|engine| !seen.insert(&engine.address)) {
-            return Err(format!("--engine: {} is there twice", twice.address));
-        }
+        self.check_engines()?;
         if self.node.trim().is_empty() {
             return Err("--node: it is empty; routers and logs show it".to_owned());
         }
+        self.check_kube()?;
         self.check_log_level()?;
         if self.tls_client_ca.is_some() && self.tls.is_none() {
             return Err(
@@ -142,6 +156,36 @@ impl Config {
         }
     }
 
+    fn check_engines(&self) -> Result<(), String> {
+        if self.engines.is_empty() && !self.kube {
+            return Err("neither --engine nor --kube: write --engine HOST:PORT, or --kube to find engines in the cluster".to_owned());
+        }
+        if self.engines.len() > MOST_ENGINES {
+            let many = self.engines.len();
+            return Err(format!("--engine: {many} engines; an agent reads {MOST_ENGINES} at most"));
+        }
+        let mut seen = HashSet::new();
+        if let Some(twice) = self.engines.iter().find(|engine| !seen.insert(&engine.address)) {
+            return Err(format!("--engine: {} is there twice", twice.address));
+        }
+        Ok(())
+    }
+
+    fn check_kube(&self) -> Result<(), String> {
+        // It becomes a part of what is asked of the API server.
+        let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.');
+        if self.kube && !self.node.chars().all(is_name) {
+            return Err(format!(
+                "--node: {:?} is no name of a Kubernetes node, which --kube needs: write it as `kubectl get nodes` shows it",
+                self.node
+            ));
+        }
+        match &self.kubeconfig {
+            Some(_) if !self.kube => Err("--kubeconfig: of use with --kube only".to_owned()),
+            _ => Ok(()),
+        }
+    }
+
     /// A bare word that is no level would be taken for a module, and everything else would fall silent.
     fn check_log_level(&self) -> Result<(), String> {
         let is_level = |word: &str| word == "off" || word.parse::<Level>().is_ok();
@@ -152,6 +196,18 @@ impl Config {
                 "--log-level: {stray:?} is no level; write error, warn, info, debug, trace, or MODULE=LEVEL"
             )),
         }
+    }
+
+    /// The engines that are listed.
+    pub fn named(&self) -> Vec<Named> {
+        let events = self.kv_events.iter().map(Option::as_deref).chain(std::iter::repeat(None));
+        let named = |(flag, events): (&EngineFlag, Option<&str>)| Named {
+            address: flag.address.as_str().into(),
+            pod: flag.pod.clone(),
+            uid: "".into(),
+            kv_events: events.map(Into::into),
+        };
+        self.engines.iter().zip(events).map(named).collect()
     }
 
     /// When engines are read.
@@ -207,79 +263,4 @@ fn host_and_port_or_none(text: &str) -> Result<Option<String>, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(flags: &str) -> Result<Config, String> {
-        let words = ["warmlane-agent", "--node", "n"].into_iter().chain(flags.split_whitespace());
-        let config = Config::try_parse_from(words).map_err(|error| error.to_string())?;
-        config.check().map(|()| config)
-    }
-
-    #[test]
-    fn engines_are_listed_in_one_flag_or_several() {
-        let config = parse("--engine a:1,b:2 --engine [::1]:3").expect("good flags");
-        let addresses: Vec<&str> = config.engines.iter().map(|engine| &*engine.address).collect();
-        assert_eq!(addresses, ["a:1", "b:2", "[::1]:3"]);
-        assert!(config.engines.iter().all(|engine| engine.pod.is_none()));
-        assert_eq!((config.listen.port(), config.metrics.port()), (9010, 9011));
-    }
-
-    #[test]
-    fn what_is_wrong_is_told_with_what_to_write() {
-        for (flags, told) in [
-            ("", "--engine"),
-            ("--engine http://a:1", "no http://"),
-            ("--engine a", "HOST:PORT"),
-            ("--engine a:0", "HOST:PORT"),
-            ("--engine a:1,a:1", "twice"),
-            ("--engine a:1,b:1 --kv-events a:2", "1 addresses for 2 engines"),
-            ("--engine a:1 --kv-events x", "HOST:PORT"),
-            ("--engine a:1=llm/x,a:1=llm/y", "twice"),
-            ("--engine a:1 --log-level verbose", "is no level"),
-            ("--engine a:1=", "NAMESPACE/POD"),
-            ("--engine a:1=vllm-0", "NAMESPACE/POD"),
-            ("--engine a:1=llm/vllm_0", "NAMESPACE/POD"),
-            ("--engine llm/vllm-0=a:1", "NAMESPACE/POD"),
-            ("--engine a:1 --tls a.crt", "CERT,KEY"),
-            ("--engine a:1 --tls a.crt,", "CERT,KEY"),
-            ("--engine a:1 --tls-client-ca ca.crt", "give --tls CERT,KEY too"),
-            ("--engine a=llm/vllm-0", "HOST:PORT"),
-        ] {
-            let error = parse(flags).expect_err(flags);
-            assert!(error.contains(told), "{flags}: {error}");
-        }
-    }
-
-    #[test]
-    fn kv_events_stand_in_the_order_of_the_engines() {
-        let config = parse("--engine a:1,b:1 --kv-events none,b:5557").expect("good flags");
-        assert_eq!(config.kv_events, [None, Some("b:5557".to_owned())]);
-    }
-
-    #[test]
-    fn an_engine_may_name_its_pod_and_a_pod_may_have_several() {
-        let config = parse("--engine a:1=llm/x-0,a:2=llm/x-0,b:1").expect("good flags");
-        let pods: Vec<_> =
-            config.engines.iter().map(|engine| engine.pod.as_ref().map(ToString::to_string)).collect();
-        assert_eq!(pods, [Some("llm/x-0".to_owned()), Some("llm/x-0".to_owned()), None]);
-    }
-
-    #[test]
-    fn the_kubelet_is_asked_where_it_always_is_unless_told_otherwise() {
-        let socket = |flags: &str| parse(&format!("--engine a:1 {flags}")).expect("good flags").kubelet();
-        assert_eq!(socket(""), Some(PathBuf::from("/var/lib/kubelet/pod-resources/kubelet.sock")));
-        assert_eq!(socket("--kubelet-socket /k.sock"), Some(PathBuf::from("/k.sock")));
-        assert_eq!(socket("--kubelet-socket none"), None);
-    }
-
-    #[test]
-    fn the_library_may_be_left_alone() {
-        let library = |flags: &str| parse(&format!("--engine a:1 {flags}")).expect("good flags").library();
-        assert!(matches!(library(""), LibrarySource::Default));
-        assert!(matches!(library("--nvml-lib none"), LibrarySource::None));
-        assert!(
-            matches!(library("--nvml-lib /x.so"), LibrarySource::Path(path) if path.as_os_str() == "/x.so")
-        );
-    }
-}
+mod tests;

@@ -21,7 +21,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{sync::watch, time::sleep};
+use tokio::{
+    sync::{Notify, watch},
+    time::sleep,
+};
 
 use crate::gpu::Gpu;
 use memory::Memory;
@@ -57,6 +60,7 @@ pub struct Settings {
 pub struct Follower {
     settings: Settings,
     gpus: watch::Receiver<Arc<[Gpu]>>,
+    hint: Arc<Notify>,
     known: watch::Sender<Known>,
     memory: Memory,
     teller: tell::Teller,
@@ -87,7 +91,13 @@ impl Follower {
         let (known, receiver) = watch::channel(None);
         let memory = Memory::new(settings.keep);
         let teller = tell::Teller::new(settings.socket.clone(), settings.keep);
-        (Self { settings, gpus, known, memory, teller, began: Instant::now() }, receiver)
+        let hint = Arc::default();
+        (Self { settings, gpus, hint, known, memory, teller, began: Instant::now() }, receiver)
+    }
+
+    /// Has it ask soon whenever somebody has reason to think that pods came: it is asked for what they have.
+    pub fn hinted_by(self, hint: Arc<Notify>) -> Self {
+        Self { hint, ..self }
     }
 
     /// Never ends. `counted` hears how each question ended.
@@ -103,6 +113,8 @@ impl Follower {
                 () = sleep(self.pause(failures)) => {}
                 // Soon, not at once: the device plugin hears of a change no earlier than this agent does.
                 () = changed(&mut self.gpus, &mut seen) => sleep(self.settings.retry).await,
+                // Pods come in swarms.
+                () = self.hint.notified() => sleep(self.settings.retry).await,
             }
         }
     }

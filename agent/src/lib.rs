@@ -1,7 +1,7 @@
 //! Reads the engines and GPUs of one node and tells every router of them.
 //!
-//! Start reading at [`app`], which puts it together: `engines`, [`gpu`] and [`kubelet`] find out, [`node`] is what is known, `publish` tells
-//! it. It never chooses a replica: that is the picker's.
+//! Start reading at [`app`], which puts it together: [`kube`] says which engines there are where flags do not, `engines`, [`gpu`] and
+//! [`kubelet`] find out, [`node`] is what is known, `publish` tells it. It never chooses a replica: that is the picker's.
 
 #![forbid(unsafe_code)]
 
@@ -12,6 +12,7 @@ mod engines;
 pub mod gpu;
 mod incoming;
 pub mod join;
+pub mod kube;
 pub mod kubelet;
 mod message;
 pub mod metrics;

@@ -53,10 +53,10 @@ fn start_log(config: &Config) -> Result<(), tracing_subscriber::filter::ParseErr
 }
 
 fn run(config: Config) -> anyhow::Result<()> {
-    let engines = config.engines.len();
+    let (engines, kube) = (config.engines.len(), config.kube);
     let node = config.node.clone();
     let agent = Agent::start(config)?;
-    tracing::info!(node, engines, "the agent runs");
+    tracing::info!(node, engines, kube, "the agent runs");
     // Nobody may be reading it: that is no reason to stop.
     let _ = writeln!(io::stdout(), "listening node={} metrics={}", agent.listen, agent.metrics);
     Builder::new_current_thread().enable_all().build()?.block_on(async {

@@ -15,7 +15,7 @@ use crate::{
 pub(crate) fn endpoint(engine: &Engine, now: Time) -> told::Endpoint {
     let on = &engine.joined;
     told::Endpoint {
-        address: engine.address.to_string(),
+        address: engine.named.address.to_string(),
         contact: contact(&engine.contact.now, now),
         models: engine.models.as_ref().map(|models| self::models(&models.now, now)),
         gpus: on.gpus.clone(),
@@ -36,6 +36,11 @@ pub(crate) fn blocks(engine: &str, delta: Delta) -> told::Blocks {
         block_size: delta.block_size,
         whole: delta.whole,
     }
+}
+
+/// Nothing is known any more of what an engine's cache holds: whoever was there is gone, and nobody publishes now.
+pub(crate) fn no_blocks(engine: &str) -> told::Blocks {
+    told::Blocks { address: engine.to_owned(), reset: true, ..told::Blocks::default() }
 }
 
 /// What a GPU is now.

@@ -13,10 +13,12 @@ use prometheus_client::{
     },
     registry::Registry,
 };
+use tokio::sync::watch;
 use warmlane_scrape::Outcome;
 
 use crate::{
     gpu::Verdict,
+    kube::Found,
     kubelet::Trouble,
     node::{Contact, Engine, Node},
     score::score,
@@ -38,13 +40,17 @@ pub struct Metrics {
 
 /// The node as gauges, read when a page is asked for.
 #[derive(Debug)]
-struct Gauges(Arc<Node>);
+struct Gauges {
+    node: Arc<Node>,
+    /// What the cluster says, where it is asked.
+    found: Option<watch::Receiver<Arc<Found>>>,
+}
 
 // === Metrics ===
 
 impl Metrics {
     /// Counters at zero, and gauges that look at `node` when a page is asked for.
-    pub fn new(node: &Arc<Node>) -> Self {
+    pub fn new(node: &Arc<Node>, found: Option<watch::Receiver<Arc<Found>>>) -> Self {
         let mut registry = Registry::with_prefix("warmlane_agent");
         let (scrapes, updates, questions) = (Family::default(), Family::default(), Family::default());
         // 1 ms to 4 s: a page costs an engine a few milliseconds, and 2 s is the limit.
@@ -63,7 +69,7 @@ impl Metrics {
             "Connections that were not let in",
             handshakes_failed.clone(),
         );
-        registry.register_collector(Box::new(Gauges(node.clone())));
+        registry.register_collector(Box::new(Gauges { node: node.clone(), found }));
         Self { registry, scrapes, scrape_duration, updates, questions, handshakes_failed }
     }
 
@@ -104,14 +110,15 @@ impl Metrics {
 
 impl Collector for Gauges {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let all = self.0.since(0);
+        let all = self.node.since(0);
         let signals = |engine: &Engine| match &engine.contact.now {
             Contact::Load(page) => Some(page.signals.clone()),
             Contact::Untried | Contact::Alive | Contact::Unreachable { .. } => None,
         };
         let each = |value: &dyn Fn(&Engine) -> Option<f32>| {
             let row = |engine: &Engine| {
-                value(engine).map(|value| ([("endpoint", engine.address.to_string())], f64::from(value)))
+                value(engine)
+                    .map(|value| ([("endpoint", engine.named.address.to_string())], f64::from(value)))
             };
             all.engines.iter().filter_map(row).collect::<Vec<_>>()
         };
@@ -128,23 +135,35 @@ impl Collector for Gauges {
         gauges(&mut encoder, "endpoint_running", "Requests running, as the engine says", running)?;
         let kv_use = each(&|engine| signals(engine)?.kv_use.map(|reading| reading.value));
         gauges(&mut encoder, "endpoint_kv_use", "Share of the KV cache in use, 0 to 1", kv_use)?;
-        let caches = self.0.caches().iter();
-        let caches = caches.map(|cache| ([("endpoint", cache.engine.to_string())], cache.count() as f64));
+        let all_caches = self.node.caches();
+        let caches =
+            all_caches.iter().map(|cache| ([("endpoint", cache.engine.to_string())], cache.count() as f64));
         let help = "Blocks in the KV cache, as the engine's events add up";
         gauges(&mut encoder, "endpoint_kv_blocks", help, caches.collect::<Vec<_>>())?;
-        let whole =
-            self.0.caches().iter().map(|cache| {
-                ([("endpoint", cache.engine.to_string())], f64::from(u8::from(cache.is_whole())))
-            });
+        let whole = all_caches
+            .iter()
+            .map(|cache| ([("endpoint", cache.engine.to_string())], f64::from(u8::from(cache.is_whole()))));
         let help = "1 while those are all that the engine holds; 0: events were missed, or do not come";
         gauges(&mut encoder, "endpoint_kv_whole", help, whole.collect::<Vec<_>>())?;
         let devices = each(&|engine| Some(engine.joined.gpus.len() as f32));
         gauges(&mut encoder, "endpoint_gpus", "GPUs it is known to run on", devices)?;
+        self.encode_crew(&mut encoder, all.engines.len())?;
         self.encode_gpus(&mut encoder, &all.gpus)
     }
 }
 
 impl Gauges {
+    /// Who is read, and what stands in the way of knowing them all.
+    fn encode_crew(&self, encoder: &mut DescriptorEncoder<'_>, engines: usize) -> fmt::Result {
+        let of_node = |value: usize| vec![([("node", self.node.name().to_owned())], value as f64)];
+        gauges(encoder, "engines", "Engines that are read", of_node(engines))?;
+        let left_out = of_node(self.node.left_out());
+        gauges(encoder, "engines_left_out", "Engines that are not read: there are too many", left_out)?;
+        let Some(found) = &self.found else { return Ok(()) };
+        let troubles = of_node(found.borrow().troubles.len());
+        gauges(encoder, "kube_troubles", "What is wrong with finding engines in the cluster", troubles)
+    }
+
     fn encode_gpus(&self, encoder: &mut DescriptorEncoder<'_>, gpus: &[crate::gpu::Gpu]) -> fmt::Result {
         let each = |value: &dyn Fn(&crate::gpu::Gpu) -> Option<f64>| {
             let row = |gpu: &crate::gpu::Gpu| {
@@ -157,7 +176,7 @@ impl Gauges {
             encoder,
             "gpus",
             "GPUs that are read",
-            vec![([("node", self.0.name().to_owned())], gpus.len() as f64)],
+            vec![([("node", self.node.name().to_owned())], gpus.len() as f64)],
         )?;
         let health = each(&|gpu| {
             Some(match gpu.verdict {

@@ -2,7 +2,8 @@
 //!
 //! Readers write and followers read, each under one lock for as long as it takes to copy a few words. Every part carries the
 //! version at which it last changed: a follower that has seen version `v` gets what changed since, once, however often
-//! it changed. So nothing queues for a slow one, and memory is one state per engine and GPU.
+//! it changed. So nothing queues for a slow one, and memory is one state per engine and GPU. Engines come and go; what is found
+//! out about one that left is nobody's.
 
 use std::{
     collections::BTreeSet,
@@ -14,16 +15,21 @@ use bytes::Bytes;
 use tokio::sync::watch;
 use warmlane_engine::models;
 use warmlane_picker::Time;
-use warmlane_scrape::{Failure, Finding, Page};
+use warmlane_scrape::Finding;
 
 use crate::{
     cache::Cache,
-    config::EngineFlag,
     gpu::Gpu,
-    join::{Joined, join},
     kubelet::{Known, PodName},
 };
 
+mod state;
+
+use state::State;
+pub use state::{Contact, Engine, EngineId, Models, Named, Versioned};
+
+/// Engines that are read at most: several times as many as cards in a node, and a router takes some thousand in one update.
+pub const MOST_ENGINES: usize = 64;
 /// The version of a node of which nothing has been found out. Who has seen nothing has seen version 0.
 const FIRST: u64 = 1;
 
@@ -33,68 +39,7 @@ pub struct Node {
     name: String,
     began: Instant,
     state: Mutex<State>,
-    /// Of engines whose KV events are followed.
-    caches: Vec<Arc<Cache>>,
     version: watch::Sender<u64>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    version: u64,
-    engines: Vec<Engine>,
-    gpus: Vec<Versioned<Gpu>>,
-    pods: Known,
-}
-
-/// An engine on this node.
-#[derive(Clone, Debug)]
-pub struct Engine {
-    /// `host:port` as configured.
-    pub address: Arc<str>,
-    /// The pod that it runs in, where that was said.
-    pub pod: Option<PodName>,
-    /// What it runs on.
-    pub joined: Joined,
-    /// What was reached last.
-    pub contact: Versioned<Contact>,
-    /// What it serves, once it has said so.
-    pub models: Option<Versioned<Models>>,
-}
-
-/// How an engine was found last.
-#[derive(Clone, Debug)]
-pub enum Contact {
-    /// It has not been tried to its end yet.
-    Untried,
-    /// Its page says this.
-    Load(Page),
-    /// It answers, but does not tell its load.
-    Alive,
-    /// It does not answer.
-    Unreachable {
-        /// Why not.
-        why: Failure,
-        /// When that was seen.
-        at: Time,
-    },
-}
-
-/// An engine's list of models.
-#[derive(Clone, Debug)]
-pub struct Models {
-    /// When it was asked for.
-    pub at: Time,
-    /// As JSON.
-    pub body: Bytes,
-}
-
-/// Something, and the node's version when it last changed.
-#[derive(Clone, Debug)]
-pub struct Versioned<T> {
-    /// What it is now.
-    pub now: T,
-    /// Since when.
-    pub version: u64,
 }
 
 /// What is new to somebody who has seen the node at an earlier version.
@@ -102,6 +47,8 @@ pub struct Versioned<T> {
 pub struct News {
     /// The version that this leads to.
     pub version: u64,
+    /// The addresses of all engines, where some joined or left.
+    pub all: Option<Vec<Arc<str>>>,
     /// Engines that changed, each whole; models only where they changed.
     pub engines: Vec<Engine>,
     /// GPUs that changed.
@@ -112,30 +59,33 @@ pub struct News {
 
 impl Node {
     /// A node with these engines, of which nothing is known.
-    pub fn new(name: &str, engines: &[EngineFlag]) -> Self {
-        Self::following(name, engines, &[])
-    }
-
-    /// The same, with the caches of those engines that have an address for KV events at their place.
-    pub fn following(name: &str, engines: &[EngineFlag], events: &[Option<String>]) -> Self {
-        let followed = engines.iter().zip(events).filter(|(_, events)| events.is_some());
-        let caches = followed.map(|(engine, _)| Arc::new(Cache::new(&engine.address))).collect();
-        let engine = |flag: &EngineFlag| Engine {
-            address: flag.address.as_str().into(),
-            pod: flag.pod.clone(),
-            joined: Joined::default(),
-            contact: Versioned { now: Contact::Untried, version: FIRST },
-            models: None,
-        };
-        let engines = engines.iter().map(engine).collect();
-        let state = State { version: FIRST, engines, ..State::default() };
+    pub fn new(name: &str, engines: &[Named]) -> Self {
+        let mut state = State { version: FIRST, crew_version: FIRST, ..State::default() };
+        state.engage(engines, FIRST);
         Self {
             name: name.to_owned(),
             began: Instant::now(),
             state: Mutex::new(state),
-            caches,
             version: watch::Sender::new(FIRST),
         }
+    }
+
+    /// Has these engines from now on, each address once, and no others. So many more are left out.
+    pub(crate) fn engage(&self, engines: &[Named], left_out: usize) {
+        self.change(|state, version| {
+            state.left_out = left_out;
+            state.engage(engines, version)
+        });
+    }
+
+    /// All engines, as they are now.
+    pub fn engines(&self) -> Vec<Engine> {
+        self.state().engines.clone()
+    }
+
+    /// Engines that are not read, because there are too many.
+    pub fn left_out(&self) -> usize {
+        self.state().left_out
     }
 
     /// Its name.
@@ -165,14 +115,16 @@ impl Node {
         let gpus = state.gpus.iter().filter(|gpu| is_new(gpu.version));
         News {
             version: state.version,
+            all: is_new(state.crew_version)
+                .then(|| state.engines.iter().map(|engine| engine.named.address.clone()).collect()),
             engines: state.engines.iter().filter_map(engine).collect(),
             gpus: gpus.map(|gpu| gpu.now.clone()).collect(),
         }
     }
 
     /// What those engines hold in their KV caches whose events are followed, in the engines' order.
-    pub fn caches(&self) -> &[Arc<Cache>] {
-        &self.caches
+    pub fn caches(&self) -> Vec<Arc<Cache>> {
+        self.state().engines.iter().filter_map(|engine| engine.cache.clone()).collect()
     }
 
     /// Something changed that is kept elsewhere.
@@ -180,11 +132,11 @@ impl Node {
         self.change(|_, _| true);
     }
 
-    /// Something was found out about an engine.
-    pub(crate) fn found(&self, engine: usize, finding: Finding) {
+    /// Something was found out about an engine, unless it has left.
+    pub(crate) fn found(&self, engine: EngineId, finding: Finding) {
         let now = self.now();
         self.change(|state, version| {
-            let Some(engine) = state.engines.get_mut(engine) else { return false };
+            let Some(engine) = state.engine(engine) else { return false };
             let contact = match finding {
                 Finding::Page(page) => Contact::Load(*page),
                 Finding::Alive => Contact::Alive,
@@ -228,14 +180,14 @@ impl Node {
         let state = self.state();
         let named =
             state.engines.iter().filter(|_| state.pods.is_some()).filter(|e| e.joined.gpus.is_empty());
-        named.filter_map(|engine| engine.pod.clone()).collect()
+        named.filter_map(|engine| engine.named.pod.clone()).collect()
     }
 
     /// Engines that faults of GPUs cannot take out: there are several of both, and no pod is named that would tell whose is whose.
     pub(crate) fn engines_without_gpus(&self) -> usize {
         let state = self.state();
         let without =
-            state.engines.iter().filter(|engine| engine.pod.is_none() && engine.joined.gpus.is_empty());
+            state.engines.iter().filter(|engine| engine.named.pod.is_none() && engine.joined.gpus.is_empty());
         if state.gpus.is_empty() { 0 } else { without.count() }
     }
 
@@ -251,26 +203,6 @@ impl Node {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-// === State ===
-
-impl State {
-    /// Finds out anew what runs on what. Whether that changed for anyone.
-    fn join(&mut self, version: u64) -> bool {
-        let gpus: Vec<Gpu> = self.gpus.iter().map(|gpu| gpu.now.clone()).collect();
-        let count = self.engines.len();
-        let mut changed = false;
-        for engine in &mut self.engines {
-            let joined = join(engine.pod.as_ref(), count, &gpus, self.pods.as_deref());
-            if engine.joined != joined {
-                engine.joined = joined;
-                engine.contact.version = version;
-                changed = true;
-            }
-        }
-        changed
     }
 }
 

@@ -16,11 +16,15 @@ use hyper::{
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
+    sync::watch,
     task::JoinSet,
     time::{sleep, timeout},
 };
 
-use crate::metrics::{self, Metrics};
+use crate::{
+    kube::Found,
+    metrics::{self, Metrics},
+};
 
 /// Connections at once; further ones wait to be accepted.
 const MOST_CONNECTIONS: usize = 64;
@@ -28,17 +32,23 @@ const MOST_CONNECTIONS: usize = 64;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 /// A connection is closed after this long, whatever it does.
 const CONNECTION_LIFETIME: Duration = Duration::from_secs(600);
+/// What all pages are but that of metrics.
+const TEXT: &str = "text/plain; charset=utf-8";
 /// Wait after a failed accept: out of file descriptors, mostly.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until it is dropped; its connections end with it.
-pub(crate) async fn serve(listener: TcpListener, metrics: Arc<Metrics>) {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    metrics: Arc<Metrics>,
+    found: Option<watch::Receiver<Arc<Found>>>,
+) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept(), if connections.len() < MOST_CONNECTIONS => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(converse(stream, metrics.clone()));
+                    connections.spawn(converse(stream, metrics.clone(), found.clone()));
                 }
                 Err(error) => {
                     tracing::warn!("cannot accept a connection for metrics: {error}");
@@ -50,9 +60,10 @@ pub(crate) async fn serve(listener: TcpListener, metrics: Arc<Metrics>) {
     }
 }
 
-async fn converse(stream: TcpStream, metrics: Arc<Metrics>) {
+async fn converse(stream: TcpStream, metrics: Arc<Metrics>, found: Option<watch::Receiver<Arc<Found>>>) {
     let service = service_fn(move |request: Request<Incoming>| {
-        let answer = answer(request.uri().path(), &metrics);
+        let found = found.as_ref().map(|found| found.borrow().clone());
+        let answer = answer(request.uri().path(), &metrics, found.as_deref());
         async { Ok::<_, Infallible>(answer) }
     });
     let connection = http1::Builder::new()
@@ -63,8 +74,7 @@ async fn converse(stream: TcpStream, metrics: Arc<Metrics>) {
     let _ = timeout(CONNECTION_LIFETIME, connection).await;
 }
 
-fn answer(path: &str, metrics: &Metrics) -> Response<Full<Bytes>> {
-    const TEXT: &str = "text/plain; charset=utf-8";
+fn answer(path: &str, metrics: &Metrics, found: Option<&Found>) -> Response<Full<Bytes>> {
     match path {
         "/metrics" => match metrics.render() {
             Ok(text) => page(StatusCode::OK, metrics::CONTENT_TYPE, text),
@@ -72,7 +82,10 @@ fn answer(path: &str, metrics: &Metrics) -> Response<Full<Bytes>> {
                 page(StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("cannot write the page: {error}\n"))
             }
         },
-        // It tells what it knows from its first moment on.
+        "/readyz" if let Some(found) = found.filter(|found| !found.on_all) => {
+            page(StatusCode::SERVICE_UNAVAILABLE, TEXT, unready(found))
+        }
+        // Of engines that are listed it tells from its first moment on.
         "/healthz" | "/readyz" => page(StatusCode::OK, TEXT, "ok\n".to_owned()),
         path => page(
             StatusCode::NOT_FOUND,
@@ -80,6 +93,20 @@ fn answer(path: &str, metrics: &Metrics) -> Response<Full<Bytes>> {
             format!("nothing at {path}; this port serves /metrics, /healthz and /readyz\n"),
         ),
     }
+}
+
+fn unready(found: &Found) -> String {
+    let mut text =
+        "which engines are on this node is not known: not all of its pods and pools were read yet\n"
+            .to_owned();
+    if found.troubles.is_empty() {
+        text.push_str("the API server has not answered; the log says why, where it cannot be reached\n");
+    }
+    found.troubles.iter().for_each(|trouble| {
+        text.push_str(trouble);
+        text.push('\n');
+    });
+    text
 }
 
 fn page(status: StatusCode, kind: &'static str, body: String) -> Response<Full<Bytes>> {

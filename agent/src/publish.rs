@@ -5,6 +5,7 @@
 //! [`MOST_FOLLOWERS`] of them.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     future::ready,
     pin::Pin,
     sync::{
@@ -24,7 +25,14 @@ use tokio_stream::Stream;
 use tonic::{Request, Response, Status, async_trait};
 use warmlane_api::node::{self as told, node_server};
 
-use crate::{incoming::Followed, message, metrics::Metrics, node::Node, pace::Pace};
+use crate::{
+    cache::Cache,
+    incoming::Followed,
+    message,
+    metrics::Metrics,
+    node::{EngineId, Node},
+    pace::Pace,
+};
 
 /// Routers that follow at once: more than there are nodes in most clusters.
 pub const MOST_FOLLOWERS: usize = 1_024;
@@ -70,12 +78,21 @@ struct Teller {
     generation: u64,
     sequence: u64,
     seen: u64,
+    /// The engines that it has told of.
+    engines: BTreeSet<Arc<str>>,
     /// What it has told of each cache.
-    blocks: Vec<Option<u64>>,
+    blocks: BTreeMap<EngineId, Told>,
     /// Everything in a cache was told, and others wait for their turn.
     has_more: bool,
     /// Whose turn it is to be told of as a whole.
     turn: usize,
+}
+
+/// What was told of a cache.
+struct Told {
+    /// Its engine's address.
+    engine: Arc<str>,
+    seen: u64,
 }
 
 // === Publisher ===
@@ -106,7 +123,8 @@ impl node_server::Node for Publisher {
             generation: self.generation,
             sequence: 0,
             seen: 0,
-            blocks: Vec::new(),
+            engines: BTreeSet::new(),
+            blocks: BTreeMap::new(),
             has_more: false,
             turn: 0,
         };
@@ -145,6 +163,7 @@ impl Teller {
         let now = self.node.now();
         let endpoint = |engine| message::endpoint(engine, now);
         self.metrics.told(full);
+        let gone = news.all.map(|all| self.gone(all)).unwrap_or_default();
         let blocks = self.blocks();
         told::Update {
             generation: self.generation,
@@ -155,31 +174,49 @@ impl Teller {
             endpoints: news.engines.iter().map(endpoint).collect(),
             gpus: news.gpus.iter().map(message::gpu).collect(),
             blocks,
+            gone,
         }
+    }
+
+    /// Who was told of and is no longer there.
+    fn gone(&mut self, all: Vec<Arc<str>>) -> Vec<String> {
+        let before = std::mem::replace(&mut self.engines, all.into_iter().collect());
+        before.difference(&self.engines).map(ToString::to_string).collect()
     }
 
     /// What changed in the caches. One at most is told as a whole: two megabytes if it is large.
     fn blocks(&mut self) -> Vec<told::Blocks> {
-        let (mut told, mut wholes) = (Vec::new(), 0);
-        self.has_more = false;
         let caches = self.node.caches();
-        self.blocks.resize(caches.len(), None);
+        let (mut told, mut wholes) = (self.emptied(&caches), 0);
+        self.has_more = false;
         let first = self.turn;
         for at in (0..caches.len()).map(|step| (first + step) % caches.len()) {
-            let (cache, seen) = (&caches[at], &mut self.blocks[at]);
-            if wholes > 0 && cache.needs_all(*seen) {
+            let cache = &caches[at];
+            let before = self.blocks.get(&cache.id).map(|told| told.seen);
+            if wholes > 0 && cache.needs_all(before) {
                 self.has_more = true;
                 continue;
             }
-            if let Some(delta) = cache.since(*seen) {
+            if let Some(delta) = cache.since(before) {
                 if delta.reset {
                     (wholes, self.turn) = (wholes + 1, at + 1);
                 }
-                *seen = Some(delta.seen);
+                self.blocks.insert(cache.id, Told { engine: cache.engine.clone(), seen: delta.seen });
                 told.push(message::blocks(&cache.engine, delta));
             }
         }
         told
+    }
+
+    /// Takes back what was told of caches that are gone, where an engine without one is at their address now.
+    fn emptied(&mut self, caches: &[Arc<Cache>]) -> Vec<told::Blocks> {
+        let there: BTreeSet<EngineId> = caches.iter().map(|cache| cache.id).collect();
+        let gone = self.blocks.extract_if(.., |id, _| !there.contains(id));
+        let gone: BTreeSet<Arc<str>> = gone.map(|(_, told)| told.engine).collect();
+        let is_orphan = |engine: &&Arc<str>| {
+            self.engines.contains(&**engine) && !caches.iter().any(|cache| cache.engine == **engine)
+        };
+        gone.iter().filter(is_orphan).map(|engine| message::no_blocks(engine)).collect()
     }
 }
 

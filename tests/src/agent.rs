@@ -7,7 +7,7 @@ use warmlane_agent::{
     config::{Config, EngineFlag},
 };
 
-use crate::Wire;
+use crate::{Wire, kube::FakeApi};
 
 /// An agent on port 0, stopped when dropped.
 #[derive(Debug)]
@@ -21,6 +21,20 @@ impl TestAgent {
     /// Starts one over these engines, without GPUs.
     pub fn start(engines: &[SocketAddr]) -> Self {
         Self::with(engines, |_| {})
+    }
+
+    /// Starts one that finds the engines of this node in the cluster.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn in_cluster(api: &FakeApi, node: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let kubeconfig = folder.path().join("kubeconfig");
+        api.write_kubeconfig(&kubeconfig).expect("it is written");
+        Self::with(&[], |config| {
+            config.node = node.to_owned();
+            (config.kube, config.kubeconfig) = (true, Some(kubeconfig));
+        })
     }
 
     /// The same with other settings.
@@ -44,6 +58,8 @@ impl TestAgent {
                 .map(|engine| EngineFlag { address: engine.to_string(), pod: None })
                 .collect(),
             kv_events: Vec::new(),
+            kube: false,
+            kubeconfig: None,
             listen: any,
             tls: None,
             tls_client_ca: None,

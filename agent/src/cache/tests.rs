@@ -49,7 +49,7 @@ impl Copy {
 
 #[test]
 fn what_came_and_went_in_between_is_not_told() {
-    let (cache, mut copy) = (Cache::new("127.0.0.1:8000"), Copy::default());
+    let (cache, mut copy) = (Cache::new(EngineId(1), "127.0.0.1:8000"), Copy::default());
     assert!(copy.follow(&cache) && !copy.follow(&cache), "once, that there is nothing");
     [stored(1), stored(2), removed(1), stored(3), removed(3), stored(1)]
         .iter()
@@ -62,7 +62,8 @@ fn what_came_and_went_in_between_is_not_told() {
 
 #[test]
 fn who_falls_too_far_behind_or_sees_a_clear_gets_everything() {
-    let (cache, mut slow, mut quick) = (Cache::new("127.0.0.1:8000"), Copy::default(), Copy::default());
+    let (cache, mut slow, mut quick) =
+        (Cache::new(EngineId(1), "127.0.0.1:8000"), Copy::default(), Copy::default());
     cache.take(&stored(0));
     slow.follow(&cache);
     for number in 1..=KEPT as u64 {
@@ -87,7 +88,7 @@ fn who_falls_too_far_behind_or_sees_a_clear_gets_everything() {
 proptest! {
     #[test]
     fn a_copy_is_what_is_held_whenever_it_looks(steps in proptest::collection::vec((0_u8..4, 0_u64..12), 1..400)) {
-        let (cache, mut copy) = (Cache::new("127.0.0.1:8000"), Copy::default());
+        let (cache, mut copy) = (Cache::new(EngineId(1), "127.0.0.1:8000"), Copy::default());
         for (what, number) in steps {
             match what {
                 0 | 1 => assert_eq!(cache.take(&stored(number)), Fit::Whole),

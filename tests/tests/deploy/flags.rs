@@ -15,9 +15,6 @@ use super::{
     rendered::{all, containers, list, pod, title, tool},
 };
 
-/// Flags that manifests use and binaries do not have yet. A test fails as soon as one of them is there: then take it out.
-pub(super) const PENDING: [(&str, &str); 1] = [("warmlane-agent", "--kube")];
-
 /// What is ours to build.
 const OURS: [&str; 3] = ["warmlane-router", "warmlane-agent", "warmlane-sim"];
 
@@ -66,13 +63,6 @@ pub(super) fn halves(word: &str) -> (&str, Option<&str>) {
 }
 
 #[test]
-fn pending_flags_are_still_pending() {
-    for (binary, flag) in PENDING {
-        assert!(!has(binary, flag), "{binary} has {flag} now: take it out of PENDING");
-    }
-}
-
-#[test]
 fn each_argument_is_a_flag_of_its_binary() {
     let found = ours();
     let seen: BTreeSet<&str> = found.iter().map(|ours| ours.binary).collect();
@@ -80,8 +70,7 @@ fn each_argument_is_a_flag_of_its_binary() {
     for Ours { place, binary, args, .. } in &found {
         for (flag, _) in args.iter().map(|word| halves(word)) {
             assert!(flag.starts_with("--"), "{place}: {flag} is no flag; values go with `=`");
-            let pending = PENDING.contains(&(binary, flag));
-            assert!(pending || has(binary, flag), "{place}: {binary} has no {flag}");
+            assert!(has(binary, flag), "{place}: {binary} has no {flag}");
         }
     }
 }
@@ -92,14 +81,9 @@ fn the_router_accepts_its_arguments() {
     let routers = found.iter().filter(|ours| ours.binary == "warmlane-router");
     let mut checked = BTreeSet::new();
     for Ours { place, args, binary, .. } in routers {
-        let is_pending = |word: &&String| PENDING.contains(&(binary, halves(word).0));
-        let mut words: Vec<String> = args.iter().filter(|word| !is_pending(word)).cloned().collect();
-        if args.iter().any(|word| is_pending(&word)) {
-            words.push("--endpoint=127.0.0.1:8000".to_owned());
-        }
         // Certificates lie elsewhere on this machine.
         let here = |word: &String| word.replace("$(POOLS)", "llm/qwen").replace(MOUNTED, &SECRET.path());
-        let words: Vec<String> = words.iter().map(here).collect();
+        let words: Vec<String> = args.iter().map(here).collect();
         if checked.insert(words.clone()) {
             let (well, said) = run(binary, &[words, vec!["--check".to_owned()]].concat());
             assert!(well, "{place}: {said}");
@@ -113,18 +97,17 @@ fn the_router_accepts_its_arguments() {
 #[test]
 fn the_agent_accepts_its_arguments() {
     use clap::Parser as _;
+    use warmlane_agent::config::Config;
     let found = ours();
     let agents: Vec<_> = found.iter().filter(|ours| ours.binary == "warmlane-agent").collect();
     assert!(!agents.is_empty());
     for Ours { place, args, binary, .. } in agents {
-        let (pending, mut words): (Vec<String>, Vec<String>) =
-            args.iter().cloned().partition(|word| PENDING.contains(&(binary, halves(word).0)));
-        if !pending.is_empty() {
-            words.push("--engine=127.0.0.1:8000".to_owned());
-        }
-        let words = std::iter::once((*binary).to_owned()).chain(words);
-        let parsed = warmlane_agent::config::Config::try_parse_from(words);
-        assert!(parsed.is_ok(), "{place}: {}", parsed.expect_err("an error"));
+        // The kubelet puts the node's name there.
+        let args = args.iter().map(|word| word.replace("$(NODE_NAME)", "gpu-1"));
+        let config = Config::try_parse_from(std::iter::once((*binary).to_owned()).chain(args));
+        let config = config.unwrap_or_else(|error| panic!("{place}: {error}"));
+        assert_eq!(config.check(), Ok(()), "{place}");
+        assert!(config.kube && config.engines.is_empty(), "{place}: it finds engines by itself");
     }
 }
 

@@ -16,7 +16,7 @@ use warmlane_tests::{Wire, eventually, kube::ServiceAccount, lane};
 
 use super::{
     cluster::{Cluster, MODEL, pools},
-    flags::{PENDING, halves},
+    flags::halves,
     rendered::{SETS, containers, list, pod, tool},
 };
 
@@ -50,16 +50,12 @@ pub(super) fn workload(name: &str) -> &'static Value {
 /// Its arguments on this machine: ports are free ones of loopback, and what is mounted lies elsewhere.
 pub(super) fn arguments(binary: &str, container: &Value, engine: &str, cgroup: &Path) -> Vec<String> {
     let words = list(&container["args"]).iter().map(|word| word.as_str().expect("a word"));
-    let is_pending = |word: &&str| PENDING.contains(&(binary, halves(word).0));
-    let (pending, kept): (Vec<&str>, Vec<&str>) = words.partition(is_pending);
-    let here = kept.into_iter().map(|word| match halves(word) {
+    let here = words.map(|word| match halves(word) {
         (flag, Some(value)) if value.starts_with("0.0.0.0:") => format!("{flag}=127.0.0.1:0"),
         ("--lane-cgroup", _) => format!("--lane-cgroup={}", cgroup.display()),
         _ => word.replace("$(NODE_NAME)", "node").replace("$(POOLS)", pools()),
     });
     let ours = match binary {
-        // Until it finds engines by itself they are named.
-        "warmlane-agent" if !pending.is_empty() => vec![format!("--engine={engine}")],
         "warmlane-agent" => Vec::new(),
         _ => vec!["--admin=127.0.0.1:0".to_owned()],
     };
