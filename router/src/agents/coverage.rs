@@ -40,6 +40,14 @@ impl Coverage {
         covers.iter().filter(|(_, cover)| cover.owner == Some(agent)).map(|(slot, _)| *slot).collect()
     }
 
+    /// `agent` speaks for an endpoint no longer, if it did.
+    pub(super) fn leave(&self, agent: usize, slot: Slot) {
+        if let Some(cover) = self.covers().get_mut(&slot).filter(|cover| cover.owner == Some(agent)) {
+            cover.owner = None;
+            cover.covered.send_replace(false);
+        }
+    }
+
     /// `agent` is gone.
     pub(super) fn release(&self, agent: usize) {
         for cover in self.covers().values_mut().filter(|cover| cover.owner == Some(agent)) {
@@ -86,10 +94,14 @@ mod tests {
         let mut waiting = pin!(coverage.uncovered(Slot(1)));
         assert!(timeout(Duration::from_secs(1), waiting.as_mut()).await.is_err());
         assert_eq!((coverage.of(0), coverage.of(1)), (vec![Slot(1)], vec![]));
+        coverage.leave(1, Slot(1));
+        assert!(coverage.is_covered(Slot(1)), "that was not its to leave");
         coverage.release(0);
         waiting.await;
         assert!(coverage.claim(1, Slot(1)));
         coverage.release(0);
         assert!(coverage.is_covered(Slot(1)) && !coverage.is_covered(Slot(0)));
+        coverage.leave(1, Slot(1));
+        coverage.uncovered(Slot(1)).await;
     }
 }

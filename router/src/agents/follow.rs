@@ -9,14 +9,16 @@ use tokio::{
 use warmlane_api::node as told;
 use warmlane_picker::{Health, Slot};
 
-use super::{Following, Gpu, Known, Marks, dial::dial, order::Order, places::Places};
+use super::{Following, Known, Marks, dial::dial, order::Order, places::Places};
 use crate::{
     blocks::Diverged,
     world::{Entry, Roster, writer::Update},
 };
 
+mod gone;
 mod lost;
 mod news;
+mod shown;
 
 pub(super) use lost::Lost;
 
@@ -42,7 +44,7 @@ pub(super) struct Follower {
     node: Option<String>,
     marks: Arc<Marks>,
     places: Places,
-    /// Whom it tells of, and the slot that each had then.
+    /// Whom it tells of, and the slot that each had when it did so first in this stream.
     tells_of: HashMap<String, Option<Slot>>,
     /// What it said of endpoints that it speaks for.
     spoken_for: HashMap<Slot, Said>,
@@ -174,6 +176,7 @@ impl Follower {
     }
 
     async fn take(&mut self, update: told::Update) -> Result<(), Diverged> {
+        self.leave_gone(&update).await;
         self.note(&update);
         let claimed = |endpoint: told::Endpoint| Some((self.claimed(&endpoint.address)?, endpoint));
         let endpoints: Vec<_> = update.endpoints.into_iter().filter_map(claimed).collect();
@@ -223,39 +226,6 @@ impl Follower {
         nodes.is_none_or(|(of_agent, of_endpoint)| of_agent == of_endpoint).then_some(endpoint.slot)
     }
 
-    /// What is shown of the agent.
-    fn note(&mut self, update: &told::Update) {
-        let roster = self.following.world.roster.borrow().clone();
-        if update.full {
-            self.tells_of.clear();
-        }
-        let told = update.endpoints.iter();
-        self.tells_of.extend(told.map(|told| (told.address.clone(), roster.slot(&told.address))));
-        let mut agent = self.agent.lock();
-        agent.heard = Some(self.following.world.now());
-        (agent.generation, agent.sequence) = (update.generation, update.sequence);
-        if update.full {
-            let owned = |endpoint: &told::Endpoint| endpoint.address.clone();
-            agent.endpoints = update.endpoints.iter().map(owned).collect();
-            let routed_to = |address: &&String| roster.slot(address).is_some();
-            agent.ignored = agent.endpoints.len() - agent.endpoints.iter().filter(routed_to).count();
-            (agent.node, agent.connected, agent.trouble) = (update.node.clone(), true, None);
-            let (address, replicas) = (&agent.address, agent.endpoints.len());
-            let (node, ignored) = (&agent.node, agent.ignored);
-            tracing::info!(agent = address, node, replicas, ignored, "an agent tells of its node");
-            if ignored == replicas && replicas > 0 {
-                let theirs = agent.endpoints.first();
-                tracing::warn!(
-                    agent = address,
-                    "nothing that it tells of is an endpoint here: write the agent's --engine as this router's --endpoint, not {theirs:?}"
-                );
-            }
-        }
-        if update.full || !update.gpus.is_empty() {
-            agent.gpus = update.gpus.iter().map(Gpu::from).collect();
-        }
-    }
-
     /// The stream is gone: its endpoints are read by the router itself from now on.
     async fn lose(&mut self, lost: &Lost) {
         {
@@ -271,16 +241,11 @@ impl Follower {
             agent.losses += u64::from(agent.connected);
             (agent.connected, agent.trouble) = (false, Some(trouble));
         }
-        let world = self.following.world.clone();
-        // What it said is taken back while nobody else can speak for them: whoever does so next must have the last word.
-        world.blocks.leave(&world.agents.coverage.of(self.number)).await;
-        for (slot, said) in std::mem::take(&mut self.spoken_for) {
-            if said.health != Health::Healthy {
-                self.send(Update::GpuUntold { slot }).await;
-            }
-        }
+        let mut slots = self.following.world.agents.coverage.of(self.number);
+        slots.extend(self.spoken_for.keys());
+        self.take_back(&slots).await;
         self.places.doubt_all();
-        world.agents.coverage.release(self.number);
+        self.following.world.agents.coverage.release(self.number);
     }
 
     async fn send(&self, update: Update) {

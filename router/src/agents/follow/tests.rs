@@ -72,3 +72,63 @@ async fn who_gets_the_number_of_one_that_left_inherits_nothing_of_what_was_said(
     follower.merge(SLOT, failed_gpu()).await;
     assert!(matches!(told.try_recv(), Ok(Update::Gpu { health: Health::Failed(_), .. })));
 }
+
+fn told(addresses: &[&str]) -> Vec<told::Endpoint> {
+    let endpoint =
+        |address: &&str| told::Endpoint { address: (*address).to_owned(), ..told::Endpoint::default() };
+    addresses.iter().map(endpoint).collect()
+}
+
+#[tokio::test]
+async fn whom_it_tells_of_no_longer_is_left_to_the_router_and_what_was_said_is_taken_back() {
+    let (mut follower, mut writer) = follower();
+    let covered = |follower: &Follower| follower.following.world.agents.coverage.is_covered(SLOT);
+    let shown = |follower: &Follower| follower.agent.lock().endpoints.clone();
+    let begin = told::Update { full: true, endpoints: vec![failed_gpu()], ..told::Update::default() };
+    let taken = tokio::spawn(async move { (follower.take(begin).await.is_ok(), follower) });
+    while let Some(update) = writer.recv().await {
+        if matches!(update, Update::Gpu { .. }) {
+            break;
+        }
+    }
+    let (_, mut follower) = taken.await.expect("it is taken");
+    assert!(covered(&follower));
+    let came = told::Update { endpoints: told(&["10.0.0.2:8000"]), ..told::Update::default() };
+    follower.take(came).await.expect("it adds up");
+    assert_eq!(shown(&follower), ["10.0.0.1:8000", "10.0.0.2:8000"]);
+    assert_eq!(follower.agent.lock().ignored, 1, "that one is nobody's endpoint");
+    let gone =
+        told::Update { gone: vec!["10.0.0.9:1".into(), "10.0.0.1:8000".into()], ..told::Update::default() };
+    follower.take(gone).await.expect("it adds up");
+    assert!(!covered(&follower) && shown(&follower) == ["10.0.0.2:8000"]);
+    assert!(matches!(writer.try_recv(), Ok(Update::GpuUntold { slot: SLOT })));
+    assert!(!follower.tells_of.contains_key("10.0.0.1:8000"), "that it joins again concerns nobody here");
+}
+
+#[tokio::test]
+async fn who_is_not_in_the_next_full_state_is_left_to_the_router() {
+    let (mut follower, _told) = follower();
+    follower.claimed("10.0.0.1:8000").expect("it is there");
+    let full = |addresses: &[&str]| told::Update {
+        full: true,
+        endpoints: told(addresses),
+        ..told::Update::default()
+    };
+    let covered = |follower: &Follower| follower.following.world.agents.coverage.is_covered(SLOT);
+    follower.leave_gone(&full(&["10.0.0.1:8000", "10.0.0.2:8000"])).await;
+    assert!(covered(&follower), "it is told of still");
+    follower.leave_gone(&full(&["10.0.0.2:8000"])).await;
+    assert!(!covered(&follower));
+}
+
+#[tokio::test]
+async fn who_has_another_number_by_now_must_be_told_of_from_the_beginning() {
+    let (mut follower, _told) = follower();
+    let update = |full| told::Update { full, endpoints: told(&["10.0.0.1:8000"]), ..told::Update::default() };
+    follower.note(&update(true));
+    let entry = Entry { slot: Slot(7), address: "10.0.0.1:8000".into(), node: None };
+    let roster = Arc::new(Roster::new(vec![entry]));
+    follower.following.world.roster.send_replace(roster.clone());
+    follower.note(&update(false));
+    assert!(follower.has_moved(&roster), "what came in between does not hide it");
+}

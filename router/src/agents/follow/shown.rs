@@ -1,0 +1,63 @@
+//! What is shown of an agent, and whom it tells of.
+
+use warmlane_api::node as told;
+
+use super::{super::Gpu, Follower};
+use crate::{agents::Agent, world::Roster};
+
+// === Follower ===
+
+impl Follower {
+    pub(super) fn note(&mut self, update: &told::Update) {
+        let roster = self.following.world.roster.borrow().clone();
+        if update.full {
+            self.tells_of.clear();
+        }
+        for told in &update.endpoints {
+            // Whoever has another slot by now was told of as somebody else: that must show.
+            self.tells_of.entry(told.address.clone()).or_insert_with(|| roster.slot(&told.address));
+        }
+        let mut agent = self.agent.lock();
+        agent.heard = Some(self.following.world.now());
+        (agent.generation, agent.sequence) = (update.generation, update.sequence);
+        agent.list(update, &roster);
+        if update.full {
+            (agent.node, agent.connected, agent.trouble) = (update.node.clone(), true, None);
+            let (address, replicas) = (&agent.address, agent.endpoints.len());
+            let (node, ignored) = (&agent.node, agent.ignored);
+            tracing::info!(agent = address, node, replicas, ignored, "an agent tells of its node");
+            // Of a cluster's node it tells of all pools' replicas, and this router may serve others.
+            if ignored == replicas && replicas > 0 && self.following.config.kube.pools.is_empty() {
+                let theirs = agent.endpoints.first();
+                tracing::warn!(
+                    agent = address,
+                    "nothing that it tells of is an endpoint here: write the agent's --engine as this router's --endpoint, not {theirs:?}"
+                );
+            }
+        }
+        if update.full || !update.gpus.is_empty() {
+            agent.gpus = update.gpus.iter().map(Gpu::from).collect();
+        }
+    }
+}
+
+// === Agent ===
+
+impl Agent {
+    /// Keeps the list of whom it tells of.
+    fn list(&mut self, update: &told::Update, roster: &Roster) {
+        if update.full {
+            self.endpoints.clear();
+        }
+        let before = self.endpoints.len();
+        self.endpoints.retain(|address| !update.gone.contains(address));
+        let left = self.endpoints.len() != before;
+        let new = update.endpoints.iter().filter(|told| !self.endpoints.contains(&told.address));
+        let new: Vec<String> = new.map(|told| told.address.clone()).collect();
+        if update.full || left || !new.is_empty() {
+            self.endpoints.extend(new);
+            let routed_to = |address: &&String| roster.slot(address).is_some();
+            self.ignored = self.endpoints.len() - self.endpoints.iter().filter(routed_to).count();
+        }
+    }
+}
