@@ -74,6 +74,8 @@ struct State {
     seen: Mutex<Vec<Seen>>,
     /// Connections on which a request of the data plane is open.
     open: AtomicUsize,
+    /// Connections of whomever.
+    connections: AtomicUsize,
     stopped: AtomicBool,
     /// It reads and answers nothing at all any more, as a process that was stopped.
     stalled: AtomicBool,
@@ -110,6 +112,7 @@ impl RawEngine {
             models: Mutex::new(MODELS.to_owned()),
             seen: Mutex::default(),
             open: AtomicUsize::new(0),
+            connections: AtomicUsize::new(0),
             stopped: AtomicBool::new(false),
             stalled: AtomicBool::new(false),
         });
@@ -120,7 +123,11 @@ impl RawEngine {
                     break;
                 }
                 let state = shared.clone();
-                thread::spawn(move || state.converse(stream));
+                thread::spawn(move || {
+                    state.connections.fetch_add(1, SeqCst);
+                    state.converse(stream);
+                    state.connections.fetch_sub(1, SeqCst);
+                });
             }
         });
         Self { address, state }
@@ -154,6 +161,11 @@ impl RawEngine {
     /// Requests that are open at it now.
     pub fn open(&self) -> usize {
         self.state.open.load(SeqCst)
+    }
+
+    /// Connections that it has now, those of who reads its pages too.
+    pub fn connections(&self) -> usize {
+        self.state.connections.load(SeqCst)
     }
 
     /// Changes what it does from the next request on.
