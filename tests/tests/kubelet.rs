@@ -8,7 +8,11 @@ use std::{
 };
 
 use tempfile::TempDir;
-use tokio::{sync::watch, task::JoinSet, time::timeout};
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinSet,
+    time::timeout,
+};
 use warmlane_agent::{
     gpu::{Gpu, Sample, Verdict},
     kubelet::{Follower, Known, Pod, Settings},
@@ -30,6 +34,7 @@ struct Asking {
     known: watch::Receiver<Known>,
     outcomes: Arc<Mutex<Vec<&'static str>>>,
     gpus: watch::Sender<Arc<[Gpu]>>,
+    hint: Arc<Notify>,
     _task: JoinSet<()>,
 }
 
@@ -57,6 +62,8 @@ impl Asking {
     fn start(settings: Settings) -> Self {
         let (gpus, seen) = watch::channel(Arc::from([]));
         let (follower, known) = Follower::new(settings, seen);
+        let hint = Arc::<Notify>::default();
+        let follower = follower.hinted_by(hint.clone());
         let outcomes = Arc::<Mutex<Vec<&'static str>>>::default();
         let counted = outcomes.clone();
         let mut task = JoinSet::new();
@@ -64,7 +71,7 @@ impl Asking {
             let name = outcome.map_or_else(|trouble| trouble.name(), |()| "ok");
             counted.lock().expect("no panic").push(name);
         }));
-        Self { known, outcomes, gpus, _task: task }
+        Self { known, outcomes, gpus, hint, _task: task }
     }
 
     async fn until(&mut self, what: &str, wanted: impl Fn(&Known) -> bool) -> Known {
@@ -112,6 +119,17 @@ async fn pods_have_cards_slices_and_shares_of_cards() {
     asking.until_told(&["llm/a GPU-0"]).await;
     kubelet.tells(&[]);
     asking.until("none, which is known", |known| known.as_ref().is_some_and(|known| known.is_empty())).await;
+}
+
+#[tokio::test]
+async fn who_is_told_that_pods_came_asks_soon() {
+    let dir = TempDir::new().expect("a directory");
+    let kubelet = FakeKubelet::start(&socket(&dir), &[]);
+    let mut asking = Asking::start(Settings { every: Duration::from_secs(3_600), ..often(&socket(&dir)) });
+    asking.until("none, which is known", |known| known.as_ref().is_some_and(|known| known.is_empty())).await;
+    kubelet.tells(ONE);
+    asking.hint.notify_one();
+    asking.until_told(&["llm/a GPU-0"]).await;
 }
 
 #[tokio::test]
