@@ -115,10 +115,8 @@ impl Cluster {
         let port = first.address().port();
         let mut engines = vec![Some(first)];
         engines.extend((1..count).map(|number| Some(engine(address(number, port)))));
-        // It tells of pods that are still to come too, as far as the router is concerned.
-        let all: Vec<SocketAddr> = (0..6).map(|number| address(number, port)).collect();
-        let agent = TestAgent::with(&all, |config| config.node = "gpu-a".to_owned());
         let (api, folder) = (FakeApi::start(), tempfile::tempdir().expect("a folder"));
+        let agent = TestAgent::in_cluster(&api, "gpu-a");
         let kubeconfig = folder.path().join("kubeconfig");
         api.write_kubeconfig(&kubeconfig).expect("it is written");
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -230,6 +228,11 @@ fn pods_come_and_go_under_load_and_no_request_fails() {
     assert!(load.end() > 300);
     let told = &cluster.router.admin().get("/debug/agents").json()["agents"][0];
     assert_eq!((&told["node"], &told["connected"]), (&json!("gpu-a"), &json!(true)), "{told}");
+    let left: HashSet<String> = [1, 4].map(|number| address(number, cluster.port).to_string()).into();
+    eventually("the agent tells of those that are left", || {
+        let told = cluster.router.admin().get("/debug/agents").json()["agents"][0]["endpoints"].take();
+        serde_json::from_value::<HashSet<String>>(told).is_ok_and(|told| told == left)
+    });
 }
 
 #[test]
