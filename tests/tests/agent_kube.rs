@@ -1,6 +1,6 @@
 //! An agent that finds its node's engines in the cluster: fake API server, engines, and who follows it.
 
-use std::net::SocketAddr;
+use std::{collections::BTreeSet, net::SocketAddr};
 
 use serde_json::{Value, json};
 use warmlane_sim::server::{KvEvents, KvFormat, Options, Running, start};
@@ -123,6 +123,34 @@ fn pools_of_both_versions_and_of_every_namespace_have_engines() {
     until_ready(&agent);
 }
 
+/// What it asks is what the ClusterRole of its manifest allows.
+#[test]
+fn it_lists_and_watches_pods_and_pools_and_asks_for_nothing_else() {
+    let (api, agent, follower, _engines, addresses) = scene(1);
+    api.put(pod("a", "pool-0", NODE));
+    follower.until_engines(&addresses);
+    eventually("all is watched", || api.watches() == 3);
+    drop(agent);
+    let asked = api.take_log().into_iter().map(|asked| {
+        assert_eq!(
+            (asked.namespace.as_str(), asked.subresource.as_str()),
+            ("", ""),
+            "in all namespaces: {asked:?}"
+        );
+        (asked.verb, asked.group, asked.resource)
+    });
+    let asked: BTreeSet<(&str, String, String)> = asked.collect();
+    let allowed = [
+        ("", "pods"),
+        ("inference.networking.k8s.io", "inferencepools"),
+        ("inference.networking.x-k8s.io", "inferencepools"),
+    ];
+    let allowed = allowed.into_iter().flat_map(|(group, resource)| {
+        ["list", "watch"].map(|verb| (verb, group.to_owned(), resource.to_owned()))
+    });
+    assert_eq!(asked, allowed.collect());
+}
+
 #[test]
 fn an_address_that_a_flag_names_is_what_the_flag_says() {
     let (api, (engines, addresses)) = (FakeApi::start(), engines(2));
@@ -194,6 +222,19 @@ fn without_an_api_server_it_waits_and_says_so() {
     api.come_back();
     until_ready(&agent);
     TestFollower::of(agent.address()).until_engines(&addresses);
+}
+
+#[test]
+fn a_cluster_without_pools_has_no_engines_until_it_has_pools() {
+    let (api, (_engines, addresses)) = (FakeApi::bare(), engines(1));
+    api.put(pod("a", "pool-0", NODE));
+    let agent = TestAgent::in_cluster(&api, NODE);
+    until_ready(&agent);
+    assert_eq!(agent.metric("warmlane_agent_kube_troubles{"), 1.0, "are the CRDs installed?");
+    api.add_crd(Resource::POOLS);
+    api.put(pool("pool-0", &[addresses[0].port()]));
+    TestFollower::of(agent.address()).until_engines(&addresses);
+    eventually("nothing is wrong", || agent.metric("warmlane_agent_kube_troubles{") == 0.0);
 }
 
 #[test]
