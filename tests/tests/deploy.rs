@@ -4,6 +4,8 @@
 mod access;
 #[path = "deploy/cluster.rs"]
 mod cluster;
+#[path = "deploy/events.rs"]
+mod events;
 #[path = "deploy/extension.rs"]
 mod extension;
 #[path = "deploy/flags.rs"]

@@ -53,8 +53,8 @@ fn rules_name_groups_resources_and_verbs_and_write_next_to_nothing() {
     }
 }
 
-/// The agent's pods are those of its node, in whatever namespace, and a gateway's routes lead to pools in any; all else is granted
-/// where it is needed.
+/// The agent's pods are those of its node, in whatever namespace, and pools say which are engines; a gateway's routes lead to pools
+/// in any. All else is granted where it is needed.
 #[test]
 fn only_agents_and_gateways_read_the_whole_cluster_and_only_pods_and_pools() {
     let bound: BTreeSet<&str> = all()
@@ -62,11 +62,15 @@ fn only_agents_and_gateways_read_the_whole_cluster_and_only_pods_and_pools() {
         .map(|(_, object)| object["roleRef"]["name"].as_str().expect("a name"))
         .collect();
     assert_eq!(bound, BTreeSet::from(["warmlane-agent", "warmlane-envoy-gateway"]));
-    let pods = json!([{ "apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch"] }]);
     let groups = ["inference.networking.k8s.io", "inference.networking.x-k8s.io"];
     let pools =
-        json!([{ "apiGroups": groups, "resources": ["inferencepools"], "verbs": ["get", "list", "watch"] }]);
-    for (name, rules) in [("warmlane-agent", pods), ("warmlane-envoy-gateway", pools)] {
+        |verbs: &[&str]| json!({ "apiGroups": groups, "resources": ["inferencepools"], "verbs": verbs });
+    let watched = ["list", "watch"];
+    let pods = json!({ "apiGroups": [""], "resources": ["pods"], "verbs": watched });
+    for (name, rules) in [
+        ("warmlane-agent", json!([pods, pools(&watched)])),
+        ("warmlane-envoy-gateway", json!([pools(&["get", "list", "watch"])])),
+    ] {
         let mut named = roles().into_iter().filter(|role| role["metadata"]["name"] == name).peekable();
         assert!(named.peek().is_some(), "{name}");
         named.for_each(|role| assert_eq!(role["rules"], rules, "{name}"));
