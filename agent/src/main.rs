@@ -42,7 +42,11 @@ fn main() -> ExitCode {
 }
 
 fn start_log(config: &Config) -> Result<(), tracing_subscriber::filter::ParseError> {
-    let filter = EnvFilter::builder().parse(&config.log_level)?;
+    let mut filter = EnvFilter::builder().parse(&config.log_level)?;
+    if !config.log_level.contains("kube_client") {
+        // It has a line for each try that fails and each watch that ends; what that means is said once, by our own lines.
+        filter = filter.add_directive("kube_client=off".parse()?);
+    }
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     if config.log_json {
         lines.json().init();

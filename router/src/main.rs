@@ -117,8 +117,8 @@ fn start_log(log: &Log) {
         filter = filter.add_directive("h2=error".parse().unwrap_or_default());
     }
     if !log.level.contains("kube_client") {
-        // It warns of each watch that ends; what that means for what is served is said once, by our own lines.
-        filter = filter.add_directive("kube_client=error".parse().unwrap_or_default());
+        // It has a line for each try that fails and each watch that ends; what that means is said once, by our own lines.
+        filter = filter.add_directive("kube_client=off".parse().unwrap_or_default());
     }
     let log_lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     if log.json {
