@@ -108,7 +108,7 @@ fn started(name: &str, binary: &'static str, cluster: &Cluster, folder: &Path) -
     let kubeconfig = folder.join("kubeconfig");
     cluster.api.write_kubeconfig(&kubeconfig).expect("a kubeconfig");
     let mut command = Command::new(tool("WARMLANE_BIN_DIR").join(binary));
-    command.args(arguments(binary, container, &cluster.engine.address().to_string(), folder));
+    command.args(arguments(binary, container, folder));
     command.arg(format!("--kubeconfig={}", kubeconfig.display()));
     let log = folder.join("log");
     command.stdout(Stdio::piped()).stderr(fs::File::create(&log).expect("a file"));
@@ -153,6 +153,16 @@ fn the_router_asks_for_what_its_account_may_do_and_for_nothing_else() {
     eventually("it has the Lease again", || transitions() == Some(json!(1)));
     drop(router);
     compare(&api.take_log().into_iter().collect(), "warmlane-router");
+}
+
+#[test]
+fn the_agent_asks_for_what_its_account_may_do_and_for_nothing_else() {
+    let (cluster, folder) = (Cluster::new(), TempDir::new().expect("a folder"));
+    let agent = started("warmlane-agent", "warmlane-agent", &cluster, folder.path());
+    // Pods, and pools of both versions.
+    disturb(&cluster.api, 3);
+    drop(agent);
+    compare(&cluster.api.take_log().into_iter().collect(), "warmlane-agent");
 }
 
 /// What the comparison itself would say.

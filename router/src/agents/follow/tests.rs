@@ -126,7 +126,8 @@ async fn who_has_another_number_by_now_must_be_told_of_from_the_beginning() {
     let (mut follower, _told) = follower();
     let update = |full| told::Update { full, endpoints: told(&["10.0.0.1:8000"]), ..told::Update::default() };
     follower.note(&update(true));
-    let entry = Entry { slot: Slot(7), address: "10.0.0.1:8000".into(), node: None };
+    let entry =
+        Entry { slot: Slot(7), address: "10.0.0.1:8000".into(), node: None, runtime: EngineKind::Unknown };
     let roster = Arc::new(Roster::new(vec![entry]));
     follower.following.world.roster.send_replace(roster.clone());
     follower.note(&update(false));
