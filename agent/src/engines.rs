@@ -37,7 +37,8 @@ pub(crate) struct Crew {
 
 /// Whoever reads one engine.
 struct Post {
-    engine: Engine,
+    id: EngineId,
+    address: Arc<str>,
     tasks: Vec<AbortHandle>,
 }
 
@@ -71,12 +72,14 @@ impl Crew {
         let (engines, others) = union(&self.named, &found.engines, |named| there.contains(named));
         if others.len() != *left_out {
             *left_out = others.len();
-            let first = others.first().map(|named| &*named.address);
-            tracing::warn!(
-                left_out,
-                first,
-                "an agent reads {MOST_ENGINES} engines at most: routers read those by themselves that are left out"
-            );
+            match others.first() {
+                Some(first) => tracing::warn!(
+                    left_out,
+                    first = %first.address,
+                    "an agent reads {MOST_ENGINES} engines at most: routers read those by themselves that are left out"
+                ),
+                None => tracing::info!("no engine of this node is left out any more"),
+            }
         }
         self.node.engage(&engines, others.len());
     }
@@ -86,25 +89,25 @@ impl Crew {
         let engines = self.node.engines();
         let there: HashSet<EngineId> = engines.iter().map(|engine| engine.id).collect();
         posts.retain(|post| {
-            let stays = there.contains(&post.engine.id);
+            let stays = there.contains(&post.id);
             if !stays {
                 post.leave();
             }
             stays
         });
-        let known: HashSet<EngineId> = posts.iter().map(|post| post.engine.id).collect();
+        let known: HashSet<EngineId> = posts.iter().map(|post| post.id).collect();
         for engine in engines.into_iter().filter(|engine| !known.contains(&engine.id)) {
-            posts.push(self.read(engine, tasks));
+            posts.push(self.read(&engine, tasks));
         }
     }
 
-    fn read(&self, engine: Engine, tasks: &mut JoinSet<()>) -> Post {
-        let named = engine.named.clone();
+    fn read(&self, engine: &Engine, tasks: &mut JoinSet<()>) -> Post {
+        let named = &engine.named;
         if self.found.is_some() {
             let pod = named.pod.as_ref().map(ToString::to_string).unwrap_or_default();
             tracing::info!(engine = %named.address, pod, kv_events = named.kv_events.as_deref(), "an engine of this node");
         }
-        let place = Place::new(self.node.clone(), self.metrics.clone(), &engine);
+        let place = Place::new(self.node.clone(), self.metrics.clone(), engine);
         let mut handles = vec![tasks.spawn(Reader::new(named.address.to_string(), self.rhythm, place).run())];
         if let Some((cache, events)) = engine.cache.clone().zip(named.kv_events.as_ref()) {
             let feed = Feed { node: self.node.clone(), cache };
@@ -113,7 +116,7 @@ impl Crew {
         if named.pod.is_some() {
             self.came.notify_one();
         }
-        Post { engine, tasks: handles }
+        Post { id: engine.id, address: named.address.clone(), tasks: handles }
     }
 }
 
@@ -143,7 +146,7 @@ fn union(named: &[Named], found: &[Named], is_read: impl Fn(&Named) -> bool) -> 
 impl Post {
     fn leave(&self) {
         self.tasks.iter().for_each(AbortHandle::abort);
-        tracing::info!(engine = %self.engine.named.address, "an engine has left this node");
+        tracing::info!(engine = %self.address, "an engine has left this node");
     }
 }
 
