@@ -10,6 +10,7 @@ use std::{
 
 use clap::Parser;
 use tracing::Level;
+use warmlane_engine::metrics::EngineKind;
 use warmlane_scrape::Rhythm;
 use warmlane_tls::Pair;
 
@@ -206,6 +207,7 @@ impl Config {
             pod: flag.pod.clone(),
             uid: "".into(),
             kv_events: events.map(Into::into),
+            runtime: EngineKind::Unknown,
         };
         self.engines.iter().zip(events).map(named).collect()
     }

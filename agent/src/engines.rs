@@ -108,7 +108,8 @@ impl Crew {
             tracing::info!(engine = %named.address, pod, kv_events = named.kv_events.as_deref(), "an engine of this node");
         }
         let place = Place::new(self.node.clone(), self.metrics.clone(), engine);
-        let mut handles = vec![tasks.spawn(Reader::new(named.address.to_string(), self.rhythm, place).run())];
+        let reader = Reader::new(named.address.to_string(), self.rhythm, place).of(named.runtime);
+        let mut handles = vec![tasks.spawn(reader.run())];
         if let Some((cache, events)) = engine.cache.clone().zip(named.kv_events.as_ref()) {
             let feed = Feed { node: self.node.clone(), cache };
             handles.push(tasks.spawn(warmlane_kv::Follower::new(events.to_string(), feed).run()));
@@ -152,10 +153,18 @@ impl Post {
 
 #[cfg(test)]
 mod tests {
+    use warmlane_engine::metrics::EngineKind;
+
     use super::*;
 
     fn named(address: &str, uid: &str) -> Named {
-        Named { address: address.into(), pod: None, uid: uid.into(), kv_events: None }
+        Named {
+            address: address.into(),
+            pod: None,
+            uid: uid.into(),
+            kv_events: None,
+            runtime: EngineKind::Unknown,
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::{
 };
 
 use tokio::sync::watch;
+use warmlane_engine::metrics::EngineKind;
 use warmlane_kube::{Client, Kind, Members, Objects, Replica, Resolved, Source, Wanted};
 
 use crate::{kubelet::PodName, node::Named};
@@ -44,28 +45,31 @@ pub fn resolve(objects: &Objects) -> Found {
     for (pool, declared) in &pools {
         let ports = &declared.pool.ports;
         troubles.extend(members.events_refused(pool, ports));
-        all.extend(members.replicas(pool, ports).into_iter().map(|replica| (&pool.namespace, replica)));
+        let runtime = declared.runtime.value.unwrap_or_default();
+        let replicas = members.replicas(pool, ports).into_iter();
+        all.extend(replicas.map(|replica| (&pool.namespace, runtime, replica)));
     }
     // Two pools may select a pod, or one after the other that had its address: who can serve speaks for it.
     let mut first: HashMap<&str, &Replica> = HashMap::new();
-    for (_, replica) in &all {
+    for (_, _, replica) in &all {
         let kept = first.entry(&replica.address).or_insert(replica);
         if kept.state > replica.state {
             *kept = replica;
         }
     }
     let speaks = |replica: &Replica| std::ptr::eq(first[&*replica.address], replica);
-    let speakers = all.iter().filter(|(_, replica)| speaks(replica));
-    let engines = speakers.map(|(namespace, replica)| named(namespace, replica)).collect();
+    let speakers = all.iter().filter(|(_, _, replica)| speaks(replica));
+    let engines = speakers.map(|(namespace, runtime, replica)| named(namespace, *runtime, replica)).collect();
     Found { engines, troubles: troubles.into_iter().collect(), on_all: false }
 }
 
-fn named(namespace: &str, replica: &Replica) -> Named {
+fn named(namespace: &str, runtime: EngineKind, replica: &Replica) -> Named {
     Named {
         address: replica.address.as_str().into(),
         pod: PodName::new(namespace, &replica.pod),
         uid: replica.uid.as_str().into(),
         kv_events: replica.kv_events.as_deref().map(Into::into),
+        runtime,
     }
 }
 

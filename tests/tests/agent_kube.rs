@@ -259,6 +259,19 @@ fn what_is_forbidden_is_named_with_the_rule_that_is_missing() {
     }
 }
 
+#[test]
+fn an_engine_is_read_as_the_one_that_its_pool_says_it_is() {
+    let (api, agent, _follower, engines, addresses) = scene(1);
+    engines[0].metrics(b"vllm:num_requests_waiting 3\nsglang:num_queue_reqs 5\n");
+    api.put(pod("a", "pool-0", NODE));
+    eventually("the first on its page", || shown(&agent, "queue", addresses[0]) == Some(3.0));
+    let mut said = pool("pool-0", &[addresses[0].port()]);
+    said["metadata"]["annotations"] = json!({"inference.networking.x-k8s.io/model-server-runtime": "sglang"});
+    api.put(said);
+    eventually("the one that is said", || shown(&agent, "queue", addresses[0]) == Some(5.0));
+    assert_eq!(agent.metric("warmlane_agent_engines{"), 1.0);
+}
+
 /// An engine that publishes, and the port where it does.
 fn publishing() -> (Running, SocketAddr, u16) {
     let mut options = Options::new("m");

@@ -106,3 +106,18 @@ fn an_annotation_that_is_wrong_is_told_and_counts_as_none() {
         "{troubles:?}"
     );
 }
+
+#[test]
+fn which_engine_it_is_is_what_its_pool_says() {
+    let mut objects = Objects::default();
+    pool(&mut objects, "llm", "qwen", &[8000]);
+    pod(&mut objects, "llm", "a", "qwen", &ip("10.0.0.1"));
+    let kind = |objects: &Objects| resolve(objects).engines[0].runtime;
+    assert_eq!(kind(&objects), EngineKind::Unknown);
+    let said = json!({
+        "metadata": {"annotations": {"inference.networking.x-k8s.io/model-server-runtime": "trtllm"}},
+        "spec": {"selector": {"matchLabels": {"app": "qwen"}}, "targetPorts": [{"number": 8000}]},
+    });
+    put(&mut objects, Kind::PoolV1, "llm", "qwen", &said);
+    assert_eq!(kind(&objects), EngineKind::TensorRtLlm);
+}

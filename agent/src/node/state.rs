@@ -3,6 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
+use warmlane_engine::metrics::EngineKind;
 use warmlane_picker::Time;
 use warmlane_scrape::{Failure, Page};
 
@@ -24,6 +25,8 @@ pub struct Named {
     pub uid: Arc<str>,
     /// Where it publishes KV events, `host:port`.
     pub kv_events: Option<Arc<str>>,
+    /// Which engine it is, where its pool says so.
+    pub runtime: EngineKind,
 }
 
 /// Tells engines apart that had one address after the other. No number is given twice.

@@ -1,4 +1,4 @@
-use warmlane_engine::models::ModelList;
+use warmlane_engine::{metrics::EngineKind, models::ModelList};
 use warmlane_picker::{Reading, Signals};
 use warmlane_scrape::{Failure, Page};
 
@@ -9,7 +9,13 @@ use crate::{
 };
 
 fn named(address: &str, pod: &str, uid: &str) -> Named {
-    Named { address: address.into(), pod: pod.parse().ok(), uid: uid.into(), kv_events: None }
+    Named {
+        address: address.into(),
+        pod: pod.parse().ok(),
+        uid: uid.into(),
+        kv_events: None,
+        runtime: EngineKind::Unknown,
+    }
 }
 
 fn node(engines: usize) -> Node {
