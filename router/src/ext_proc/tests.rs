@@ -30,7 +30,8 @@ const REQUESTS: u64 = 3_000;
 const SNAPSHOT: u64 = 25;
 
 fn worker(strategy: Strategy) -> Worker {
-    let mut config = Config { profile: Profile::of(strategy), ..Config::default() };
+    let endpoints = Config::for_endpoints(vec!["127.0.0.1:1".to_owned()]);
+    let mut config = Config { profile: Profile::of(strategy), ..endpoints };
     let target = |name: &str, weight| Target { name: name.to_owned(), weight };
     config.models = vec![ModelRule {
         name: "split".to_owned(),
