@@ -236,6 +236,31 @@ fn pods_come_and_go_under_load_and_no_request_fails() {
 }
 
 #[test]
+fn a_pool_deleted_under_load_ends_what_it_has_and_serves_again_when_it_is_back() {
+    let cluster = Cluster::of(2);
+    let key = Key::new(Resource::POOLS, "default", "qwen");
+    let pool = cluster.api.get(&key).expect("it is there");
+    let body =
+        |tokens: u32| format!(r#"{{"model":"chat","prompt":"hi","max_tokens":{tokens},"ignore_eos":true}}"#);
+    let post = |tokens| Wire::connect(cluster.envoy.aware()).post("/v1/completions", &body(tokens));
+    let long = thread::scope(|scope| {
+        let long = scope.spawn(|| post(8_000));
+        let under_way = || cluster.router.endpoints().iter().any(|endpoint| endpoint["in_flight"] == 1);
+        eventually("a long answer is under way", under_way);
+        assert!(cluster.api.remove(&key));
+        eventually("new requests are refused", || {
+            let response = post(1);
+            response.status == 503 && response.text().contains("the pool has no endpoints")
+        });
+        assert!(!long.is_finished(), "it outlives its pool");
+        long.join().expect("no client panics")
+    });
+    assert_eq!((long.status, &long.json()["usage"]["completion_tokens"]), (200, &json!(8_000)));
+    cluster.api.put(pool);
+    eventually("it serves again", || post(1).status == 200);
+}
+
+#[test]
 fn the_next_picks_follow_the_strategy_that_the_pool_is_given() {
     let cluster = Cluster::of(2);
     let words = "a prompt that is long enough to be remembered, and is sent again ".repeat(40);
