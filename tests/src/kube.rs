@@ -25,6 +25,7 @@ mod apply;
 mod call;
 mod discovery;
 mod page;
+mod refusal;
 mod resource;
 mod select;
 mod serve;
@@ -34,6 +35,7 @@ mod write;
 
 pub use account::ServiceAccount;
 pub use call::Logged;
+pub use refusal::Refusal;
 pub use resource::Resource;
 use serve::Server;
 pub use store::Key;
@@ -168,14 +170,20 @@ impl FakeApi {
         self.changed(|store| store.remove_resource(resource));
     }
 
-    /// From now on `verb` on `resource` (`pods`, `inferencemodels/status`) is answered by 403.
-    pub fn forbid(&self, verb: &str, resource: &str) {
-        self.store().forbidden.insert((verb.to_owned(), resource.to_owned()));
+    /// From now on `verb` on `what` is refused: `pods`, `inferencemodels/status`, in one group `inferencepools.GROUP`, for one
+    /// object `inferencemodels/status:NAME`.
+    pub fn refuse(&self, verb: &str, what: &str, refusal: Refusal) {
+        self.store().refusals.add(verb, what, refusal);
     }
 
-    /// Takes [`FakeApi::forbid`] back.
-    pub fn allow(&self, verb: &str, resource: &str) {
-        self.store().forbidden.remove(&(verb.to_owned(), resource.to_owned()));
+    /// The same by 403.
+    pub fn forbid(&self, verb: &str, what: &str) {
+        self.refuse(verb, what, Refusal::Code(403));
+    }
+
+    /// Takes [`FakeApi::refuse`] back.
+    pub fn allow(&self, verb: &str, what: &str) {
+        self.store().refusals.remove(verb, what);
     }
 
     /// Forgets the history: lists that are half read, and watches that begin at an older version, are answered by 410: the
@@ -219,6 +227,11 @@ impl FakeApi {
     /// What was asked since the last call of this, in order: each by verb and resource.
     pub fn take_log(&self) -> Vec<Logged> {
         std::mem::take(&mut self.store().log)
+    }
+
+    /// Connections that were closed at once, since the server was away.
+    pub fn turned_away(&self) -> usize {
+        self.store().turned_away
     }
 
     /// Watches that are open now.

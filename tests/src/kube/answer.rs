@@ -68,7 +68,21 @@ impl Failure {
         Self::new(410, "Expired", message)
     }
 
-    pub(super) fn forbidden(call: &Call) -> Self {
+    /// What a test wants said.
+    pub(super) fn refused(call: &Call, code: u16) -> Self {
+        let (reason, message) = match code {
+            403 => return Self::forbidden(call),
+            408 | 504 => ("Timeout", "the request did not complete within the allotted timeout"),
+            422 => ("Invalid", "the object is invalid"),
+            429 => ("TooManyRequests", "too many requests: try again later"),
+            500 => ("InternalError", "Internal error occurred: conversion webhook failed"),
+            503 => ("ServiceUnavailable", "the server is currently unable to handle the request"),
+            _ => ("Unknown", "an answer that nobody expects"),
+        };
+        Self::new(code, reason, message)
+    }
+
+    fn forbidden(call: &Call) -> Self {
         let Call { verb, group, namespace, name, .. } = call;
         let (path, dot) = (call.path(), if group.is_empty() { "" } else { "." });
         let object = if name.is_empty() { String::new() } else { format!(" \"{name}\"") };

@@ -1,6 +1,6 @@
 //! The server: connections, and which request is answered by what.
 
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc};
+use std::{convert::Infallible, future::pending, io, net::SocketAddr, sync::Arc};
 
 use http_body_util::BodyExt;
 use hyper::{
@@ -18,6 +18,7 @@ use super::{
     Shared,
     answer::{Failure, Reply, full, json, no_such_path},
     call::Call,
+    refusal::Refusal,
     resource::Resource,
     store::Key,
     watching,
@@ -62,8 +63,11 @@ impl Server {
                 accepted = listener.accept() => {
                     // While it is away a connection is closed as soon as it is made: the port stays taken, so that nobody
                     // else gets it.
-                    if let Ok((stream, _)) = accepted && !order.borrow().is_away {
-                        connections.spawn(serve(self.shared.clone(), stream));
+                    match accepted {
+                        Ok((stream, _)) if !order.borrow().is_away => {
+                            connections.spawn(serve(self.shared.clone(), stream));
+                        }
+                        _ => self.shared.store().turned_away += 1,
                     }
                 }
                 _ = order.changed() => {
@@ -95,12 +99,14 @@ async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> Result<Repl
             _ => Err(Failure::no_such_verb()),
         };
     };
+    if let Some(refusal) = refusal(shared, &call) {
+        return match refusal {
+            Refusal::Code(code) => Err(Failure::refused(&call, code)),
+            Refusal::Silence => pending().await,
+        };
+    }
     let resource = {
-        let mut store = shared.store();
-        store.log.push(call.logged());
-        if store.forbidden.contains(&(call.verb.to_owned(), call.path())) {
-            return Err(Failure::forbidden(&call));
-        }
+        let store = shared.store();
         let is = |resource: &&Resource| {
             (resource.group, resource.version, resource.plural)
                 == (call.group.as_str(), call.version.as_str(), call.plural.as_str())
@@ -119,6 +125,13 @@ async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> Result<Repl
             one(shared, resource, &call, verb, (&kind, &body))
         }
     }
+}
+
+/// Notes the request. Whether it is refused.
+fn refusal(shared: &Shared, call: &Call) -> Option<Refusal> {
+    let mut store = shared.store();
+    store.log.push(call.logged());
+    store.refusals.of(call)
 }
 
 fn has(resource: Resource, call: &Call) -> bool {

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::{
     apply::Owners,
     call::Logged,
+    refusal::Refusals,
     resource::{BUILT_IN, Resource},
 };
 
@@ -43,7 +44,8 @@ pub(super) struct Store {
     pub(super) last_page: u64,
     /// Lists whose second page is forgotten before it is asked for.
     pub(super) short_lived: usize,
-    pub(super) forbidden: BTreeSet<(String, String)>,
+    pub(super) refusals: Refusals,
+    pub(super) turned_away: usize,
     pub(super) log: Vec<Logged>,
     pub(super) watches: usize,
 }
@@ -105,7 +107,8 @@ impl Default for Store {
             pages: BTreeMap::new(),
             last_page: 0,
             short_lived: 0,
-            forbidden: BTreeSet::new(),
+            refusals: Refusals::default(),
+            turned_away: 0,
             log: Vec::new(),
             watches: 0,
         }
