@@ -50,6 +50,14 @@ pub enum Trouble {
     },
     /// 404: nobody has such a resource.
     Absent,
+    /// 408, 429 and all from 500 on: the next try may be answered. It is this resource's own, such as a conversion that is
+    /// broken, until others say the same.
+    Busy {
+        /// The status.
+        code: u16,
+        /// What the API server says.
+        says: String,
+    },
     /// An answer that is none.
     Failed(String),
 }
@@ -64,7 +72,7 @@ impl Trouble {
                 401 => Self::Unauthorized(status.message.clone()),
                 403 => Self::Forbidden { verb, says: status.message.clone() },
                 404 => Self::Absent,
-                500.. => Self::Unreachable(format!("it answered {}: {}", status.code, status.message)),
+                code @ (408 | 429 | 500..) => Self::Busy { code, says: status.message.clone() },
                 code => Self::Failed(format!("it answered {code}: {}", status.message)),
             },
             kube::Error::SerdeError(error) => Self::Failed(format!("its answer cannot be read: {error}")),
@@ -76,7 +84,16 @@ impl Trouble {
     pub fn is_everywhere(&self) -> bool {
         match self {
             Self::Unreachable(_) | Self::Unauthorized(_) => true,
-            Self::Forbidden { .. } | Self::Absent | Self::Failed(_) => false,
+            Self::Forbidden { .. } | Self::Absent | Self::Busy { .. } | Self::Failed(_) => false,
+        }
+    }
+
+    /// Whether it stays as it is until somebody changes something. Anything else passes by itself, and says nothing of what
+    /// there is.
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Forbidden { .. } | Self::Absent | Self::Failed(_) => true,
+            Self::Unreachable(_) | Self::Unauthorized(_) | Self::Busy { .. } => false,
         }
     }
 
@@ -102,6 +119,9 @@ impl Trouble {
                 role = if source.namespace.is_some() { "Role there" } else { "ClusterRole" }
             ),
             Self::Absent => format!("the cluster has no {}.{}", source.kind.plural(), source.kind.group()),
+            Self::Busy { code, says } => {
+                format!("cannot watch {source} now: the Kubernetes API server answered {code} ({says})")
+            }
             Self::Failed(why) => format!("cannot watch {source}: {why}"),
         }
     }
@@ -163,8 +183,20 @@ mod tests {
     #[test]
     fn an_answer_is_the_resources_trouble_and_none_is_everybodys() {
         assert_eq!(answered(404), Trouble::Absent);
-        assert!(answered(503).is_everywhere() && answered(401).is_everywhere());
-        assert!(!answered(403).is_everywhere() && !answered(422).is_everywhere());
+        assert!(answered(401).is_everywhere());
+        for code in [403, 422, 429, 500, 503] {
+            assert!(!answered(code).is_everywhere(), "{code}");
+        }
         assert!(answered(500).is_like(&answered(503)) && !answered(403).is_like(&answered(503)));
+    }
+
+    #[test]
+    fn what_may_pass_by_itself_is_no_final_word() {
+        for code in [401, 408, 429, 500, 502, 503, 504] {
+            assert!(!answered(code).is_final(), "{code}");
+        }
+        for code in [400, 403, 404, 422] {
+            assert!(answered(code).is_final(), "{code}");
+        }
     }
 }

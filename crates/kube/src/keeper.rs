@@ -3,12 +3,7 @@
 //! What arrives within some milliseconds is resolved once: a rollout tells hundreds of things a second. The time is counted from
 //! the first of them and is not begun anew by the next, so that news without end do not delay the first for ever.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    future::pending,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, future::pending, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{mpsc, watch},
@@ -16,11 +11,15 @@ use tokio::{
 };
 
 use crate::{
-    error::{Source, Trouble},
+    error::Source,
     feed::{News, What},
-    objects::{Kind, Objects},
+    objects::Objects,
     watching::Resolved,
 };
+
+mod sources;
+
+use sources::Sources;
 
 /// From the first change to what comes of it.
 const GATHER: Duration = Duration::from_millis(20);
@@ -29,25 +28,12 @@ const GATHER: Duration = Duration::from_millis(20);
 pub(crate) struct Keeper<D, R> {
     objects: Objects,
     resolve: R,
-    /// Each source with what is known of its feed.
-    sources: BTreeMap<Source, Standing>,
+    sources: Sources,
     desired: watch::Sender<Arc<D>>,
     /// When the next resolving is due.
     due: Option<Instant>,
     /// The last published troubles, to say each once.
     told: BTreeSet<String>,
-    /// The API server did not answer the last who asked.
-    is_away: bool,
-}
-
-/// What is known of a feed.
-#[derive(Debug, Default)]
-struct Standing {
-    /// It has told all there is, or that it cannot.
-    has_spoken: bool,
-    /// It has told all there is, or that there is no such resource.
-    was_read: bool,
-    trouble: Option<Trouble>,
 }
 
 // === Keeper ===
@@ -57,11 +43,10 @@ impl<D: Resolved, R: Fn(&Objects) -> D> Keeper<D, R> {
         Self {
             objects: Objects::default(),
             resolve,
-            sources: sources.into_iter().map(|source| (source, Standing::default())).collect(),
+            sources: Sources::new(sources),
             desired,
             due: None,
             told: BTreeSet::new(),
-            is_away: false,
         }
     }
 
@@ -90,78 +75,42 @@ impl<D: Resolved, R: Fn(&Objects) -> D> Keeper<D, R> {
         let changed = match what {
             What::Listed(all) => {
                 let changed = self.objects.replace(source.kind, source.namespace.as_deref(), all);
-                let is_first = self.was_read(&source);
-                self.spoke(&source) || is_first || changed
+                self.sources.read(&source) || changed
             }
             What::Applied(name, object) => self.objects.apply(source.kind, name, *object),
             What::Deleted(name) => self.objects.delete(source.kind, &name),
-            What::Working => self.stand(&source, None),
-            What::Failing(trouble) => {
-                let is_final = !trouble.is_everywhere() || is_optional(source.kind);
-                let spoke = is_final && self.spoke(&source);
-                let is_absent = matches!(trouble, Trouble::Absent) && self.was_read(&source);
-                self.stand(&source, Some(trouble)) || spoke || is_absent
-            }
+            What::Working => self.sources.stand(&source, None),
+            What::Failing(trouble) => self.sources.stand(&source, Some(trouble)),
         };
-        if changed && self.due.is_none() {
-            self.due = Some(Instant::now() + GATHER);
+        if changed {
+            self.wake(Instant::now() + GATHER);
         }
     }
 
-    /// Whether this is the first that a source tells.
-    fn spoke(&mut self, source: &Source) -> bool {
-        let standing = self.sources.entry(source.clone()).or_default();
-        !std::mem::replace(&mut standing.has_spoken, true)
-    }
-
-    /// Whether this is the first time that all is known of a source.
-    fn was_read(&mut self, source: &Source) -> bool {
-        let standing = self.sources.entry(source.clone()).or_default();
-        !std::mem::replace(&mut standing.was_read, true)
-    }
-
-    /// Notes and says how a feed fares, where that is new.
-    fn stand(&mut self, source: &Source, now: Option<Trouble>) -> bool {
-        let everywhere = now.as_ref().filter(|trouble| trouble.is_everywhere());
-        match everywhere {
-            Some(trouble) if !self.is_away => {
-                tracing::warn!("{}", trouble.tell(source));
-                self.is_away = true;
-            }
-            None if self.is_away => {
-                tracing::info!("the Kubernetes API server answers again");
-                self.is_away = false;
-            }
-            _ => {}
-        }
-        let standing = self.sources.entry(source.clone()).or_default();
-        let is_same = match (&standing.trouble, &now) {
-            (None, None) => true,
-            (Some(before), Some(now)) => before.is_like(now),
-            _ => false,
-        };
-        if is_same {
-            return false;
-        }
-        say(source, standing.trouble.as_ref(), now.as_ref());
-        standing.trouble = now;
-        true
+    /// Resolves at that time, or before where that is due already.
+    fn wake(&mut self, at: Instant) {
+        self.due = Some(self.due.map_or(at, |due| due.min(at)));
     }
 
     fn publish(&mut self) {
         self.due = None;
-        // Before that, what is not known yet would seem to be gone.
-        if !self.sources.values().all(|standing| standing.has_spoken) {
-            return;
+        let now = Instant::now();
+        let (is_known, patience) = (self.sources.are_known(now), self.sources.patience_ends(now));
+        let resolved = if is_known { Some((self.resolve)(&self.objects)) } else { D::early() };
+        if !is_known && let Some(end) = patience {
+            self.wake(end);
         }
-        let mut desired = (self.resolve)(&self.objects);
-        let needed = self.sources.iter().filter(|(source, _)| !is_optional(source.kind));
-        desired.stands(needed.map(|(_, standing)| standing).all(|standing| standing.was_read));
+        let Some(mut desired) = resolved else { return };
+        desired.stands(is_known && self.sources.are_read());
         let troubles = desired.troubles();
-        troubles.extend(self.no_pools());
-        self.say_troubles(troubles);
+        if is_known {
+            troubles.extend(self.sources.no_pools());
+            troubles.extend(self.sources.unread());
+            self.say_troubles(troubles);
+        }
         // How watching fares was said when it came to be known.
-        troubles.extend(self.watch_troubles());
+        troubles.extend(self.sources.troubles());
+        desired.fare(self.sources.states());
         self.desired.send_if_modified(|last| {
             let changed = **last != desired;
             if changed {
@@ -171,48 +120,12 @@ impl<D: Resolved, R: Fn(&Objects) -> D> Keeper<D, R> {
         });
     }
 
-    /// What is wrong with watching, each once.
-    fn watch_troubles(&self) -> BTreeSet<String> {
-        let trouble = |(source, standing): (&Source, &Standing)| match standing.trouble.as_ref()? {
-            Trouble::Absent => None,
-            trouble => Some(trouble.tell(source)),
-        };
-        self.sources.iter().filter_map(trouble).collect()
-    }
-
-    fn no_pools(&self) -> Option<String> {
-        let mut of_pools = self.sources.iter().filter(|(source, _)| Kind::POOLS.contains(&source.kind));
-        let are_absent = of_pools.all(|(_, standing)| matches!(standing.trouble, Some(Trouble::Absent)));
-        let why = "the cluster has no InferencePool in any version that is known: are its CRDs installed?";
-        are_absent.then(|| why.to_owned())
-    }
-
     /// Says what is new and what is over.
     fn say_troubles(&mut self, troubles: &[String]) {
         let now: BTreeSet<String> = troubles.iter().cloned().collect();
         now.difference(&self.told).for_each(|trouble| tracing::warn!("{trouble}"));
         self.told.difference(&now).for_each(|trouble| tracing::info!("no longer: {trouble}"));
         self.told = now;
-    }
-}
-
-/// Without it pools are served all the same.
-fn is_optional(kind: Kind) -> bool {
-    !(Kind::POOLS.contains(&kind) || kind == Kind::Pod)
-}
-
-/// Says what is new about one feed. What all feeds share is said once for all, and that a resource is not there is nothing to
-/// worry about.
-fn say(source: &Source, before: Option<&Trouble>, now: Option<&Trouble>) {
-    match (before, now) {
-        (_, Some(trouble)) if trouble.is_everywhere() => {}
-        (_, Some(trouble @ Trouble::Absent)) => tracing::debug!("{}", trouble.tell(source)),
-        (_, Some(trouble)) => tracing::warn!("{}", trouble.tell(source)),
-        (Some(Trouble::Forbidden { .. } | Trouble::Failed(_)), None) => {
-            tracing::info!("{source} can be watched again");
-        }
-        (Some(Trouble::Absent), None) => tracing::info!("{source}: now there"),
-        (_, None) => {}
     }
 }
 

@@ -30,4 +30,4 @@ pub use name::{ObjectName, PoolName, listed};
 pub use objects::{
     Body, Choice, Condition, Declared, Kind, KvPorts, Member, Meta, Object, Objects, Pod, Slice, reduce,
 };
-pub use watching::{Resolved, Wanted, watch};
+pub use watching::{Resolved, SourceState, Wanted, watch};

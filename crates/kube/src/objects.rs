@@ -3,7 +3,10 @@
 //! An object that cannot be used keeps its place: what was last good of it stays in use, and why the new one was refused stands
 //! beside it. So a slip in an annotation or a port does not take a pool out of service.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use warmlane_api::kube::{Labels, Model, Objective, Rewrite};
 
@@ -23,6 +26,8 @@ pub use reduce::reduce;
 #[derive(Clone, Debug, Default)]
 pub struct Objects {
     tables: BTreeMap<Kind, Table>,
+    /// What was listed to the end once: by resource and namespace, `None` for all.
+    read: BTreeSet<(Kind, Option<String>)>,
 }
 
 type Table = BTreeMap<ObjectName, Object>;
@@ -38,6 +43,8 @@ pub struct Object {
     pub refused: Option<String>,
     /// Its condition `Accepted`, of a model.
     pub condition: Option<Condition>,
+    /// The pool that it names, of a model: also of one that cannot be used for another reason.
+    pub pool: Option<String>,
 }
 
 /// A condition as it stands in an object.
@@ -158,7 +165,12 @@ impl Objects {
         let changed = renewed != before;
         after.extend(renewed);
         *table = after;
-        changed
+        self.read.insert((kind, namespace.map(str::to_owned))) || changed
+    }
+
+    /// Whether all there is of a resource in `namespace` was told once. Before that, what is not here may be there.
+    pub fn has_read(&self, kind: Kind, namespace: &str) -> bool {
+        [None, Some(namespace.to_owned())].into_iter().any(|read| self.read.contains(&(kind, read)))
     }
 
     /// All objects of a resource, by name.
@@ -213,7 +225,7 @@ mod tests {
 
     fn pod(node: &str) -> Object {
         let pod = Pod { node: node.to_owned(), ..Pod::default() };
-        Object { meta: Meta::default(), body: Some(Body::Pod(pod)), refused: None, condition: None }
+        Object { meta: Meta::default(), body: Some(Body::Pod(pod)), refused: None, condition: None, pool: None }
     }
 
     fn name(name: &str) -> ObjectName {
@@ -233,6 +245,9 @@ mod tests {
         assert!(objects.replace(Kind::Pod, Some("default"), vec![(name("b"), pod("n"))]));
         assert_eq!(names(&objects), ["default/b", "other/c"], "no ghost, and nothing else is touched");
         assert!(!objects.replace(Kind::Pod, Some("default"), vec![(name("b"), pod("n"))]), "nothing is new");
+        assert!(objects.has_read(Kind::Pod, "default") && !objects.has_read(Kind::Pod, "other"));
+        assert!(objects.replace(Kind::Model, None, Vec::new()), "that there are none is news");
+        assert!(objects.has_read(Kind::Model, "other"));
     }
 
     #[test]
@@ -250,7 +265,7 @@ mod tests {
         let mut objects = Objects::default();
         let refused = || {
             let refused = Some("spec: wrong".into());
-            Object { meta: Meta::default(), body: None, refused, condition: None }
+            Object { meta: Meta::default(), body: None, refused, condition: None, pool: None }
         };
         objects.apply(Kind::Pod, name("a"), pod("n"));
         objects.apply(Kind::Pod, name("a"), refused());

@@ -30,14 +30,31 @@ pub struct Wanted {
     pub fields: Option<String>,
 }
 
+/// How the feed of a source fares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceState {
+    /// The source.
+    pub source: Source,
+    /// It was read, and nothing is wrong with it now.
+    pub is_up: bool,
+}
+
 /// What is made of the store.
-pub trait Resolved: PartialEq {
+pub trait Resolved: PartialEq + Sized {
     /// What is wrong with the objects, for people: what is wrong with watching is added there.
     fn troubles(&mut self) -> &mut Vec<String>;
 
     /// Hears whether all that cannot be done without was read once, or is not there. Some of it may be forbidden: what was
     /// resolved then comes of the rest.
     fn stands(&mut self, _on_all: bool) {}
+
+    /// Takes how each source fares, but for those that the cluster does not have.
+    fn fare(&mut self, _sources: Vec<SourceState>) {}
+
+    /// What troubles are told in as long as not enough was read to resolve anything; `None`: they are not told before.
+    fn early() -> Option<Self> {
+        None
+    }
 }
 
 /// Watches until it is dropped. Whatever changes is resolved and sent to `desired`, for the first time when everything has been

@@ -5,9 +5,10 @@ use tokio::{sync::mpsc::Sender, time::advance};
 
 use super::*;
 use crate::{
+    error::Trouble,
     members::Members,
     name::ObjectName,
-    objects::{Meta, reduce},
+    objects::{Kind, Meta, reduce},
 };
 
 /// The addresses of the pool `default/qwen`.
@@ -174,4 +175,68 @@ async fn a_cluster_without_pools_is_told_once_and_quietly_about_the_rest() {
     let troubles = scene.desired.borrow().troubles.clone();
     assert_eq!(troubles.iter().filter(|trouble| trouble.contains("CRDs")).count(), 1, "{troubles:?}");
     assert!(!troubles.iter().any(|trouble| trouble.contains("inferencemodels")), "{troubles:?}");
+}
+
+fn busy(code: u16) -> What {
+    What::Failing(Trouble::Busy { code, says: "broken".to_owned() })
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_version_of_pools_that_cannot_be_read_is_waited_for_and_then_named() {
+    let mut scene = Scene::new(&[Kind::PoolX, Kind::PoolV1, Kind::Pod]);
+    scene.pool(1).await;
+    scene.tell(Kind::Pod, What::Listed(Vec::new())).await;
+    scene.tell(Kind::PoolV1, busy(500)).await;
+    settle().await;
+    advance(sources::WAIT - GATHER).await;
+    settle().await;
+    assert!(!scene.desired.has_changed().expect("keeper"), "it may still be read");
+    advance(GATHER).await;
+    scene.desired.changed().await.expect("published");
+    let now = scene.desired.borrow().clone();
+    assert!(now.found && now.troubles.iter().any(|trouble| trouble.contains("answered 500")), "{now:?}");
+    scene.tell(Kind::PoolV1, What::Listed(Vec::new())).await;
+    scene.tell(Kind::PoolV1, What::Working).await;
+    scene.desired.wait_for(|desired| desired.troubles.is_empty()).await.expect("over");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_of_pools_that_is_met_by_silence_is_named_too() {
+    let mut scene = Scene::new(&[Kind::PoolX, Kind::PoolV1, Kind::Pod]);
+    scene.pool(1).await;
+    scene.tell(Kind::Pod, What::Listed(Vec::new())).await;
+    scene.tell(Kind::PoolV1, away()).await;
+    settle().await;
+    advance(sources::WAIT).await;
+    scene.desired.changed().await.expect("published");
+    let troubles = scene.desired.borrow().troubles.clone();
+    let named = "inferencepools.inference.networking.k8s.io in namespace default: not read yet";
+    assert!(troubles.iter().any(|trouble| trouble.contains(named)), "{troubles:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn pods_that_pass_no_word_are_not_taken_for_none_however_long_it_lasts() {
+    for passing in [busy(429), busy(503), away()] {
+        let mut scene = Scene::new(&[Kind::PoolX, Kind::Pod]);
+        scene.pool(1).await;
+        scene.tell(Kind::Pod, passing).await;
+        settle().await;
+        advance(sources::WAIT * 3).await;
+        settle().await;
+        assert!(!scene.desired.has_changed().expect("keeper"), "pools without pods");
+        scene.tell(Kind::Pod, What::Listed(Vec::new())).await;
+        scene.desired.changed().await.expect("published");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_passes_changes_nothing_of_what_is_known() {
+    let mut scene = Scene::new(&[Kind::PoolX, Kind::Pod]);
+    scene.pool(1).await;
+    scene.tell(Kind::Pod, What::Listed(Vec::new())).await;
+    scene.pod("10.0.0.1").await;
+    scene.desired.changed().await.expect("published");
+    scene.tell(Kind::Pod, busy(429)).await;
+    scene.desired.changed().await.expect("the trouble");
+    assert_eq!((scene.addresses(), scene.desired.borrow().troubles.len()), (vec!["10.0.0.1:1".to_owned()], 1));
 }

@@ -25,10 +25,13 @@ pub fn reduce(kind: Kind, object: &Value, meta: Meta) -> Object {
         Kind::Pod => Ok(Body::Pod(pod(object))),
         Kind::Agents => Ok(Body::Slice(slice(object))),
     };
-    let condition = if kind == Kind::Model { accepted(object) } else { None };
+    let (condition, pool) = match kind {
+        Kind::Model => (accepted(object), spec["poolRef"]["name"].as_str().map(str::to_owned)),
+        _ => (None, None),
+    };
     match body {
-        Ok(body) => Object { meta, body: Some(body), refused: None, condition },
-        Err(invalid) => Object { meta, body: None, refused: Some(invalid.to_string()), condition },
+        Ok(body) => Object { meta, body: Some(body), refused: None, condition, pool },
+        Err(invalid) => Object { meta, body: None, refused: Some(invalid.to_string()), condition, pool },
     }
 }
 
@@ -162,5 +165,8 @@ mod tests {
         let object = reduce(Kind::PoolX, &json!({"spec": {"selector": {"a": "b"}}}), Meta::default());
         assert!(object.refused.expect("refused").starts_with("spec.targetPortNumber: "));
         assert!(object.body.is_none());
+        let model = json!({"spec": {"modelName": "", "poolRef": {"name": "qwen"}}});
+        let model = reduce(Kind::Model, &model, Meta::default());
+        assert_eq!((model.body, model.pool.as_deref()), (None, Some("qwen")), "whose it is can be read");
     }
 }
