@@ -127,6 +127,9 @@ impl App {
         let watching = (!config.kube.pools.is_empty()).then(|| Watching::start(&config.kube)).transpose();
         let (watching, desired) = watching.context("--pool")?.unzip();
         let metrics = Arc::new(Metrics::new(&world));
+        if let Some(desired) = &desired {
+            metrics.cluster().follow(desired.clone());
+        }
         let (shutdown, is_shutdown) = watch::channel(Shutdown::default());
         let (cut, is_cut) = watch::channel(None);
         let control = Control::start(control::Inputs {

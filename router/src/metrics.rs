@@ -16,6 +16,7 @@ use crate::world::World;
 mod agents;
 mod build;
 mod cells;
+mod cluster;
 mod durations;
 mod hooks;
 mod labels;
@@ -28,6 +29,7 @@ mod sheets;
 mod tokens;
 
 pub use cells::{Counts, Label, Tally};
+pub use cluster::ClusterMetrics;
 pub use durations::Durations;
 pub use hooks::HookMetrics;
 pub use labels::{ErrorReason, Goal, Hook, HookOutcome, Listener, LoadOutcome, RetryReason, StreamEnd};
@@ -46,6 +48,7 @@ pub struct Metrics {
     sheets: Arc<Sheets>,
     scraping: Arc<ScrapeMetrics>,
     hooks: Arc<HookMetrics>,
+    cluster: Arc<ClusterMetrics>,
 }
 
 // === Metrics ===
@@ -56,6 +59,7 @@ impl Metrics {
         let sheets = Arc::new(Sheets::default());
         let scraping = Arc::new(ScrapeMetrics::new());
         let hooks = Arc::new(HookMetrics::default());
+        let cluster = Arc::new(ClusterMetrics::default());
         let mut registry = Registry::with_prefix("warmlane");
         registry.register_collector(Box::new(build::Build::new(Instant::now(), world)));
         registry.register_collector(Box::new(sheets.clone()));
@@ -65,7 +69,8 @@ impl Metrics {
         registry.register_collector(Box::new(tokens::Tokens::new(world.clone())));
         registry.register_collector(Box::new(lane::Lane::new(world.clone())));
         registry.register_collector(Box::new(hooks.clone()));
-        Self { registry, sheets, scraping, hooks }
+        registry.register_collector(Box::new(cluster.clone()));
+        Self { registry, sheets, scraping, hooks, cluster }
     }
 
     /// A sheet for what one more thread counts.
@@ -86,6 +91,11 @@ impl Metrics {
     /// What the extension server counts.
     pub fn hooks(&self) -> Arc<HookMetrics> {
         self.hooks.clone()
+    }
+
+    /// How watching the cluster fares.
+    pub fn cluster(&self) -> Arc<ClusterMetrics> {
+        self.cluster.clone()
     }
 
     /// The page.

@@ -171,7 +171,7 @@ impl FakeApi {
     }
 
     /// From now on `verb` on `what` is refused: `pods`, `inferencemodels/status`, in one group `inferencepools.GROUP`, for one
-    /// object `inferencemodels/status:NAME`.
+    /// object `inferencemodels/status:NAME`. What discovery asks for is refused by its path: `get` on `/apis/GROUP/VERSION`.
     pub fn refuse(&self, verb: &str, what: &str, refusal: Refusal) {
         self.store().refusals.add(verb, what, refusal);
     }

@@ -6,10 +6,14 @@ mod api;
 mod cluster;
 #[path = "kube/faults.rs"]
 mod faults;
+#[path = "kube/lines.rs"]
+mod lines;
 #[path = "kube/objects.rs"]
 mod objects;
 #[path = "kube/outages.rs"]
 mod outages;
+#[path = "kube/refusals.rs"]
+mod refusals;
 #[path = "kube/status.rs"]
 mod status;
 #[path = "kube/watches.rs"]

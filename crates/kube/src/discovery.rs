@@ -81,14 +81,18 @@ impl Discovery {
     async fn round(&self) -> Result<(), Trouble> {
         let kinds = Kind::ALL.into_iter().filter(|kind| !is_built_in(*kind));
         let versions: BTreeSet<(&str, &str)> = kinds.map(|kind| (kind.group(), kind.version())).collect();
+        let before = self.found.borrow().clone();
         let mut present = BTreeMap::new();
         for (group, version) in versions {
             let names = self.resources(&format!("{group}/{version}")).await?;
             let here =
                 Kind::ALL.into_iter().filter(|kind| (kind.group(), kind.version()) == (group, version));
-            // Where discovery is forbidden, the watches find out.
-            let has = |kind: &Kind| names.as_ref().is_none_or(|names| names.contains(kind.plural()));
-            present.extend(here.map(|kind| (kind, has(&kind))));
+            // Where discovery does not say, the watches find out, or tell what is wrong.
+            let has = |kind: Kind| match &names {
+                Some(names) => names.contains(kind.plural()),
+                None => before.has(kind).unwrap_or(true),
+            };
+            present.extend(here.map(|kind| (kind, has(kind))));
         }
         self.found.send_modify(|found| {
             found.rounds += 1;
@@ -97,15 +101,16 @@ impl Discovery {
         Ok(())
     }
 
-    /// The resources of a group and version: none where there is no such version, `None` where nobody may ask.
+    /// The resources of a group and version: none where there is no such version, `None` where nobody may ask or this one version
+    /// is not answered for now, which is no reason to know nothing of the others.
     async fn resources(&self, version: &str) -> Result<Option<BTreeSet<String>>, Trouble> {
         let answer = timeout(PATIENCE, self.client.list_api_group_resources(version)).await;
-        let answer = answer.map_err(|_| Trouble::Unreachable(format!("no answer within {PATIENCE:?}")))?;
+        let Ok(answer) = answer else { return Ok(None) };
         match answer {
             Ok(list) => Ok(Some(list.resources.into_iter().map(|resource| resource.name).collect())),
             Err(error) => match Trouble::of(&error, "get") {
                 Trouble::Absent => Ok(Some(BTreeSet::new())),
-                Trouble::Forbidden { .. } => Ok(None),
+                Trouble::Forbidden { .. } | Trouble::Busy { .. } => Ok(None),
                 other => Err(other),
             },
         }

@@ -131,11 +131,10 @@ impl Trouble {
 
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (plural, group) = (self.kind.plural(), self.kind.group());
-        let dot = if group.is_empty() { "" } else { "." };
+        let resource = self.kind.resource();
         match &self.namespace {
-            Some(namespace) => write!(f, "{plural}{dot}{group} in namespace {namespace}"),
-            None => write!(f, "{plural}{dot}{group} in all namespaces"),
+            Some(namespace) => write!(f, "{resource} in namespace {namespace}"),
+            None => write!(f, "{resource} in all namespaces"),
         }
     }
 }

@@ -225,7 +225,13 @@ mod tests {
 
     fn pod(node: &str) -> Object {
         let pod = Pod { node: node.to_owned(), ..Pod::default() };
-        Object { meta: Meta::default(), body: Some(Body::Pod(pod)), refused: None, condition: None, pool: None }
+        Object {
+            meta: Meta::default(),
+            body: Some(Body::Pod(pod)),
+            refused: None,
+            condition: None,
+            pool: None,
+        }
     }
 
     fn name(name: &str) -> ObjectName {

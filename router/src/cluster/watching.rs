@@ -60,7 +60,11 @@ impl Watching {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let client = runtime.block_on(kube::connect(kubeconfig))?;
         let (desires, desired) = watch::channel(Arc::default());
-        let writer = name(&settings.lease).map(|lease| Writer { lease, identity: identity() });
+        let writer = name(&settings.lease).map(|lease| Writer {
+            lease,
+            identity: identity(),
+            pools: watched.pools.clone(),
+        });
         let work = move |stopped: Stopped| async move {
             let (stop, is_stopped) = oneshot::channel();
             let seen = desires.subscribe();

@@ -2,7 +2,7 @@
 
 use warmlane_api::kube::{FailureMode, Picker};
 use warmlane_engine::metrics::EngineKind;
-use warmlane_kube::{Condition, ObjectName, PoolName, Replica};
+use warmlane_kube::{Condition, ObjectName, PoolName, Replica, SourceState};
 use warmlane_picker::Strategy;
 
 use crate::config::{ModelRule, Objective, Target};
@@ -18,6 +18,8 @@ pub struct Desired {
     pub troubles: Vec<String>,
     /// What the status of each model that is ours to judge should say, by name.
     pub accepted: Vec<Accepted>,
+    /// How the watch of each resource fares, by resource and namespace.
+    pub sources: Vec<SourceState>,
 }
 
 /// A configured pool.
@@ -94,6 +96,12 @@ pub enum Acceptance {
 // === Accepted ===
 
 impl Accepted {
+    /// Whether it says the same, whatever stands in the object.
+    pub fn says_as(&self, other: &Self) -> bool {
+        (self.acceptance, self.generation, &self.message)
+            == (other.acceptance, other.generation, &other.message)
+    }
+
     /// Whether the object says so already.
     pub fn stands(&self) -> bool {
         self.standing.as_ref().is_some_and(|standing| {

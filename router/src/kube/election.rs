@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 /// How long a holder may be silent.
 pub(super) const DURATION: Duration = Duration::from_secs(15);
-/// How often it is renewed, and looked at by the others.
+/// How often it is renewed.
 pub(super) const RENEWAL: Duration = Duration::from_secs(4);
 
 /// One candidate.
@@ -50,6 +50,17 @@ impl Election {
         self.held_until.is_some_and(|until| now < until)
     }
 
+    /// How long until the Lease is worth a look. Who waits for another looks once in its duration: with a router on each of
+    /// hundreds of nodes anything more often is a load on the API server. So a silent holder is followed after its duration
+    /// twice at the latest, and a Lease that was freed after it once.
+    pub(super) fn pause(&self, now: Instant) -> Duration {
+        if self.holds(now) {
+            return RENEWAL;
+        }
+        let seen = self.seen.as_ref().map_or(DURATION, |(spec, _)| duration(spec));
+        seen.clamp(RENEWAL, DURATION)
+    }
+
     /// What to do about the Lease as it was read. `wall` is what is written for people.
     pub(super) fn step(&mut self, lease: Option<&Lease>, now: Instant, wall: Timestamp) -> Step {
         let Some(lease) = lease else { return Step::Create(self.spec(None, wall)) };
@@ -60,9 +71,8 @@ impl Election {
         };
         self.seen = Some((spec.clone(), since));
         let holder = spec.holder_identity.as_deref().unwrap_or_default();
-        let seconds = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
-        let duration = seconds.map_or(DURATION, Duration::from_secs);
-        if holder == self.identity || holder.is_empty() || now.duration_since(since) >= duration {
+        let is_over = now.duration_since(since) >= duration(&spec);
+        if holder == self.identity || holder.is_empty() || is_over {
             return Step::Replace(self.spec(Some(&spec), wall));
         }
         self.held_until = None;
@@ -103,6 +113,12 @@ impl Election {
             ..LeaseSpec::default()
         }
     }
+}
+
+/// How long its holder may be silent.
+fn duration(spec: &LeaseSpec) -> Duration {
+    let seconds = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
+    seconds.map_or(DURATION, Duration::from_secs)
 }
 
 #[cfg(test)]
@@ -152,6 +168,19 @@ mod tests {
         assert_eq!((next.holder_identity.as_deref(), next.lease_transitions), (Some("two"), Some(1)));
         two.won(&lease(next.clone()), late);
         assert_eq!(one.step(Some(&lease(next)), late, wall(15)), Step::Wait);
+    }
+
+    #[test]
+    fn the_holder_looks_to_renew_it_and_the_others_once_in_its_duration() {
+        let (mut one, mut two, now) =
+            (Election::new("one".into()), Election::new("two".into()), Instant::now());
+        let spec = taken(one.step(None, now, wall(0)));
+        one.won(&lease(spec.clone()), now);
+        two.step(Some(&lease(spec.clone())), now, wall(0));
+        assert_eq!((one.pause(now), two.pause(now)), (RENEWAL, DURATION));
+        let short = LeaseSpec { lease_duration_seconds: Some(0), ..spec };
+        two.step(Some(&lease(short)), now, wall(0));
+        assert_eq!(two.pause(now), RENEWAL, "however short it is");
     }
 
     #[test]

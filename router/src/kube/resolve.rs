@@ -40,6 +40,7 @@ pub fn resolve(objects: &Objects, pools: &[PoolName]) -> Desired {
         match served.get(name) {
             None => troubles.push(missing(objects, name)),
             Some(declared) => {
+                troubles.extend(differing(objects, name));
                 pool.declare(declared);
                 pool.replicas = members.replicas(name, &declared.pool.ports);
                 if members.is_empty(name) {
@@ -50,16 +51,46 @@ pub fn resolve(objects: &Objects, pools: &[PoolName]) -> Desired {
         resolved.push(pool);
     }
     troubles.sort_unstable();
-    Desired { pools: resolved, agents: agents(objects), troubles, accepted: models.accepted }
+    Desired {
+        pools: resolved,
+        agents: agents(objects),
+        troubles,
+        accepted: models.accepted,
+        ..Desired::default()
+    }
 }
 
 fn missing(objects: &Objects, name: &PoolName) -> String {
     let is_there = Kind::POOLS.into_iter().any(|kind| objects.get(kind, name).is_some());
     if is_there {
         format!("InferencePool {name} cannot be served: its spec was never valid")
+    } else if !are_pools_read(objects, &name.namespace) {
+        format!("InferencePool {name} cannot be read: not all versions of pools were told yet")
     } else {
         format!("InferencePool {name} does not exist: is it spelled right, and in this namespace?")
     }
+}
+
+/// Whether it is known which pools there are, in every version.
+fn are_pools_read(objects: &Objects, namespace: &str) -> bool {
+    Kind::POOLS.into_iter().all(|kind| objects.has_read(kind, namespace))
+}
+
+/// Of a pool that is there in both versions, whether somebody changed only one of them.
+fn differing(objects: &Objects, name: &PoolName) -> Option<String> {
+    let declared = |kind| match objects.get(kind, name)?.body.as_ref()? {
+        Body::Pool(declared) => Some(declared),
+        _ => None,
+    };
+    let (new, old) = (declared(Kind::PoolV1)?, declared(Kind::PoolX)?);
+    let differs = (&new.pool.selector, &new.pool.ports, new.strategy.value, new.runtime.value)
+        != (&old.pool.selector, &old.pool.ports, old.strategy.value, old.runtime.value);
+    differs.then(|| {
+        let (group, ignored) = (Kind::PoolV1.group(), Kind::PoolX.group());
+        format!(
+            "InferencePool {name} is there in two versions that differ: the one of {group} is served, and that of              {ignored} is not looked at"
+        )
+    })
 }
 
 /// What was refused, of every object and of the annotations of pools.
@@ -128,6 +159,8 @@ impl Pool {
     }
 }
 
+#[cfg(test)]
+mod judging;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]

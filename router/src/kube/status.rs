@@ -1,27 +1,30 @@
 //! Writes what is to be said of each model into its status: by server-side apply, so that other conditions stay theirs, by one
-//! router at a time, and only what does not stand there yet.
+//! router at a time, and only what does not stand there yet. A model whose status is refused does not keep the others waiting.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, future::pending, sync::Arc, time::Duration};
 
-use k8s_openapi::{
-    api::coordination::v1::{Lease, LeaseSpec},
-    jiff::Timestamp,
-};
+use k8s_openapi::jiff::Timestamp;
 use kube::{
-    Api, Client,
-    api::{ObjectMeta, Patch, PatchParams, PostParams, Request},
+    Client,
+    api::{Patch, PatchParams, Request},
 };
 use serde_json::{Value, json};
 use tokio::{
     sync::{oneshot, watch},
-    time::{Instant, MissedTickBehavior, interval, timeout},
+    time::{Instant, sleep_until, timeout},
 };
-use warmlane_kube::{Kind, ObjectName, Source, Trouble};
+use warmlane_kube::{Kind, ObjectName, PoolName, Trouble};
 
 use super::{
     desired::{Accepted, Desired},
-    election::{Election, RENEWAL, Step},
+    election::RENEWAL,
 };
+
+mod holding;
+mod turns;
+
+use holding::Holding;
+use turns::Turns;
 
 /// Under which the fields that this writes are owned.
 const MANAGER: &str = "warmlane";
@@ -35,20 +38,22 @@ pub struct Writer {
     pub lease: ObjectName,
     /// Of this router: its pod's name.
     pub identity: String,
+    /// What it serves: it judges the models of these pools only.
+    pub pools: Vec<PoolName>,
 }
 
 /// The work in progress.
 struct Writing {
     client: Client,
-    leases: Api<Lease>,
-    name: ObjectName,
-    election: Election,
-    /// The version of the Lease that was read last.
-    version: Option<String>,
-    /// What was written last and is not yet seen to stand.
-    written: HashMap<ObjectName, Accepted>,
-    /// What went wrong last, to say it once.
-    trouble: Option<Trouble>,
+    holding: Holding,
+    turns: Turns,
+    complaints: Complaints,
+}
+
+/// What went wrong last, to say it once: by model, and of what is forbidden by namespace, as rules are.
+#[derive(Default)]
+struct Complaints {
+    of: BTreeMap<ObjectName, Trouble>,
 }
 
 /// Writes what `desired` says until `stop` is told or dropped, then frees the Lease.
@@ -59,121 +64,96 @@ pub async fn write_status(
     mut stop: oneshot::Receiver<()>,
 ) {
     let mut writing = Writing::new(client, writer);
-    let mut renewal = interval(RENEWAL);
-    renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut look, mut next) = (Instant::now(), None);
     loop {
         tokio::select! {
+            // The Lease before the writing: it is what allows it.
+            biased;
             _ = &mut stop => break,
-            _ = renewal.tick() => writing.elect().await,
+            () = sleep_until(look) => look = writing.elect().await,
             changed = desired.changed() => if changed.is_err() { break },
+            () = at(next) => {}
         }
         let now = desired.borrow_and_update().clone();
-        writing.write(&now.accepted).await;
+        next = writing.write(&now.accepted).await;
     }
-    writing.release().await;
+    writing.holding.release().await;
+}
+
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => pending().await,
+    }
+}
+
+/// What the API server said, for people.
+fn why(trouble: &Trouble) -> String {
+    match trouble {
+        Trouble::Busy { code, says } => format!("it answered {code}: {says}"),
+        Trouble::Forbidden { says, .. } => says.clone(),
+        Trouble::Unreachable(why) | Trouble::Unauthorized(why) | Trouble::Failed(why) => why.clone(),
+        Trouble::Absent => "there is no such resource or namespace".to_owned(),
+    }
 }
 
 // === Writing ===
 
 impl Writing {
     fn new(client: Client, writer: Writer) -> Self {
-        Self {
-            leases: Api::namespaced(client.clone(), &writer.lease.namespace),
-            client,
-            name: writer.lease,
-            election: Election::new(writer.identity),
-            version: None,
-            written: HashMap::new(),
-            trouble: None,
-        }
+        let holding = Holding::new(client.clone(), writer);
+        Self { client, holding, turns: Turns::default(), complaints: Complaints::default() }
     }
 
-    /// Looks at the Lease, and takes or renews it where that is due.
-    async fn elect(&mut self) {
+    /// Looks at the Lease. Returns when to look again.
+    async fn elect(&mut self) -> Instant {
+        if self.holding.elect().await {
+            // What another wrote meanwhile is seen, not remembered.
+            self.turns.clear();
+        }
+        Instant::now() + self.holding.pause()
+    }
+
+    /// Writes what is due and does not stand yet, as long as this one may. Returns when there is more to write.
+    async fn write(&mut self, all: &[Accepted]) -> Option<Instant> {
+        self.turns.keep(all);
+        self.complaints.keep(all);
         let begun = Instant::now();
-        let held = self.election.holds(begun);
-        let lease = match timeout(PATIENCE, self.leases.get_opt(&self.name.name)).await {
-            Ok(Ok(lease)) => lease,
-            Ok(Err(error)) => return self.say(&error, "get", "leases"),
-            // Told by the watches.
-            Err(_) => return,
-        };
-        self.version = lease.as_ref().and_then(|lease| lease.metadata.resource_version.clone());
-        let taken = match self.election.step(lease.as_ref(), begun, Timestamp::now()) {
-            Step::Wait => return,
-            Step::Create(spec) => {
-                let lease = self.lease(spec);
-                timeout(PATIENCE, self.leases.create(&PostParams::default(), &lease)).await
+        let missing = || all.iter().filter(|accepted| !accepted.stands());
+        for accepted in missing() {
+            let now = Instant::now();
+            if !self.holding.holds(now) {
+                return None;
             }
-            Step::Replace(spec) => self.replace(spec).await,
-        };
-        match taken {
-            Ok(Ok(lease)) => {
-                self.election.won(&lease, begun);
-                self.version = lease.metadata.resource_version;
-                if !held {
-                    tracing::info!(
-                        "this router writes the status of models (it holds the Lease {})",
-                        self.name
-                    );
-                    // What another wrote meanwhile is seen, not remembered.
-                    self.written.clear();
+            if now - begun > RENEWAL {
+                // The Lease comes first.
+                return Some(now);
+            }
+            if self.turns.is_due(accepted, now) {
+                self.turns.tried(accepted, now);
+                if !self.try_one(accepted).await {
+                    break;
                 }
             }
-            // Somebody was faster.
-            Ok(Err(kube::Error::Api(status))) if status.code == 409 => {}
-            Ok(Err(error)) => self.say(&error, "update", "leases"),
-            Err(_) => {}
         }
+        self.turns.next(missing())
     }
 
-    async fn replace(
-        &self,
-        spec: LeaseSpec,
-    ) -> Result<Result<Lease, kube::Error>, tokio::time::error::Elapsed> {
-        let lease = self.lease(spec);
-        timeout(PATIENCE, self.leases.replace(&self.name.name, &PostParams::default(), &lease)).await
-    }
-
-    fn lease(&self, spec: LeaseSpec) -> Lease {
-        let metadata = ObjectMeta {
-            name: Some(self.name.name.clone()),
-            namespace: Some(self.name.namespace.clone()),
-            resource_version: self.version.clone(),
-            ..ObjectMeta::default()
-        };
-        Lease { metadata, spec: Some(spec) }
-    }
-
-    /// Frees the Lease, if it is held; the next need not wait until it has run out.
-    async fn release(&mut self) {
-        if let Some(spec) = self.election.release(Instant::now()) {
-            // Where it fails it runs out by itself.
-            let _ = self.replace(spec).await;
+    /// Whether it makes sense to go on with others.
+    async fn try_one(&mut self, accepted: &Accepted) -> bool {
+        match timeout(PATIENCE, self.apply(accepted)).await {
+            Ok(Ok(_)) => self.complaints.end(&accepted.model),
+            // It was deleted meanwhile.
+            Ok(Err(kube::Error::Api(status))) if status.code == 404 => {}
+            Ok(Err(error)) => {
+                let trouble = Trouble::of(&error, "patch");
+                let is_everywhere = trouble.is_everywhere();
+                self.complaints.say(&accepted.model, trouble);
+                return !is_everywhere;
+            }
+            Err(_) => return false,
         }
-    }
-
-    /// Writes what does not stand yet, as long as this one may.
-    async fn write(&mut self, all: &[Accepted]) {
-        self.written.retain(|name, last| all.iter().any(|now| now.model == *name && now == last));
-        for accepted in all.iter().filter(|accepted| !accepted.stands()) {
-            if !self.election.holds(Instant::now()) {
-                return;
-            }
-            if self.written.contains_key(&accepted.model) {
-                continue;
-            }
-            match timeout(PATIENCE, self.apply(accepted)).await {
-                Ok(Ok(_)) => {
-                    self.trouble = None;
-                    self.written.insert(accepted.model.clone(), accepted.clone());
-                }
-                // It was deleted meanwhile.
-                Ok(Err(kube::Error::Api(status))) if status.code == 404 => {}
-                Ok(Err(error)) => return self.say(&error, "patch", "inferencemodels/status"),
-                Err(_) => return,
-            }
-        }
+        true
     }
 
     async fn apply(&self, accepted: &Accepted) -> Result<Value, kube::Error> {
@@ -190,25 +170,50 @@ impl Writing {
         let request = Request::new(path).patch_subresource("status", name, &params, &Patch::Apply(patch));
         self.client.request(request.map_err(kube::Error::BuildRequest)?).await
     }
+}
 
-    /// Says what is wrong, once. What all requests meet is told by the watches.
-    fn say(&mut self, error: &kube::Error, verb: &'static str, resource: &str) {
-        let trouble = Trouble::of(error, verb);
-        if trouble.is_everywhere() || self.trouble.as_ref().is_some_and(|last| last.is_like(&trouble)) {
+// === Complaints ===
+
+impl Complaints {
+    /// Says what is new. What all requests meet is told by the watches.
+    fn say(&mut self, model: &ObjectName, trouble: Trouble) {
+        let whose = match &trouble {
+            Trouble::Forbidden { .. } => rules_of(model),
+            _ => model.clone(),
+        };
+        if trouble.is_everywhere() || self.of.get(&whose).is_some_and(|last| last.is_like(&trouble)) {
             return;
         }
+        let (group, why) = (Kind::Model.group(), why(&trouble));
         match &trouble {
-            Trouble::Forbidden { says, .. } => tracing::warn!(
-                "not allowed to {verb} {resource}: the status of models stays unwritten, requests are served all the \
-                 same ({says})"
+            Trouble::Forbidden { verb, .. } => tracing::warn!(
+                "not allowed to {verb} inferencemodels/status in namespace {}: a Role there needs a rule with apiGroups \
+                 [{group:?}], resources [\"inferencemodels/status\"], verbs [{verb:?}]; the status of its models stays \
+                 unwritten, requests are served all the same ({why})",
+                model.namespace
             ),
-            other => {
-                let source = Source { kind: Kind::Model, namespace: Some(self.name.namespace.clone()) };
-                tracing::warn!("the status of models stays unwritten: {}", other.tell(&source));
-            }
+            _ => tracing::warn!(
+                "the status of InferenceModel {model} stays unwritten, and is tried again ever more seldom ({why})"
+            ),
         }
-        self.trouble = Some(trouble);
+        self.of.insert(whose, trouble);
     }
+
+    /// The status was written.
+    fn end(&mut self, model: &ObjectName) {
+        self.of.remove(model);
+        self.of.remove(&rules_of(model));
+    }
+
+    /// Forgets models that are gone.
+    fn keep(&mut self, all: &[Accepted]) {
+        self.of.retain(|name, _| name.name.is_empty() || all.iter().any(|one| one.model == *name));
+    }
+}
+
+/// The key for what a whole namespace forbids: no model has an empty name.
+fn rules_of(model: &ObjectName) -> ObjectName {
+    ObjectName::new(&model.namespace, "")
 }
 
 /// `since` stays as it is as long as the status does.

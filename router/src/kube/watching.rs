@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use tokio::sync::watch;
-use warmlane_kube::{Client, Kind, ObjectName, PoolName, Resolved, Source, Wanted};
+use warmlane_kube::{Client, Kind, ObjectName, PoolName, Resolved, Source, SourceState, Wanted};
 
 use super::{desired::Desired, resolve::resolve};
 
@@ -51,5 +51,13 @@ fn one(kind: Kind, namespace: String, labels: Option<String>) -> Wanted {
 impl Resolved for Desired {
     fn troubles(&mut self) -> &mut Vec<String> {
         &mut self.troubles
+    }
+
+    fn fare(&mut self, sources: Vec<SourceState>) {
+        self.sources = sources;
+    }
+
+    fn early() -> Option<Self> {
+        Some(Self::default())
     }
 }

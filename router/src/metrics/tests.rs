@@ -1,7 +1,8 @@
+use warmlane_kube::{Kind, Source as WatchedSource, SourceState};
 use warmlane_picker::{Decision, Slot, Source, Strategy};
 
 use super::*;
-use crate::{config::Config, stage::Stage};
+use crate::{config::Config, kube::Desired, stage::Stage};
 
 fn world(endpoints: &[&str]) -> Arc<World> {
     let config = Config::for_endpoints(endpoints.iter().map(ToString::to_string).collect());
@@ -12,7 +13,7 @@ fn world(endpoints: &[&str]) -> Arc<World> {
 }
 
 /// The families a page must have, dashboards and alerts name them.
-const FAMILIES: [&str; 36] = [
+const FAMILIES: [&str; 38] = [
     "build_info",
     "uptime_seconds",
     "requests_total",
@@ -35,6 +36,8 @@ const FAMILIES: [&str; 36] = [
     "scrape_duration_seconds",
     "extension_hooks_total{hook=\"http_listener\",outcome=\"broken\"}",
     "extension_handshake_failures_total",
+    "cluster_sources_down",
+    "cluster_troubles",
     "endpoint_ready",
     "endpoint_in_flight",
     "endpoint_queue",
@@ -120,4 +123,33 @@ fn readings_that_an_engine_never_gave_are_not_shown_as_zero() {
     let page = Metrics::new(&world(&["a:1"])).render().expect("page");
     assert!(!page.contains("warmlane_endpoint_queue{"), "{page}");
     assert_eq!(value(&page, "warmlane_endpoint_ready{endpoint=\"a:1\"}"), 0.0);
+}
+
+#[test]
+fn what_is_watched_of_a_cluster_is_shown_and_nothing_is_wrong_without_one() {
+    let world = world(&[]);
+    let metrics = Metrics::new(&world);
+    let page = metrics.render().expect("a page");
+    assert!(value(&page, "warmlane_cluster_sources_down").abs() < f64::EPSILON);
+    let state =
+        |kind, is_up| SourceState { source: WatchedSource { kind, namespace: Some("llm".into()) }, is_up };
+    let desired = Desired {
+        sources: vec![state(Kind::PoolV1, true), state(Kind::Pod, false)],
+        troubles: vec!["one".into(), "two".into(), "three".into()],
+        ..Desired::default()
+    };
+    let (_tell, told) = tokio::sync::watch::channel(Arc::new(desired));
+    metrics.cluster().follow(told);
+    let page = metrics.render().expect("a page");
+    for (series, expected) in [
+        (
+            "warmlane_cluster_source_up{resource=\"inferencepools.inference.networking.k8s.io\",namespace=\"llm\"}",
+            1.0,
+        ),
+        ("warmlane_cluster_source_up{resource=\"pods\",namespace=\"llm\"}", 0.0),
+        ("warmlane_cluster_sources_down", 1.0),
+        ("warmlane_cluster_troubles", 3.0),
+    ] {
+        assert!((value(&page, series) - expected).abs() < f64::EPSILON, "{series}");
+    }
 }

@@ -69,9 +69,9 @@ impl Failure {
     }
 
     /// What a test wants said.
-    pub(super) fn refused(call: &Call, code: u16) -> Self {
+    pub(super) fn refused(call: Option<&Call>, code: u16) -> Self {
         let (reason, message) = match code {
-            403 => return Self::forbidden(call),
+            403 => return call.map_or_else(|| Self::new(403, "Forbidden", "forbidden"), Self::forbidden),
             408 | 504 => ("Timeout", "the request did not complete within the allotted timeout"),
             422 => ("Invalid", "the object is invalid"),
             429 => ("TooManyRequests", "too many requests: try again later"),

@@ -30,6 +30,11 @@ impl Refusals {
         self.of.remove(&(verb.to_owned(), what.to_owned()));
     }
 
+    /// What is answered instead of what stands at this path; `None` where it is answered as it should be.
+    pub(super) fn at(&self, path: &str) -> Option<Refusal> {
+        self.of.get(&("get".to_owned(), path.to_owned())).copied()
+    }
+
     /// What this request is answered instead; `None` where it is answered as it should be.
     pub(super) fn of(&self, call: &Call) -> Option<Refusal> {
         let path = call.path();

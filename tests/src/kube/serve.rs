@@ -93,18 +93,19 @@ async fn serve(shared: Arc<Shared>, stream: tokio::net::TcpStream) {
 async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> Result<Reply, Failure> {
     let (head, body) = request.into_parts();
     let header = |name| head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let Some(call) = Call::read(&head.method, &head.uri) else {
+    let call = Call::read(&head.method, &head.uri);
+    if let Some(refusal) = refusal(shared, call.as_ref(), head.uri.path()) {
+        return match refusal {
+            Refusal::Code(code) => Err(Failure::refused(call.as_ref(), code)),
+            Refusal::Silence => pending().await,
+        };
+    }
+    let Some(call) = call else {
         return match head.method {
             hyper::Method::GET => Ok(shared.store().discover(head.uri.path(), header(ACCEPT))),
             _ => Err(Failure::no_such_verb()),
         };
     };
-    if let Some(refusal) = refusal(shared, &call) {
-        return match refusal {
-            Refusal::Code(code) => Err(Failure::refused(&call, code)),
-            Refusal::Silence => pending().await,
-        };
-    }
     let resource = {
         let store = shared.store();
         let is = |resource: &&Resource| {
@@ -127,9 +128,10 @@ async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> Result<Repl
     }
 }
 
-/// Notes the request. Whether it is refused.
-fn refusal(shared: &Shared, call: &Call) -> Option<Refusal> {
+/// Notes what is asked for. Whether it is refused.
+fn refusal(shared: &Shared, call: Option<&Call>, path: &str) -> Option<Refusal> {
     let mut store = shared.store();
+    let Some(call) = call else { return store.refusals.at(path) };
     store.log.push(call.logged());
     store.refusals.of(call)
 }

@@ -13,7 +13,7 @@ use tokio::{
 use warmlane_router::kube::{self, ObjectName, Watched, Writer};
 use warmlane_tests::{
     eventually,
-    kube::{FakeApi, Key, Resource},
+    kube::{FakeApi, Key, Refusal, Resource},
 };
 
 use crate::objects::{key, model, pod, pool};
@@ -28,17 +28,23 @@ struct Candidate {
 
 impl Candidate {
     fn start(api: &FakeApi, identity: &str) -> Self {
+        Self::of(api, identity, "qwen")
+    }
+
+    /// Of this pool.
+    fn of(api: &FakeApi, identity: &str, pool: &str) -> Self {
         let folder = tempfile::tempdir().expect("folder");
         let kubeconfig = folder.path().join("kubeconfig");
         api.write_kubeconfig(&kubeconfig).expect("kubeconfig");
         let (stop, stopped) = oneshot::channel();
         let lease = ObjectName::new("warmlane-system", "warmlane-router");
-        let writer = Writer { lease, identity: identity.to_owned() };
+        let pools = vec![ObjectName::new("default", pool)];
+        let writer = Writer { lease, identity: identity.to_owned(), pools: pools.clone() };
         let thread = thread::spawn(move || {
             let runtime = Builder::new_current_thread().enable_all().build().expect("runtime");
             runtime.block_on(async {
                 let client = kube::connect(Some(&kubeconfig)).await.expect("client");
-                let watched = Watched { pools: vec![ObjectName::new("default", "qwen")], agents: None };
+                let watched = Watched { pools, agents: None };
                 let (sender, desired) = watch::channel(Arc::default());
                 tokio::select! {
                     () = kube::watch(client.clone(), watched, sender) => {}
@@ -157,4 +163,73 @@ fn a_status_that_may_not_be_written_is_tried_again() {
     eventually("it is tried", || patches(&api) > 0);
     api.allow("patch", "inferencemodels/status");
     eventually("it is written", || reason_is(&api, "first", "Accepted"));
+}
+
+#[test]
+fn a_status_that_is_refused_does_not_keep_the_others_waiting_and_is_tried_ever_more_seldom() {
+    let api = cluster();
+    api.put(model("aaa", "aaa", "qwen"));
+    api.refuse("patch", "inferencemodels/status:aaa", Refusal::Code(422));
+    let _router = Candidate::start(&api, "one");
+    eventually("the other is written", || reason_is(&api, "first", "Accepted"));
+    assert_eq!(patches(&api), 2, "each once");
+    // News of others are no reason to try again.
+    for at in 0..20 {
+        api.put(model(&format!("more-{at}"), &format!("more-{at}"), "qwen"));
+    }
+    eventually("they are written", || (0..20).all(|at| reason_is(&api, &format!("more-{at}"), "Accepted")));
+    assert!(patches(&api) <= 22, "at most twice within its pause");
+    api.allow("patch", "inferencemodels/status:aaa");
+    eventually("it is written", || reason_is(&api, "aaa", "Accepted"));
+}
+
+#[test]
+fn two_that_disagree_do_not_write_as_fast_as_they_watch() {
+    let api = cluster();
+    let _router = Candidate::start(&api, "one");
+    eventually("it is accepted", || reason_is(&api, "first", "Accepted"));
+    api.take_log();
+    let other =
+        json!({"status": {"conditions": [{"type": "Accepted", "status": "False", "reason": "Other"}]}});
+    for _ in 0..2 {
+        api.patch(&key(Resource::MODELS, "first"), &other);
+        // What comes later was seen by the router when it is written.
+        api.put(model("mark", "mark", "qwen"));
+        eventually("the router has seen it", || reason_is(&api, "mark", "Accepted"));
+        api.remove(&key(Resource::MODELS, "mark"));
+        assert!(reason_is(&api, "first", "Other"), "it was left alone for a while");
+        eventually("it is accepted again", || reason_is(&api, "first", "Accepted"));
+    }
+}
+
+#[test]
+fn a_holder_says_on_the_lease_what_it_serves_and_leaves_what_stands_there() {
+    let api = cluster();
+    api.put(json!({
+        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+        "metadata": {"name": "warmlane-router", "namespace": "warmlane-system", "labels": {"app": "warmlane"}},
+        "spec": {},
+    }));
+    let _router = Candidate::of(&api, "one", "qwen");
+    eventually("it holds it", || holder(&api) == "one");
+    let lease = api.get(&Key::new(Resource::LEASES, "warmlane-system", "warmlane-router")).expect("a Lease");
+    assert_eq!(lease["metadata"]["annotations"]["warmlane.dev/pools"], json!("default/qwen"));
+    assert_eq!(lease["metadata"]["labels"]["app"], json!("warmlane"));
+}
+
+#[test]
+fn who_waits_for_the_lease_of_another_looks_less_often_than_it_is_renewed() {
+    let api = cluster();
+    let _one = Candidate::start(&api, "one");
+    eventually("the first holds the Lease", || holder(&api) == "one");
+    let _two = Candidate::start(&api, "two");
+    eventually("the second watches too", || api.watches() == 16);
+    api.take_log();
+    let mut seen = Vec::new();
+    eventually("it is renewed twice", || {
+        seen.extend(api.take_log());
+        seen.iter().filter(|call| call.resource == "leases" && call.verb == "update").count() == 2
+    });
+    let gets = seen.iter().filter(|call| call.resource == "leases" && call.verb == "get").count();
+    assert!(gets <= 3, "two of the holder, and one of the other at most: {gets}");
 }

@@ -108,11 +108,11 @@ impl Sources {
         Some(self.began + WAIT).filter(|end| now < *end)
     }
 
+    /// Whether there is word of what there is of these, where it is watched at all.
     fn has_any(&self, kinds: &[Kind]) -> bool {
-        self.all.iter().any(|(source, standing)| {
-            let is_there = standing.has_spoken && !matches!(standing.trouble, Some(Trouble::Absent));
-            kinds.contains(&source.kind) && is_there
-        })
+        let is_told = |standing: &Standing| standing.has_spoken && !standing.is_absent();
+        let mut of_these = self.all.iter().filter(|(source, _)| kinds.contains(&source.kind)).peekable();
+        of_these.peek().is_none() || of_these.any(|(_, standing)| is_told(standing))
     }
 
     fn needed(&self) -> impl Iterator<Item = (&Source, &Standing)> {
@@ -139,21 +139,27 @@ impl Sources {
     }
 
     pub(super) fn no_pools(&self) -> Option<String> {
-        let mut of_pools = self.all.iter().filter(|(source, _)| Kind::POOLS.contains(&source.kind));
-        let are_absent = of_pools.all(|(_, standing)| matches!(standing.trouble, Some(Trouble::Absent)));
+        let of_pools = || self.all.iter().filter(|(source, _)| Kind::POOLS.contains(&source.kind));
+        let are_absent = of_pools().next().is_some() && of_pools().all(|(_, standing)| standing.is_absent());
         let why = "the cluster has no InferencePool in any version that is known: are its CRDs installed?";
         are_absent.then(|| why.to_owned())
     }
 
     /// Each source but those that the cluster does not have.
     pub(super) fn states(&self) -> Vec<SourceState> {
-        let is_there =
-            |(_, standing): &(&Source, &Standing)| !matches!(standing.trouble, Some(Trouble::Absent));
         let state = |(source, standing): (&Source, &Standing)| SourceState {
             source: source.clone(),
             is_up: standing.was_read && standing.trouble.is_none(),
         };
-        self.all.iter().filter(is_there).map(state).collect()
+        self.all.iter().filter(|(_, standing)| !standing.is_absent()).map(state).collect()
+    }
+}
+
+// === Standing ===
+
+impl Standing {
+    fn is_absent(&self) -> bool {
+        matches!(self.trouble, Some(Trouble::Absent))
     }
 }
 

@@ -238,5 +238,8 @@ async fn an_answer_that_passes_changes_nothing_of_what_is_known() {
     scene.desired.changed().await.expect("published");
     scene.tell(Kind::Pod, busy(429)).await;
     scene.desired.changed().await.expect("the trouble");
-    assert_eq!((scene.addresses(), scene.desired.borrow().troubles.len()), (vec!["10.0.0.1:1".to_owned()], 1));
+    assert_eq!(
+        (scene.addresses(), scene.desired.borrow().troubles.len()),
+        (vec!["10.0.0.1:1".to_owned()], 1)
+    );
 }

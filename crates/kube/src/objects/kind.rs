@@ -83,6 +83,13 @@ impl Kind {
         }
     }
 
+    /// The name with its group, as tools take it: `pods`, `inferencepools.GROUP`.
+    pub fn resource(self) -> String {
+        let (plural, group) = (self.plural(), self.group());
+        let dot = if group.is_empty() { "" } else { "." };
+        format!("{plural}{dot}{group}")
+    }
+
     /// The name in objects.
     pub const fn name(self) -> &'static str {
         match self {

@@ -48,7 +48,7 @@ pub(in super::super) const KEYS: &[Key] = &[
     key!(ROUTING, "kube.pools", "pool", "NAMESPACE/NAME[,...]", list, kube.pools, "InferencePools of the cluster to route to, instead of named replicas: their pods, models, objectives and rewrites are watched. The first serves what names no model. May be given several times"),
     key!(ROUTING, "kube.config", "kubeconfig", "FILE", file, kube.config, "How to reach the cluster's API server; the pod's own service account where none is given"),
     key!(ROUTING, "kube.agents", "kube-agents", "NAMESPACE/NAME", word, kube.agents, "The Service whose pods are the nodes' agents: with pools they are found by it, besides those that are named. Empty: none are"),
-    key!(ROUTING, "kube.lease", "kube-lease", "NAMESPACE/NAME", word, kube.lease, "The Lease whose holder, one of the routers, writes the status of InferenceModels. Empty: none is written"),
+    key!(ROUTING, "kube.lease", "kube-lease", "NAMESPACE/NAME", word, kube.lease, "The Lease whose holder, one of the routers, writes the status of InferenceModels. It judges the models of its own pools only: routers of different pools need different Leases. Empty: none is written"),
     key!(ROUTING, "agents", "agent", "HOST:PORT[,...]", list, agents, "Agents of the nodes that replicas run on; a replica that none tells of is read by the router itself. May be given several times"),
     key!(ROUTING, "agent_tls.ca", "agent-tls-ca", "FILE", file, agent_tls.ca, "Speak to agents by TLS: PEM file of the CA that their certificates must be signed by"),
     key!(ROUTING, "agent_tls.certificate", "agent-tls-certificate", "FILE", file, agent_tls.certificate, "PEM file of the certificate chain that agents are shown, the router's own first; for those with --tls-client-ca"),

@@ -3,14 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use warmlane_api::kube::{Importance, Model};
-use warmlane_kube::{Body, Kind, Object, ObjectName, Objects, PoolName};
+use warmlane_kube::{Body, Condition, Kind, Object, ObjectName, Objects, PoolName};
 use warmlane_picker::Criticality;
 
-use super::{seniority, targets};
+use super::{are_pools_read, seniority, targets};
 use crate::{
     config::ModelRule,
     kube::desired::{Acceptance, Accepted},
 };
+
+/// What is said of a model that is served. By these words an `Accepted` of ours is known from another's.
+const SERVED: &str = "it is served";
 
 /// What became of the models.
 #[derive(Default)]
@@ -21,7 +24,7 @@ pub(super) struct Judged {
     pub(super) troubles: Vec<String>,
 }
 
-/// Judges every model of a pool that is served here, or that does not exist. Those of other pools are others' to judge.
+/// Judges every model of a pool that is served here, or that is known not to exist. Those of other pools are others' to judge.
 pub(super) fn judge(objects: &Objects, served: &BTreeSet<&PoolName>) -> Judged {
     let mut judged = Judged::default();
     let mut all: Vec<_> = objects.of(Kind::Model).collect();
@@ -29,13 +32,12 @@ pub(super) fn judge(objects: &Objects, served: &BTreeSet<&PoolName>) -> Judged {
     let mut holders: BTreeMap<(PoolName, String), &ObjectName> = BTreeMap::new();
     for (name, object) in all {
         let Some(Body::Model(model)) = &object.body else {
-            judged.refuse(name, object);
+            judged.refuse(name, object, served);
             continue;
         };
         let pool = PoolName::new(&name.namespace, &model.pool.name);
         if !exists(objects, &pool) {
-            judged.say(name, object, Acceptance::Pending, format!("InferencePool {pool} does not exist"));
-            judged.troubles.push(format!("InferenceModel {name}: its InferencePool {pool} does not exist"));
+            judged.wait(name, object, &pool, are_pools_read(objects, &pool.namespace));
         } else if served.contains(&pool) {
             match holders.entry((pool.clone(), model.name.clone())) {
                 Entry::Occupied(holder) => judged.duplicate(name, object, model, holder.get()),
@@ -68,7 +70,9 @@ fn criticality(importance: Importance) -> Criticality {
 impl Judged {
     fn serve(&mut self, name: &ObjectName, object: &Object, model: &Model, pool: PoolName) {
         match &object.refused {
-            None => self.say(name, object, Acceptance::Accepted, "it is served".to_owned()),
+            None => self.say(name, object, Acceptance::Accepted, SERVED.to_owned()),
+            // It may have gone over to a pool that is another's to judge.
+            Some(_) if object.pool.as_ref().is_some_and(|named| *named != pool.name) => {}
             Some(why) => {
                 let message = format!("{why}; the last valid spec stays in use");
                 self.say(name, object, Acceptance::Invalid, message);
@@ -87,9 +91,27 @@ impl Judged {
         self.say(name, object, Acceptance::NameInUse, message);
     }
 
-    /// What cannot be read does not say whose it is, so it is told by everybody who watches it.
-    fn refuse(&mut self, name: &ObjectName, object: &Object) {
-        if let Some(why) = &object.refused {
+    /// Its pool is not there, as far as anybody knows. What another said of it stays: it may know of the pool.
+    fn wait(&mut self, name: &ObjectName, object: &Object, pool: &PoolName, is_known: bool) {
+        if !is_known {
+            self.troubles.push(format!("InferenceModel {name}: its InferencePool {pool} cannot be read"));
+            return;
+        }
+        self.troubles.push(format!("InferenceModel {name}: its InferencePool {pool} does not exist"));
+        let is_anothers = |standing: &Condition| {
+            standing.status == Acceptance::Accepted.status() && standing.message != SERVED
+        };
+        if !object.condition.as_ref().is_some_and(is_anothers) {
+            self.say(name, object, Acceptance::Pending, format!("InferencePool {pool} does not exist"));
+        }
+    }
+
+    /// What cannot be read may still say whose it is. Where it does not, nobody judges it: others watch it too.
+    fn refuse(&mut self, name: &ObjectName, object: &Object, served: &BTreeSet<&PoolName>) {
+        let pool = object.pool.as_ref().map(|pool| PoolName::new(&name.namespace, pool));
+        if let Some(why) = &object.refused
+            && pool.is_some_and(|pool| served.contains(&pool))
+        {
             self.say(name, object, Acceptance::Invalid, why.clone());
         }
     }

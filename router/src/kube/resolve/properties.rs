@@ -15,7 +15,7 @@ fn labels(least: usize) -> impl Strategy<Value = Labels> {
 }
 
 fn object(body: Body) -> Object {
-    Object { meta: Meta::default(), body: Some(body), refused: None, condition: None }
+    Object { meta: Meta::default(), body: Some(body), refused: None, condition: None, pool: None }
 }
 
 prop_compose! {

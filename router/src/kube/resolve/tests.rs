@@ -12,6 +12,15 @@ fn name(name: &str) -> ObjectName {
     ObjectName::new("default", name)
 }
 
+/// Everything was listed, and there was nothing.
+fn read() -> Objects {
+    let mut objects = Objects::default();
+    Kind::ALL.into_iter().for_each(|kind| {
+        objects.replace(kind, Some("default"), Vec::new());
+    });
+    objects
+}
+
 fn put(objects: &mut Objects, kind: Kind, called: &str, created: i64, object: &Value) {
     objects.apply(kind, name(called), reduce(kind, object, Meta { created, generation: 1 }));
 }
@@ -54,7 +63,7 @@ fn said(desired: &Desired) -> Vec<(&str, Acceptance)> {
 
 #[test]
 fn a_pool_has_the_pods_with_its_labels_in_its_namespace() {
-    let mut objects = Objects::default();
+    let mut objects = read();
     pool(&mut objects, "qwen", "qwen", 8000);
     pod(&mut objects, "a", "qwen", &ready("10.0.0.1"));
     pod(&mut objects, "b", "llama", &ready("10.0.0.2"));
@@ -77,7 +86,7 @@ fn a_pool_has_the_pods_with_its_labels_in_its_namespace() {
 
 #[test]
 fn several_ports_are_several_replicas_and_ipv6_is_written_in_brackets() {
-    let mut objects = Objects::default();
+    let mut objects = read();
     let spec = json!({"spec": {"selector": {"matchLabels": {"app": "qwen"}},
                                "targetPorts": [{"number": 8001}, {"number": 8000}]}});
     put(&mut objects, Kind::PoolV1, "qwen", 0, &spec);
@@ -88,7 +97,7 @@ fn several_ports_are_several_replicas_and_ipv6_is_written_in_brackets() {
 
 #[test]
 fn a_pod_is_what_its_state_allows() {
-    let mut objects = Objects::default();
+    let mut objects = read();
     pool(&mut objects, "qwen", "qwen", 1);
     pod(&mut objects, "a", "qwen", &json!({"podIP": "10.0.0.1", "phase": "Running"}));
     pod(&mut objects, "b", "qwen", &json!({"phase": "Pending"}));
@@ -104,7 +113,7 @@ fn a_pod_is_what_its_state_allows() {
 
 #[test]
 fn an_address_that_passed_to_another_pod_is_there_once_as_the_one_that_serves() {
-    let mut objects = Objects::default();
+    let mut objects = read();
     pool(&mut objects, "qwen", "qwen", 1);
     pod(&mut objects, "a", "qwen", &json!({"podIP": "10.0.0.1"}));
     pod(&mut objects, "b", "qwen", &ready("10.0.0.1"));
@@ -114,7 +123,7 @@ fn an_address_that_passed_to_another_pod_is_there_once_as_the_one_that_serves() 
 
 #[test]
 fn a_pool_that_selects_nothing_or_does_not_exist_is_empty_and_told() {
-    let mut objects = Objects::default();
+    let mut objects = read();
     pool(&mut objects, "qwen", "qwen", 1);
     let desired = of(&objects, &["qwen", "lost"]);
     assert_eq!(desired.pools.iter().map(|pool| pool.found).collect::<Vec<_>>(), [false, true]);
@@ -125,7 +134,7 @@ fn a_pool_that_selects_nothing_or_does_not_exist_is_empty_and_told() {
 
 #[test]
 fn a_pool_that_was_never_valid_is_told_and_one_that_was_goes_on() {
-    let mut objects = Objects::default();
+    let mut objects = read();
     let wrong = json!({"spec": {"selector": {"app": "qwen"}, "targetPortNumber": 70_000}});
     put(&mut objects, Kind::PoolX, "qwen", 0, &wrong);
     let desired = of(&objects, &["qwen"]);
@@ -141,7 +150,7 @@ fn a_pool_that_was_never_valid_is_told_and_one_that_was_goes_on() {
 
 #[test]
 fn version_1_of_a_pool_wins() {
-    let mut objects = Objects::default();
+    let mut objects = read();
     pool(&mut objects, "qwen", "qwen", 8000);
     let spec =
         json!({"spec": {"selector": {"matchLabels": {"app": "qwen"}}, "targetPorts": [{"number": 9000}]}});
@@ -154,7 +163,7 @@ fn version_1_of_a_pool_wins() {
 
 #[test]
 fn a_pod_that_two_pools_claim_serves_both_and_is_named() {
-    let mut objects = Objects::default();
+    let mut objects = read();
     pool(&mut objects, "one", "qwen", 1);
     pool(&mut objects, "two", "qwen", 2);
     for (pod_name, ip) in [("a", "10.0.0.1"), ("b", "10.0.0.2"), ("c", "10.0.0.3"), ("d", "10.0.0.4")] {
@@ -169,7 +178,7 @@ fn a_pod_that_two_pools_claim_serves_both_and_is_named() {
 
 #[test]
 fn annotations_choose_and_an_unknown_value_leaves_the_last_one() {
-    let mut objects = Objects::default();
+    let mut objects = read();
     let with = |strategy: &str| {
         json!({"metadata": {"annotations": {
                    "inference.networking.x-k8s.io/routing-strategy": strategy,
@@ -192,7 +201,7 @@ fn annotations_choose_and_an_unknown_value_leaves_the_last_one() {
 
 #[test]
 fn of_models_with_one_name_the_oldest_is_served_and_the_others_are_told() {
-    let mut objects = Objects::default();
+    let mut objects = read();
     pool(&mut objects, "qwen", "qwen", 1);
     pod(&mut objects, "a", "qwen", &ready("10.0.0.1"));
     let spec = |criticality: &str| json!({"modelName": "chat", "criticality": criticality, "poolRef": {"name": "qwen"}});
@@ -212,7 +221,7 @@ fn of_models_with_one_name_the_oldest_is_served_and_the_others_are_told() {
 
 #[test]
 fn one_name_may_be_served_by_several_pools() {
-    let mut objects = Objects::default();
+    let mut objects = read();
     for called in ["one", "two"] {
         pool(&mut objects, called, called, 1);
         model(&mut objects, called, 0, json!({"modelName": "chat", "poolRef": {"name": called}}));
@@ -223,7 +232,7 @@ fn one_name_may_be_served_by_several_pools() {
 
 #[test]
 fn a_model_without_its_pool_waits_and_one_of_another_router_is_not_ours_to_judge() {
-    let mut objects = Objects::default();
+    let mut objects = read();
     pool(&mut objects, "others", "others", 1);
     model(&mut objects, "lost", 0, json!({"modelName": "a", "poolRef": {"name": "gone"}}));
     model(&mut objects, "theirs", 0, json!({"modelName": "b", "poolRef": {"name": "others"}}));
@@ -234,7 +243,7 @@ fn a_model_without_its_pool_waits_and_one_of_another_router_is_not_ours_to_judge
 
 #[test]
 fn a_model_whose_weights_are_not_all_given_is_refused() {
-    let mut objects = Objects::default();
+    let mut objects = read();
     pool(&mut objects, "qwen", "qwen", 1);
     let spec = |second: Value| {
         json!({"modelName": "chat", "poolRef": {"name": "qwen"},
@@ -254,7 +263,7 @@ fn a_model_whose_weights_are_not_all_given_is_refused() {
 
 #[test]
 fn an_objective_of_either_group_counts_and_the_older_of_one_name() {
-    let mut objects = Objects::default();
+    let mut objects = read();
     let objective = |priority: i32| json!({"spec": {"poolRef": {"name": "qwen"}, "priority": priority}});
     put(&mut objects, Kind::ObjectiveX, "batch", 2, &objective(-1));
     put(&mut objects, Kind::ObjectiveLlmD, "batch", 1, &objective(-2));
@@ -266,7 +275,7 @@ fn an_objective_of_either_group_counts_and_the_older_of_one_name() {
 
 #[test]
 fn rewrites_count_exact_names_first_then_the_oldest_then_in_order() {
-    let mut objects = Objects::default();
+    let mut objects = read();
     let rule = |model: Option<&str>, to: &str| match model {
         Some(model) => json!({"matches": [{"model": {"value": model}}], "targets": [{"modelRewrite": to}]}),
         None => json!({"targets": [{"modelRewrite": to}]}),
@@ -297,7 +306,7 @@ fn rewrites_count_exact_names_first_then_the_oldest_then_in_order() {
 
 #[test]
 fn an_agent_that_two_slices_name_is_there_once() {
-    let mut objects = Objects::default();
+    let mut objects = read();
     let slice = |ip: &str| {
         json!({"ports": [{"port": 9010}],
                "endpoints": [{"addresses": [ip], "nodeName": "n1", "targetRef": {"name": "agent-a"}}]})

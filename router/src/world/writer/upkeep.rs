@@ -34,6 +34,8 @@ pub(super) struct Upkeep {
     forgotten: Vec<Slot>,
     /// Those that the job under way forgets.
     sweeping: Vec<Slot>,
+    /// Those of a job that failed, until the next look: tried again at once it would fail at once.
+    failed: Vec<Slot>,
     job: Option<JoinHandle<()>>,
 }
 
@@ -52,6 +54,7 @@ impl Upkeep {
             full: false,
             forgotten: Vec::new(),
             sweeping: Vec::new(),
+            failed: Vec::new(),
             job: None,
         }
     }
@@ -67,9 +70,10 @@ impl Upkeep {
         self.width = self.width.max(width);
     }
 
-    /// Looks whether the index fills.
+    /// Looks whether the index fills, and takes up what failed.
     pub(super) fn look(&mut self) {
         self.full = self.world.index.load().filled() > FULL;
+        self.forgotten.append(&mut self.failed);
     }
 
     /// Asks for everything remembered about a slot to be dropped.
@@ -83,13 +87,15 @@ impl Upkeep {
 
     /// Resolves when the job under way is done, with the slots that were forgotten; at once when there is none.
     pub(super) async fn finished(&mut self) -> Vec<Slot> {
-        if let Some(job) = &mut self.job {
-            if job.await.is_err() {
-                tracing::error!("work on the prefix tables failed; they stay as they are");
-            }
-            self.job = None;
+        let Some(job) = &mut self.job else { return Vec::new() };
+        let ended = job.await;
+        self.job = None;
+        if ended.is_ok() {
+            return std::mem::take(&mut self.sweeping);
         }
-        std::mem::take(&mut self.sweeping)
+        tracing::error!("work on the prefix tables failed; they stay as they are, and it is tried again");
+        self.failed.append(&mut self.sweeping);
+        Vec::new()
     }
 
     /// Starts the next job, if there is one and none is under way.
@@ -212,6 +218,21 @@ mod tests {
         assert!(third >= first * 6, "{first} to {third}");
         fill(&world);
         assert_eq!(grown(&world, &mut upkeep).await, third, "engines hold no more");
+    }
+
+    #[tokio::test]
+    async fn slots_of_a_job_that_failed_stay_to_be_forgotten() {
+        let (_, mut upkeep) = world_and_upkeep(8 << 20);
+        upkeep.forget(Slot(3));
+        upkeep.go_on();
+        // As the job would end that it stands for.
+        upkeep.job = Some(task::spawn(async { std::panic::resume_unwind(Box::new("broken")) }));
+        assert_eq!(upkeep.finished().await, [], "nobody may have the number yet");
+        upkeep.go_on();
+        assert!(!upkeep.is_busy(), "not at once");
+        upkeep.look();
+        upkeep.go_on();
+        assert_eq!(upkeep.finished().await, [Slot(3)]);
     }
 
     #[tokio::test]
