@@ -38,6 +38,7 @@ fn pods_that_are_answered_by_an_error_that_passes_are_waited_for_and_told_before
 fn a_pool_that_cannot_be_read_yet_is_not_said_to_be_missing() {
     let api = cluster();
     api.put(pool("other", "other", 1));
+    api.put(pod("b", "other", "10.0.0.2"));
     api.put(pool_x("qwen", "qwen", 8000));
     api.put(model("chat", "chat", "qwen"));
     api.forbid("list", POOLS_X);
@@ -83,10 +84,11 @@ fn a_pool_whose_two_versions_differ_is_told() {
 
 #[test]
 fn a_version_that_discovery_is_not_answered_for_does_not_hide_the_others() {
-    for code in [403, 429, 500, 503] {
+    let codes = [403, 429, 500, 503].map(Refusal::Code);
+    for refusal in codes.into_iter().chain([Refusal::Silence]) {
         let api = cluster();
         api.put(pool("qwen", "qwen", 8000));
-        api.refuse("get", "/apis/llm-d.ai/v1alpha2", Refusal::Code(code));
+        api.refuse("get", "/apis/llm-d.ai/v1alpha2", refusal);
         let cluster = Cluster::late(api, &["qwen"]);
         cluster.until_addresses(&["10.0.0.1:8000"]);
     }
@@ -97,7 +99,6 @@ fn a_version_that_is_met_by_silence_is_waited_for_and_then_named() {
     let api = cluster();
     api.put(pool("qwen", "qwen", 8000));
     api.refuse("list", POOLS_X, Refusal::Silence);
-    api.refuse("get", "/apis/llm-d.ai/v1alpha2", Refusal::Silence);
     let cluster = Cluster::late(api, &["qwen"]);
     let early = cluster.until_told("cannot be reached (it fell silent)");
     assert!(early.pools.is_empty(), "it may still be told: {early:?}");
