@@ -14,6 +14,10 @@ mod flags;
 mod image;
 #[path = "deploy/monitoring.rs"]
 mod monitoring;
+#[path = "deploy/overlays.rs"]
+mod overlays;
+#[path = "deploy/pickers.rs"]
+mod pickers;
 #[path = "deploy/privileged.rs"]
 mod privileged;
 #[path = "deploy/privileges.rs"]

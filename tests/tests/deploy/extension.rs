@@ -21,11 +21,10 @@ use warmlane_tests::{
     tls::{Authority, Issued},
 };
 
-use super::rendered::{SETS, all, containers, deploy, list, pod, title, tool, yaml};
+use super::rendered::{EVERYTHING, SETS, all, containers, deploy, list, pod, title, tool, yaml};
 
 /// Where the pod has its secret.
 pub(super) const MOUNTED: &str = "/etc/warmlane/extension-tls";
-const EVERYTHING: &str = "overlays/ack-a10 and every component";
 const SERVER: &str = "warmlane-extension-server";
 
 /// A secret's folder, as the kubelet keeps it: files are links through one that it turns to a new folder at once.

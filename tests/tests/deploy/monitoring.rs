@@ -19,7 +19,7 @@ use warmlane_tests::{
     prometheus::{Prometheus, binary},
 };
 
-use super::rendered::{SETS, deploy, list};
+use super::rendered::{SETS, deploy, list, overlay, relative};
 
 /// Panels that people who run engines expect.
 const PANELS: [&str; 12] = [
@@ -260,10 +260,33 @@ fn each_alert_has_a_section_in_the_runbooks_and_each_section_an_alert() {
         for text in ["summary", "description"] {
             assert!(rule["annotations"][text].as_str().is_some_and(|said| said.len() > 10), "{name}: {text}");
         }
-        assert_eq!(rule["annotations"]["runbook_url"], format!("docs/runbooks.md#{}", anchor(name)));
+        assert_eq!(rule["annotations"]["runbook"], format!("docs/runbooks.md#{}", anchor(name)));
         assert!(wanted.insert(anchor(name)), "{name} is there twice");
     }
     assert_eq!(wanted, sections);
+}
+
+/// What the page has an operator write into an overlay.
+#[test]
+fn an_overlay_can_say_once_where_the_runbooks_are() {
+    let page = fs::read_to_string(deploy().join("../docs/runbooks.md")).expect("docs/runbooks.md");
+    let block = page.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an overlay");
+    let made = overlay(&format!("resources: [{}]\n{block}", relative(&deploy().join("alerts"))));
+    let rules = list(&made[0]["spec"]["groups"]).iter().flat_map(|group| list(&group["rules"]));
+    let rules: Vec<&Value> = rules.collect();
+    assert!(rules.len() > 20, "{}", rules.len());
+    for rule in rules {
+        let name = rule["alert"].as_str().expect("a name");
+        let there = format!("https://wiki.example.com/warmlane/runbooks.md#{}", anchor(name));
+        assert_eq!(rule["annotations"]["runbook"], there);
+    }
+}
+
+/// Two namespaces are two fleets, whose models may be named alike.
+#[test]
+fn unevenness_is_of_the_replicas_of_one_namespace() {
+    let alert = alerts().into_iter().find(|alert| alert.place == "EnginesUneven").expect("that alert");
+    assert_eq!(alert.expression.matches(" by (namespace, model_name) ").count(), 2, "{}", alert.expression);
 }
 
 // === On a real Prometheus ===

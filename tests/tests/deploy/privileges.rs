@@ -82,30 +82,61 @@ fn bindings_lead_from_an_account_to_a_role() {
     let (mut bound, mut foreign) = (BTreeSet::new(), BTreeSet::new());
     for (set, binding) in all().filter(|(_, o)| o["kind"].as_str().is_some_and(|k| k.ends_with("Binding"))) {
         let there = |kind: &Value, name: &Value| {
-            let all = SETS["base"].iter().chain(&SETS[set]);
-            all.into_iter().any(|object| object["kind"] == *kind && object["metadata"]["name"] == *name)
+            let mut all = SETS["base"].iter().chain(&SETS[set]);
+            all.any(|object| object["kind"] == *kind && object["metadata"]["name"] == *name)
         };
         let role = &binding["roleRef"];
         assert!(there(&role["kind"], &role["name"]), "{set}: {}", title(binding));
         for subject in list(&binding["subjects"]) {
-            if subject["namespace"] != "warmlane-system" {
-                let word = |key: &str| subject[key].as_str().expect("a word");
-                foreign.insert((word("namespace"), word("name")));
+            let (namespace, name) = account(subject);
+            if namespace == "envoy-gateway-system" {
+                foreign.insert(name);
                 continue;
             }
-            assert!(there(&json!("ServiceAccount"), &subject["name"]), "{set}: {}", title(binding));
-            bound.insert(subject["name"].as_str().expect("a name"));
+            let sets = SETS["base"].iter().chain(&SETS["examples/qwen/router"]);
+            let found = sets
+                .filter(|o| o["kind"] == "ServiceAccount")
+                .any(|o| o["metadata"]["name"] == name && o["metadata"]["namespace"] == namespace);
+            assert!(found, "{set}: {}: no {namespace}/{name}", title(binding));
+            bound.insert((namespace, name));
         }
     }
-    assert_eq!(bound, BTreeSet::from(["warmlane-agent", "warmlane-router"]));
-    assert_eq!(foreign, BTreeSet::from([("envoy-gateway-system", "envoy-gateway")]));
+    let ours = ["warmlane-agent", "warmlane-router"].map(|name| ("warmlane-system", name));
+    assert_eq!(bound, ours.into_iter().chain([("llm", "warmlane-router")]).collect());
+    assert_eq!(foreign, BTreeSet::from(["envoy-gateway"]));
+}
+
+/// Namespace and name of the account that a subject is, also where it is written as the account's user name.
+fn account(subject: &Value) -> (&str, &str) {
+    let word = |key: &str| subject[key].as_str().expect("a word");
+    if subject["kind"] == "User" {
+        let name = word("name").strip_prefix("system:serviceaccount:").and_then(|name| name.split_once(':'));
+        return name.expect("an account's user name");
+    }
+    assert_eq!(subject["kind"], "ServiceAccount");
+    (word("namespace"), word("name"))
+}
+
+/// Routers of all kinds read the pools where pools are, whichever binds which: kustomize takes accounts of one name for one.
+#[test]
+fn a_namespace_with_a_pool_lets_both_routers_read_it() {
+    let mut seen = 0;
+    for (set, binding) in all().filter(|(_, o)| o["kind"] == "RoleBinding") {
+        if binding["roleRef"]["name"] == "warmlane-pool" {
+            let bound: BTreeSet<_> = list(&binding["subjects"]).iter().map(account).collect();
+            let both = BTreeSet::from([("llm", "warmlane-router"), ("warmlane-system", "warmlane-router")]);
+            assert_eq!(bound, both, "{set}");
+            seen += 1;
+        }
+    }
+    assert!(seen >= 3, "{seen}");
 }
 
 /// Names of accounts that a binding gives something.
 fn with_rights() -> BTreeSet<&'static str> {
     let bindings = all().filter(|(_, o)| o["kind"].as_str().is_some_and(|kind| kind.ends_with("Binding")));
     let subjects = bindings.flat_map(|(_, binding)| list(&binding["subjects"]));
-    subjects.map(|subject| subject["name"].as_str().expect("a name")).collect()
+    subjects.map(|subject| account(subject).1).collect()
 }
 
 /// A token is mounted only where something asks the API server.

@@ -12,13 +12,30 @@ use std::{
 
 use serde_json::Value;
 
+/// An overlay with all the components that add something.
+pub(super) const EVERYTHING: &str = "overlays/ack-a10 and every component";
+/// The same overlay with the component that takes the shared routers out.
+pub(super) const NOT_SHARED: &str = "overlays/ack-a10 without shared routers";
+
 /// Everything that a person may apply, by the name of its folder; and what overlays come to with the components that none
 /// of them has.
 pub(super) static SETS: LazyLock<BTreeMap<String, Vec<Value>>> = LazyLock::new(|| {
     let whole = kustomizations().into_iter().filter(|folder| kind(folder) == "Kustomization");
     let mut sets: BTreeMap<String, Vec<Value>> =
         whole.map(|folder| (name(&folder), objects(&folder))).collect();
-    sets.insert("overlays/ack-a10 and every component".to_owned(), everything());
+    let takes_away = |folder: &PathBuf| folder.ends_with("no-shared-router");
+    let components = kustomizations().into_iter().filter(|folder| kind(folder) == "Component");
+    // That overlay has this one already.
+    let components = components.filter(|folder| !folder.ends_with("node-local"));
+    let (fewer, more): (Vec<PathBuf>, Vec<PathBuf>) = components.partition(takes_away);
+    assert!(!more.is_empty() && fewer.len() == 1, "{more:?} {fewer:?}");
+    let of = |components: &[PathBuf]| {
+        let components: Vec<String> = components.iter().map(|folder| relative(folder)).collect();
+        let overlay = relative(&deploy().join("overlays/ack-a10"));
+        format!("resources: [{overlay}]\ncomponents: [{}]\n", components.join(", "))
+    };
+    sets.insert(EVERYTHING.to_owned(), overlay(&of(&more)));
+    sets.insert(NOT_SHARED.to_owned(), overlay(&of(&fewer)));
     sets
 });
 
@@ -76,25 +93,22 @@ pub(super) fn objects(folder: &Path) -> Vec<Value> {
     yaml(&String::from_utf8(output.stdout).expect("text"))
 }
 
-/// An overlay with all the components that there are.
-fn everything() -> Vec<Value> {
-    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory");
-    let here = dir.path().canonicalize().expect("a path");
-    // Kustomize takes relative paths only.
-    let up = "../".repeat(here.components().count() - 1);
-    let at = |folder: &Path| format!("{up}{}", folder.strip_prefix("/").expect("an absolute path").display());
-    // That overlay has this one already.
-    let more = kustomizations().into_iter().filter(|folder| kind(folder) == "Component");
-    let more: Vec<String> =
-        more.filter(|folder| !folder.ends_with("node-local")).map(|folder| at(&folder)).collect();
-    assert!(!more.is_empty(), "no components");
-    let text = format!(
-        "kind: Kustomization\nresources: [{}]\ncomponents: [{}]\n",
-        at(&deploy().join("overlays/ack-a10")),
-        more.join(", ")
-    );
-    fs::write(here.join("kustomization.yaml"), text).expect("write");
-    objects(&here)
+/// Where overlays of tests are made.
+fn site() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).canonicalize().expect("a path")
+}
+
+/// The way to a folder from an overlay of [`overlay`]: kustomize takes relative paths only.
+pub(super) fn relative(folder: &Path) -> String {
+    let up = "../".repeat(site().components().count());
+    format!("{up}{}", folder.strip_prefix("/").expect("an absolute path").display())
+}
+
+/// What a person's own overlay comes to.
+pub(super) fn overlay(text: &str) -> Vec<Value> {
+    let dir = tempfile::tempdir_in(site()).expect("a directory");
+    fs::write(dir.path().join("kustomization.yaml"), format!("kind: Kustomization\n{text}")).expect("write");
+    objects(dir.path())
 }
 
 /// Kind, namespace and name, for messages.

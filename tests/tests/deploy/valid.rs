@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     io::Write as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Output},
 };
 
@@ -17,15 +17,30 @@ use super::rendered::{self, SETS, all, deploy, files, kustomizations, title, too
 /// The oldest that the documentation names, and the newest that there are schemas of.
 const KUBERNETES: [&str; 3] = ["1.29", "1.34", "1.37"];
 /// API groups that a cluster has by itself.
-const CORE: [&str; 7] = [
+const CORE: [&str; 8] = [
     "v1",
     "apps/v1",
     "batch/v1",
     "policy/v1",
     "networking.k8s.io/v1",
+    "scheduling.k8s.io/v1",
     "rbac.authorization.k8s.io/v1",
     "discovery.k8s.io/v1",
 ];
+/// Folders of resource definitions that the documentation speaks of: one for each release.
+const RELEASES: [&str; 10] = [
+    "gaie-v0.3.0",
+    "gaie-v0.5.1",
+    "gaie-v1.0.2",
+    "gaie-v1.3.1",
+    "gaie-v1.5.0",
+    "gaie-v1.6.0",
+    "llm-d-router-v0.10.0",
+    "gateway-api-v1.6.1",
+    "envoy-gateway",
+    "prometheus-operator",
+];
+
 fn is_core(object: &Value) -> bool {
     CORE.iter().any(|version| object["apiVersion"] == *version)
 }
@@ -107,9 +122,28 @@ fn a_slip_in_a_core_object_would_be_seen() {
 /// Kind and version, to the schemas that definitions of several releases have for it, with the files' names.
 type Definitions = BTreeMap<(String, String), Vec<(String, Validator)>>;
 
+/// The folder that is named; none where none is, which is said.
+///
+/// # Panics
+/// When it is not there or lacks a release: then whoever named it would be told that all is valid.
+fn named_folder() -> Option<PathBuf> {
+    let Some(folder) = std::env::var_os("WARMLANE_UPSTREAM_CRDS").map(PathBuf::from) else {
+        println!("left out: WARMLANE_UPSTREAM_CRDS names no folder of resource definitions");
+        return None;
+    };
+    let lacking = lacking(&folder);
+    assert!(lacking.is_empty(), "WARMLANE_UPSTREAM_CRDS: {} has no {lacking:?}", folder.display());
+    Some(folder)
+}
+
+/// The releases that are not there.
+fn lacking(folder: &Path) -> Vec<&'static str> {
+    RELEASES.into_iter().filter(|release| !folder.join(release).is_dir()).collect()
+}
+
 /// Those of the folder; none where it is not named.
 fn definitions() -> Option<Definitions> {
-    let folder = std::env::var_os("WARMLANE_UPSTREAM_CRDS").map(PathBuf::from)?;
+    let folder = named_folder()?;
     let mut definitions = Definitions::new();
     let of_kind = |path: &PathBuf| path.extension().is_some_and(|end| end == "yaml");
     for file in files(&folder).into_iter().filter(of_kind) {
@@ -162,10 +196,7 @@ fn complaints(validator: &Validator, object: &Value) -> Vec<String> {
 
 #[test]
 fn custom_resources_are_valid_by_every_release_of_their_definitions() {
-    let Some(definitions) = definitions() else {
-        println!("left out: WARMLANE_UPSTREAM_CRDS names no folder of resource definitions");
-        return;
-    };
+    let Some(definitions) = definitions() else { return };
     let (mut kinds, mut checks) = (BTreeSet::new(), 0);
     for (set, object) in all().filter(|(_, object)| !is_core(object)) {
         let key = (word(&object["kind"]).to_owned(), word(&object["apiVersion"]).to_owned());
@@ -198,4 +229,54 @@ fn a_slip_in_a_custom_resource_would_be_seen() {
             assert!(!complaints(validator, &pool).is_empty(), "slip {at} by {file}");
         }
     }
+}
+
+/// Rows of the table of versions: folders below `deploy`, and releases of the inference extension that they are for.
+fn promised() -> Vec<(String, Vec<String>)> {
+    let page = fs::read_to_string(deploy().join("../docs/install.md")).expect("docs/install.md");
+    let rows = page.lines().filter_map(|line| {
+        let (folders, rest) = line.strip_prefix("| ")?.split_once(" | inference extension ")?;
+        let releases = rest.split(" | ").next()?.split(", ").map(|version| format!("gaie-v{version}"));
+        Some((folders, releases.collect::<Vec<_>>()))
+    });
+    let each = rows.flat_map(|(folders, releases)| {
+        let folders = folders.split('`').filter_map(|word| word.strip_prefix("deploy/"));
+        folders.map(move |folder| (folder.to_owned(), releases.clone()))
+    });
+    each.collect()
+}
+
+/// One kind that a release does not define, and `kubectl apply` refuses it there.
+#[test]
+fn releases_that_an_example_is_said_to_work_with_define_all_of_it() {
+    let Some(definitions) = definitions() else { return };
+    let promised = promised();
+    assert_eq!(promised.len(), 4, "{promised:?}");
+    for (set, releases) in &promised {
+        assert!(releases.len() >= 2, "{set}: {releases:?}");
+        let group = |object: &&Value| word(&object["apiVersion"]).starts_with("inference.networking.");
+        let mut objects = SETS[set.as_str()].iter().filter(group).peekable();
+        assert!(objects.peek().is_some(), "{set} has nothing of the extension");
+        for object in objects {
+            let key = (word(&object["kind"]).to_owned(), word(&object["apiVersion"]).to_owned());
+            let of = |release: &str| {
+                definitions[&key].iter().find(|(file, _)| file.split('/').next() == Some(release))
+            };
+            for release in releases {
+                let (_, validator) = of(release).unwrap_or_else(|| panic!("{set}: {release} has no {key:?}"));
+                let complaints = complaints(validator, object);
+                assert!(complaints.is_empty(), "{set}: {} by {release}: {complaints:?}", title(object));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_folder_that_lacks_a_release_would_be_seen() {
+    let folder = tempfile::tempdir().expect("a folder");
+    assert_eq!(lacking(&folder.path().join("nowhere")), RELEASES);
+    for release in &RELEASES[1..] {
+        fs::create_dir(folder.path().join(release)).expect("a folder");
+    }
+    assert_eq!(lacking(folder.path()), RELEASES[..1]);
 }
