@@ -20,7 +20,8 @@ use warmlane_tests::{
 
 use super::{
     cluster::{Cluster, model},
-    privileged::{Owned, arguments, workload},
+    privileged::{Owned, arguments, workload, workload_of},
+    privileges::account as account_of,
     rendered::{SETS, all, containers, list, tool},
 };
 
@@ -54,21 +55,24 @@ fn words(value: &'static Value) -> Vec<&'static str> {
     list(value).iter().map(|word| word.as_str().expect("a word")).collect()
 }
 
-/// All that an account of ours may do, by whatever binds it in any of the sets.
+/// All that an account of ours may do, by whatever binds it in any of the sets: a name of `warmlane-system`, or
+/// `NAMESPACE/NAME`.
 fn granted(account: &str) -> BTreeSet<Grant> {
+    let account = account.split_once('/').unwrap_or(("warmlane-system", account));
     let is_bound = |object: &Value| {
         object["kind"].as_str().is_some_and(|kind| kind.ends_with("Binding"))
-            && list(&object["subjects"]).iter().any(|subject| subject["name"] == account)
+            && list(&object["subjects"]).iter().any(|subject| account_of(subject) == account)
     };
     let mut grants = BTreeSet::new();
-    for (_, binding) in all().filter(|(_, object)| is_bound(object)) {
+    for (set, binding) in all().filter(|(_, object)| is_bound(object)) {
+        // A ClusterRole that a RoleBinding grants holds where the binding is.
+        let namespace = binding["metadata"]["namespace"].as_str();
         let named = |object: &&Value| {
             object["kind"] == binding["roleRef"]["kind"]
                 && object["metadata"]["name"] == binding["roleRef"]["name"]
+                && (object["kind"] == "ClusterRole" || object["metadata"]["namespace"].as_str() == namespace)
         };
-        let role = SETS["base"].iter().find(named).expect("a role");
-        // A ClusterRole that a RoleBinding grants holds where the binding is.
-        let namespace = binding["metadata"]["namespace"].as_str();
+        let role = SETS["base"].iter().chain(&SETS[set]).find(named).expect("a role");
         for rule in list(&role["rules"]) {
             let names = words(&rule["resourceNames"]);
             let names = if names.is_empty() { vec![None] } else { names.into_iter().map(Some).collect() };
@@ -102,9 +106,9 @@ fn compare(asked: &BTreeSet<Logged>, account: &str) {
     );
 }
 
-/// Starts a workload's program by its manifest's arguments, outside of a cluster.
-fn started(name: &str, binary: &'static str, cluster: &Cluster, folder: &Path) -> Owned {
-    let container = containers(workload(name))[0];
+/// Starts a pod's program by its manifest's arguments, outside of a cluster.
+fn started(pod: &'static Value, binary: &'static str, cluster: &Cluster, folder: &Path) -> Owned {
+    let container = containers(pod)[0];
     let kubeconfig = folder.join("kubeconfig");
     cluster.api.write_kubeconfig(&kubeconfig).expect("a kubeconfig");
     let mut command = Command::new(tool("WARMLANE_BIN_DIR").join(binary));
@@ -134,11 +138,11 @@ fn disturb(api: &FakeApi, watches: usize) {
     eventually("all is listed and watched anew", || api.watches() == watches);
 }
 
-#[test]
-fn the_router_asks_for_what_its_account_may_do_and_for_nothing_else() {
+/// All that a router asks for in its life, whose Lease is in this namespace.
+fn life_of_a_router(pod: &'static Value, namespace: &str) -> BTreeSet<Logged> {
     let (cluster, folder) = (Cluster::new(), TempDir::new().expect("a folder"));
     let api = &cluster.api;
-    let router = started("warmlane-router", "warmlane-router", &cluster, folder.path());
+    let router = started(pod, "warmlane-router", &cluster, folder.path());
     eventually("the model is accepted", || cluster.accepted("chat").as_deref() == Some("Accepted"));
     // Eight resources where the pool is, and where the agents are.
     disturb(api, 9);
@@ -146,13 +150,24 @@ fn the_router_asks_for_what_its_account_may_do_and_for_nothing_else() {
     api.add_crd(Resource::OBJECTIVES);
     api.put(model("second"));
     eventually("it writes what is new", || cluster.accepted("second").as_deref() == Some("Accepted"));
-    let lease = Key::new(Resource::LEASES, "warmlane-system", "warmlane-router");
+    let lease = Key::new(Resource::LEASES, namespace, "warmlane-router");
     let transitions = || api.get(&lease).map(|lease| lease["spec"]["leaseTransitions"].clone());
     // Another has it for a second, and is silent.
     api.patch(&lease, &json!({"spec": {"holderIdentity": "another", "leaseDurationSeconds": 1}}));
     eventually("it has the Lease again", || transitions() == Some(json!(1)));
     drop(router);
-    compare(&api.take_log().into_iter().collect(), "warmlane-router");
+    api.take_log().into_iter().collect()
+}
+
+#[test]
+fn the_router_asks_for_what_its_account_may_do_and_for_nothing_else() {
+    compare(&life_of_a_router(workload("warmlane-router"), "warmlane-system"), "warmlane-router");
+}
+
+#[test]
+fn routers_beside_a_pool_ask_for_what_their_account_may_do_and_for_nothing_else() {
+    let pod = workload_of("examples/qwen/router", "warmlane-router");
+    compare(&life_of_a_router(pod, "llm"), "llm/warmlane-router");
 }
 
 #[test]

@@ -42,9 +42,13 @@ impl Drop for Owned {
 
 /// The pod of a workload of this name.
 pub(super) fn workload(name: &str) -> &'static Value {
-    let objects = &SETS["overlays/ack-a10"];
-    let found = objects.iter().filter(|object| object["metadata"]["name"] == name).find_map(pod);
-    found.unwrap_or_else(|| panic!("no {name}"))
+    workload_of("overlays/ack-a10", name)
+}
+
+/// The same of another set.
+pub(super) fn workload_of(set: &str, name: &str) -> &'static Value {
+    let found = SETS[set].iter().filter(|object| object["metadata"]["name"] == name).find_map(pod);
+    found.unwrap_or_else(|| panic!("{set}: no {name}"))
 }
 
 /// Its arguments on this machine: ports are free ones of loopback, and what is mounted lies elsewhere.

@@ -107,7 +107,7 @@ fn bindings_lead_from_an_account_to_a_role() {
 }
 
 /// Namespace and name of the account that a subject is, also where it is written as the account's user name.
-fn account(subject: &Value) -> (&str, &str) {
+pub(super) fn account(subject: &Value) -> (&str, &str) {
     let word = |key: &str| subject[key].as_str().expect("a word");
     if subject["kind"] == "User" {
         let name = word("name").strip_prefix("system:serviceaccount:").and_then(|name| name.split_once(':'));
