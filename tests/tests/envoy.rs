@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use warmlane_picker::Criticality;
 use warmlane_router::config::{Config, ModelRule, Target};
 use warmlane_tests::{
-    Behaviour, RawEngine, Response, Wire,
+    Behaviour, RawEngine, Response, TestRouter, Wire,
     engine::answer,
     envoy::{Bootstrap, Envoy},
     eventually,

@@ -27,30 +27,67 @@ fn a_router_that_drains_finishes_what_is_open() {
     assert_eq!(Wire::connect(envoy.aware()).post(PATH, CHAT).status, 200, "and others go on without it");
 }
 
+/// What four clients get while something is done.
+fn asked_while(envoy: &Envoy, act: impl FnOnce()) -> Vec<u16> {
+    let over = AtomicBool::new(false);
+    let ask = || {
+        let mut statuses = Vec::new();
+        while !over.load(Relaxed) {
+            statuses.push(Wire::connect(envoy.aware()).post(PATH, CHAT).status);
+        }
+        statuses
+    };
+    thread::scope(|scope| {
+        let clients: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
+        act();
+        over.store(true, Relaxed);
+        clients.into_iter().flat_map(|client| client.join().expect("a client")).collect()
+    })
+}
+
 #[test]
 fn a_router_that_is_terminated_is_not_missed_by_anybody() {
     for bootstrap in ["override-host.yaml", "full-duplex.yaml"] {
         let Scene { picker, envoy } = Scene::of(bootstrap);
         let TestPicker { router, engines: _engines } = picker;
-        let over = AtomicBool::new(false);
-        let ask = || {
-            let mut statuses = Vec::new();
-            while !over.load(Relaxed) {
-                statuses.push(Wire::connect(envoy.aware()).post(PATH, CHAT).status);
-            }
-            statuses
-        };
-        let statuses: Vec<u16> = thread::scope(|scope| {
-            let clients: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
+        let statuses = asked_while(&envoy, || {
             router.terminate();
             thread::sleep(Duration::from_secs(1));
-            over.store(true, Relaxed);
-            clients.into_iter().flat_map(|client| client.join().expect("a client")).collect()
         });
         let failed = statuses.iter().filter(|status| **status != 200).count();
         assert_eq!(failed, 0, "{bootstrap}: of {}", statuses.len());
         assert!(envoy.stat("http.aware.ext_proc.failure_mode_allowed") > 0, "{bootstrap}: it is gone");
     }
+}
+
+/// As behind a Service without a cluster IP, where Envoy that fails closed has another router to ask.
+#[test]
+fn of_two_routers_that_envoy_knows_one_is_not_missed_though_it_fails_closed() {
+    let picker = TestPicker::idle(2);
+    let replicas: Vec<SocketAddr> = picker.engines.iter().map(RawEngine::address).collect();
+    let other = TestRouter::with(&replicas, |config| {
+        config.listen.ext_proc = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+    });
+    let host = |address: SocketAddr| {
+        let (ip, port) = (address.ip(), address.port());
+        format!(
+            "        - endpoint: {{ address: {{ socket_address: {{ address: {ip}, port_value: {port} }} }} }}\n"
+        )
+    };
+    let (leaves, stays) = (picker.address(), other.listening().ext_proc.expect("an address"));
+    let bootstrap = Bootstrap::of("original-dst.yaml", leaves, &replicas);
+    let envoy = bootstrap.change(&host(leaves), &(host(leaves) + &host(stays))).start();
+    let healthy = |count: u64| {
+        eventually("Envoy sees as many", || envoy.stat("cluster.picker.membership_healthy") == count);
+    };
+    healthy(2);
+    let TestPicker { router, engines: _engines } = picker;
+    let statuses = asked_while(&envoy, || {
+        router.terminate();
+        healthy(1);
+    });
+    let failed = statuses.iter().filter(|status| **status != 200).count();
+    assert!(failed == 0 && statuses.len() > 20, "{failed} of {}", statuses.len());
 }
 
 #[test]
