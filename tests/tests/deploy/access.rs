@@ -173,7 +173,7 @@ fn routers_beside_a_pool_ask_for_what_their_account_may_do_and_for_nothing_else(
 #[test]
 fn the_agent_asks_for_what_its_account_may_do_and_for_nothing_else() {
     let (cluster, folder) = (Cluster::new(), TempDir::new().expect("a folder"));
-    let agent = started("warmlane-agent", "warmlane-agent", &cluster, folder.path());
+    let agent = started(workload("warmlane-agent"), "warmlane-agent", &cluster, folder.path());
     // Pods, and pools of both versions.
     disturb(&cluster.api, 3);
     drop(agent);
