@@ -92,6 +92,8 @@ const RESET_UNSEEN: usize = 4096;
 
 /// Gateways that ask for the first time.
 static FIRST: Seldom = Seldom::new();
+/// Those that leave it open which of several pools they ask for.
+static POOLLESS: Seldom = Seldom::new();
 
 type Answer = Response<Counted>;
 
@@ -175,22 +177,39 @@ fn process(shared: &Connection, request: Request<Incoming>) -> Uncounted {
     let Some(seat) = front.seats.take() else {
         return crowded(&front.worker);
     };
-    if !shared.asked.replace(true)
-        && let Some(not_logged) = FIRST.is_due()
-    {
-        tracing::info!(not_logged, "a gateway asks for picks over a new connection");
+    let pool = request.headers().get(names::POOL).and_then(|name| name.to_str().ok()).map(str::to_owned);
+    if !shared.asked.replace(true) {
+        announce(&front.worker, pool.as_deref());
     }
     let limit = usize::try_from(front.worker.config.limits.body + OVERHEAD).ok();
     let decoder =
         ProstCodec::<ProcessingResponse, ProcessingRequest>::raw_decoder(BufferSettings::new(ROOM, BATCH));
     let unfinished = Unfinished::new(&front.worker.world.budget);
-    let pool = request.headers().get(names::POOL).and_then(|name| name.to_str().ok()).map(str::to_owned);
     let arriving = Arriving::new(request.into_body(), unfinished.clone());
     let incoming = Streaming::new_request(decoder, arriving, None, limit);
     let session = Session::new(front.worker.clone(), seat, incoming, unfinished, pool);
     let session = Rc::new(RefCell::new(session));
     shared.watched.add(&session);
     encoded(Answers(session))
+}
+
+/// Says that a gateway is there, and what it leaves open.
+fn announce(worker: &Worker, pool: Option<&str>) {
+    if let Some(not_logged) = FIRST.is_due() {
+        tracing::info!(not_logged, "a gateway asks for picks over a new connection");
+    }
+    let pools = worker.world.pools.all().len();
+    if pool.is_none()
+        && pools > 1
+        && let Some(not_logged) = POOLLESS.is_due()
+    {
+        tracing::warn!(
+            not_logged,
+            pools,
+            "a gateway does not say which pool it asks for: its requests go by the model that they name, to the first pool that has \
+             it; give each pool routers of its own, or have the extension server configure the gateway"
+        );
+    }
 }
 
 /// A request for which there is no place: its client is told, whatever the failure mode.

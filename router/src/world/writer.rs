@@ -137,6 +137,13 @@ impl Writer {
         for address in &turnover.left {
             tracing::info!(endpoint = %address, "replica has left");
         }
+        for (address, closed) in &turnover.doors {
+            if let Some(why) = closed {
+                tracing::info!(endpoint = %address, "replica gets no new requests: {why}");
+            } else {
+                tracing::info!(endpoint = %address, "replica may get requests again: its pod is ready");
+            }
+        }
         if turnover.refused > 0 {
             tracing::error!(
                 refused = turnover.refused,

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use warmlane_picker::{Slot, Time};
 
 use super::{Member, Members, Seats};
-use crate::world::pools::{Replica, Wanted, WantedPool};
+use crate::world::pools::{Closed, Replica, Wanted, WantedPool};
 
 /// What became of what is wanted.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub(in crate::world::writer) struct Turnover {
     pub(in crate::world::writer) renamed: bool,
     /// Some get no requests from now on, or again some; or a pool has lost some that others have.
     pub(in crate::world::writer) turned: bool,
+    /// Who gets no requests from now on, and why, or gets them again.
+    pub(in crate::world::writer) doors: Vec<(Arc<str>, Option<Closed>)>,
 }
 
 // === Members ===
@@ -39,6 +41,7 @@ impl Members {
                     if let Some(Some(member)) = self.members.get_mut(usize::from(slot.0)) {
                         if member.closed != closed {
                             (turnover.turned, member.fresh) = (true, true);
+                            turnover.doors.push((address.clone(), closed));
                         }
                         turnover.renamed |= member.runtime != runtime;
                         (member.pool, member.closed, member.runtime) = (pool, closed, runtime);
