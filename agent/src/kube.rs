@@ -25,8 +25,7 @@ pub struct Found {
     pub on_all: bool,
 }
 
-/// Watches until it is dropped. What is found is sent whenever it changes, for the first time when everything has been read once
-/// or is known to be forbidden.
+/// Watches until it is dropped. What is found is sent whenever it changes; before enough has been read, only what stands in the way.
 pub(crate) async fn watch(client: Client, node: String, found: watch::Sender<Arc<Found>>) {
     warmlane_kube::watch(client, wanted(&node), resolve, found).await;
 }

@@ -66,7 +66,7 @@ pub struct World {
     pub lingering: Lingering,
     /// Allowance for request bodies.
     pub budget: Arc<Budget>,
-    /// Own history of prompt prefixes. Replaced by a larger one when engines state more capacity.
+    /// Own history of prompt prefixes. Replaced by a larger one as it fills, and for more slots.
     pub index: ArcSwap<PrefixIndex>,
     /// Of it, what was sent lately.
     pub lately: Lately,

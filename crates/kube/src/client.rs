@@ -7,7 +7,7 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig},
 };
 
-use crate::error::KubeError;
+use crate::error::{KubeError, deepest};
 
 /// Connects as `kubeconfig` says, or as the pod that this runs in. Nothing is asked yet: whether there is an API server and what
 /// it allows shows when it is.
@@ -16,10 +16,10 @@ pub async fn connect(kubeconfig: Option<&Path>) -> Result<Client, KubeError> {
         None => Config::incluster().map_err(|why| KubeError::NotInCluster(why.to_string()))?,
         Some(path) => {
             let refused = |why: String| KubeError::Kubeconfig { path: path.to_owned(), why };
-            let file = Kubeconfig::read_from(path).map_err(|why| refused(why.to_string()))?;
+            let file = Kubeconfig::read_from(path).map_err(|why| refused(deepest(&why)))?;
             let options = KubeConfigOptions::default();
             let config = Config::from_custom_kubeconfig(file, &options).await;
-            config.map_err(|why| refused(why.to_string()))?
+            config.map_err(|why| refused(deepest(&why)))?
         }
     };
     // Whoever asks has a pace of its own; tries that nobody sees would only delay it.

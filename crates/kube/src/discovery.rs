@@ -102,7 +102,7 @@ impl Discovery {
     }
 
     /// The resources of a group and version: none where there is no such version, `None` where nobody may ask or this one version
-    /// is not answered for now, which is no reason to know nothing of the others.
+    /// is not answered for in a way that says it, which is no reason to know nothing of the others.
     async fn resources(&self, version: &str) -> Result<Option<BTreeSet<String>>, Trouble> {
         let answer = timeout(PATIENCE, self.client.list_api_group_resources(version)).await;
         let Ok(answer) = answer else { return Ok(None) };
@@ -110,7 +110,7 @@ impl Discovery {
             Ok(list) => Ok(Some(list.resources.into_iter().map(|resource| resource.name).collect())),
             Err(error) => match Trouble::of(&error, "get") {
                 Trouble::Absent => Ok(Some(BTreeSet::new())),
-                Trouble::Forbidden { .. } | Trouble::Busy { .. } => Ok(None),
+                Trouble::Forbidden { .. } | Trouble::Busy { .. } | Trouble::Failed(_) => Ok(None),
                 other => Err(other),
             },
         }

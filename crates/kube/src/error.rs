@@ -13,7 +13,9 @@ pub enum KubeError {
     )]
     NotInCluster(String),
     /// The file cannot be used.
-    #[error("cannot use the kubeconfig {path}: {why}")]
+    #[error(
+        "cannot use the kubeconfig {path}: {why}; `kubectl config get-contexts --kubeconfig {path}` shows what kubectl makes of it"
+    )]
     Kubeconfig {
         /// The file.
         path: PathBuf,
@@ -106,7 +108,7 @@ impl Trouble {
     pub fn tell(&self, source: &Source) -> String {
         match self {
             Self::Unreachable(why) => format!(
-                "the Kubernetes API server cannot be reached ({why}); what was last known goes on being served"
+                "the Kubernetes API server cannot be reached ({why}); what is known of the cluster stays in use"
             ),
             Self::Unauthorized(why) => format!(
                 "the Kubernetes API server does not know who asks ({why}); has the token or certificate expired?"
@@ -140,7 +142,7 @@ impl fmt::Display for Source {
 }
 
 /// What the operating system or the TLS library says, which stands at the end of a chain of causes.
-fn deepest(error: &dyn std::error::Error) -> String {
+pub(crate) fn deepest(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;

@@ -96,11 +96,10 @@ impl<D: Resolved, R: Fn(&Objects) -> D> Keeper<D, R> {
         self.due = None;
         let now = Instant::now();
         let (is_known, patience) = (self.sources.are_known(now), self.sources.patience_ends(now));
-        let resolved = if is_known { Some((self.resolve)(&self.objects)) } else { D::early() };
+        let mut desired = if is_known { (self.resolve)(&self.objects) } else { D::default() };
         if !is_known && let Some(end) = patience {
             self.wake(end);
         }
-        let Some(mut desired) = resolved else { return };
         desired.stands(is_known && self.sources.are_read());
         let troubles = desired.troubles();
         if is_known {

@@ -40,7 +40,9 @@ pub struct SourceState {
 }
 
 /// What is made of the store.
-pub trait Resolved: PartialEq + Sized {
+///
+/// The default is what troubles are told in as long as not enough was read to resolve anything.
+pub trait Resolved: PartialEq + Default {
     /// What is wrong with the objects, for people: what is wrong with watching is added there.
     fn troubles(&mut self) -> &mut Vec<String>;
 
@@ -50,15 +52,10 @@ pub trait Resolved: PartialEq + Sized {
 
     /// Takes how each source fares, but for those that the cluster does not have.
     fn fare(&mut self, _sources: Vec<SourceState>) {}
-
-    /// What troubles are told in as long as not enough was read to resolve anything; `None`: they are not told before.
-    fn early() -> Option<Self> {
-        None
-    }
 }
 
-/// Watches until it is dropped. Whatever changes is resolved and sent to `desired`, for the first time when everything has been
-/// read once.
+/// Watches until it is dropped. Whatever changes is resolved and sent to `desired`. Before everything has been read once only troubles
+/// are told.
 pub async fn watch<D: Resolved>(
     client: Client,
     wanted: Vec<Wanted>,

@@ -17,6 +17,9 @@ type Answer = Response<Full<Bytes>>;
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 
+/// What is wrong with the cluster's objects, at most, where nothing is ready.
+const TROUBLES: usize = 10;
+
 const METRICS_PATHS: &[&str] = &["/metrics", "/healthz", "/readyz"];
 const ADMIN_PATHS: &[&str] = &[
     "/healthz",
@@ -62,7 +65,11 @@ fn pinned(world: &World, query: Option<&str>) -> Answer {
 
 /// 200 while new requests can be served, else 503 with the reason.
 fn readiness(sources: &Sources) -> Answer {
-    if let Some(reason) = unready(&sources.world, *sources.shutdown.borrow()) {
+    if let Some(mut reason) = unready(&sources.world, *sources.shutdown.borrow()) {
+        let desired = sources.desired.as_ref().map(|desired| desired.borrow().clone());
+        for trouble in desired.iter().flat_map(|desired| &desired.troubles).take(TROUBLES) {
+            reason += &format!("\n{trouble}");
+        }
         return page(StatusCode::SERVICE_UNAVAILABLE, TEXT, reason + "\n");
     }
     if !sources.world.has_replicas {

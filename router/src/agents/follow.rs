@@ -34,6 +34,9 @@ const MOST_DIVERGED: u32 = 3;
 const SHORTEST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
+/// Engines that an agent may tell of, each counted again in the update that tells of it. A node has a few dozen.
+const MOST_TOLD: usize = 8_192;
+
 /// See the module's header.
 pub(super) struct Follower {
     following: Following,
@@ -155,6 +158,9 @@ impl Follower {
             }
             let heartbeat = Duration::from_millis(update.heartbeat_ms.into());
             patience = heartbeat.clamp(*HEARTBEAT.start(), *HEARTBEAT.end()) * MISSES;
+            if self.is_too_much(&update) {
+                return Lost::Crowded(MOST_TOLD);
+            }
             if let Err(diverged) = self.take(update).await {
                 return diverged.into();
             }
@@ -173,6 +179,11 @@ impl Follower {
     /// Whether somebody that it tells of has joined, or is another one by now: what was said of it is told only once.
     fn has_moved(&self, roster: &Roster) -> bool {
         self.tells_of.iter().any(|(address, slot)| roster.slot(address).is_some_and(|now| *slot != Some(now)))
+    }
+
+    fn is_too_much(&self, update: &told::Update) -> bool {
+        let before = if update.full { 0 } else { self.tells_of.len() };
+        before + update.endpoints.len() > MOST_TOLD
     }
 
     async fn take(&mut self, update: told::Update) -> Result<(), Diverged> {
@@ -194,7 +205,8 @@ impl Follower {
         Ok(())
     }
 
-    /// What does not add up is asked for again by following anew, which is dear: so not without end. One whose blocks never add up is followed for the rest, and its blocks are not believed.
+    /// What does not add up is asked for again by following anew, which is dear: so not without end. One whose blocks never add up
+    /// is followed for the rest, and its blocks are not believed.
     fn judge(&mut self, slot: Slot, taken: Result<(), Diverged>) -> Result<(), Diverged> {
         let Err(diverged) = taken else {
             self.diverged.remove(&slot);

@@ -6,7 +6,7 @@ use hyper::header::HeaderName;
 use tracing::Level;
 use tracing_subscriber::EnvFilter;
 
-use super::{Config, ConfigError, Timeouts, keys, text::span};
+use super::{Config, ConfigError, Origin, Timeouts, keys, text::span};
 use crate::{
     kube::{ObjectName, PoolName},
     tls::Identity,
@@ -39,7 +39,10 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     ];
     rules.into_iter().try_for_each(|rule| rule(config)).map_err(|(key, why)| {
         let value = keys::find(key).map(|key| (key.get)(config)).unwrap_or_default();
-        ConfigError::Value { key, value, origin: config.origins.of(key), why }
+        match config.origins.of(key) {
+            Origin::Default if value.is_empty() => ConfigError::Missing { key, why },
+            origin => ConfigError::Value { key, value, origin, why },
+        }
     })
 }
 

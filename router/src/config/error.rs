@@ -52,6 +52,14 @@ pub enum ConfigError {
         /// What is wrong, and what to do.
         why: String,
     },
+    /// What must be set is not.
+    #[error("`{key}` is not set: {why}")]
+    Missing {
+        /// The setting, as in the file.
+        key: &'static str,
+        /// What to do.
+        why: String,
+    },
     /// An environment variable is not text.
     #[error("environment {name}: its value is not UTF-8 text")]
     NotText {

@@ -255,11 +255,11 @@ fn what_agents_are_shown_goes_together() {
         ("--agent a:2 --agent-tls-name n", "without agent_tls.ca"),
         (
             "--agent a:2 --agent-tls-ca c --agent-tls-key k",
-            "`agent_tls.certificate` = \"\": name the PEM file",
+            "`agent_tls.certificate` is not set: name the PEM file",
         ),
         (
             "--agent a:2 --agent-tls-ca c --agent-tls-certificate c",
-            "`agent_tls.key` = \"\": name the PEM file",
+            "`agent_tls.key` is not set: name the PEM file",
         ),
         ("--agent a:2 --agent-tls-ca c --agent-tls-name a..b", "`agent_tls.name` = \"a..b\": no certificate"),
         ("--agent=-a:2 --agent-tls-ca c", "the host of -a:2: give the name"),

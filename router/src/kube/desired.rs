@@ -14,7 +14,7 @@ pub struct Desired {
     pub pools: Vec<Pool>,
     /// Agents of the nodes, by address.
     pub agents: Vec<Agent>,
-    /// What is wrong with the objects, for people, sorted.
+    /// What is wrong with the objects, for people: of the objects, sorted, then of watching.
     pub troubles: Vec<String>,
     /// What the status of each model that is ours to judge should say, by name.
     pub accepted: Vec<Accepted>,

@@ -88,7 +88,7 @@ fn differing(objects: &Objects, name: &PoolName) -> Option<String> {
     differs.then(|| {
         let (group, ignored) = (Kind::PoolV1.group(), Kind::PoolX.group());
         format!(
-            "InferencePool {name} is there in two versions that differ: the one of {group} is served, and that of              {ignored} is not looked at"
+            "InferencePool {name} is there in two versions that differ: the one of {group} is served, and that of {ignored} is not looked at"
         )
     })
 }

@@ -1,7 +1,12 @@
 //! Writes what is to be said of each model into its status: by server-side apply, so that other conditions stay theirs, by one
 //! router at a time, and only what does not stand there yet. A model whose status is refused does not keep the others waiting.
 
-use std::{collections::BTreeMap, future::pending, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    future::pending,
+    sync::Arc,
+    time::Duration,
+};
 
 use k8s_openapi::jiff::Timestamp;
 use kube::{
@@ -207,7 +212,8 @@ impl Complaints {
 
     /// Forgets models that are gone.
     fn keep(&mut self, all: &[Accepted]) {
-        self.of.retain(|name, _| name.name.is_empty() || all.iter().any(|one| one.model == *name));
+        let there: HashSet<&ObjectName> = all.iter().map(|accepted| &accepted.model).collect();
+        self.of.retain(|name, _| name.name.is_empty() || there.contains(name));
     }
 }
 

@@ -19,7 +19,7 @@ pub struct Watched {
     pub agents: Option<ObjectName>,
 }
 
-/// Watches until it is dropped. Whatever changes is sent to `desired`, for the first time when everything has been read once.
+/// Watches until it is dropped. Whatever changes is sent to `desired`; before enough has been read, only what stands in the way.
 pub async fn watch(client: Client, watched: Watched, desired: watch::Sender<Arc<Desired>>) {
     let wanted = watched.wanted();
     warmlane_kube::watch(client, wanted, |objects| resolve(objects, &watched.pools), desired).await;
@@ -55,9 +55,5 @@ impl Resolved for Desired {
 
     fn fare(&mut self, sources: Vec<SourceState>) {
         self.sources = sources;
-    }
-
-    fn early() -> Option<Self> {
-        Some(Self::default())
     }
 }

@@ -43,7 +43,7 @@ fn overlays_choose_nodes_by_their_cards() {
 /// Below this is what people may define; above stand the system's own, without which a node is none.
 const SYSTEM_NODE_CRITICAL: u64 = 2_000_001_000;
 
-/// Whatever runs once on each node keeps its place there; nothing else of ours pushes others away.
+/// Whatever runs once on each node comes before what waits for it; nothing of ours pushes others away.
 #[test]
 fn daemon_sets_have_a_priority_below_the_systems_own() {
     let class = SETS["base"].iter().find(|object| object["kind"] == "PriorityClass").expect("a class");
@@ -51,6 +51,7 @@ fn daemon_sets_have_a_priority_below_the_systems_own() {
     // The API server takes no more than a billion from anybody but itself.
     assert!(value > 0 && value <= 1_000_000_000 && value < SYSTEM_NODE_CRITICAL, "{value}");
     assert_eq!(class["globalDefault"], false);
+    assert_eq!(class["preemptionPolicy"], "Never", "no engine goes for it");
     let mut seen = 0;
     for (set, object) in all() {
         let Some(pod) = pod(object) else { continue };

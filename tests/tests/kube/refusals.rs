@@ -84,7 +84,7 @@ fn a_pool_whose_two_versions_differ_is_told() {
 
 #[test]
 fn a_version_that_discovery_is_not_answered_for_does_not_hide_the_others() {
-    let codes = [403, 429, 500, 503].map(Refusal::Code);
+    let codes = [400, 403, 406, 429, 500, 503].map(Refusal::Code);
     for refusal in codes.into_iter().chain([Refusal::Silence]) {
         let api = cluster();
         api.put(pool("qwen", "qwen", 8000));

@@ -20,7 +20,8 @@ pub(super) const WAIT: Duration = Duration::from_secs(30);
 /// Each source with what is known of its feed.
 pub(super) struct Sources {
     all: BTreeMap<Source, Standing>,
-    began: Instant,
+    /// When the first of them was read, or is known not to be there.
+    heard: Option<Instant>,
     /// The API server did not answer the last who asked.
     is_away: bool,
 }
@@ -40,7 +41,7 @@ struct Standing {
 impl Sources {
     pub(super) fn new(sources: Vec<Source>) -> Self {
         let all = sources.into_iter().map(|source| (source, Standing::default())).collect();
-        Self { all, began: Instant::now(), is_away: false }
+        Self { all, heard: None, is_away: false }
     }
 
     /// All there is was told. Whether that is the first time.
@@ -48,6 +49,7 @@ impl Sources {
         let standing = self.all.entry(source.clone()).or_default();
         let is_first = !standing.has_spoken || !standing.was_read;
         (standing.has_spoken, standing.was_read) = (true, true);
+        self.heard.get_or_insert_with(Instant::now);
         is_first
     }
 
@@ -95,7 +97,9 @@ impl Sources {
     /// Whether enough is known: before that, what was not read yet would seem to be gone.
     pub(super) fn are_known(&self, now: Instant) -> bool {
         self.needed().all(|(_, standing)| standing.has_spoken)
-            || now >= self.began + WAIT && self.has_any(&Kind::POOLS) && self.has_any(&[Kind::Pod])
+            || self.heard.is_some_and(|heard| now >= heard + WAIT)
+                && self.has_any(&Kind::POOLS)
+                && self.has_any(&[Kind::Pod])
     }
 
     /// Whether all that cannot be done without was read once, or is not there.
@@ -105,7 +109,7 @@ impl Sources {
 
     /// When it is worth while to ask again whether enough is known, though nothing was told.
     pub(super) fn patience_ends(&self, now: Instant) -> Option<Instant> {
-        Some(self.began + WAIT).filter(|end| now < *end)
+        self.heard.map(|heard| heard + WAIT).filter(|end| now < *end)
     }
 
     /// Whether there is word of what there is of these, where it is watched at all.

@@ -99,10 +99,10 @@ async fn nothing_is_published_before_pools_and_pods_were_read() {
     settle().await;
     advance(GATHER * 3).await;
     settle().await;
-    assert!(!scene.desired.has_changed().expect("keeper"), "the pods are not known");
+    assert!(!scene.desired.borrow().found, "the pods are not known");
+    assert_eq!(scene.desired.borrow().troubles.len(), 1, "what stands in the way is");
     scene.tell(Kind::Pod, What::Listed(Vec::new())).await;
-    scene.desired.changed().await.expect("published");
-    assert!(scene.desired.borrow().found, "without the models, which can wait");
+    scene.desired.wait_for(|desired| desired.found).await.expect("without the models, which can wait");
 }
 
 #[tokio::test(start_paused = true)]
@@ -190,9 +190,9 @@ async fn one_version_of_pools_that_cannot_be_read_is_waited_for_and_then_named()
     settle().await;
     advance(sources::WAIT - GATHER).await;
     settle().await;
-    assert!(!scene.desired.has_changed().expect("keeper"), "it may still be read");
+    assert!(!scene.desired.borrow().found, "it may still be read");
     advance(GATHER).await;
-    scene.desired.changed().await.expect("published");
+    scene.desired.wait_for(|desired| desired.found).await.expect("published");
     let now = scene.desired.borrow().clone();
     assert!(now.found && now.troubles.iter().any(|trouble| trouble.contains("answered 500")), "{now:?}");
     scene.tell(Kind::PoolV1, What::Listed(Vec::new())).await;
@@ -208,7 +208,7 @@ async fn a_version_of_pools_that_is_met_by_silence_is_named_too() {
     scene.tell(Kind::PoolV1, away()).await;
     settle().await;
     advance(sources::WAIT).await;
-    scene.desired.changed().await.expect("published");
+    scene.desired.wait_for(|desired| desired.found).await.expect("published");
     let troubles = scene.desired.borrow().troubles.clone();
     let named = "inferencepools.inference.networking.k8s.io in namespace default: not read yet";
     assert!(troubles.iter().any(|trouble| trouble.contains(named)), "{troubles:?}");
@@ -223,9 +223,9 @@ async fn pods_that_pass_no_word_are_not_taken_for_none_however_long_it_lasts() {
         settle().await;
         advance(sources::WAIT * 3).await;
         settle().await;
-        assert!(!scene.desired.has_changed().expect("keeper"), "pools without pods");
+        assert!(!scene.desired.borrow().found, "pools without pods");
         scene.tell(Kind::Pod, What::Listed(Vec::new())).await;
-        scene.desired.changed().await.expect("published");
+        scene.desired.wait_for(|desired| desired.found).await.expect("published");
     }
 }
 

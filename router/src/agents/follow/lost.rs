@@ -28,6 +28,8 @@ pub(in crate::agents) enum Lost {
     Broken(#[from] Broken),
     #[error(transparent)]
     Diverged(#[from] Diverged),
+    #[error("it tells of more than {0} engines: is this an agent?")]
+    Crowded(usize),
     #[error("replicas that it tells of have joined")]
     Moved,
     #[error("nobody wants it to be followed any more")]

@@ -13,14 +13,18 @@ impl Follower {
         if update.full {
             self.tells_of.clear();
         }
+        let known = self.tells_of.len();
         for told in &update.endpoints {
             // Whoever has another slot by now was told of as somebody else: that must show.
             self.tells_of.entry(told.address.clone()).or_insert_with(|| roster.slot(&told.address));
         }
+        let is_other = update.full || !update.gone.is_empty() || self.tells_of.len() != known;
         let mut agent = self.agent.lock();
         agent.heard = Some(self.following.world.now());
         (agent.generation, agent.sequence) = (update.generation, update.sequence);
-        agent.list(update, &roster);
+        if is_other {
+            agent.list(self.tells_of.keys(), &roster);
+        }
         if update.full {
             (agent.node, agent.connected, agent.trouble) = (update.node.clone(), true, None);
             let (address, replicas) = (&agent.address, agent.endpoints.len());
@@ -44,20 +48,11 @@ impl Follower {
 // === Agent ===
 
 impl Agent {
-    /// Keeps the list of whom it tells of.
-    fn list(&mut self, update: &told::Update, roster: &Roster) {
-        if update.full {
-            self.endpoints.clear();
-        }
-        let before = self.endpoints.len();
-        self.endpoints.retain(|address| !update.gone.contains(address));
-        let left = self.endpoints.len() != before;
-        let new = update.endpoints.iter().filter(|told| !self.endpoints.contains(&told.address));
-        let new: Vec<String> = new.map(|told| told.address.clone()).collect();
-        if update.full || left || !new.is_empty() {
-            self.endpoints.extend(new);
-            let routed_to = |address: &&String| roster.slot(address).is_some();
-            self.ignored = self.endpoints.len() - self.endpoints.iter().filter(routed_to).count();
-        }
+    /// Takes the list of whom it tells of.
+    fn list<'a>(&mut self, told: impl Iterator<Item = &'a String>, roster: &Roster) {
+        self.endpoints = told.cloned().collect();
+        self.endpoints.sort_unstable();
+        let routed_to = |address: &&String| roster.slot(address).is_some();
+        self.ignored = self.endpoints.len() - self.endpoints.iter().filter(routed_to).count();
     }
 }

@@ -106,6 +106,21 @@ async fn whom_it_tells_of_no_longer_is_left_to_the_router_and_what_was_said_is_t
 }
 
 #[tokio::test]
+async fn an_agent_cannot_tell_of_more_and_more_engines() {
+    let (mut follower, _told) = follower();
+    for number in 0..MOST_TOLD / 2 {
+        follower.tells_of.insert(format!("10.0.0.1:{number}"), None);
+    }
+    let update = |count, full| {
+        let endpoints = vec![told::Endpoint::default(); count];
+        told::Update { full, endpoints, ..told::Update::default() }
+    };
+    assert!(!follower.is_too_much(&update(MOST_TOLD / 2, false)), "all of them told again");
+    assert!(follower.is_too_much(&update(MOST_TOLD / 2 + 1, false)));
+    assert!(!follower.is_too_much(&update(MOST_TOLD, true)), "what was told before does not count");
+}
+
+#[tokio::test]
 async fn who_is_not_in_the_next_full_state_is_left_to_the_router() {
     let (mut follower, _told) = follower();
     follower.claimed("10.0.0.1:8000").expect("it is there");

@@ -74,7 +74,10 @@ impl Holding {
                 }
                 !held
             }
-            Ok(None) => false,
+            Ok(None) => {
+                self.trouble = None;
+                false
+            }
             Err((error, verb)) => {
                 self.say(Trouble::of(&error, verb), verb);
                 false

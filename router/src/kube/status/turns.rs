@@ -3,7 +3,10 @@
 //! What is wanted again although it was written was undone by somebody who wants something else. It is treated as what was
 //! refused: tried again later each time, so that two who disagree do not write as fast as they can watch.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 use warmlane_kube::ObjectName;
@@ -34,7 +37,8 @@ struct Turn {
 impl Turns {
     /// Forgets models that are gone.
     pub(super) fn keep(&mut self, all: &[Accepted]) {
-        self.of.retain(|name, _| all.iter().any(|accepted| accepted.model == *name));
+        let there: HashSet<&ObjectName> = all.iter().map(|accepted| &accepted.model).collect();
+        self.of.retain(|name, _| there.contains(name));
     }
 
     /// Begins anew: another one wrote meanwhile.

@@ -15,6 +15,8 @@ use crate::{config::Prefix, world::World};
 
 /// So full the index grows: it has room for what comes while that is noticed and done.
 const FULL: f64 = 0.5;
+/// An index with fewer blocks is none.
+const FEWEST: usize = 1_024;
 /// How much at a time: from the first size to the largest in a few steps.
 const GROWTH: usize = 4;
 
@@ -72,7 +74,8 @@ impl Upkeep {
 
     /// Looks whether the index fills, and takes up what failed.
     pub(super) fn look(&mut self) {
-        self.full = self.world.index.load().filled() > FULL;
+        // The one that is being replaced says nothing of the one to come.
+        self.full = self.job.is_none() && self.world.index.load().filled() > FULL;
         self.forgotten.append(&mut self.failed);
     }
 
@@ -156,13 +159,16 @@ fn work(world: &World, slots: &[Slot], size: Option<(usize, usize)>) {
 }
 
 /// `wanted` blocks where an index of so many, and of `width` slots, is within `bytes`; else as many as are: `now` doubled as often as
-/// fits. Never fewer than `now`.
+/// fits. Fewer than `now` only where so many slots leave no room for them.
 fn blocks_within(bytes: usize, now: usize, wanted: usize, width: usize) -> usize {
     let fits = |blocks: usize| PrefixIndex::bytes_for(blocks, width) <= bytes;
     if wanted > now && fits(wanted) {
         return wanted;
     }
     let mut blocks = now;
+    while blocks > FEWEST && !fits(blocks) {
+        blocks /= 2;
+    }
     while 2 * blocks <= wanted && fits(2 * blocks) {
         blocks *= 2;
     }
@@ -218,6 +224,34 @@ mod tests {
         assert!(third >= first * 6, "{first} to {third}");
         fill(&world);
         assert_eq!(grown(&world, &mut upkeep).await, third, "engines hold no more");
+    }
+
+    #[tokio::test]
+    async fn a_look_while_it_grows_does_not_have_it_grow_again() {
+        let (world, mut upkeep) = world_and_upkeep(256 << 20);
+        let first = world.index.load().capacity();
+        upkeep.hold(u64::MAX);
+        fill(&world);
+        upkeep.look();
+        upkeep.go_on();
+        upkeep.look();
+        settle(&mut upkeep).await;
+        assert!(world.index.load().capacity() < first * GROWTH * 2, "once");
+    }
+
+    #[tokio::test]
+    async fn more_replicas_than_a_full_index_has_room_for_take_their_room_from_it() {
+        let limit = 8 << 20;
+        let (world, mut upkeep) = world_and_upkeep(limit);
+        upkeep.hold(u64::MAX);
+        for _ in 0..4 {
+            fill(&world);
+            grown(&world, &mut upkeep).await;
+        }
+        upkeep.widen(1_000);
+        settle(&mut upkeep).await;
+        let index = world.index.load();
+        assert!(index.endpoints() >= 1_000 && index.bytes() <= limit as usize, "{} bytes", index.bytes());
     }
 
     #[tokio::test]
