@@ -2,6 +2,8 @@
 
 #[path = "deploy/access.rs"]
 mod access;
+#[path = "deploy/alerts.rs"]
+mod alerts;
 #[path = "deploy/cluster.rs"]
 mod cluster;
 #[path = "deploy/events.rs"]

@@ -30,7 +30,8 @@ pub struct Scene {
     pub old: RawEngine,
     /// Picks, and has hooks.
     pub router: TestRouter,
-    _agent: TestAgent,
+    /// Reads two of the engines; none once it was taken away.
+    pub agent: Option<TestAgent>,
     _nvml: FakeNvml,
 }
 
@@ -62,10 +63,10 @@ impl Scene {
         let jobs = [
             ("engines", [addresses, vec![old.address()]].concat()),
             ("routers", vec![router.listening().metrics]),
-            ("agents", vec![agent.metrics_address()]),
+            ("warmlane-agent", vec![agent.metrics_address()]),
         ];
         let prometheus = Prometheus::scraping(&jobs);
-        Self { prometheus, engines, old, router, _agent: agent, _nvml: nvml }
+        Self { prometheus, engines, old, router, agent: Some(agent), _nvml: nvml }
     }
 
     /// Sends a little of everything for so long, over so many connections at once.

@@ -338,6 +338,10 @@ fn a_real_prometheus_answers_every_query() {
     };
     drop(scene.engines.remove(0));
     holds("WarmlaneReplicaDown");
+    scene.engines.clear();
+    holds("WarmlaneNoReplicaReady");
+    drop(scene.agent.take());
+    holds("WarmlaneAgentGone");
     // So is a hook that is refused.
     let hooks = Caller::connect(scene.router.listening().extension.expect("an extension server"));
     let nameless = json!({ "kind": "InferencePool", "metadata": {} });
