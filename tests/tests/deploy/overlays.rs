@@ -123,6 +123,23 @@ fn both_ways_of_the_load_test_differ_in_their_port_alone() {
     assert_eq!(job("plain", "8080"), job("aware", "8081"));
 }
 
+/// A bare cluster, and one with another gateway, take the example; and its gateway where nobody has Envoy Gateway's own kinds.
+#[test]
+fn only_the_folders_of_gateways_need_what_gateways_bring() {
+    const STANDARD: &str = "gateway.networking.k8s.io/v1";
+    const ENVOY: &str = "gateway.envoyproxy.io/v1alpha1";
+    let needs = |set: &str, version: &str| SETS[set].iter().any(|object| object["apiVersion"] == version);
+    for set in SETS.keys() {
+        let gateways = set.starts_with("examples/qwen/") && set.contains("gateway");
+        assert_eq!(needs(set, STANDARD), gateways, "{set}");
+        assert_eq!(needs(set, ENVOY), set == "examples/qwen/envoy-gateway", "{set}");
+    }
+    let of =
+        |set: &str, kind: &str| SETS[set].iter().find(|object| object["kind"] == kind).expect("one").clone();
+    let class = &of("examples/qwen/envoy-gateway", "GatewayClass")["metadata"]["name"];
+    assert_eq!(*class, of("examples/qwen/v1-gateway", "Gateway")["spec"]["gatewayClassName"]);
+}
+
 /// They render from where the page has them written, and their images are those that run.
 #[test]
 fn overlays_that_the_docs_have_people_write_come_to_what_they_say() {
