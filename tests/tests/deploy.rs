@@ -18,6 +18,8 @@ mod image;
 mod monitoring;
 #[path = "deploy/overlays.rs"]
 mod overlays;
+#[path = "deploy/pages.rs"]
+mod pages;
 #[path = "deploy/pickers.rs"]
 mod pickers;
 #[path = "deploy/privileged.rs"]

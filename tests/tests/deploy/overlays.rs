@@ -1,10 +1,8 @@
 //! Overlays and what they take in or leave out: nodes, room, priority, and the shared routers.
 
-use std::fs;
-
 use serde_json::Value;
 
-use super::rendered::{NOT_SHARED, SETS, all, containers, deploy, list, overlay, pod, relative, title};
+use super::rendered::{NOT_SHARED, SETS, all, containers, list, pod, title};
 
 /// Both DaemonSets of an overlay go to the nodes of its card and to no others; the demo's agent to every node.
 #[test]
@@ -138,24 +136,4 @@ fn only_the_folders_of_gateways_need_what_gateways_bring() {
         |set: &str, kind: &str| SETS[set].iter().find(|object| object["kind"] == kind).expect("one").clone();
     let class = &of("examples/qwen/envoy-gateway", "GatewayClass")["metadata"]["name"];
     assert_eq!(*class, of("examples/qwen/v1-gateway", "Gateway")["spec"]["gatewayClassName"]);
-}
-
-/// They render from where the page has them written, and their images are those that run.
-#[test]
-fn overlays_that_the_docs_have_people_write_come_to_what_they_say() {
-    let page = fs::read_to_string(deploy().join("../docs/install.md")).expect("docs/install.md");
-    let blocks = page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
-    let blocks: Vec<&str> = blocks.filter(|block| block.contains("kind: Kustomization")).collect();
-    assert_eq!(blocks.len(), 2, "{blocks:?}");
-    for (block, up) in blocks.into_iter().zip(["../deploy", "../../deploy"]) {
-        // As deep below the checkout as the page says, and indented as a list has it.
-        assert_eq!(block.matches("../deploy").count(), block.matches(&format!("[{up}")).count(), "{block}");
-        let lines = block.lines().map(str::trim_end).filter(|line| !line.ends_with("kind: Kustomization"));
-        let text: Vec<&str> = lines.map(|line| line.strip_prefix("   ").unwrap_or(line)).collect();
-        let made = overlay(&text.join("\n").replace(up, &relative(&deploy())));
-        let images = made.iter().filter_map(pod).flat_map(containers).filter_map(|c| c["image"].as_str());
-        let ours: Vec<&str> = images.filter(|image| image.contains("warmlane-")).collect();
-        assert!(!ours.is_empty());
-        assert!(ours.iter().all(|image| image.starts_with("registry.example.com/team/")), "{ours:?}");
-    }
 }
