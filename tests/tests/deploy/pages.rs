@@ -1,4 +1,4 @@
-//! What `docs/install.md` has people write and run comes to what it says.
+//! What the pages have people write and run comes to what they say.
 
 use std::{fs, path::Path, process::Command};
 
@@ -9,9 +9,9 @@ use super::{
     wiring::word,
 };
 
-/// The blocks of one language, without the indentation that a list gives them.
-fn blocks(language: &str) -> Vec<String> {
-    let page = fs::read_to_string(deploy().join("../docs/install.md")).expect("docs/install.md");
+/// The blocks of one language on a page, without the indentation that a list gives them.
+fn blocks(page: &str, language: &str) -> Vec<String> {
+    let page = fs::read_to_string(deploy().join("../docs").join(page)).expect(page);
     let fence = format!("```{language}\n");
     let parts: Vec<&str> = page.split(fence.as_str()).collect();
     let block = |pair: &[&str]| {
@@ -34,8 +34,10 @@ fn ours(objects: &[Value]) -> Vec<&str> {
 /// They render from where the page has them written, and their images are those that run.
 #[test]
 fn overlays_name_the_images_that_run() {
-    let overlays: Vec<String> =
-        blocks("yaml").into_iter().filter(|block| block.starts_with("kind: Kustomization")).collect();
+    let overlays: Vec<String> = blocks("install.md", "yaml")
+        .into_iter()
+        .filter(|block| block.starts_with("kind: Kustomization"))
+        .collect();
     assert_eq!(overlays.len(), 3, "{overlays:?}");
     for (block, up) in overlays.iter().zip(["../deploy", "../../deploy", "../../deploy"]) {
         // As deep below the checkout as the page says.
@@ -48,41 +50,49 @@ fn overlays_name_the_images_that_run() {
     }
 }
 
+/// What a patch changes of an overlay.
+fn changed(plain: &[Value], whole: &str, patch: &str) -> Vec<String> {
+    let patched = overlay(&format!("{whole}{patch}\n"));
+    let pairs = plain.iter().zip(&patched).filter(|(before, after)| before != after);
+    let mut titles: Vec<String> = pairs.map(|(_, after)| title(after)).collect();
+    titles.sort_unstable();
+    titles
+}
+
 /// kustomize does nothing where a patch finds nothing, and says nothing.
 #[test]
 fn each_patch_changes_what_it_is_for() {
     let at = |folder: &str| relative(&deploy().join(folder));
-    let resources = ["base", "examples/qwen/v1", "examples/qwen/v1-gateway"].map(at).join(", ");
+    let examples = ["v1", "v1-gateway", "envoy-gateway"].map(|name| at(&format!("examples/qwen/{name}")));
     let components = ["components/node-local", "components/monitoring"].map(at).join(", ");
-    let whole = format!("resources: [{resources}]\ncomponents: [{components}]\n");
+    let whole = format!("resources: [{}, {}]\ncomponents: [{components}]\n", at("base"), examples.join(", "));
     let plain = overlay(&whole);
-    let changed = |patch: &String| {
-        let patched = overlay(&format!("{whole}{patch}\n"));
-        let pairs = plain.iter().zip(&patched).filter(|(before, after)| before != after);
-        let mut titles: Vec<String> = pairs.map(|(_, after)| title(after)).collect();
-        titles.sort_unstable();
-        titles
-    };
-    let patches: Vec<String> =
-        blocks("yaml").into_iter().filter(|block| block.starts_with("patches:")).collect();
-    let changes: Vec<Vec<String>> = patches.iter().map(changed).collect();
-    let wanted: [&[&str]; 5] = [
-        &["DaemonSet warmlane-system/warmlane-agent"],
-        &[
-            "DaemonSet warmlane-system/warmlane-agent",
-            "DaemonSet warmlane-system/warmlane-router-node",
-            "Deployment llm/warmlane-router",
-            "Deployment warmlane-system/warmlane-router",
-        ],
-        &["PersistentVolumeClaim llm/qwen-model"],
-        &["Gateway llm/inference-gateway"],
-        &[
-            "PodMonitor warmlane-system/warmlane-agent",
-            "PodMonitor warmlane-system/warmlane-router",
-            "PrometheusRule warmlane-system/warmlane",
-        ],
+    let agent = "DaemonSet warmlane-system/warmlane-agent";
+    let routers = ["DaemonSet warmlane-system/warmlane-router-node", "Deployment llm/warmlane-router"];
+    let wanted: [(&str, &[&[&str]]); 4] = [
+        (
+            "install.md",
+            &[
+                &[agent],
+                &[agent, routers[0], routers[1], "Deployment warmlane-system/warmlane-router"],
+                &["PersistentVolumeClaim llm/qwen-model"],
+                &["Gateway llm/inference-gateway"],
+                &[
+                    "PodMonitor warmlane-system/warmlane-agent",
+                    "PodMonitor warmlane-system/warmlane-router",
+                    "PrometheusRule warmlane-system/warmlane",
+                ],
+            ],
+        ),
+        ("security.md", &[&[agent, "Namespace -/warmlane-system"]]),
+        ("AGENT.md", &[&[agent]]),
+        ("gateways.md", &[&["ClientTrafficPolicy llm/inference-gateway"]]),
     ];
-    assert_eq!(changes, wanted);
+    for (page, wanted) in wanted {
+        let patches = blocks(page, "yaml").into_iter().filter(|block| block.starts_with("patches:"));
+        let changes: Vec<Vec<String>> = patches.map(|patch| changed(&plain, &whole, &patch)).collect();
+        assert_eq!(changes, wanted, "{page}");
+    }
 }
 
 /// Copies a folder with all that is in it.
@@ -100,7 +110,7 @@ fn a_pool_of_your_own_takes_nothing_of_the_examples() {
     let folder = tempfile::tempdir().expect("a folder");
     let checkout = folder.path().canonicalize().expect("a path");
     copy(&deploy(), &checkout.join("deploy"));
-    let of_pool: Vec<String> = blocks("console")
+    let of_pool: Vec<String> = blocks("install.md", "console")
         .into_iter()
         .filter(|block| block.starts_with("namespace=talk pool=chat "))
         .collect();
