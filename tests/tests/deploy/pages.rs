@@ -68,13 +68,18 @@ fn each_patch_changes_what_it_is_for() {
     let whole = format!("resources: [{}, {}]\ncomponents: [{components}]\n", at("base"), examples.join(", "));
     let plain = overlay(&whole);
     let agent = "DaemonSet warmlane-system/warmlane-agent";
-    let routers = ["DaemonSet warmlane-system/warmlane-router-node", "Deployment llm/warmlane-router"];
+    let others = [
+        "DaemonSet warmlane-system/warmlane-router-node",
+        "Deployment llm/qwen",
+        "Deployment llm/warmlane-router",
+        "Deployment warmlane-system/warmlane-router",
+    ];
     let wanted: [(&str, &[&[&str]]); 4] = [
         (
             "install.md",
             &[
                 &[agent],
-                &[agent, routers[0], routers[1], "Deployment warmlane-system/warmlane-router"],
+                &[agent, others[0], others[1], others[2], others[3]],
                 &["PersistentVolumeClaim llm/qwen-model"],
                 &["Gateway llm/inference-gateway"],
                 &[
