@@ -58,8 +58,11 @@ fn kv(router: &TestRouter) -> Vec<Value> {
     page["agents"][0]["kv"].as_array().cloned().unwrap_or_default()
 }
 
-fn blocks(router: &TestRouter, number: usize) -> u64 {
-    kv(router).get(number).and_then(|row| row["blocks"].as_u64()).unwrap_or_default()
+/// How many the router is told that an engine holds.
+fn blocks(router: &TestRouter, engine: &Running) -> u64 {
+    let address = engine.address().to_string();
+    let row = kv(router).into_iter().find(|row| row["endpoint"] == address.as_str());
+    row.and_then(|row| row["blocks"].as_u64()).unwrap_or_default()
 }
 
 /// Token ids that no other prompt begins with.
@@ -104,7 +107,7 @@ fn prompts_that_a_router_never_saw_go_where_others_sent_them() {
         let engine = warm(&engines, number);
         let at = number % engines.len();
         let held = 100 * (number / engines.len() + 1) as u64;
-        eventually("its blocks are told", || blocks(&router, at) >= held);
+        eventually("its blocks are told", || blocks(&router, &engines[at]) >= held);
         let (endpoint, cached) = send(&mut router.aware(), "/v1/completions", &body(number));
         assert_eq!(endpoint, engine.address().to_string(), "prompt {number}");
         assert!(cached >= 1_580, "prompt {number}: {cached} tokens were there");
@@ -123,7 +126,7 @@ fn text_goes_where_it_is_warm_once_an_engine_has_said_what_its_tokens_are() {
     let agent = agent(&engines);
     let router = router(&engines, &agent);
     warm(&engines, 0);
-    eventually("blocks are told", || blocks(&router, 0) > 0);
+    eventually("blocks are told", || blocks(&router, &engines[0]) > 0);
     let text = "some words that are worth to be remembered, and go on for a while ".repeat(20);
     let chat = json!({ "model": "m", "max_tokens": 1, "messages": [{ "role": "user", "content": text }] });
     let adapter = json!({ "model": "a", "prompt": text, "max_tokens": 1, "cache_salt": "tenant" });
@@ -148,7 +151,7 @@ fn what_an_engine_dropped_is_not_believed_to_be_there() {
     let router = router(&engines, &agent);
     let small = engines[0].address();
     send(&mut Wire::connect(small), "/v1/completions", &body(0));
-    eventually("its blocks are told", || blocks(&router, 0) >= 100);
+    eventually("its blocks are told", || blocks(&router, &engines[0]) >= 100);
     for number in 1..9 {
         send(&mut Wire::connect(small), "/v1/completions", &body(number));
     }
@@ -173,7 +176,7 @@ fn own_history_is_not_believed_where_an_engine_has_dropped_what_was_sent() {
     let (endpoint, _) = send(&mut router.aware(), "/v1/completions", &body(0));
     let holder =
         engines.iter().position(|engine| engine.address().to_string() == endpoint).expect("it is one");
-    eventually("its blocks are told", || blocks(&router, holder) >= 100);
+    eventually("its blocks are told", || blocks(&router, &engines[holder]) >= 100);
     let sent = Instant::now();
     for number in 1..9 {
         send(&mut Wire::connect(engines[holder].address()), "/v1/completions", &body(number));
@@ -181,7 +184,7 @@ fn own_history_is_not_believed_where_an_engine_has_dropped_what_was_sent() {
     let other = &engines[1 - holder];
     let half = json!({ "model": "m", "prompt": ids(0)[..800], "max_tokens": 1 });
     send(&mut Wire::connect(other.address()), "/v1/completions", &half);
-    eventually("its blocks are told", || blocks(&router, 1 - holder) >= 50);
+    eventually("its blocks are told", || blocks(&router, other) >= 50);
     std::thread::sleep(SENT_LATELY.saturating_sub(sent.elapsed()));
     hear(&router, &agent, engines[holder].address(), 8);
     let (endpoint, cached) = send(&mut router.aware(), "/v1/completions", &body(0));
