@@ -39,7 +39,7 @@ fn wanted(node: &str) -> Vec<Wanted> {
 /// The engines among these pods, which are one node's.
 pub fn resolve(objects: &Objects) -> Found {
     let pools = objects.pools();
-    let mut members = Members::select(objects, &pools);
+    let members = Members::select(objects, &pools);
     let (mut all, mut troubles) = (Vec::new(), BTreeSet::new());
     for (pool, declared) in &pools {
         let ports = &declared.pool.ports;

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use serde_json::{Value, json};
 use warmlane_agent::{
     app::Agent,
     config::{Config, EngineFlag},
@@ -71,6 +72,20 @@ impl TestAgent {
         };
         change(&mut config);
         Ok(Self { running: Agent::start(config)? })
+    }
+
+    /// It as the one agent behind the agents' Service, on this node.
+    pub fn slice(&self, node: &str) -> Value {
+        let address = self.address();
+        json!({
+            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+            "metadata": {
+                "name": "warmlane-agent-1", "namespace": "warmlane-system",
+                "labels": {"kubernetes.io/service-name": "warmlane-agent"},
+            },
+            "addressType": "IPv4", "ports": [{"name": "grpc", "port": address.port()}],
+            "endpoints": [{"addresses": [address.ip().to_string()], "nodeName": node}],
+        })
     }
 
     /// Where routers dial.

@@ -173,6 +173,11 @@ impl Panel {
         let targets = json["targets"].as_array().into_iter().flatten().map(target).collect();
         Ok(Self { title, kind, unit, place, targets })
     }
+
+    /// Its series over the last `window`, each with its name in the legend.
+    fn series(&self, prometheus: &Prometheus, window: Duration) -> Vec<(String, Vec<(f64, f64)>)> {
+        self.targets.iter().flat_map(|target| target.series(prometheus, window)).collect()
+    }
 }
 
 // === Target ===
@@ -188,7 +193,6 @@ impl Target {
         filled
     }
 
-    /// Its series over the last `window`, each with its name in the legend.
     fn series(&self, prometheus: &Prometheus, window: Duration) -> Vec<(String, Vec<(f64, f64)>)> {
         let found = prometheus.range(&self.query("10s"), window);
         found.into_iter().map(|series| (self.name(&series.labels), series.points)).collect()

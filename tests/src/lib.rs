@@ -22,6 +22,7 @@ pub mod lane;
 pub mod namespace;
 pub mod nodes;
 pub mod nvml;
+mod palette;
 pub mod picker;
 pub mod pickers;
 pub mod prometheus;

@@ -86,7 +86,7 @@ impl<'o> Members<'o> {
     }
 
     /// What serves a pool.
-    pub fn replicas(&mut self, pool: &PoolName, ports: &[u16]) -> Vec<Replica> {
+    pub fn replicas(&self, pool: &PoolName, ports: &[u16]) -> Vec<Replica> {
         let pods = self.of.get(pool).map(Vec::as_slice).unwrap_or_default();
         let all = pods.iter().flat_map(|(name, pod)| replicas(name, pod, ports));
         let (mut kept, mut places) = (Vec::<Replica>::new(), HashMap::<String, usize>::new());

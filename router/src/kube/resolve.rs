@@ -22,7 +22,7 @@ pub fn resolve(objects: &Objects, pools: &[PoolName]) -> Desired {
     let names: BTreeSet<&PoolName> = pools.iter().collect();
     let served: BTreeMap<&PoolName, &Declared> =
         names.iter().filter_map(|name| Some((*name, objects.pool(name)?))).collect();
-    let mut members = Members::select(objects, &served);
+    let members = Members::select(objects, &served);
     troubles.extend(members.claims());
     let mut models = models::judge(objects, &names);
     troubles.append(&mut models.troubles);

@@ -6,26 +6,16 @@ use anyhow::Context as _;
 use plotters::{coord::Shift, prelude::*};
 
 use super::{Board, Panel, PanelKind, Place, scale::written};
-use crate::prometheus::Prometheus;
+use crate::{
+    palette::{COLOURS, FONT, GRID, INK},
+    prometheus::Prometheus,
+};
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 /// Seconds since the beginning, and a value.
 type Points = Vec<(f64, f64)>;
 
-/// Told apart by people with any colour vision (Okabe and Ito).
-const COLOURS: [RGBColor; 7] = [
-    RGBColor(0, 114, 178),
-    RGBColor(230, 159, 0),
-    RGBColor(0, 158, 115),
-    RGBColor(204, 121, 167),
-    RGBColor(86, 180, 233),
-    RGBColor(213, 94, 0),
-    RGBColor(90, 90, 90),
-];
 const HEAT: RGBColor = RGBColor(213, 94, 0);
-const INK: RGBColor = RGBColor(40, 40, 40);
-const GRID: RGBColor = RGBColor(225, 225, 225);
-const FONT: &str = "Helvetica, Arial, sans-serif";
 /// Of a column (of 24) and of a line, in pixels.
 const COLUMN: u32 = 60;
 const LINE: u32 = 30;
@@ -66,8 +56,7 @@ fn draw(file: &Path, board: &Board, prometheus: &Prometheus, window: Duration) -
 }
 
 fn lines_of(area: &Area<'_>, panel: &Panel, prometheus: &Prometheus, window: Duration) -> anyhow::Result<()> {
-    let series: Vec<(String, Points)> =
-        panel.targets.iter().flat_map(|target| target.series(prometheus, window)).collect();
+    let series = panel.series(prometheus, window);
     let top = series.iter().flat_map(|(_, points)| points).map(|point| point.1).fold(0.0, f64::max);
     let top = if top > 0.0 { top * 1.15 } else { 1.0 };
     let (area, names) = area.split_horizontally(area.dim_in_pixel().0 * 7 / 10);
@@ -107,8 +96,7 @@ fn legend(area: &Area<'_>, series: &[(String, Points)]) -> anyhow::Result<()> {
 
 /// Buckets upwards, each as dark as it has requests; a bucket that a series counts from 0 on has those below taken off.
 fn heatmap(area: &Area<'_>, panel: &Panel, prometheus: &Prometheus, window: Duration) -> anyhow::Result<()> {
-    let series: Vec<(String, Points)> =
-        panel.targets.iter().flat_map(|target| target.series(prometheus, window)).collect();
+    let series = panel.series(prometheus, window);
     let mut buckets: Vec<(f64, String, Points)> = series
         .into_iter()
         .filter_map(|(name, points)| {

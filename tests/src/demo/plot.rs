@@ -13,26 +13,15 @@ use super::{
     cast::Measured,
     plan::{Engines, Plan},
 };
+use crate::palette::{COLOURS, FONT, GRID, INK};
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 
-/// Told apart by people with any colour vision (Okabe and Ito).
-const COLOURS: [RGBColor; 6] = [
-    RGBColor(0, 114, 178),
-    RGBColor(230, 159, 0),
-    RGBColor(0, 158, 115),
-    RGBColor(204, 121, 167),
-    RGBColor(86, 180, 233),
-    RGBColor(213, 94, 0),
-];
-const INK: RGBColor = RGBColor(40, 40, 40);
-const GRID: RGBColor = RGBColor(225, 225, 225);
 const LOADED: RGBColor = RGBColor(236, 240, 246);
 const WIDTH: u32 = 1100;
 const HEADER: u32 = 84;
 const PANEL: u32 = 260;
-const FONT: &str = "Helvetica, Arial, sans-serif";
 
 /// Draws the panels of `measured` into `file`.
 pub(super) fn save(file: &Path, plan: &Plan, measured: &[Measured]) -> anyhow::Result<()> {

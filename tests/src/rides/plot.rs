@@ -16,14 +16,12 @@ use super::{
     router::Kind,
     short,
 };
+use crate::palette::{FONT, GRID, INK};
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
-const INK: RGBColor = RGBColor(40, 40, 40);
-const GRID: RGBColor = RGBColor(225, 225, 225);
 const SIZE: (u32, u32) = (1_100, 760);
 const HEADER: u32 = 44;
-const FONT: &str = "Helvetica, Arial, sans-serif";
 /// Where a reader's page is dark, the picture is.
 const DARK: [(RGBColor, &str); 3] = [(WHITE, "#0d1117"), (INK, "#d0d7de"), (GRID, "#30363d")];
 

@@ -6,12 +6,9 @@ use anyhow::Context as _;
 use plotters::prelude::*;
 
 use super::samples::{Sample, Samples};
+use crate::palette::{COLOURS, FONT, GRID, INK};
 
-const INK: RGBColor = RGBColor(40, 40, 40);
-const GRID: RGBColor = RGBColor(225, 225, 225);
-const LINE: RGBColor = RGBColor(0, 114, 178);
 const SIZE: (u32, u32) = (1_000, 780);
-const FONT: &str = "Helvetica, Arial, sans-serif";
 
 /// Draws the panels into `file`.
 pub(super) fn save(file: &Path, samples: &Samples) -> anyhow::Result<()> {
@@ -67,6 +64,6 @@ fn panel(
         .x_label_formatter(&|seconds| format!("{seconds:.0}"))
         .y_label_formatter(&|value| format!("{value:.0}"))
         .draw()?;
-    chart.draw_series(LineSeries::new(points.iter().copied(), LINE.stroke_width(2)))?;
+    chart.draw_series(LineSeries::new(points.iter().copied(), COLOURS[0].stroke_width(2)))?;
     Ok(())
 }

@@ -2,18 +2,6 @@
 
 use super::*;
 
-fn agents(agent: SocketAddr) -> Value {
-    json!({
-        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
-        "metadata": {
-            "name": "warmlane-agent-1", "namespace": "warmlane-system",
-            "labels": {"kubernetes.io/service-name": "warmlane-agent"},
-        },
-        "addressType": "IPv4", "ports": [{"name": "grpc", "port": agent.port()}],
-        "endpoints": [{"addresses": [agent.ip().to_string()], "nodeName": NODE}],
-    })
-}
-
 fn told(router: &TestRouter) -> Value {
     router.admin().get("/debug/agents").json()["agents"][0].take()
 }
@@ -57,7 +45,7 @@ fn what_the_agent_knows_reaches_a_router_whichever_of_them_learns_of_a_pod_first
         config.kube.pools = vec!["llm/qwen".to_owned()];
         config.kube.config = kubeconfig;
     });
-    api.put(agents(agent.address()));
+    api.put(agent.slice(NODE));
     eventually("it follows", || {
         router.admin().get("/debug/agents").json()["agents"].as_array().is_some_and(|all| !all.is_empty())
     });

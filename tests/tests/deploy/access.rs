@@ -3,13 +3,7 @@
 //! A binary goes through a life of its watches against the fake API server, which notes what it is asked. Discovery and health are
 //! not noted: every account may read their paths, by the cluster's own role `system:discovery`.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    io::{BufRead as _, BufReader},
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::{collections::BTreeSet, path::Path, process::Command};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -20,7 +14,7 @@ use warmlane_tests::{
 
 use super::{
     cluster::{Cluster, model},
-    privileged::{Owned, arguments, workload, workload_of},
+    privileged::{Owned, arguments, listening, workload, workload_of},
     privileges::account as account_of,
     rendered::{SETS, all, containers, list, tool},
 };
@@ -114,14 +108,7 @@ fn started(pod: &'static Value, binary: &'static str, cluster: &Cluster, folder:
     let mut command = Command::new(tool("WARMLANE_BIN_DIR").join(binary));
     command.args(arguments(binary, container, folder));
     command.arg(format!("--kubeconfig={}", kubeconfig.display()));
-    let log = folder.join("log");
-    command.stdout(Stdio::piped()).stderr(fs::File::create(&log).expect("a file"));
-    let mut child = command.spawn().expect("it runs");
-    let mut told = BufReader::new(child.stdout.take().expect("its output"));
-    let (child, mut line) = (Owned(child), String::new());
-    told.read_line(&mut line).expect("text");
-    assert!(line.starts_with("listening "), "{line}{}", fs::read_to_string(&log).expect("its log"));
-    child
+    listening(&mut command, folder).0
 }
 
 /// Has what is watched go through all that befalls watches.

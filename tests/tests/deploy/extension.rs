@@ -7,7 +7,7 @@ use std::{
     net::SocketAddr,
     os::unix::fs::symlink,
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     sync::LazyLock,
 };
 
@@ -21,7 +21,10 @@ use warmlane_tests::{
     tls::{Authority, Issued},
 };
 
-use super::rendered::{EVERYTHING, SETS, all, containers, deploy, list, pod, title, tool, yaml};
+use super::{
+    privileged::Owned,
+    rendered::{EVERYTHING, SETS, all, containers, deploy, list, pod, title, tool, yaml},
+};
 
 /// Where the pod has its secret.
 pub(super) const MOUNTED: &str = "/etc/warmlane/extension-tls";
@@ -38,7 +41,7 @@ pub(super) static SECRET: LazyLock<Secret> = LazyLock::new(|| {
 
 /// Killed when dropped.
 struct Server {
-    child: Child,
+    _child: Owned,
     hooks: SocketAddr,
     metrics: SocketAddr,
 }
@@ -121,7 +124,7 @@ impl Server {
             let word = line.split_whitespace().find_map(|word| word.strip_prefix(name));
             word.unwrap_or_else(|| panic!("no {name} in {line:?}")).parse().expect("an address")
         };
-        Self { hooks: at("extension-server="), metrics: at("metrics="), child }
+        Self { hooks: at("extension-server="), metrics: at("metrics="), _child: Owned(child) }
     }
 
     /// Calls a hook as Envoy Gateway is configured to, showing this certificate.
@@ -135,13 +138,6 @@ impl Server {
         let page = Wire::connect(self.metrics).get("/metrics").text();
         let line = page.lines().find_map(|line| line.strip_prefix(series))?;
         line.trim().parse().ok()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

@@ -40,6 +40,19 @@ impl Drop for Owned {
     }
 }
 
+/// Starts a program of ours and waits until it says where it listens; its log goes into `folder`.
+pub(super) fn listening(command: &mut Command, folder: &Path) -> (Owned, String) {
+    let log = folder.join("log");
+    command.stdout(Stdio::piped()).stderr(fs::File::create(&log).expect("a file"));
+    let mut child = command.spawn().expect("it runs");
+    let mut told = BufReader::new(child.stdout.take().expect("its output"));
+    let (child, mut line) = (Owned(child), String::new());
+    told.read_line(&mut line).expect("text");
+    let said = fs::read_to_string(&log).expect("its log");
+    assert!(line.starts_with("listening "), "{command:?}: {line}{said}");
+    (child, line)
+}
+
 /// The pod of a workload of this name.
 pub(super) fn workload(name: &str) -> &'static Value {
     workload_of("overlays/ack-a10", name)
@@ -96,14 +109,7 @@ fn started(name: &str, binary: &'static str) -> Started {
     command.args(["--mount", "sh", "-ec", &script, "sh"]).arg(&program);
     command.args(arguments(binary, container, &cgroup));
     command.envs(account.environment());
-    let log = dir.path().join("log");
-    command.stdout(Stdio::piped()).stderr(fs::File::create(&log).expect("a file"));
-    let mut child = command.spawn().expect("unshare runs");
-    let mut told = BufReader::new(child.stdout.take().expect("its output"));
-    let (child, mut listening) = (Owned(child), String::new());
-    told.read_line(&mut listening).expect("text");
-    let said = fs::read_to_string(&log).expect("its log");
-    assert!(listening.starts_with("listening "), "{name}: {listening}{said}");
+    let (child, listening) = listening(&mut command, dir.path());
     Started { child, listening, _cluster: cluster, _account: account, _folder: dir }
 }
 

@@ -94,18 +94,6 @@ fn model() -> Value {
     })
 }
 
-fn agents(agent: SocketAddr) -> Value {
-    json!({
-        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
-        "metadata": {
-            "name": "warmlane-agent-1", "namespace": "warmlane-system",
-            "labels": {"kubernetes.io/service-name": "warmlane-agent"},
-        },
-        "addressType": "IPv4", "ports": [{"name": "grpc", "port": agent.port()}],
-        "endpoints": [{"addresses": [agent.ip().to_string()], "nodeName": "gpu-a"}],
-    })
-}
-
 // === Cluster ===
 
 impl Cluster {
@@ -128,7 +116,7 @@ impl Cluster {
         });
         let picker = router.listening().ext_proc.expect("a picker");
         let pool = pool(port, picker.port());
-        [pool.clone(), model(), agents(agent.address())].into_iter().for_each(|object| api.put(object));
+        [pool.clone(), model(), agent.slice("gpu-a")].into_iter().for_each(|object| api.put(object));
         (0..count).for_each(|number| api.put(pod(number)));
         let extension = router.listening().extension.expect("an extension server");
         let made = EnvoyGateway::connect(extension).configuration(&pool, address(0, port));

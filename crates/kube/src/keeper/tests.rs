@@ -69,7 +69,7 @@ impl Resolved for Desired {
 fn resolve(objects: &Objects) -> Desired {
     let name = ObjectName::new("default", "qwen");
     let Some(declared) = objects.pool(&name) else { return Desired::default() };
-    let mut members = Members::select(objects, &objects.pools());
+    let members = Members::select(objects, &objects.pools());
     let replicas = members.replicas(&name, &declared.pool.ports);
     let addresses = replicas.into_iter().map(|replica| replica.address).collect();
     Desired { found: true, addresses, ..Desired::default() }
