@@ -47,6 +47,12 @@ impl Chain {
         self.0.extend_from_slice(&marked[..marks::count(blocks).min(marked.len())]);
     }
 
+    /// Becomes the chain of these links, as [`Chain::links`] gave them.
+    pub fn follow_all(&mut self, links: &[u64]) {
+        self.0.clear();
+        self.0.extend_from_slice(links);
+    }
+
     /// One hash per prefix; [`Chain::depth`] says of how many blocks.
     pub fn links(&self) -> &[u64] {
         &self.0

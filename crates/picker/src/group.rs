@@ -12,7 +12,7 @@ use crate::{
     Chain, Saved, Slot, Time,
     chain::marks,
     saved::{Accounts, Kept},
-    table::{Stamp, Table},
+    table::{Cell, Stamp, Table},
 };
 
 mod count;
@@ -73,6 +73,13 @@ pub struct GroupTable {
 // === Group ===
 
 impl Group {
+    /// A group as it was seen, pinned to the first [`MAX_REPLICAS`] of these.
+    pub fn seen(id: u64, blocks: u32, pinned: impl IntoIterator<Item = Slot>) -> Self {
+        let mut replicas = [NOBODY; MAX_REPLICAS];
+        replicas.iter_mut().zip(pinned).for_each(|(place, slot)| *place = slot.0);
+        Self { id, blocks, replicas }
+    }
+
     /// The endpoints it is pinned to.
     pub fn replicas(&self) -> impl Iterator<Item = Slot> {
         slots(self.replicas)
@@ -115,11 +122,22 @@ impl GroupTable {
     /// Counts one request and returns the group it belongs to, if any.
     pub fn observe(&self, chain: &Chain, now: Time) -> Option<Group> {
         let stamp = Stamp::of(now);
+        self.longest(chain, |id| self.count(id, now, stamp))
+    }
+
+    /// The group that a prompt belongs to, without counting it.
+    pub fn find(&self, chain: &Chain, now: Time) -> Option<Group> {
+        let counted = |cell: Cell<'_>| Count::of(cell.value()).estimate(now, self.rule.window);
+        self.longest(chain, |id| self.counts.find(id).map_or(0, counted))
+    }
+
+    /// The longest prefix of which `requests` says that enough have it.
+    fn longest(&self, chain: &Chain, requests: impl Fn(u64) -> u16) -> Option<Group> {
         let (mut found, mut beyond) = (None, 0);
         let lengths = std::iter::successors(Some(self.rule.min_blocks), |blocks| blocks.checked_mul(2));
         for links in lengths.map(marks::count) {
             let Some(id) = chain.links().get(links - 1) else { break };
-            if self.count(*id, now, stamp) >= self.rule.min_requests {
+            if requests(*id) >= self.rule.min_requests {
                 (found, beyond) = (Some((*id, marks::depth(links) as u32)), 0);
             } else {
                 beyond += 1;

@@ -106,25 +106,25 @@ pub fn pick(
 ) -> Result<Decision, NoEndpoint> {
     let nobody = Serving::default();
     let serving = resolve(snapshot, request, &nobody)?;
-    Ok(Contest::new(profile, snapshot, request, serving, now)?.decide(rng))
+    Contest::new(profile, snapshot, request, serving, now).decide(rng)
 }
 
-/// The same choice, with all that led to it.
-///
-/// # Errors
-/// As of [`pick`].
+/// The same choice, with all that led to it: every endpoint, also where nobody can be chosen.
 pub fn explain(
     profile: &Profile,
     snapshot: &Snapshot,
     request: &Request<'_>,
     now: Time,
     rng: &mut fastrand::Rng,
-) -> Result<(Decision, Vec<Weighed>), NoEndpoint> {
+) -> (Result<Decision, NoEndpoint>, Vec<Weighed>) {
     let nobody = Serving::default();
-    let serving = resolve(snapshot, request, &nobody)?;
-    let contest = Contest::new(profile, snapshot, request, serving, now)?;
+    let (serving, known) = match resolve(snapshot, request, &nobody) {
+        Ok(serving) => (serving, Ok(())),
+        Err(none) => (Some(&nobody), Err(none)),
+    };
+    let contest = Contest::new(profile, snapshot, request, serving, now);
     let weighed = contest.weighed();
-    Ok((contest.decide(rng), weighed))
+    (known.and_then(|()| contest.decide(rng)), weighed)
 }
 
 /// Who serves the model; `None` when any endpoint will do.

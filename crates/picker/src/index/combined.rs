@@ -78,6 +78,14 @@ impl Matches {
         }
     }
 
+    /// States that `slot` holds the first `depth` blocks, and where that is known from: what was told once is told again.
+    pub fn hold(&mut self, slot: Slot, depth: u32, source: Source) {
+        self.raise(slot, depth);
+        if source == Source::Events {
+            self.told.insert(slot.0.into());
+        }
+    }
+
     /// Where it is known from that a slot holds something; `None` of one that does not.
     pub fn source(&self, slot: Slot) -> Option<Source> {
         let source = if self.told.contains(slot.0.into()) { Source::Events } else { Source::History };

@@ -69,6 +69,11 @@ impl Matches {
         self.deepest = 0;
     }
 
+    /// What [`Matches::reset`] was told.
+    pub fn tokens_per_block(&self) -> f32 {
+        self.tokens_per_block
+    }
+
     /// Blocks of the prompt that `slot` is believed to hold.
     #[inline]
     pub fn depth(&self, slot: Slot) -> u32 {

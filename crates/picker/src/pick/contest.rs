@@ -23,7 +23,8 @@ pub(super) struct Contest<'a> {
     applied: Applied,
     /// Soft filters that were set aside.
     relaxed: Vec<Filter>,
-    best: Best,
+    /// `None`: nobody competes.
+    best: Option<Best>,
 }
 
 /// What the load scores read: three columns, one after the other, since each allocation costs as much as an endpoint.
@@ -39,36 +40,22 @@ impl<'a> Contest<'a> {
         request: &'a Request<'a>,
         serving: Option<&'a Serving>,
         now: Time,
-    ) -> Result<Self, NoEndpoint> {
+    ) -> Self {
         let estimates = estimate_all(profile, snapshot, request, now);
         let failed = filter_all(profile, snapshot, request, serving, now, &estimates);
         let (applied, relaxed) = Applied::to(&failed);
         let loads = Loads::of(&estimates);
         let best = loads.best(|position| failed[position].passes(applied));
-        match best {
-            Some(best) => Ok(Self {
-                profile,
-                snapshot,
-                request,
-                serving,
-                estimates,
-                failed,
-                loads,
-                applied,
-                relaxed,
-                best,
-            }),
-            None if nobody_offered(request, failed.len()) => Err(NoEndpoint::NoneOffered),
-            None => Err(all_down(&failed, applied)),
-        }
+        Self { profile, snapshot, request, serving, estimates, failed, loads, applied, relaxed, best }
     }
 
-    pub(super) fn decide(self, rng: &mut fastrand::Rng) -> Decision {
-        let totals = self.totals();
+    pub(super) fn decide(self, rng: &mut fastrand::Rng) -> Result<Decision, NoEndpoint> {
+        let Some(best) = &self.best else { return Err(self.nobody()) };
+        let totals = self.totals(best);
         let (position, tied) = totals.best(rng);
         let endpoint = self.slot(position);
         let first = rng.usize(..self.estimates.len());
-        Decision {
+        Ok(Decision {
             endpoint,
             fallbacks: self.fallbacks(&totals, position, first),
             matched_tokens: matched(self.profile, self.request, endpoint),
@@ -76,6 +63,15 @@ impl<'a> Contest<'a> {
             tied,
             relaxed: self.relaxed,
             strategy: self.profile.strategy,
+        })
+    }
+
+    /// Why nobody competes.
+    fn nobody(&self) -> NoEndpoint {
+        if nobody_offered(self.request, self.failed.len()) {
+            NoEndpoint::NoneOffered
+        } else {
+            all_down(&self.failed, self.applied)
         }
     }
 
@@ -83,8 +79,8 @@ impl<'a> Contest<'a> {
     pub(super) fn weighed(&self) -> Vec<Weighed> {
         let weigh = |(position, estimate): (usize, &Estimate)| {
             let verdict = self.failed[position].verdict(self.applied);
-            let competes = verdict == Verdict::Candidate;
-            let scores = if competes { self.scores(position) } else { [0.0; Scorer::COUNT] };
+            let best = self.best.as_ref().filter(|_| verdict == Verdict::Candidate);
+            let scores = best.map_or([0.0; Scorer::COUNT], |best| self.scores(position, best));
             let total = self
                 .profile
                 .weights
@@ -100,9 +96,9 @@ impl<'a> Contest<'a> {
 
     /// The weighted sums. Load is weighed for everybody in one sweep; what few have in common with the request is
     /// added to those few.
-    fn totals(&self) -> Totals {
+    fn totals(&self, best: &Best) -> Totals {
         let weights = &self.profile.weights;
-        let mut each = self.loads.weigh(weights, &self.best);
+        let mut each = self.loads.weigh(weights, best);
         if self.serving.is_some_and(|serving| serving.adapter) {
             each.iter_mut().enumerate().for_each(|(at, total)| *total += weights.lora * self.lora(at));
         }
@@ -124,12 +120,12 @@ impl<'a> Contest<'a> {
         Totals::of(each, &self.failed, self.applied)
     }
 
-    fn scores(&self, position: usize) -> [f32; Scorer::COUNT] {
+    fn scores(&self, position: usize, best: &Best) -> [f32; Scorer::COUNT] {
         let (loads, glance) = (&self.loads, &self.snapshot.glances()[position]);
         [
-            score::queue(loads.columns()[0][position], &self.best),
-            score::kv(loads.columns()[1][position], &self.best),
-            score::work(loads.columns()[2][position], &self.best),
+            score::queue(loads.columns()[0][position], best),
+            score::kv(loads.columns()[1][position], best),
+            score::work(loads.columns()[2][position], best),
             self.lora(position),
             score::prefix(matched(self.profile, self.request, glance.slot)),
             score::session(self.request, glance.slot),

@@ -108,9 +108,10 @@ pub(crate) fn explained(
     seed: u64,
 ) -> Result<Explained, NoEndpoint> {
     let alone = pick(profile, pool, request, NOW, &mut fastrand::Rng::with_seed(seed));
-    let both = explain(profile, pool, request, NOW, &mut fastrand::Rng::with_seed(seed));
-    assert_eq!(alone.as_ref(), both.as_ref().map(|(decision, _)| decision));
-    both.map(|(decision, weighed)| Explained { decision, weighed })
+    let (decision, weighed) = explain(profile, pool, request, NOW, &mut fastrand::Rng::with_seed(seed));
+    assert_eq!(alone, decision);
+    assert_eq!(weighed.len(), pool.endpoints().len(), "everybody is explained, also where nobody is chosen");
+    decision.map(|decision| Explained { decision, weighed })
 }
 
 pub(crate) fn choose(profile: &Profile, pool: &Snapshot, request: &Request<'_>, seed: u64) -> Explained {
