@@ -4,6 +4,7 @@
 //!
 //! Messages only: what they are made of and what becomes of them is the business of those who speak it.
 
+pub mod admin;
 pub mod kube;
 
 /// What Envoy Gateway asks while it makes Envoy's configuration. Generated: the documentation stands in the .proto file.

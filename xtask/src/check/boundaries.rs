@@ -11,7 +11,7 @@ use serde::Deserialize;
 use crate::{step, workspace};
 
 /// What each of our crates may depend on among our own; a crate that is missing here fails the check.
-const ALLOWED: [(&str, &[&str]); 16] = [
+const ALLOWED: [(&str, &[&str]); 17] = [
     ("warmlane-abi", &[]),
     (
         "warmlane-agent",
@@ -32,6 +32,7 @@ const ALLOWED: [(&str, &[&str]); 16] = [
     ("warmlane-kv", &["warmlane-engine"]),
     ("warmlane-load", &["warmlane-engine"]),
     ("warmlane-picker", &[]),
+    ("warmlane-replay", &["warmlane-api", "warmlane-picker"]),
     (
         "warmlane-router",
         &[
@@ -40,6 +41,7 @@ const ALLOWED: [(&str, &[&str]); 16] = [
             "warmlane-engine",
             "warmlane-kube",
             "warmlane-picker",
+            "warmlane-replay",
             "warmlane-scrape",
             "warmlane-tls",
             "warmlane-tokens",
@@ -55,6 +57,7 @@ const ALLOWED: [(&str, &[&str]); 16] = [
             "warmlane-engine",
             "warmlane-load",
             "warmlane-picker",
+            "warmlane-replay",
             "warmlane-router",
             "warmlane-sim",
             "warmlane-tls",
