@@ -1,6 +1,6 @@
 //! The small servers for people and monitoring: metrics port, admin port and gRPC health. No request of a user passes here.
 //!
-//! Bounds: connections per port, time for a request's head, time for an answer, no request body read.
+//! Bounds: connections per port, time for a request's head, time for an answer, and for its body, which is read in one place only.
 
 use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
@@ -14,9 +14,12 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{control::take_in, kube::Desired, metrics::Metrics, shutdown::Shutdown, world::World};
+use crate::{
+    config::Config, control::take_in, kube::Desired, metrics::Metrics, shutdown::Shutdown, world::World,
+};
 
 mod agents;
+mod decisions;
 mod endpoints;
 pub mod health;
 mod lane;
@@ -38,6 +41,8 @@ const MAX_HEAD_BYTES: usize = 16 << 10;
 pub struct Sources {
     /// The pool's state.
     pub world: Arc<World>,
+    /// The settings.
+    pub config: Arc<Config>,
     /// The settings, as text with the source of each.
     pub config_text: Arc<str>,
     /// The counters.
@@ -90,9 +95,9 @@ async fn serve(stream: TcpStream, port: Port, sources: Sources) {
         let Sources { world, shutdown, .. } = sources;
         return health::serve(stream, health::Checks { world, shutdown }).await;
     }
-    let service = service_fn(move |request: Request<Incoming>| {
-        let response = pages::answer(port, &request, &sources);
-        async { Ok::<Response<Full<Bytes>>, Infallible>(response) }
+    let sources = &sources;
+    let service = service_fn(move |request: Request<Incoming>| async move {
+        Ok::<Response<Full<Bytes>>, Infallible>(pages::respond(port, request, sources).await)
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -113,7 +113,7 @@ impl App {
     /// When an address cannot be listened on or a thread not started; the message names which.
     pub fn start(config: Config) -> anyhow::Result<Running> {
         let mut listening = config.listen;
-        let threads = workers(&config);
+        let threads = config.threads();
         let Files { certificates, credentials, tokenizers } = Self::check(&config)?;
         // Before listeners are open: a client that came first would be copied for as long as its connection lives.
         let lane = Lane::lay(&config);
@@ -169,15 +169,6 @@ impl App {
             shutdown_delay: config.timeouts.shutdown_delay,
             drain_limit: config.timeouts.drain,
         })
-    }
-}
-
-/// How many data-plane threads: none where no request comes in.
-fn workers(config: &Config) -> usize {
-    match config.workers {
-        _ if !config.listen.takes_requests() => 0,
-        0 => thread::available_parallelism().map_or(1, usize::from),
-        set => set,
     }
 }
 

@@ -7,7 +7,7 @@
 //! and written. Each source gives text for such rows; the texts are merged, read in the order of the table, and
 //! checked as a whole.
 
-use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, thread, time::Duration};
 
 use warmlane_picker::{BreakerRule, Criticality, PlainPolicy, Profile, RetryRule};
 
@@ -287,11 +287,22 @@ pub struct Log {
     pub json: bool,
     /// One line per request. False by default: at thousands of requests a second it costs more than routing.
     pub access: bool,
+    /// Decisions that are kept for the debug pages. 4,096; 0: none.
+    pub decisions: usize,
 }
 
 // === Config ===
 
 impl Config {
+    /// How many data-plane threads: none where no request comes in.
+    pub fn threads(&self) -> usize {
+        match self.workers {
+            _ if !self.listen.takes_requests() => 0,
+            0 => thread::available_parallelism().map_or(1, usize::from),
+            set => set,
+        }
+    }
+
     /// Whether there is anybody to route to, or may be: a server of hooks alone has nobody.
     pub fn has_replicas(&self) -> bool {
         !self.endpoints.is_empty() || !self.kube.pools.is_empty()

@@ -106,8 +106,14 @@ impl Control {
         let (writer, updates) = Writer::new(world.clone(), &config);
         let (writer, cluster, agents_wanted) = follow(writer, &config, desired.clone());
         let config_text = config.to_string().into();
-        let sources =
-            Sources { world: world.clone(), config_text, metrics: metrics.clone(), shutdown, desired };
+        let sources = Sources {
+            world: world.clone(),
+            config: config.clone(),
+            config_text,
+            metrics: metrics.clone(),
+            shutdown,
+            desired,
+        };
         let reload = |tls: Arc<Tls>| tls.follow(metrics.proxy());
         let reloading: Vec<_> = certificates.into_iter().map(reload).collect();
         let following = Following {

@@ -218,7 +218,7 @@ fn crowded(worker: &Worker) -> Uncounted {
     worker.metrics.connection_refused(Listener::ExtProc);
     worker.metrics.request_done(Listener::ExtProc, fault.status());
     worker.metrics.error(Listener::ExtProc, fault.reason());
-    let id = RequestId::made(worker.rng.borrow_mut().u128(..));
+    let id = RequestId::made(worker.chooser.rng.borrow_mut().u128(..));
     encoded(once(Ok(refusal::immediate(&fault, None, &id))))
 }
 

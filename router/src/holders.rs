@@ -27,14 +27,29 @@ pub struct Holders {
 impl Holders {
     /// Finds who holds a prompt whose chain starts from `seed`.
     pub fn find(&mut self, world: &World, seed: u64, prompt: &Prompt) {
-        self.is_combined = false;
         self.chain_of(seed, prompt);
-        self.history.reset(tokens_per_block(prompt));
+        self.look(world, tokens_per_block(prompt));
+    }
+
+    /// Finds who holds a prompt of which the chain was kept, or its beginning.
+    pub fn find_links(&mut self, world: &World, links: &[u64], tokens_per_block: f32) {
+        self.chain.follow_all(links);
+        self.look(world, tokens_per_block);
+    }
+
+    fn look(&mut self, world: &World, tokens_per_block: f32) {
+        self.is_combined = false;
+        self.history.reset(tokens_per_block);
         world.index.load().lookup(&self.chain, &mut self.history);
         let tellers = world.blocks.tellers();
         if tellers.block_size > 0 {
-            self.ask(world, &tellers, prompt);
+            self.ask(world, &tellers, tokens_per_block);
         }
+    }
+
+    /// Tokens in a block of the prompt's text.
+    pub fn tokens_per_block(&self) -> f32 {
+        self.history.tokens_per_block()
     }
 
     /// The chain of a prompt that starts from `seed`.
@@ -51,13 +66,12 @@ impl Holders {
     }
 
     /// Looks at what engines say, where it is known what the prompt is in tokens.
-    fn ask(&mut self, world: &World, tellers: &Tellers, prompt: &Prompt) {
+    fn ask(&mut self, world: &World, tellers: &Tellers, text: f32) {
         let Some(known) = world.tokens.find(&self.chain, tellers.block_size) else { return };
         self.tokens.follow(&known.prompt.links, known.blocks);
         let blocks = Chain::depth(self.tokens.links().len()) as u64;
         self.told.reset(tellers.block_size as f32);
         world.blocks.find(&self.tokens, &mut self.told);
-        let text = tokens_per_block(prompt);
         self.lately.reset(text);
         self.before.reset(text);
         world.lately.find(&self.chain, &mut self.lately, &mut self.before);

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use warmlane_engine::body::{Api, RequestBody};
 
 use crate::{
+    decisions::{Outcome, Ticket},
     error::Fault,
     front::Client,
     metrics::{Listener, Opened},
@@ -22,9 +23,10 @@ mod relay;
 mod request_id;
 mod tokens;
 
-pub(crate) use admit::Admitted;
+pub(crate) use admit::{Admitted, judge};
 pub use done::Next;
 pub use hints::{Hints, Offered};
+pub(crate) use pick::{Asking, Question, adapter};
 pub use pick::{Destination, Plan, moved};
 #[cfg(test)]
 pub(crate) use read::read as read_http;
@@ -42,6 +44,8 @@ pub struct Trace {
     pub began: Instant,
     /// The id it came with or was given.
     pub request_id: RequestId,
+    /// Where what was decided is kept.
+    pub decision: Option<Ticket>,
     stage: Stage,
     entered: Instant,
     spent: [Duration; Stage::ALL.len()],
@@ -68,18 +72,18 @@ async fn exchange(worker: &Worker, client: &mut Client, trace: &mut Trace) -> Re
         return Ok(relayed);
     }
     let now = trace.enter(Stage::Admit);
-    let admitted = admit::admit(worker, client.asked(), request, trace.listener)?;
+    let admitted = admit::admit(&worker.chooser, client.asked(), request, trace)?;
     // Admission takes less time than looking at a clock: it is not timed by itself.
     trace.enter_at(Stage::Pick, now);
     let asked = client.api.zip(client.asked());
-    let now = match tokens::ask(worker, asked, &admitted, || client.content()) {
+    let now = match tokens::ask(worker, asked, &admitted, trace.listener, || client.content()) {
         None => now,
         Some(coming) => {
             coming.wait().await;
             Instant::now()
         }
     };
-    let plan = pick::pick(worker, client.asked(), admitted, worker.world.time(now))?;
+    let plan = pick::pick(worker, client.asked(), admitted, trace, worker.world.time(now))?;
     let now = trace.enter(Stage::Connect);
     let answered = connect::connect(worker, client, plan, trace, now).await?;
     let now = trace.enter(Stage::Relay);
@@ -95,9 +99,9 @@ pub(crate) fn admit(
     content: impl FnOnce() -> Vec<u8>,
 ) -> Result<(Admitted, Option<Coming>), Fault> {
     let now = trace.enter(Stage::Admit);
-    let admitted = admit::admit(worker, asked.map(|(_, body)| body), request, trace.listener)?;
+    let admitted = admit::admit(&worker.chooser, asked.map(|(_, body)| body), request, trace)?;
     trace.enter_at(Stage::Pick, now);
-    let coming = tokens::ask(worker, asked, &admitted, content);
+    let coming = tokens::ask(worker, asked, &admitted, trace.listener, content);
     Ok((admitted, coming))
 }
 
@@ -106,8 +110,9 @@ pub(crate) fn choose(
     worker: &Worker,
     asked: Option<&RequestBody>,
     admitted: Admitted,
+    trace: &mut Trace,
 ) -> Result<Plan, Fault> {
-    pick::pick(worker, asked, admitted, worker.world.now())
+    pick::pick(worker, asked, admitted, trace, worker.world.now())
 }
 
 // === Trace ===
@@ -121,6 +126,7 @@ impl Trace {
             listener,
             began: now,
             request_id: RequestId::default(),
+            decision: None,
             stage: Stage::Read,
             entered: now,
             spent,
@@ -151,6 +157,18 @@ impl Trace {
     pub fn shown(&self) -> String {
         let micros = |stage: Stage| self.spent[stage as usize].as_micros();
         Stage::ALL.map(|stage| format!("{}={}us", stage.name(), micros(stage))).join(" ")
+    }
+
+    /// What became of it is known: kept beside what was decided.
+    pub fn ended(&self, worker: &Worker, outcome: impl FnOnce() -> Outcome) {
+        if let Some((ring, ticket)) = worker.chooser.ring.as_ref().zip(self.decision) {
+            ring.end(ticket, outcome());
+        }
+    }
+
+    /// Time spent in every stage; zero in those that it has not been in.
+    pub fn all_spent(&self) -> [Duration; Stage::ALL.len()] {
+        self.spent
     }
 
     /// Time spent in each stage it has been in.

@@ -11,13 +11,13 @@ use tokio::{
     sync::{mpsc, watch},
     time::Instant,
 };
-use warmlane_engine::body::{Api, BodyReader, Limits};
-use warmlane_picker::{Live, RetryBudget, Slot};
+use warmlane_engine::body::BodyReader;
+use warmlane_picker::{RetryBudget, Slot};
 
 use crate::{
+    chooser::Chooser,
     config::Config,
     front::Room,
-    holders::Holders,
     http1::HeadLimits,
     ledger::{InFlight, Outcome},
     metrics::{Metrics, ProxyMetrics},
@@ -52,27 +52,16 @@ pub struct Worker {
     pub pool: RefCell<Pool>,
     /// Requests that may be sent once more.
     pub retries: RefCell<RetryBudget>,
-    /// Randomness.
-    pub rng: RefCell<fastrand::Rng>,
+    /// What it chooses with.
+    pub chooser: Chooser,
     /// Counts requests for round robin.
     pub turn: Cell<usize>,
-    /// Buffers of the pick stage.
-    pub scratch: RefCell<Scratch>,
     /// Readers of bodies, for those that come in streams.
     pub readers: RefCell<Vec<BodyReader>>,
     /// Buffers for large bodies.
     pub room: RefCell<Room>,
     /// Where bytes from endpoints land before they go on at once.
     pub landing: RefCell<Box<[u8]>>,
-}
-
-/// Buffers that every pick of a worker reuses.
-#[derive(Debug, Default)]
-pub struct Scratch {
-    /// The ledger, read.
-    pub live: Vec<Live>,
-    /// Who holds how much of the prompt.
-    pub holders: Holders,
 }
 
 /// What all workers of a process share.
@@ -109,9 +98,8 @@ impl Worker {
         Self {
             pool: RefCell::new(Pool::new(config.timeouts.upstream_idle)),
             retries: RefCell::new(RetryBudget::new(config.retries, world.now())),
-            rng: RefCell::new(fastrand::Rng::new()),
+            chooser: Chooser::of_worker(world.clone(), config.clone()),
             turn: Cell::new(fastrand::usize(..)),
-            scratch: RefCell::default(),
             readers: RefCell::default(),
             room: RefCell::default(),
             landing: RefCell::new(vec![0; READ_SIZE].into_boxed_slice()),
@@ -147,12 +135,6 @@ impl Worker {
             // A full channel means that the next response tells.
             let _ = self.updates.try_send(Update::Seen { slot, socket, local });
         }
-    }
-
-    /// A new reader of bodies of this shape.
-    pub fn body_reader(&self, api: Api) -> BodyReader {
-        let limits = Limits { block_bytes: self.config.prefix.block_bytes, ..Limits::default() };
-        BodyReader::new(api, limits)
     }
 
     /// Whether the process drains: responses then close their connections.

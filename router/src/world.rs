@@ -22,16 +22,19 @@ use crate::{
     blocks::Blocks,
     budget::Budget,
     config::Config,
+    decisions::Decisions,
     lane::Lane,
     lately::Lately,
     ledger::{Ledger, Lingering},
     tokens::Tokens,
 };
 
+mod editions;
 pub mod pools;
 mod roster;
 pub mod writer;
 
+pub use editions::Edition;
 pub use pools::{Pool, Pools};
 pub use roster::{Entry, Roster};
 
@@ -74,6 +77,8 @@ pub struct World {
     pub blocks: Blocks,
     /// What prompts are in tokens.
     pub tokens: Tokens,
+    /// What was decided lately.
+    pub decisions: Decisions,
     /// Session pins.
     pub pins: PinTable,
     /// Prefix groups and their pins.
@@ -110,6 +115,7 @@ impl World {
             lately: Lately::new(config.endpoints.len(), config.follows_agents()),
             blocks: Blocks::new(config.endpoints.len(), prefix.index_bytes),
             tokens: Tokens::none(),
+            decisions: Decisions::new(config.log.decisions, config.threads()),
             pins: PinTable::new(prefix.sessions, prefix.session_lifetime),
             groups: GroupTable::new(prefix.groups, rule),
             key,

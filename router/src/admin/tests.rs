@@ -36,6 +36,7 @@ impl Fixture {
         let sources = Sources {
             world,
             config_text: config.to_string().into(),
+            config: Arc::new(config),
             metrics,
             shutdown: is_shutdown,
             desired: None,

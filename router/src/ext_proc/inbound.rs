@@ -162,7 +162,7 @@ fn reader(worker: &Worker, api: Api) -> BodyReader {
         reader.reset(api);
         return reader;
     }
-    worker.body_reader(api)
+    worker.chooser.body_reader(api)
 }
 
 /// Where a request may go, if its metadata says so: a list of texts, or one. Anything else, and metadata that cannot be read,
@@ -183,7 +183,7 @@ fn offered(metadata: &Bytes) -> Option<Offered> {
 
 /// Gives a request its id: its own, or one that is made.
 pub(super) fn identify(worker: &Worker, inbound: &Inbound) -> RequestId {
-    let mut id = RequestId::made(worker.rng.borrow_mut().u128(..));
+    let mut id = RequestId::made(worker.chooser.rng.borrow_mut().u128(..));
     if let Some(own) = inbound.id() {
         id.give(own);
     }

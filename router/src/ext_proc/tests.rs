@@ -176,7 +176,7 @@ fn decide(
     trace: &mut Trace,
 ) -> Result<Plan, Fault> {
     let (admitted, _) = path::admit(worker, asked, incoming, trace, Vec::new)?;
-    path::choose(worker, asked.map(|(_, body)| body), admitted)
+    path::choose(worker, asked.map(|(_, body)| body), admitted, trace)
 }
 
 #[tokio::test]
@@ -200,7 +200,7 @@ async fn same_decision() {
             let asked = asked(&mut rng);
             let seed = rng.u64(..);
             for worker in [&http, &envoy] {
-                worker.rng.replace(fastrand::Rng::with_seed(seed));
+                worker.chooser.rng.replace(fastrand::Rng::with_seed(seed));
             }
             let by_http = by_http(&http, &mut client, &asked).await;
             let by_envoy = by_envoy(&envoy, &asked, &mut rng);

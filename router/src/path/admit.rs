@@ -3,10 +3,21 @@
 use std::sync::Arc;
 
 use warmlane_engine::body::RequestBody;
-use warmlane_picker::{self as picker, Admission, Criticality, NoEndpoint};
+use warmlane_picker::{self as picker, Admission, Criticality, GroupTable, NoEndpoint};
 
-use super::read::Incoming;
-use crate::{config::Target, error::Fault, metrics::Listener, worker::Worker, world::Pool};
+use super::{
+    Trace,
+    pick::{Asking, Question},
+    read::Incoming,
+};
+use crate::{
+    chooser::Chooser,
+    config::Target,
+    decisions::Refused,
+    error::Fault,
+    metrics::Listener,
+    world::{Pool, World},
+};
 
 /// Output tokens reckoned with when the client states no limit.
 const ASSUMED_OUTPUT_TOKENS: u64 = 256;
@@ -20,8 +31,6 @@ pub(crate) struct Admitted {
     pub incoming: Incoming,
     /// Whom it may go to.
     pub pool: Arc<Pool>,
-    /// How the listener chooses.
-    pub listener: Listener,
     /// Its importance.
     pub criticality: Criticality,
     /// Another model name to send instead.
@@ -34,12 +43,26 @@ pub(crate) struct Admitted {
 
 /// Lets a request pass, or sheds it.
 pub(super) fn admit(
-    worker: &Worker,
+    chooser: &Chooser,
+    asked: Option<&RequestBody>,
+    incoming: Incoming,
+    trace: &mut Trace,
+) -> Result<Admitted, Fault> {
+    let admitted = judge(chooser, asked, incoming, trace.listener)?;
+    if admitted.criticality == Criticality::Sheddable {
+        shed_if_saturated(chooser, asked, &admitted, trace)?;
+    }
+    Ok(admitted)
+}
+
+/// What a request is and whose, before it is asked whether there is room for it.
+pub(crate) fn judge(
+    chooser: &Chooser,
     asked: Option<&RequestBody>,
     mut incoming: Incoming,
     listener: Listener,
 ) -> Result<Admitted, Fault> {
-    let pool = pool(worker, asked, &incoming, listener)?;
+    let pool = pool(&chooser.world, asked, &incoming, listener)?;
     let rules = pool.rules().clone();
     let rule = asked.and_then(|body| rules.model(&body.model));
     let (prompt_tokens, output_tokens) = match asked {
@@ -53,53 +76,49 @@ pub(super) fn admit(
     let (hinted, model) =
         (hints.objective.as_deref().and_then(|name| rules.objective(name)), hints.model.take());
     let targets = asked.map(|body| rules.targets(&body.model)).unwrap_or_default();
-    let admitted = Admitted {
+    Ok(Admitted {
         incoming,
         pool,
-        listener,
         criticality: hinted.or(rule.map(|rule| rule.criticality)).unwrap_or_default(),
         // The pool's own rules stand above what a gateway asks for.
-        rewrite: draw(targets, &mut worker.rng.borrow_mut()).or(model),
+        rewrite: draw(targets, &mut chooser.rng.borrow_mut()).or(model),
         prompt_tokens,
         output_tokens,
-    };
-    if admitted.criticality == Criticality::Sheddable {
-        shed_if_saturated(worker, asked, &admitted)?;
-    }
-    Ok(admitted)
+    })
 }
 
-fn shed_if_saturated(worker: &Worker, asked: Option<&RequestBody>, admitted: &Admitted) -> Result<(), Fault> {
-    let snapshot = admitted.pool.snapshot();
-    let scratch = &mut *worker.scratch.borrow_mut();
-    worker.world.ledger.read(&snapshot, 0, &mut scratch.live);
-    let offered = admitted.incoming.hints.offered.as_ref().map(|offered| offered.positions(&snapshot));
-    let request = picker::Request {
-        model: asked.map(|body| admitted.rewrite.as_deref().unwrap_or(&body.model)),
-        prompt_tokens: admitted.prompt_tokens,
-        output_tokens: admitted.output_tokens,
-        criticality: admitted.criticality,
-        prefix: scratch.holders.matches(),
-        session: None,
-        group: None,
-        offered: offered.as_ref(),
-        live: &scratch.live,
-    };
-    match picker::admit(&admitted.pool.rules().profile, &snapshot, &request, worker.world.now()) {
+fn shed_if_saturated(
+    chooser: &Chooser,
+    asked: Option<&RequestBody>,
+    admitted: &Admitted,
+    trace: &mut Trace,
+) -> Result<(), Fault> {
+    let snapshot = admitted.pool.snapshot().clone();
+    let scratch = &mut *chooser.scratch.borrow_mut();
+    let asking = Asking { chooser, asked, admitted, snapshot: &snapshot };
+    let now = chooser.world.now();
+    let question = Question::new(&asking, scratch, now, GroupTable::find);
+    let profile = &admitted.pool.rules().profile;
+    match picker::admit(profile, &snapshot, &question.request(scratch), now) {
         Admission::Pass => Ok(()),
-        Admission::Shed { retry_after } => Err(Fault::Shed { retry_after }),
+        Admission::Shed { retry_after } => {
+            let seed = chooser.rng.borrow().get_seed();
+            let keep = |ring| asking.keep(ring, &question, scratch, Err(Refused::Shed), trace, (now, seed));
+            trace.decision = chooser.ring.as_deref().map(keep);
+            Err(Fault::Shed { retry_after })
+        }
     }
 }
 
 /// The pool that a gateway asks for, or that serves the model. Where a request names no model, and on the plain listener, the
 /// first one.
 fn pool(
-    worker: &Worker,
+    world: &World,
     asked: Option<&RequestBody>,
     incoming: &Incoming,
     listener: Listener,
 ) -> Result<Arc<Pool>, Fault> {
-    let pools = &worker.world.pools;
+    let pools = &world.pools;
     let pool = match (incoming.hints.pool.as_deref(), asked.filter(|_| listener != Listener::Plain)) {
         (Some(name), _) => pools.named(name),
         (None, Some(body)) => pools.serving(&body.model),

@@ -5,6 +5,7 @@ use super::{
     relay::{End, Relayed},
 };
 use crate::{
+    decisions::{Outcome, Served},
     error::Fault,
     front::Client,
     http1::{Method, Version, write_simple_head, write_simple_response},
@@ -40,6 +41,7 @@ pub(super) async fn done(
     let end = if next == Next::Again { client.request.len() } else { 0 };
     trace.close();
     count(worker, &trace, &outcome);
+    trace.ended(worker, || what_became(&trace, &outcome));
     if worker.config.log.access {
         log(&trace, client, &outcome);
     }
@@ -105,6 +107,34 @@ fn count(worker: &Worker, trace: &Trace, outcome: &Result<Relayed, Fault>) {
             metrics.request_done(trace.listener, fault.status());
             metrics.error(trace.listener, fault.reason());
         }
+    }
+}
+
+/// For those who ask later.
+fn what_became(trace: &Trace, outcome: &Result<Relayed, Fault>) -> Outcome {
+    let spent = trace.all_spent();
+    match outcome {
+        Ok(relayed) => {
+            let rode = relayed.rode.has_ridden().then_some(relayed.rode.progress.data);
+            Outcome {
+                status: relayed.status,
+                end: relayed.end.reason().map_or("complete", Label::name),
+                served: relayed.endpoint.clone().map_or(Served::Nobody, Served::By),
+                first_byte: relayed.first_byte,
+                bytes: Some(relayed.bytes),
+                lane_bytes: rode.unwrap_or(0),
+                spent,
+            }
+        }
+        Err(fault) => Outcome {
+            status: fault.status(),
+            end: fault.reason().name(),
+            served: Served::Nobody,
+            first_byte: None,
+            bytes: None,
+            lane_bytes: 0,
+            spent,
+        },
     }
 }
 

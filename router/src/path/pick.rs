@@ -4,14 +4,23 @@ use std::{net::SocketAddr, sync::Arc};
 
 use warmlane_engine::body::RequestBody;
 use warmlane_picker::{
-    self as picker, Chain, Decision, Group, Matches, NoEndpoint, Slot, Snapshot, Source, Time,
+    self as picker, Decision, Group, GroupTable, Matches, NoEndpoint, Slot, Snapshot, Source, Time,
 };
 
-use super::{admit::Admitted, read::Incoming};
+use super::{Trace, admit::Admitted, read::Incoming};
 use crate::{
-    config::UnknownModel, error::Fault, holders::Holders, ledger::Load, metrics::Listener, worker::Worker,
-    world::Pool,
+    decisions::Refused,
+    error::Fault,
+    holders::Holders,
+    ledger::Load,
+    metrics::Listener,
+    worker::Worker,
+    world::{Edition, Pool},
 };
+
+mod question;
+
+pub(crate) use question::{Asking, Question, adapter, seed};
 
 /// Where a request goes.
 pub struct Plan {
@@ -53,23 +62,24 @@ pub(super) fn pick(
     worker: &Worker,
     asked: Option<&RequestBody>,
     admitted: Admitted,
+    trace: &mut Trace,
     now: Time,
 ) -> Result<Plan, Fault> {
     let snapshot = admitted.pool.snapshot().clone();
-    match admitted.listener {
+    match trace.listener {
         Listener::Plain => plain(worker, &snapshot, admitted, now),
-        Listener::Aware | Listener::ExtProc => aware(worker, asked, &snapshot, admitted, now),
+        Listener::Aware | Listener::ExtProc => aware(worker, asked, &snapshot, admitted, trace, now),
     }
 }
 
 fn plain(worker: &Worker, snapshot: &Snapshot, admitted: Admitted, now: Time) -> Result<Plan, Fault> {
-    let scratch = &mut *worker.scratch.borrow_mut();
+    let scratch = &mut *worker.chooser.scratch.borrow_mut();
     worker.world.ledger.read(snapshot, 0, &mut scratch.live);
     let turn = worker.turn.get();
     worker.turn.set(turn.wrapping_add(1));
     let policy = worker.config.plain_policy;
     let profile = admitted.pool.rules().profile;
-    let rng = &mut worker.rng.borrow_mut();
+    let rng = &mut worker.chooser.rng.borrow_mut();
     let mut order =
         picker::plain(policy, snapshot, &scratch.live, profile.slow_start, now, turn, rng).into_iter();
     let Some(first) = order.next().and_then(|slot| destination(snapshot, slot, None)) else {
@@ -92,76 +102,47 @@ fn plain(worker: &Worker, snapshot: &Snapshot, admitted: Admitted, now: Time) ->
 fn aware(
     worker: &Worker,
     asked: Option<&RequestBody>,
-    snapshot: &Snapshot,
+    snapshot: &Edition,
     admitted: Admitted,
+    trace: &mut Trace,
     now: Time,
 ) -> Result<Plan, Fault> {
-    let (world, profile) = (&worker.world, &admitted.pool.rules().profile);
-    let scratch = &mut *worker.scratch.borrow_mut();
-    let model = asked.map(|body| admitted.rewrite.as_deref().unwrap_or(&body.model));
-    let adapter = model.and_then(|model| adapter(snapshot, model));
-    let adapter_hash = adapter.map_or(0, |name| world.hash(name.as_bytes()));
-    world.ledger.read(snapshot, adapter_hash, &mut scratch.live);
-    let prompt = asked.zip(model).filter(|_| profile.strategy.needs_prefix());
-    find(worker, prompt, adapter, &mut scratch.holders);
-    let group = world.groups.observe(scratch.holders.chain(), now);
-    let offered = admitted.incoming.hints.offered.as_ref().map(|offered| offered.positions(snapshot));
-    let request = picker::Request {
-        model: model
-            .filter(|_| worker.config.unknown_model == UnknownModel::NotFound || serves(snapshot, model)),
-        prompt_tokens: admitted.prompt_tokens,
-        output_tokens: admitted.output_tokens,
-        criticality: admitted.criticality,
-        prefix: scratch.holders.matches(),
-        session: session(worker, admitted.incoming.session, now),
-        group: group.as_ref(),
-        offered: offered.as_ref(),
-        live: &scratch.live,
+    let (chooser, profile) = (&worker.chooser, &admitted.pool.rules().profile);
+    let scratch = &mut *chooser.scratch.borrow_mut();
+    let asking = Asking { chooser, asked, admitted: &admitted, snapshot };
+    let question = Question::new(&asking, scratch, now, GroupTable::observe);
+    let seed = chooser.rng.borrow().get_seed();
+    let rng = &mut chooser.rng.borrow_mut();
+    let picked = picker::pick(profile, snapshot, &question.request(scratch), now, rng);
+    let first = match &picked {
+        Ok(decision) => destination(snapshot, decision.endpoint, Some(scratch.holders.matches())),
+        Err(_) => None,
     };
-    let mut decision = picker::pick(profile, snapshot, &request, now, &mut worker.rng.borrow_mut())
-        .map_err(|none| fault(none, snapshot))?;
+    if let Some(ring) = &chooser.ring {
+        let chosen = match (&picked, &first) {
+            (Ok(decision), Some(first)) => Ok((decision, &*first.address)),
+            (Err(none), _) => Err(Refused::NoEndpoint(none.clone())),
+            (Ok(_), None) => Err(Refused::NoEndpoint(NoEndpoint::EmptyPool)),
+        };
+        trace.decision = Some(asking.keep(ring, &question, scratch, chosen, trace, (now, seed)));
+    }
+    let mut decision = picked.map_err(|none| fault(none, snapshot))?;
     worker.metrics.picked(&decision, admitted.prompt_tokens);
-    let first = destination(snapshot, decision.endpoint, Some(scratch.holders.matches()));
     let first = first.ok_or_else(|| fault(NoEndpoint::EmptyPool, snapshot))?;
     let fallbacks = std::mem::take(&mut decision.fallbacks);
     let load = Load {
         prefill_tokens: admitted.prompt_tokens,
         kv_tokens: admitted.prompt_tokens + admitted.output_tokens,
         streamed: asked.is_some_and(|body| body.stream),
-        adapter: adapter_hash,
+        adapter: question.adapter,
     };
+    let group = question.group;
     let Admitted { incoming, pool, rewrite, .. } = admitted;
     let plan = Plan { incoming, pool, rewrite, first, fallbacks, decision: Some(decision), group, load };
     if asked.is_some() {
         remember(worker, &plan, plan.first.slot, &scratch.holders, now);
     }
     Ok(plan)
-}
-
-/// Finds who holds the prompt.
-fn find(worker: &Worker, asked: Option<(&RequestBody, &str)>, adapter: Option<&str>, holders: &mut Holders) {
-    match asked {
-        Some((body, model)) => holders.find(&worker.world, seed(worker, body, model, adapter), &body.prompt),
-        None => holders.nobody(),
-    }
-}
-
-/// Where the prompt's chain starts.
-pub(super) fn seed(worker: &Worker, body: &RequestBody, model: &str, adapter: Option<&str>) -> u64 {
-    Chain::seed(worker.world.key, model, adapter, body.cache_salt.as_deref())
-}
-
-/// The name, if it is an adapter's.
-pub(super) fn adapter<'m>(snapshot: &Snapshot, model: &'m str) -> Option<&'m str> {
-    Some(model).filter(|model| snapshot.serving(model).is_some_and(|serving| serving.adapter))
-}
-
-fn session(worker: &Worker, key: u64, now: Time) -> Option<Slot> {
-    if key == 0 { None } else { worker.world.pins.get(key, now) }
-}
-
-fn serves(snapshot: &Snapshot, model: Option<&str>) -> bool {
-    model.is_some_and(|model| snapshot.serving(model).is_some())
 }
 
 // === Plan ===
@@ -224,10 +205,10 @@ pub fn moved(worker: &Worker, asked: Option<&RequestBody>, plan: &Plan, to: Slot
     let Some(body) = asked.filter(|_| plan.decision.is_some()) else {
         return destination(&snapshot, to, None);
     };
-    let holders = &mut worker.scratch.borrow_mut().holders;
+    let holders = &mut worker.chooser.scratch.borrow_mut().holders;
     let model = plan.rewrite.as_deref().unwrap_or(&body.model);
     let needs_prefix = plan.pool.rules().profile.strategy.needs_prefix();
-    find(worker, needs_prefix.then_some((body, model)), adapter(&snapshot, model), holders);
+    question::find(&worker.world, needs_prefix.then_some((body, model)), adapter(&snapshot, model), holders);
     let moved = destination(&snapshot, to, Some(holders.matches()))?;
     remember(worker, plan, to, holders, worker.world.now());
     Some(moved)

@@ -39,7 +39,7 @@ pub(crate) async fn read(worker: &Worker, client: &mut Client, trace: &mut Trace
     client.api = None;
     client.body.model.clear();
     // Before the head is read, so that an answer to a bad one can be found in the logs too.
-    trace.request_id = RequestId::made(worker.rng.borrow_mut().u128(..));
+    trace.request_id = RequestId::made(worker.chooser.rng.borrow_mut().u128(..));
     let head_end = read_head(worker, client).await?;
     if let Some(id) = client.head.header(&client.request, "x-request-id").filter(|id| !id.is_empty()) {
         trace.request_id.give(id);
@@ -107,7 +107,7 @@ async fn read_body(
         sent.map_err(|_| Fault::ClientGone)?;
     }
     if let Some(api) = api {
-        client.reader.get_or_insert_with(|| worker.body_reader(api)).reset(api);
+        client.reader.get_or_insert_with(|| worker.chooser.body_reader(api)).reset(api);
     }
     // Looked at with the first read that is needed: small bodies come with their heads.
     let mut deadline = None;

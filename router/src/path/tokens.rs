@@ -24,9 +24,10 @@ pub(super) fn ask(
     worker: &Worker,
     asked: Option<(Api, &RequestBody)>,
     admitted: &Admitted,
+    listener: Listener,
     content: impl FnOnce() -> Vec<u8>,
 ) -> Option<Coming> {
-    let (api, body) = asked.filter(|_| admitted.listener != Listener::Plain)?;
+    let (api, body) = asked.filter(|_| listener != Listener::Plain)?;
     let block_size = worker.world.blocks.tellers().block_size;
     if block_size == 0 || !admitted.pool.rules().profile.strategy.needs_prefix() {
         return None;
@@ -34,8 +35,8 @@ pub(super) fn ask(
     let snapshot = admitted.pool.snapshot();
     let model = admitted.rewrite.as_deref().unwrap_or(&body.model);
     let adapter = pick::adapter(&snapshot, model);
-    let holders = &mut worker.scratch.borrow_mut().holders;
-    let chain = holders.chain_of(pick::seed(worker, body, model, adapter), &body.prompt);
+    let holders = &mut worker.chooser.scratch.borrow_mut().holders;
+    let chain = holders.chain_of(pick::seed(&worker.world, body, model, adapter), &body.prompt);
     let engine = &|| engine(&snapshot, model);
     let asked = Asked { api, body, model, adapter, chain, block_size, engine, now: worker.world.now() };
     let limit = worker.config.prefix.tokenizer_wait;

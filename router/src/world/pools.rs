@@ -4,17 +4,18 @@
 //! pick costs what its pool costs. A [`Pool`] stays the same value for as long as it is wanted: a request that holds one sees its
 //! newest snapshot, whatever happens to others meanwhile.
 
-use std::{
-    collections::{HashMap, HashSet, hash_map::Entry},
-    fmt,
-    sync::Arc,
-};
+use std::{fmt, sync::Arc, time::Instant};
 
 use arc_swap::{ArcSwap, Guard};
 use warmlane_engine::metrics::EngineKind;
-use warmlane_picker::{Criticality, Profile, Snapshot};
+use warmlane_picker::Snapshot;
 
-use crate::config::{Config, ModelRule, Objective, Target};
+use super::editions::{Edition, Editions};
+use crate::config::Config;
+
+mod rules;
+
+pub use rules::Rules;
 
 /// The name of the pool of configured endpoints.
 const CONFIGURED: &str = "endpoints";
@@ -61,35 +62,23 @@ pub enum Closed {
     Terminating,
 }
 
-/// How requests of one pool are treated.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Rules {
-    /// How its replicas are weighed.
-    pub profile: Profile,
-    /// By the name that clients use.
-    models: HashMap<String, ModelRule>,
-    /// Those of the models that hold in every pool: a request that names one is not this pool's for that.
-    general: HashSet<String>,
-    /// By name.
-    objectives: HashMap<String, Criticality>,
-    /// Names to send instead of one that stands above what models say, by the name that clients use.
-    rewrites: HashMap<String, Vec<Target>>,
-    /// The same for all other names.
-    rewrite_all: Vec<Target>,
-}
-
 /// See the module's header.
 #[derive(Debug)]
 pub struct Pool {
     /// As it is wanted.
     pub name: Arc<str>,
-    snapshot: ArcSwap<Snapshot>,
+    snapshot: ArcSwap<Edition>,
+    /// Where its older ones go.
+    editions: Arc<Editions>,
     rules: ArcSwap<Rules>,
 }
 
 /// All pools, in the order in which they are wanted.
 #[derive(Debug, Default)]
-pub struct Pools(ArcSwap<Vec<Arc<Pool>>>);
+pub struct Pools {
+    all: ArcSwap<Vec<Arc<Pool>>>,
+    editions: Arc<Editions>,
+}
 
 // === Wanted ===
 
@@ -135,99 +124,21 @@ impl fmt::Display for Closed {
     }
 }
 
-// === Rules ===
-
-impl Rules {
-    /// As the settings say.
-    pub fn of(config: &Config) -> Self {
-        Self::new(config.profile, &config.models, &config.objectives)
-    }
-
-    /// Of these; of two with one name the first counts.
-    pub fn new(profile: Profile, models: &[ModelRule], objectives: &[Objective]) -> Self {
-        let mut rules = Self { profile, ..Self::default() };
-        for model in models {
-            rules.models.entry(model.name.clone()).or_insert_with(|| model.clone());
-        }
-        for objective in objectives {
-            rules.objectives.entry(objective.name.clone()).or_insert_with(|| objective.criticality());
-        }
-        rules
-    }
-
-    /// Rules for models that hold in every pool, where this one has none of its own.
-    pub fn generally(&mut self, models: &[ModelRule]) {
-        for model in models {
-            if let Entry::Vacant(place) = self.models.entry(model.name.clone()) {
-                self.general.insert(model.name.clone());
-                place.insert(model.clone());
-            }
-        }
-    }
-
-    /// Sends these instead of a model, whatever its own rule says; `None`: instead of all that have none of their own. The first
-    /// word for a name counts.
-    pub fn rewrite(&mut self, model: Option<&str>, targets: Vec<Target>) {
-        match model {
-            Some(model) => {
-                self.rewrites.entry(model.to_owned()).or_insert(targets);
-            }
-            None if self.rewrite_all.is_empty() => self.rewrite_all = targets,
-            None => {}
-        }
-    }
-
-    /// What is said of a model.
-    pub fn model(&self, name: &str) -> Option<&ModelRule> {
-        self.models.get(name)
-    }
-
-    /// The names to send instead of a model; empty: itself.
-    pub fn targets(&self, model: &str) -> &[Target] {
-        let ruled = || self.model(model).map(|rule| rule.targets.as_slice());
-        match self.rewrites.get(model) {
-            Some(targets) => targets,
-            None if !self.rewrite_all.is_empty() => &self.rewrite_all,
-            None => ruled().unwrap_or_default(),
-        }
-    }
-
-    /// Every name that something is said of, with its importance, sorted.
-    pub fn named(&self) -> Vec<(&str, Criticality)> {
-        let ruled = self.models.values().map(|rule| (rule.name.as_str(), rule.criticality));
-        let others = self.rewrites.keys().filter(|name| !self.models.contains_key(*name));
-        let mut named: Vec<_> =
-            ruled.chain(others.map(|name| (name.as_str(), Criticality::default()))).collect();
-        named.sort_unstable_by_key(|(name, _)| *name);
-        named
-    }
-
-    /// How important an objective is, where there is one of this name.
-    pub fn objective(&self, name: &str) -> Option<Criticality> {
-        self.objectives.get(name).copied()
-    }
-
-    /// Whether a model is named as this pool's, served or not.
-    fn names(&self, model: &str) -> bool {
-        let is_ruled = self.models.contains_key(model) && !self.general.contains(model);
-        is_ruled || self.rewrites.contains_key(model)
-    }
-}
-
 // === Pool ===
 
 impl Pool {
     /// Nobody serves it yet.
-    pub fn new(wanted: &WantedPool) -> Self {
+    fn new(wanted: &WantedPool, editions: Arc<Editions>) -> Self {
         Self {
             name: wanted.name.clone(),
             snapshot: ArcSwap::default(),
+            editions,
             rules: ArcSwap::new(wanted.rules.clone()),
         }
     }
 
     /// Its replicas.
-    pub fn snapshot(&self) -> Guard<Arc<Snapshot>> {
+    pub fn snapshot(&self) -> Guard<Arc<Edition>> {
         self.snapshot.load()
     }
 
@@ -237,7 +148,8 @@ impl Pool {
     }
 
     pub(crate) fn publish(&self, snapshot: Arc<Snapshot>) {
-        self.snapshot.store(snapshot);
+        let old = self.snapshot.swap(self.editions.next(snapshot));
+        self.editions.retire(old, Instant::now());
     }
 
     pub(super) fn rule(&self, rules: &Arc<Rules>) {
@@ -252,23 +164,30 @@ impl Pool {
 impl Pools {
     /// All of them.
     pub fn all(&self) -> Guard<Arc<Vec<Arc<Pool>>>> {
-        self.0.load()
+        self.all.load()
     }
 
     /// The one that serves what names no model, and everything on the plain listener.
     pub fn first(&self) -> Option<Arc<Pool>> {
-        self.0.load().first().cloned()
+        self.all.load().first().cloned()
     }
 
     /// The one of this name. Configured endpoints go by every name: what a gateway calls them is the gateway's business.
     pub fn named(&self, name: &str) -> Option<Arc<Pool>> {
         let named = |pool: &&Arc<Pool>| *pool.name == *name || *pool.name == *CONFIGURED;
-        self.0.load().iter().find(named).cloned()
+        self.all.load().iter().find(named).cloned()
+    }
+
+    /// The snapshot of this number, if it is still kept.
+    pub fn edition(&self, number: u64) -> Option<Arc<Edition>> {
+        let newest =
+            |pool: &Arc<Pool>| Some(pool.snapshot().clone()).filter(|newest| newest.number() == number);
+        self.editions.find(number).or_else(|| self.all.load().iter().find_map(newest))
     }
 
     /// The one for a model: whose rules name it, else whose replicas list it, else the first.
     pub fn serving(&self, model: &str) -> Option<Arc<Pool>> {
-        let all = self.0.load();
+        let all = self.all.load();
         if let [only] = all.as_slice() {
             return Some(only.clone());
         }
@@ -279,25 +198,28 @@ impl Pools {
 
     /// Has the pools that are wanted, the old ones where they are among them; those that are not wanted any more have nobody.
     pub(crate) fn want(&self, wanted: &Wanted) {
-        let old = self.0.load();
+        let old = self.all.load();
         let of = |wanted: &WantedPool| match old.iter().find(|pool| pool.name == wanted.name) {
             Some(pool) => {
                 pool.rule(&wanted.rules);
                 pool.clone()
             }
-            None => Arc::new(Pool::new(wanted)),
+            None => Arc::new(Pool::new(wanted, self.editions.clone())),
         };
         let new: Vec<Arc<Pool>> = wanted.pools.iter().map(of).collect();
         for gone in old.iter().filter(|old| !new.iter().any(|new| Arc::ptr_eq(old, new))) {
             gone.publish(Arc::default());
         }
-        self.0.store(Arc::new(new));
+        self.all.store(Arc::new(new));
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use warmlane_picker::{Criticality, Profile};
+
     use super::*;
+    use crate::config::{ModelRule, Target};
 
     fn wanted(names: &[&str]) -> Wanted {
         let pool = |name: &&str| WantedPool {
@@ -349,30 +271,5 @@ mod tests {
         assert_eq!(serving("b-model").as_deref(), Some("b"), "the other has rules for it too");
         assert_eq!(serving("c-model").as_deref(), Some("a"));
         assert!(pools.named("b").expect("wanted").rules().model("c-model").is_some(), "and they hold");
-    }
-
-    #[test]
-    fn every_name_that_something_is_said_of_is_shown_once() {
-        let mut rules = Rules::new(Profile::default(), &[model("b"), model("b")], &[]);
-        rules.rewrite(Some("a"), vec![target("new")]);
-        rules.rewrite(Some("b-model"), vec![target("new")]);
-        let names: Vec<&str> = rules.named().into_iter().map(|(name, _)| name).collect();
-        assert_eq!(names, ["a", "b-model"]);
-    }
-
-    #[test]
-    fn rewrites_stand_above_what_models_say_and_those_of_one_name_above_those_of_all() {
-        let mut rules = Rules::new(Profile::default(), &[model("a")], &[]);
-        let name = |rules: &Rules, model| rules.targets(model).first().map(|target| target.name.clone());
-        assert_eq!((name(&rules, "a-model").as_deref(), name(&rules, "b").as_deref()), (Some("ruled"), None));
-        rules.rewrite(None, vec![target("any")]);
-        rules.rewrite(None, vec![target("later")]);
-        assert_eq!(name(&rules, "a-model").as_deref(), Some("any"));
-        rules.rewrite(Some("a-model"), vec![target("exact")]);
-        rules.rewrite(Some("a-model"), vec![target("later")]);
-        assert_eq!(
-            (name(&rules, "a-model").as_deref(), name(&rules, "b").as_deref()),
-            (Some("exact"), Some("any"))
-        );
     }
 }

@@ -15,6 +15,7 @@ use super::{
     Session, State,
 };
 use crate::{
+    decisions::{Outcome, Served},
     error::Fault,
     metrics::{ErrorReason, Label, Listener, StreamEnd},
     stage::Stage,
@@ -136,12 +137,27 @@ impl Session {
         }
     }
 
-    /// The access line. What is not known of a request has no field.
+    /// For those who ask later.
+    fn what_became(&self, status: u16, end: &'static str) -> Outcome {
+        let (mut served, mut first_byte) = (Served::Nobody, None);
+        if let State::Routed(routed) = &self.request {
+            served = Served::By(routed.at.address.clone());
+            first_byte = routed.first_byte.map(|at| at.duration_since(self.trace.began));
+        }
+        let spent = self.trace.all_spent();
+        Outcome { status, end, served, first_byte, bytes: None, lane_bytes: 0, spent }
+    }
+
+    /// The access line, and what became of the decision. What is not known of a request has no field.
     pub(super) fn log(&mut self, status: u16, end: &'static str) {
-        if !self.worker.config.log.access {
+        let (keeps, logs) = (self.trace.decision.is_some(), self.worker.config.log.access);
+        if keeps || logs {
+            self.trace.enter(Stage::Done);
+            self.trace.ended(&self.worker, || self.what_became(status, end));
+        }
+        if !logs {
             return;
         }
-        self.trace.enter(Stage::Done);
         let stages = self.trace.shown();
         let request_id = String::from_utf8_lossy(&self.trace.request_id);
         let listener = Listener::ExtProc.name();

@@ -132,7 +132,7 @@ impl Session {
     /// Answers as the step says.
     fn choose(&mut self, whole: Admissible) -> Result<(), Trouble> {
         let Admissible { admitted, asked, pieces, aims, step, is_new } = whole;
-        let plan = path::choose(&self.worker, asked.as_ref(), admitted)?;
+        let plan = path::choose(&self.worker, asked.as_ref(), admitted, &mut self.trace)?;
         let mut routed = Routed::new(&self.worker, plan, asked, aims, self.phase.modes());
         routed.begins_session = self.api == Some(Api::Responses);
         let pieces = match (routed.renamed(), &routed.asked) {

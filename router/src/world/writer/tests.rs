@@ -5,7 +5,10 @@ use warmlane_engine::metrics::EngineKind;
 use warmlane_picker::{Chain, Matches, Reading, Signals, Slot, Snapshot, Time};
 
 use super::*;
-use crate::world::pools::{Closed, Replica, WantedPool};
+use crate::world::{
+    Edition,
+    pools::{Closed, Replica, WantedPool},
+};
 
 /// For what must happen soon: only a failing test waits so long.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -161,7 +164,7 @@ async fn a_pool_in_which_nothing_changes_keeps_its_snapshot() {
     let (running, wants) = follow();
     let world = running.world.clone();
     let snapshot = |pool: &str| world.pools.named(pool).map(|pool| pool.snapshot().clone());
-    let is_same = |before: &Option<Arc<Snapshot>>, pool: &str| {
+    let is_same = |before: &Option<Arc<Edition>>, pool: &str| {
         before.as_ref().zip(snapshot(pool)).is_some_and(|(before, now)| Arc::ptr_eq(before, &now))
     };
     wants.send_replace(wanted(&[

@@ -1,0 +1,138 @@
+//! `/debug/decisions`: what was decided lately; `/debug/decisions/ID`: why; `POST /debug/explain`: what would be decided for a
+//! body, and why. Asking changes nothing: no pin, no count, no account.
+
+use warmlane_api::admin::decisions::{Choice, Decision, Decisions, Explanation, Outcome};
+use warmlane_picker::{Profile, Snapshot};
+use warmlane_replay::{Admit, Asked, Inputs, Refusal, choice, file, weights};
+
+use super::pages;
+use crate::{
+    chooser::Chooser,
+    decisions::{self, Record, Refused, Seen, Served, again},
+    metrics::Label,
+    stage::Stage,
+    world::World,
+};
+
+mod dry_run;
+mod query;
+
+pub(super) use dry_run::dry_run;
+pub(super) use query::{Query, unescaped};
+
+/// The list.
+pub(super) fn show(world: &World, query: &Query) -> String {
+    let seen = query.find(world);
+    let cursor = seen.first().map_or(query.since, |newest| newest.number);
+    let page = Decisions {
+        decisions: seen.iter().map(|seen| decision(world, seen)).collect(),
+        kept: world.decisions.kept(),
+        cursor: hex(cursor),
+    };
+    pages::json(&page)
+}
+
+/// The same as a file: see [`file`]. Oldest first.
+pub(super) fn export(world: &World, query: &Query) -> String {
+    let mut writer = file::Writer::default();
+    for seen in query.find(world).iter().rev() {
+        let edition = world.pools.edition(seen.record.edition);
+        let state = edition.as_ref().map(|edition| (edition.number(), &***edition));
+        writer.add(decision(world, seen), &seen.record.inputs, &seen.record.profile, state);
+    }
+    writer.finish()
+}
+
+/// Why the newest decision for a request came out as it did; `None`: none of it is kept.
+pub(super) fn explain(chooser: &Chooser, request_id: &str) -> Option<String> {
+    let world = &chooser.world;
+    let is_it = |record: &Record| record.request_id == request_id.as_bytes();
+    let all = world.decisions.latest(0, usize::MAX, is_it);
+    let seen = all.first()?;
+    let record = &*seen.record;
+    let then = world.pools.edition(record.edition).map(|edition| {
+        choice(Asked {
+            profile: &record.profile,
+            snapshot: &edition,
+            inputs: &record.inputs,
+            admission: Admit::AsThen,
+        })
+    });
+    let now = again(chooser, record).map(|(edition, profile, inputs)| judged(&profile, &edition, &inputs));
+    let explanation = Explanation {
+        decision: decision(world, seen),
+        others: all.len() - 1,
+        weights: weights(&record.profile.weights),
+        then,
+        now,
+    };
+    Some(pages::json(&explanation))
+}
+
+/// What is decided by what is known now, admission included.
+fn judged(profile: &Profile, snapshot: &Snapshot, inputs: &Inputs) -> Choice {
+    choice(Asked { profile, snapshot, inputs, admission: Admit::Anew })
+}
+
+/// One row.
+fn decision(world: &World, seen: &Seen) -> Decision {
+    let record = &*seen.record;
+    let age = world.now().saturating_sub(decisions::made_at(seen.number));
+    Decision {
+        cursor: hex(seen.number),
+        request_id: String::from_utf8_lossy(&record.request_id).into_owned(),
+        ms_ago: u64::try_from(age.as_millis()).unwrap_or(u64::MAX),
+        listener: record.listener.name().to_owned(),
+        pool: record.pool.clone(),
+        endpoint: Some(record.endpoint.clone()).filter(|endpoint| !endpoint.is_empty()),
+        refusal: record.refusal.as_ref().map(refusal),
+        session: Some(record.session).filter(|session| *session != 0).map(hex),
+        matched_tokens: record.matched_tokens,
+        matched_by: record.source.map(|source| source.name().to_owned()),
+        outcome: seen.outcome.as_ref().map(outcome),
+        ..asked(&record.profile, &record.inputs)
+    }
+}
+
+/// What a row says of the request itself.
+fn asked(profile: &Profile, inputs: &Inputs) -> Decision {
+    Decision {
+        model: inputs.model.clone(),
+        criticality: inputs.criticality.name().to_owned(),
+        prompt_tokens: inputs.prompt_tokens,
+        output_tokens: inputs.output_tokens,
+        strategy: profile.strategy.name().to_owned(),
+        group: inputs.group.map(|group| hex(group.id)),
+        ..Decision::default()
+    }
+}
+
+fn refusal(refused: &Refused) -> String {
+    match refused {
+        Refused::Shed => Refusal::Shed,
+        Refused::NoEndpoint(none) => Refusal::NoEndpoint(none.clone()),
+    }
+    .to_string()
+}
+
+fn outcome(outcome: &decisions::Outcome) -> Outcome {
+    let spent = Stage::ALL.into_iter().zip(outcome.spent).filter(|(_, spent)| !spent.is_zero());
+    let micros = |spent: std::time::Duration| u64::try_from(spent.as_micros()).unwrap_or(u64::MAX);
+    Outcome {
+        status: outcome.status,
+        end: outcome.end.to_owned(),
+        endpoint: match &outcome.served {
+            Served::Nobody => None,
+            Served::By(address) => Some(address.to_string()),
+        },
+        bytes: outcome.bytes,
+        lane_bytes: outcome.lane_bytes,
+        first_byte_us: outcome.first_byte.map(micros),
+        stages_us: spent.map(|(stage, spent)| (stage.name().to_owned(), micros(spent))).collect(),
+    }
+}
+
+/// As text: more digits than a JSON number is sure to keep.
+fn hex(number: u64) -> String {
+    format!("{number:016x}")
+}

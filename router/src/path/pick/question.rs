@@ -1,0 +1,144 @@
+//! What the picker is asked for a request, and how that is kept.
+
+use warmlane_engine::body::RequestBody;
+use warmlane_picker::{self as picker, Chain, Decision, Group, GroupTable, Slot, SlotSet, Snapshot, Time};
+
+use super::super::{Trace, admit::Admitted};
+use crate::{
+    chooser::{Chooser, Scratch},
+    config::UnknownModel,
+    decisions::{Refused, Ring, Ticket},
+    holders::Holders,
+    world::{Edition, World},
+};
+
+/// A request that may go on, and who it may go to.
+pub(crate) struct Asking<'a> {
+    pub(crate) chooser: &'a Chooser,
+    /// Its body, where it is an inference call.
+    pub(crate) asked: Option<&'a RequestBody>,
+    pub(crate) admitted: &'a Admitted,
+    pub(crate) snapshot: &'a Edition,
+}
+
+/// What the picker is asked, but for what stands in the buffers.
+pub(crate) struct Question<'a> {
+    model: Option<&'a str>,
+    admitted: &'a Admitted,
+    /// Hash of the adapter's name; 0: none.
+    pub(crate) adapter: u64,
+    session: Option<Slot>,
+    /// The prefix group it belongs to.
+    pub(crate) group: Option<Group>,
+    offered: Option<SlotSet>,
+}
+
+/// How the prompt's group is found: counting the request, or not.
+type FindGroup = fn(&GroupTable, &Chain, Time) -> Option<Group>;
+
+// === Asking ===
+
+impl<'a> Asking<'a> {
+    /// The name that is sent on.
+    fn model(&self) -> Option<&'a str> {
+        let rewrite = self.admitted.rewrite.as_deref();
+        self.asked.map(|body| rewrite.unwrap_or(&body.model))
+    }
+
+    /// Keeps a decision. Takes the buffer of what is under way with it: the next request fills it anew.
+    pub(crate) fn keep(
+        &self,
+        ring: &Ring,
+        question: &Question<'_>,
+        scratch: &mut Scratch,
+        chosen: Result<(&Decision, &str), Refused>,
+        trace: &Trace,
+        (now, seed): (Time, u64),
+    ) -> Ticket {
+        self.snapshot.mark_used();
+        ring.add(now, self.snapshot.endpoints().len(), |record| {
+            record.request_id.clear();
+            record.request_id.extend_from_slice(&trace.request_id);
+            record.listener = trace.listener;
+            record.pool.clear();
+            record.pool.push_str(&self.admitted.pool.name);
+            record.edition = self.snapshot.number();
+            record.profile = self.admitted.pool.rules().profile;
+            record.session = self.admitted.incoming.session;
+            record.chain(scratch.holders.chain());
+            record.tokens_per_block = scratch.holders.tokens_per_block();
+            record.inputs.take(&question.request(scratch), now, seed);
+            std::mem::swap(&mut record.inputs.live, &mut scratch.live);
+            record.choose(chosen);
+        })
+    }
+}
+
+// === Question ===
+
+impl<'a> Question<'a> {
+    /// Reads the ledger, finds who holds the prompt and whom session and group are pinned to.
+    pub(crate) fn new(asking: &Asking<'a>, scratch: &mut Scratch, now: Time, find_group: FindGroup) -> Self {
+        let Asking { chooser, asked, admitted, snapshot } = *asking;
+        let (world, model) = (&*chooser.world, asking.model());
+        let adapter_name = model.and_then(|model| adapter(snapshot, model));
+        let adapter = adapter_name.map_or(0, |name| world.hash(name.as_bytes()));
+        world.ledger.read(snapshot, adapter, &mut scratch.live);
+        let needs_prefix = admitted.pool.rules().profile.strategy.needs_prefix();
+        let prompt = asked.zip(model).filter(|_| needs_prefix);
+        find(world, prompt, adapter_name, &mut scratch.holders);
+        let passes = chooser.config.unknown_model == UnknownModel::Pass;
+        let is_unknown = |model: &str| passes && snapshot.serving(model).is_none();
+        Self {
+            // One that nobody lists may go to anybody.
+            model: model.filter(|model| !is_unknown(model)),
+            admitted,
+            adapter,
+            session: session(world, admitted.incoming.session, now),
+            group: find_group(&world.groups, scratch.holders.chain(), now),
+            offered: admitted.incoming.hints.offered.as_ref().map(|offered| offered.positions(snapshot)),
+        }
+    }
+
+    /// The same, with the buffers.
+    pub(crate) fn request<'q>(&'q self, scratch: &'q Scratch) -> picker::Request<'q> {
+        picker::Request {
+            model: self.model,
+            prompt_tokens: self.admitted.prompt_tokens,
+            output_tokens: self.admitted.output_tokens,
+            criticality: self.admitted.criticality,
+            prefix: scratch.holders.matches(),
+            session: self.session,
+            group: self.group.as_ref(),
+            offered: self.offered.as_ref(),
+            live: &scratch.live,
+        }
+    }
+}
+
+/// Finds who holds the prompt.
+pub(super) fn find(
+    world: &World,
+    asked: Option<(&RequestBody, &str)>,
+    adapter: Option<&str>,
+    holders: &mut Holders,
+) {
+    match asked {
+        Some((body, model)) => holders.find(world, seed(world, body, model, adapter), &body.prompt),
+        None => holders.nobody(),
+    }
+}
+
+/// Where the prompt's chain starts.
+pub(crate) fn seed(world: &World, body: &RequestBody, model: &str, adapter: Option<&str>) -> u64 {
+    Chain::seed(world.key, model, adapter, body.cache_salt.as_deref())
+}
+
+/// The name, if it is an adapter's.
+pub(crate) fn adapter<'m>(snapshot: &Snapshot, model: &'m str) -> Option<&'m str> {
+    Some(model).filter(|model| snapshot.serving(model).is_some_and(|serving| serving.adapter))
+}
+
+fn session(world: &World, key: u64, now: Time) -> Option<Slot> {
+    if key == 0 { None } else { world.pins.get(key, now) }
+}
