@@ -26,6 +26,7 @@ mod lane;
 mod pages;
 mod pins;
 mod pools;
+mod router;
 
 /// Connections per port; further ones wait to be accepted.
 const MAX_CONNECTIONS: usize = 64;

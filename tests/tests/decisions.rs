@@ -3,7 +3,7 @@
 use std::{collections::HashMap, net::SocketAddr};
 
 use serde_json::{Value, json};
-use warmlane_api::admin::decisions::{Choice, Decisions, Explanation};
+use warmlane_api::admin::{Choice, Decisions, Explanation};
 use warmlane_picker::{Profile, Strategy};
 use warmlane_replay::{Admit, choice, file};
 use warmlane_sim::server::{self, Options, Running};

@@ -46,6 +46,7 @@ fn what_an_engine_says_reaches_every_router_and_one_reader_asks_it() {
     let endpoint = &routers[0].endpoints()[1];
     assert_eq!(endpoint["models"].as_array().map(Vec::len), Some(2), "{endpoint}");
     assert_eq!(endpoint["kv_capacity_tokens"], 95_000);
+    assert_eq!(endpoint["node"], "node-a", "its agent says so");
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! The gRPC contract between the agents of the nodes and the routers, `proto/warmlane/node/v1/node.proto`, and its code; beside
 //! it what agents ask the kubelet, `proto/kubelet/podresources/v1/podresources.proto`, what Envoy Gateway asks its extensions,
-//! `proto/envoygateway/extension/extension.proto`, and what is read of Kubernetes resources.
+//! `proto/envoygateway/extension/extension.proto`, what is read of Kubernetes resources, and the pages of admin ports.
 //!
 //! Messages only: what they are made of and what becomes of them is the business of those who speak it.
 
+#[warn(missing_docs)]
 pub mod admin;
 pub mod kube;
 

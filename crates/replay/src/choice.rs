@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use warmlane_api::admin::decisions::{Choice, Considered, Estimate, Reading};
+use warmlane_api::admin::{Choice, Considered, Estimate, Stated};
 use warmlane_picker::{
     Admission, Decision, Endpoint, Live, Matches, NoEndpoint, Profile, Scorer, Slot, Snapshot, Time, Verdict,
     Weighed, admit, pick, signal,
@@ -139,12 +139,12 @@ fn verdict(verdict: Verdict) -> &'static str {
 }
 
 /// The readings that scores of load are made of.
-fn signals(endpoint: &Endpoint, at: Time) -> BTreeMap<String, Reading> {
+fn signals(endpoint: &Endpoint, at: Time) -> BTreeMap<String, Stated> {
     let signals = &endpoint.signals;
     let named = [("queue", signals.queue), ("running", signals.running), ("kv_use", signals.kv_use)];
     let reading = |reading: signal::Reading<f32>| {
         let age_ms = u64::try_from(reading.age(at).as_millis()).unwrap_or(u64::MAX);
-        Reading { value: reading.value, age_ms }
+        Stated { value: reading.value, age_ms }
     };
     // What is no number is no reading to the picker either.
     let is_number = |reading: &signal::Reading<f32>| reading.value.is_finite();

@@ -22,7 +22,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use warmlane_api::admin::decisions::Decision;
+use warmlane_api::admin::Decision;
 use warmlane_picker::{Profile, Snapshot};
 
 use crate::{Admit, Asked, Inputs, State, recorded::Recorded, state::ProfileState};

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use proptest::{collection::vec, option, prelude::*};
-use warmlane_api::admin::decisions::Decision;
+use warmlane_api::admin::Decision;
 use warmlane_picker::{
     Criticality, Endpoint, Group, Health, Live, Lora, Models, Profile, Reading, Signals, Slot, Snapshot,
     Source, Strategy as Routing, Time, Work,

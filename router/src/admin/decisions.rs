@@ -1,11 +1,10 @@
 //! `/debug/decisions`: what was decided lately; `/debug/decisions/ID`: why; `POST /debug/explain`: what would be decided for a
 //! body, and why. Asking changes nothing: no pin, no count, no account.
 
-use warmlane_api::admin::decisions::{Choice, Decision, Decisions, Explanation, Outcome};
+use warmlane_api::admin::{Choice, Decision, Decisions, Explanation, Outcome};
 use warmlane_picker::{Profile, Snapshot};
 use warmlane_replay::{Admit, Asked, Inputs, Refusal, choice, file, weights};
 
-use super::pages;
 use crate::{
     chooser::Chooser,
     decisions::{self, Record, Refused, Seen, Served, again},
@@ -21,15 +20,14 @@ pub(super) use dry_run::dry_run;
 pub(super) use query::{Query, unescaped};
 
 /// The list.
-pub(super) fn show(world: &World, query: &Query) -> String {
+pub(super) fn list(world: &World, query: &Query) -> Decisions {
     let seen = query.find(world);
     let cursor = seen.first().map_or(query.since, |newest| newest.number);
-    let page = Decisions {
+    Decisions {
         decisions: seen.iter().map(|seen| decision(world, seen)).collect(),
         kept: world.decisions.kept(),
         cursor: hex(cursor),
-    };
-    pages::json(&page)
+    }
 }
 
 /// The same as a file: see [`file`]. Oldest first.
@@ -44,7 +42,7 @@ pub(super) fn export(world: &World, query: &Query) -> String {
 }
 
 /// Why the newest decision for a request came out as it did; `None`: none of it is kept.
-pub(super) fn explain(chooser: &Chooser, request_id: &str) -> Option<String> {
+pub(super) fn explain(chooser: &Chooser, request_id: &str) -> Option<Explanation> {
     let world = &chooser.world;
     let is_it = |record: &Record| record.request_id == request_id.as_bytes();
     let all = world.decisions.latest(0, usize::MAX, is_it);
@@ -59,14 +57,13 @@ pub(super) fn explain(chooser: &Chooser, request_id: &str) -> Option<String> {
         })
     });
     let now = again(chooser, record).map(|(edition, profile, inputs)| judged(&profile, &edition, &inputs));
-    let explanation = Explanation {
+    Some(Explanation {
         decision: decision(world, seen),
         others: all.len() - 1,
         weights: weights(&record.profile.weights),
         then,
         now,
-    };
-    Some(pages::json(&explanation))
+    })
 }
 
 /// What is decided by what is known now, admission included.

@@ -1,64 +1,36 @@
 //! `/debug/endpoints`: every replica with what is known of it and how old that is.
+//!
+//! Names of models, nodes and pools are gathered once, by endpoint, so that a row costs no walk over all of them.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
-use serde::Serialize;
-use warmlane_picker::{Endpoint, Health, Reading, Snapshot, Time};
+use warmlane_api::admin::{self, Aged};
+use warmlane_picker::{Endpoint, Health, Lora, Reading, Signals, Slot, Snapshot, Time};
 
-use super::pages;
 use crate::world::World;
 
-#[derive(Serialize)]
-struct Page<'s> {
-    endpoints: Vec<Row<'s>>,
-}
-
-#[derive(Serialize)]
-struct Row<'s> {
-    address: &'s str,
-    ready: bool,
-    in_flight: u32,
-    signals: Signals<'s>,
-    health: String,
-    slot: u16,
-    socket: String,
-    local: bool,
-    requests: u64,
-    kv_capacity_tokens: Option<u64>,
-    /// `null`: the replica has not said, or its word is too old.
-    models: Option<Vec<&'s str>>,
-}
-
-#[derive(Serialize)]
-struct Signals<'s> {
-    queue: Option<Aged<f32>>,
-    running: Option<Aged<f32>>,
-    kv_use: Option<Aged<f32>>,
-    awake: Option<Aged<bool>>,
-    lora: Option<Aged<Lora<'s>>>,
-}
-
-#[derive(Serialize)]
-struct Aged<T> {
-    value: T,
-    age_ms: u64,
-}
-
-#[derive(Serialize)]
-struct Lora<'s> {
-    active: &'s [String],
-    waiting: &'s [String],
-    max: u32,
+/// What is known of endpoints beside the snapshot.
+struct Around<'w> {
+    world: &'w World,
+    now: Time,
+    /// Names of models, by position.
+    served: BTreeMap<usize, Vec<&'w str>>,
+    /// Nodes, by address.
+    nodes: HashMap<Arc<str>, Arc<str>>,
+    /// Names of pools.
+    pools: HashMap<Slot, Vec<Arc<str>>>,
 }
 
 /// The page.
-pub(super) fn show(world: &World) -> String {
+pub(super) fn page(world: &World) -> admin::Endpoints {
     let snapshot = world.snapshot.load();
-    let now = world.now();
     let served = served(&snapshot);
-    let row = |(position, endpoint)| row(world, &snapshot, &served, position, endpoint, now);
-    let page = Page { endpoints: snapshot.endpoints().iter().enumerate().map(row).collect() };
-    pages::json(&page)
+    let around = Around { world, now: world.now(), served, nodes: nodes(world), pools: pools(world) };
+    let row = |(position, endpoint)| around.row(&snapshot, position, endpoint);
+    admin::Endpoints { endpoints: snapshot.endpoints().iter().enumerate().map(row).collect() }
 }
 
 /// Why nothing can be served, for people.
@@ -87,43 +59,44 @@ fn served(snapshot: &Snapshot) -> BTreeMap<usize, Vec<&str>> {
     served
 }
 
-fn row<'s>(
-    world: &World,
-    snapshot: &Snapshot,
-    served: &BTreeMap<usize, Vec<&'s str>>,
-    position: usize,
-    endpoint: &'s Endpoint,
-    now: Time,
-) -> Row<'s> {
-    let account = world.ledger.account(endpoint.slot);
-    let listed = !snapshot.unlisted().contains(position);
-    let signals = &endpoint.signals;
-    let lora = signals.lora.as_ref().map(|reading| Aged {
-        value: Lora {
-            active: &reading.value.active,
-            waiting: &reading.value.waiting,
+/// By address: where the cluster says that it runs, else whose agent tells of it.
+fn nodes(world: &World) -> HashMap<Arc<str>, Arc<str>> {
+    let mut nodes = HashMap::new();
+    for agent in world.agents.each().into_iter().filter(|agent| !agent.node.is_empty()) {
+        let node: Arc<str> = agent.node.into();
+        nodes.extend(agent.endpoints.into_iter().map(|address| (address.into(), node.clone())));
+    }
+    for entry in world.roster.borrow().all() {
+        nodes.extend(entry.node.clone().map(|node| (entry.address.clone(), node)));
+    }
+    nodes
+}
+
+fn pools(world: &World) -> HashMap<Slot, Vec<Arc<str>>> {
+    let mut pools: HashMap<Slot, Vec<Arc<str>>> = HashMap::new();
+    for pool in world.pools.all().iter() {
+        for endpoint in pool.snapshot().endpoints() {
+            pools.entry(endpoint.slot).or_default().push(pool.name.clone());
+        }
+    }
+    pools
+}
+
+fn signals(signals: &Signals, now: Time) -> admin::Signals {
+    let lora = |reading: &Reading<Lora>| Aged {
+        value: admin::Lora {
+            active: reading.value.active.clone(),
+            waiting: reading.value.waiting.clone(),
             max: reading.value.max,
         },
         age_ms: millis(reading.age(now)),
-    });
-    Row {
-        address: &endpoint.address,
-        ready: endpoint.ready,
-        in_flight: account.in_flight(),
-        signals: Signals {
-            queue: aged(signals.queue, now),
-            running: aged(signals.running, now),
-            kv_use: aged(signals.kv_use, now),
-            awake: aged(signals.awake, now),
-            lora,
-        },
-        health: health(&endpoint.health),
-        slot: endpoint.slot.0,
-        socket: endpoint.socket.to_string(),
-        local: endpoint.local,
-        requests: account.sent().requests,
-        kv_capacity_tokens: signals.kv_capacity_tokens,
-        models: listed.then(|| served.get(&position).cloned().unwrap_or_default()),
+    };
+    admin::Signals {
+        queue: aged(signals.queue, now),
+        running: aged(signals.running, now),
+        kv_use: aged(signals.kv_use, now),
+        awake: aged(signals.awake, now),
+        lora: signals.lora.as_ref().map(lora),
     }
 }
 
@@ -140,5 +113,31 @@ fn health(health: &Health) -> String {
         Health::Healthy => "healthy".to_owned(),
         Health::Degraded(why) => format!("degraded: {why}"),
         Health::Failed(why) => format!("failed: {why}"),
+    }
+}
+
+// === Around ===
+
+impl Around<'_> {
+    fn row(&self, snapshot: &Snapshot, position: usize, endpoint: &Endpoint) -> admin::Endpoint {
+        let account = self.world.ledger.account(endpoint.slot);
+        let names = || self.served.get(&position).into_iter().flatten();
+        let listed = !snapshot.unlisted().contains(position);
+        let pools = self.pools.get(&endpoint.slot).into_iter().flatten();
+        admin::Endpoint {
+            address: endpoint.address.to_string(),
+            ready: endpoint.ready,
+            in_flight: account.in_flight(),
+            signals: signals(&endpoint.signals, self.now),
+            health: health(&endpoint.health),
+            slot: endpoint.slot.0,
+            socket: endpoint.socket.to_string(),
+            local: endpoint.local,
+            requests: account.sent().requests,
+            kv_capacity_tokens: endpoint.signals.kv_capacity_tokens,
+            models: listed.then(|| names().map(|name| (*name).to_owned()).collect()),
+            node: self.nodes.get(&endpoint.address).map(|node| node.to_string()),
+            pools: pools.map(|pool| pool.to_string()).collect(),
+        }
     }
 }

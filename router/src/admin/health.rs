@@ -33,7 +33,7 @@ use tonic_health::pb::{
     health_server::{Health, HealthServer},
 };
 
-use super::{HEAD_TIMEOUT, pages::unready};
+use super::{HEAD_TIMEOUT, router::unready};
 use crate::{ext_proc::names, front::PING_INTERVAL, shutdown::Shutdown, world::World};
 
 /// How soon a watcher hears of a change.

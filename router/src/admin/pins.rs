@@ -1,13 +1,13 @@
-//! `/debug/pins`: sessions and prefix groups that are pinned, with what the kernel lane carried for each.
+//! `/debug/pins`: sessions and prefix groups that are pinned, with what the kernel lane carried for each; `/debug/groups`: the
+//! groups alone.
 //!
 //! Shown are those used last. Rows are bounded by `?limit=`, and so is memory: no more than twice as many are held at once. The
 //! tables are walked whole, on the control plane's thread: one to five milliseconds for 65,536 sessions, and about ten more for
 //! a page of 10,000 rows (`docs/BENCHMARKS.md`).
 
-use serde::Serialize;
+use warmlane_api::admin;
 use warmlane_picker::{GroupPin, Pin, Saved, Slot, Snapshot, Time};
 
-use super::pages;
 use crate::world::World;
 
 /// Rows of each kind unless asked otherwise.
@@ -19,103 +19,61 @@ const MOST_ROWS: usize = 10_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Limit(usize);
 
-#[derive(Serialize)]
-struct Page<'s> {
-    sessions: Sessions<'s>,
-    groups: Groups<'s>,
-}
-
-#[derive(Serialize)]
-struct Sessions<'s> {
-    /// In all, shown or not.
-    pinned: usize,
-    capacity: usize,
-    lifetime_seconds: f64,
-    pins: Vec<Session<'s>>,
-}
-
-#[derive(Serialize)]
-struct Session<'s> {
-    session: String,
-    /// `null`: it left the pool just now.
-    endpoint: Option<&'s str>,
-    local: Option<bool>,
-    idle_seconds: f64,
-    lane: Lane,
-}
-
-#[derive(Serialize)]
-struct Groups<'s> {
-    /// In all, shown or not.
-    pinned: usize,
-    capacity: usize,
-    window_seconds: f64,
-    pins: Vec<Group<'s>>,
-}
-
-#[derive(Serialize)]
-struct Group<'s> {
-    group: String,
-    endpoints: Vec<&'s str>,
-    idle_seconds: f64,
-    lane: Lane,
-}
-
-/// What the kernel lane carried.
-#[derive(Serialize)]
-struct Lane {
-    responses: u64,
-    bytes: u64,
-    wakeups_saved: u64,
-}
-
 /// The rows that are shown, and how many there are in all.
 struct Latest<T> {
     rows: Vec<T>,
     all: usize,
 }
 
-/// The page.
-pub(super) fn show(world: &World, limit: Limit) -> String {
+/// `/debug/pins`.
+pub(super) fn page(world: &World, limit: Limit) -> admin::Pins {
     let (snapshot, now) = (world.snapshot.load(), world.now());
     let sessions = Latest::of(world.pins.each(now), limit, |pin| (pin.idle, pin.session));
-    let groups = Latest::of(world.groups.each(now), limit, |pin| (pin.idle, pin.id));
-    let page = Page {
-        sessions: Sessions {
-            pinned: sessions.all,
-            capacity: world.pins.capacity(),
-            lifetime_seconds: world.pins.lifetime().as_secs_f64(),
-            pins: sessions.rows.iter().map(|pin| session(&snapshot, pin)).collect(),
-        },
-        groups: Groups {
-            pinned: groups.all,
-            capacity: world.groups.capacity(),
-            window_seconds: world.groups.rule().window.as_secs_f64(),
-            pins: groups.rows.iter().map(|pin| group(&snapshot, pin)).collect(),
-        },
+    let sessions = admin::Sessions {
+        pinned: sessions.all,
+        capacity: world.pins.capacity(),
+        lifetime_seconds: world.pins.lifetime().as_secs_f64(),
+        pins: sessions.rows.iter().map(|pin| session(&snapshot, pin)).collect(),
     };
-    pages::json(&page)
+    admin::Pins { sessions, groups: groups(world, limit).groups }
 }
 
-fn session<'s>(snapshot: &'s Snapshot, pin: &Pin) -> Session<'s> {
+/// `/debug/groups`.
+pub(super) fn groups(world: &World, limit: Limit) -> admin::GroupPins {
+    let (snapshot, now) = (world.snapshot.load(), world.now());
+    let groups = Latest::of(world.groups.each(now), limit, |pin| (pin.idle, pin.id));
+    let groups = admin::Groups {
+        pinned: groups.all,
+        capacity: world.groups.capacity(),
+        window_seconds: world.groups.rule().window.as_secs_f64(),
+        pins: groups.rows.iter().map(|pin| group(&snapshot, pin)).collect(),
+    };
+    admin::GroupPins { groups }
+}
+
+fn session(snapshot: &Snapshot, pin: &Pin) -> admin::Session {
     let endpoint = snapshot.endpoint(pin.slot);
-    Session {
+    admin::Session {
         session: hex(pin.session),
-        endpoint: endpoint.map(|endpoint| &*endpoint.address),
+        endpoint: endpoint.map(|endpoint| endpoint.address.to_string()),
         local: endpoint.map(|endpoint| endpoint.local),
         idle_seconds: pin.idle.as_secs_f64(),
-        lane: pin.saved.into(),
+        lane: carried(pin.saved),
     }
 }
 
-fn group<'s>(snapshot: &'s Snapshot, pin: &GroupPin) -> Group<'s> {
-    let address = |slot: Slot| Some(&*snapshot.endpoint(slot)?.address);
-    Group {
+fn group(snapshot: &Snapshot, pin: &GroupPin) -> admin::Group {
+    let address = |slot: Slot| Some(snapshot.endpoint(slot)?.address.to_string());
+    admin::Group {
         group: hex(pin.id),
         endpoints: pin.replicas().filter_map(address).collect(),
         idle_seconds: pin.idle.as_secs_f64(),
-        lane: pin.saved.into(),
+        lane: carried(pin.saved),
     }
+}
+
+fn carried(saved: Saved) -> admin::Carried {
+    admin::Carried { responses: saved.responses, bytes: saved.bytes, wakeups_saved: saved.wakeups }
 }
 
 /// As text: more digits than a JSON number is sure to keep.
@@ -132,17 +90,9 @@ impl Limit {
         let limit = query.strip_prefix("limit=").and_then(|limit| limit.parse().ok());
         limit.filter(|limit| *limit <= MOST_ROWS).map(Self).ok_or_else(|| {
             format!(
-                "nothing by ?{query}: ask for at most {MOST_ROWS} sessions and as many groups, for instance by ?limit=500"
+                "nothing by ?{query}: ask for at most {MOST_ROWS} rows of each kind, for instance by ?limit=500"
             )
         })
-    }
-}
-
-// === Lane ===
-
-impl From<Saved> for Lane {
-    fn from(saved: Saved) -> Self {
-        Self { responses: saved.responses, bytes: saved.bytes, wakeups_saved: saved.wakeups }
     }
 }
 

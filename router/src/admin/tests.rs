@@ -5,6 +5,7 @@ use tokio::{
     sync::mpsc,
     task::JoinSet,
 };
+use warmlane_api::admin;
 use warmlane_picker::{Chain, Lora, Reading, Saved, Signals as Load, Slot, Time};
 
 use super::*;
@@ -87,7 +88,13 @@ async fn readiness_follows_the_replicas_and_the_drain() {
     fixture.tell(Update::Unreachable { slot: Slot(1), why: Failure::Refused }).await;
     assert_eq!(fixture.ask(Port::Admin, "/readyz").0, StatusCode::SERVICE_UNAVAILABLE);
     fixture.tell(Update::Alive { slot: Slot(1) }).await;
+    let about = || serde_json::from_str(&fixture.ask(Port::Admin, "/debug/router").1).expect("a page");
+    let admin::Router { ready, readiness, version, .. } = about();
+    assert_eq!((ready, readiness.as_str()), (true, "ok: 1 of 2 replicas ready"));
+    assert_eq!(version, env!("CARGO_PKG_VERSION"));
     fixture.shutdown.send_replace(Shutdown::Announced);
+    let admin::Router { ready, readiness, .. } = about();
+    assert_eq!((ready, readiness.as_str()), (false, "draining: the router is stopping"));
     let (status, why) = fixture.ask(Port::Metrics, "/readyz");
     assert_eq!(
         (status, why.as_str()),
@@ -131,6 +138,7 @@ async fn debug_endpoints_shows_every_signal_with_its_age() {
     assert_eq!(first["models"], serde_json::json!(["m"]));
     assert_eq!((&second["ready"], &second["models"]), (&Value::from(false), &Value::Null));
     assert_eq!(second["health"], "failed: not heard of yet");
+    assert_eq!((&first["pools"], &first["node"]), (&serde_json::json!(["endpoints"]), &Value::Null));
     drop(in_flight);
 }
 
@@ -187,6 +195,50 @@ async fn debug_pins_shows_as_many_as_asked_and_refuses_what_it_cannot_show() {
         assert!(message.contains(query) && message.contains("?limit=500"), "{message}");
     }
     assert_eq!(fixture.ask(Port::Metrics, "/debug/pins").0, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn debug_groups_is_the_half_of_debug_pins() {
+    let fixture = Fixture::new(&["10.0.0.1:8000"]);
+    let world = &fixture.sources.world;
+    for seed in 1..=5 {
+        let chain = Chain::new(seed, &[9; 16]);
+        let group = (0..8).filter_map(|_| world.groups.observe(&chain, Time::ZERO)).next().expect("a group");
+        world.groups.pin(&group, Slot(0), Time::ZERO);
+    }
+    let page = |path: &str| -> Value {
+        let (status, page) = fixture.ask(Port::Admin, path);
+        assert_eq!(status, StatusCode::OK, "{path}");
+        serde_json::from_str(&page).expect("JSON")
+    };
+    let (groups, pins) = (page("/debug/groups?limit=3"), page("/debug/pins?limit=3"));
+    assert_eq!(groups["groups"]["pins"].as_array().map(Vec::len), Some(3));
+    assert_eq!((&groups["groups"]["pinned"], &groups["sessions"]), (&5.into(), &Value::Null));
+    let names = |page: &Value| -> Vec<String> {
+        let rows = page["groups"]["pins"].as_array().expect("rows");
+        rows.iter().map(|row| row["group"].to_string()).collect()
+    };
+    assert_eq!(names(&groups), names(&pins));
+    assert_eq!(fixture.ask(Port::Admin, "/debug/groups?limit=ten").0, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn every_answer_says_which_version_gives_it_and_every_page_is_indented() {
+    let fixture = Fixture::new(&["a:1"]);
+    let nothing = fixture.ask(Port::Admin, "/debug/nothing").1;
+    let nothing: admin::Failure = serde_json::from_str(&nothing).expect("a failure");
+    assert!(nothing.error.paths.len() > 9, "{nothing:?}");
+    for path in
+        nothing.error.paths.iter().map(String::as_str).chain(["/debug/nothing", "/debug/pins?limit=x"])
+    {
+        let request = Request::builder().uri(path).body(()).expect("request");
+        let answer = pages::answer(Port::Admin, &request, &fixture.sources);
+        let version = answer.headers().get(admin::VERSION_HEADER).map(|version| version.as_bytes());
+        assert_eq!(version, Some(env!("CARGO_PKG_VERSION").as_bytes()), "{path}");
+        let json = answer.headers()["content-type"] == "application/json";
+        let text = fixture.ask(Port::Admin, path).1;
+        assert_eq!(text.starts_with("{\n  \""), json, "{path}: {text}");
+    }
 }
 
 #[tokio::test]

@@ -128,7 +128,7 @@ pub struct Considered {
     /// What the scores of load were made of.
     pub estimate: Estimate,
     /// What its engine had said last, each with its age then.
-    pub signals: BTreeMap<String, Reading>,
+    pub signals: BTreeMap<String, Stated>,
     /// Requests of this router that it had not finished.
     pub in_flight: u32,
     /// Prompt tokens that it was believed to hold.
@@ -156,7 +156,7 @@ pub struct Estimate {
 
 /// A value that an engine stated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Reading {
+pub struct Stated {
     /// As stated.
     pub value: f32,
     /// How old it was.

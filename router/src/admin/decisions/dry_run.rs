@@ -1,14 +1,13 @@
 //! A body that nobody sent: where it would go.
 
 use hyper::HeaderMap;
-use warmlane_api::admin::decisions::{Decision, Explanation};
+use warmlane_api::admin::{Decision, Explanation};
 use warmlane_engine::body::{BodyError, BodyReader, RequestBody};
 use warmlane_picker::GroupTable;
 use warmlane_replay::{Inputs, weights};
 
 use super::{asked, hex, judged};
 use crate::{
-    admin::pages,
     chooser::Chooser,
     error::Fault,
     metrics::{Label, Listener},
@@ -41,7 +40,7 @@ pub(in super::super) fn dry_run(
     path: Option<&str>,
     headers: &HeaderMap,
     body: &[u8],
-) -> Result<String, DryRunError> {
+) -> Result<Explanation, DryRunError> {
     let path = path.unwrap_or(CHAT);
     let api = path::api_of(path.as_bytes()).ok_or_else(|| DryRunError::Path(path.to_owned()))?;
     let (world, now) = (&chooser.world, chooser.world.now());
@@ -60,7 +59,7 @@ pub(in super::super) fn dry_run(
     inputs.take(&question.request(scratch), now, chooser.rng.borrow_mut().u64(..));
     inputs.live.clone_from(&scratch.live);
     let choice = judged(&profile, &snapshot, &inputs);
-    let explanation = Explanation {
+    Ok(Explanation {
         decision: Decision {
             listener: Listener::Aware.name().to_owned(),
             pool: admitted.pool.name.to_string(),
@@ -73,8 +72,7 @@ pub(in super::super) fn dry_run(
         weights: weights(&profile.weights),
         then: Some(choice),
         now: None,
-    };
-    Ok(pages::json(&explanation))
+    })
 }
 
 fn read(mut reader: BodyReader, bytes: &[u8]) -> Result<RequestBody, BodyError> {
