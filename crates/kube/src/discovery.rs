@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::try_join_all;
 use kube::Client;
 use tokio::{
     sync::{Notify, watch},
@@ -82,9 +83,11 @@ impl Discovery {
         let kinds = Kind::ALL.into_iter().filter(|kind| !is_built_in(*kind));
         let versions: BTreeSet<(&str, &str)> = kinds.map(|kind| (kind.group(), kind.version())).collect();
         let before = self.found.borrow().clone();
+        // At once: a slow answer for one does not put off what the others say.
+        let asked = versions.iter().map(|(group, version)| self.resources(format!("{group}/{version}")));
+        let answers = try_join_all(asked).await?;
         let mut present = BTreeMap::new();
-        for (group, version) in versions {
-            let names = self.resources(&format!("{group}/{version}")).await?;
+        for ((group, version), names) in versions.into_iter().zip(answers) {
             let here =
                 Kind::ALL.into_iter().filter(|kind| (kind.group(), kind.version()) == (group, version));
             // Where discovery does not say, the watches find out, or tell what is wrong.
@@ -103,8 +106,8 @@ impl Discovery {
 
     /// The resources of a group and version: none where there is no such version, `None` where nobody may ask or this one version
     /// is not answered for in a way that says it, which is no reason to know nothing of the others.
-    async fn resources(&self, version: &str) -> Result<Option<BTreeSet<String>>, Trouble> {
-        let answer = timeout(PATIENCE, self.client.list_api_group_resources(version)).await;
+    async fn resources(&self, version: String) -> Result<Option<BTreeSet<String>>, Trouble> {
+        let answer = timeout(PATIENCE, self.client.list_api_group_resources(&version)).await;
         let Ok(answer) = answer else { return Ok(None) };
         match answer {
             Ok(list) => Ok(Some(list.resources.into_iter().map(|resource| resource.name).collect())),
