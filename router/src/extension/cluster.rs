@@ -21,13 +21,13 @@ const IDLE_SECONDS: u32 = 4;
 const OVERRIDE_HOST: &str = "envoy.extensions.load_balancing_policies.override_host.v3.OverrideHost";
 const ROUND_ROBIN: &str = "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin";
 
-// HttpProtocolOptions: common ones, an explicit HTTP with its two versions, and the other ways to choose one: the client's, or by
-// what the server offers.
+// HttpProtocolOptions: common ones, an explicit HTTP, and the other ways to choose one: the client's, or by what the server offers.
+// All three have the options of each version, those of HTTP/2 in the same field.
 const OPTIONS_COMMON: u32 = 1;
 const OPTIONS_EXPLICIT: u32 = 3;
 const OPTIONS_CHOSEN: [u32; 2] = [4, 5];
 const EXPLICIT_HTTP1: u32 = 1;
-const EXPLICIT_HTTP2: u32 = 2;
+const CHOICE_HTTP2: u32 = 2;
 
 /// How replicas were found, or chosen among, before.
 const REPLACED: [u32; 11] = [
@@ -141,14 +141,18 @@ fn idle() -> Message {
     Message::default().with(OPTIONS_COMMON, Message::default().with(1, seconds(IDLE_SECONDS)))
 }
 
-/// Makes it HTTP/2 and nothing else, with what is set of that. Whether it was not.
+/// Makes it HTTP/2 and nothing else, with what is set of that, whichever way it was to be chosen. Whether it was not.
 fn http2(options: &mut Message) -> Result<bool, Malformed> {
-    let explicit = options.message("the HTTP of a cluster", OPTIONS_EXPLICIT)?;
-    let other = OPTIONS_CHOSEN.into_iter().any(|field| options.has(field));
-    if !other && explicit.as_ref().is_some_and(|explicit| explicit.has(EXPLICIT_HTTP2)) {
+    let (mut set, mut other) = (None, false);
+    for field in [OPTIONS_EXPLICIT].into_iter().chain(OPTIONS_CHOSEN) {
+        let Some(choice) = options.message("the HTTP of a cluster", field)? else { continue };
+        other |= field != OPTIONS_EXPLICIT;
+        set = set.or(choice.message("the HTTP/2 of a cluster", CHOICE_HTTP2)?);
+    }
+    if !other && set.is_some() {
         return Ok(false);
     }
     OPTIONS_CHOSEN.into_iter().for_each(|field| options.remove(field));
-    options.set(OPTIONS_EXPLICIT, Message::default().with(EXPLICIT_HTTP2, Message::default()));
+    options.set(OPTIONS_EXPLICIT, Message::default().with(CHOICE_HTTP2, set.unwrap_or_default()));
     Ok(true)
 }

@@ -3,7 +3,7 @@
 use envoy_types::pb::envoy::{
     config::core::v3::{Http1ProtocolOptions, Http2ProtocolOptions, HttpProtocolOptions as Common},
     extensions::upstreams::http::v3::http_protocol_options::{
-        ExplicitHttpConfig, UpstreamProtocolOptions, UseDownstreamHttpConfig,
+        AutoHttpConfig, ExplicitHttpConfig, UpstreamProtocolOptions, UseDownstreamHttpConfig,
         explicit_http_config::ProtocolConfig,
     },
 };
@@ -40,11 +40,12 @@ fn http1() -> Option<UpstreamProtocolOptions> {
 }
 
 fn http2(streams: Option<u32>) -> Option<UpstreamProtocolOptions> {
+    explicit(ProtocolConfig::Http2ProtocolOptions(version_2(streams)))
+}
+
+fn version_2(streams: Option<u32>) -> Http2ProtocolOptions {
     let max_concurrent_streams = streams.map(|value| UInt32Value { value });
-    explicit(ProtocolConfig::Http2ProtocolOptions(Http2ProtocolOptions {
-        max_concurrent_streams,
-        ..Default::default()
-    }))
+    Http2ProtocolOptions { max_concurrent_streams, ..Default::default() }
 }
 
 #[test]
@@ -75,9 +76,19 @@ fn what_envoy_gateway_has_set_of_http_stays_but_for_the_version_of_an_http_2_poo
         ..Default::default()
     };
     let clients = UpstreamProtocolOptions::UseDownstreamProtocolConfig(UseDownstreamHttpConfig::default());
+    let clients_with = UpstreamProtocolOptions::UseDownstreamProtocolConfig(UseDownstreamHttpConfig {
+        http2_protocol_options: Some(version_2(Some(9))),
+        ..Default::default()
+    });
+    let offered = UpstreamProtocolOptions::AutoConfig(AutoHttpConfig {
+        http2_protocol_options: Some(version_2(Some(8))),
+        ..Default::default()
+    });
     for (before, after) in [
         (http1(), http2(None)),
         (Some(clients.clone()), http2(None)),
+        (Some(clients_with), http2(Some(9))),
+        (Some(offered), http2(Some(8))),
         (None, http2(None)),
         (http2(Some(9)), http2(Some(9))),
     ] {
@@ -87,7 +98,10 @@ fn what_envoy_gateway_has_set_of_http_stays_but_for_the_version_of_an_http_2_poo
         let options: Cluster = decoded(&once);
         let options: Bytes = options.typed_extension_protocol_options[OPTIONS].value.clone().into();
         let options = Message::parse("it", &options).expect("a message");
-        assert!(!options.has(4), "nothing is left for whoever takes the first of two: {before:?}");
+        assert!(
+            !options.has(4) && !options.has(5),
+            "nothing is left for whoever takes the first of two: {before:?}"
+        );
         let again = cluster(&once, &speaking("kubernetes.io/h2c")).expect("a cluster");
         assert_eq!(said(&again), said(&once), "applied again");
     }
