@@ -260,7 +260,7 @@ fn each_alert_has_a_section_in_the_runbooks_and_each_section_an_alert() {
         for text in ["summary", "description"] {
             assert!(rule["annotations"][text].as_str().is_some_and(|said| said.len() > 10), "{name}: {text}");
         }
-        assert_eq!(rule["annotations"]["runbook"], format!("docs/runbooks.md#{}", anchor(name)));
+        assert_eq!(rule["annotations"]["runbook_url"], format!("docs/runbooks.md#{}", anchor(name)));
         assert!(wanted.insert(anchor(name)), "{name} is there twice");
     }
     assert_eq!(wanted, sections);
@@ -278,7 +278,7 @@ fn an_overlay_can_say_once_where_the_runbooks_are() {
     for rule in rules {
         let name = rule["alert"].as_str().expect("a name");
         let there = format!("https://wiki.example.com/warmlane/runbooks.md#{}", anchor(name));
-        assert_eq!(rule["annotations"]["runbook"], there);
+        assert_eq!(rule["annotations"]["runbook_url"], there);
     }
 }
 
