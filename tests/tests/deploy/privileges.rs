@@ -132,11 +132,11 @@ fn a_namespace_with_a_pool_lets_both_routers_read_it() {
     assert!(seen >= 3, "{seen}");
 }
 
-/// Names of accounts that a binding gives something.
-fn with_rights() -> BTreeSet<&'static str> {
+/// Accounts that a binding gives something, with their namespaces.
+fn with_rights() -> BTreeSet<(&'static str, &'static str)> {
     let bindings = all().filter(|(_, o)| o["kind"].as_str().is_some_and(|kind| kind.ends_with("Binding")));
     let subjects = bindings.flat_map(|(_, binding)| list(&binding["subjects"]));
-    subjects.map(|subject| account(subject).1).collect()
+    subjects.map(account).collect()
 }
 
 /// A token is mounted only where something asks the API server.
@@ -151,7 +151,8 @@ fn tokens_are_mounted_only_where_they_are_used() {
         let mounts = pod["spec"]["automountServiceAccountToken"].as_bool();
         assert_eq!(mounts, Some(asks), "{set}: {}", title(object));
         let account = pod["spec"]["serviceAccountName"].as_str();
-        let may = account.is_some_and(|name| with_rights().contains(name));
+        let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
+        let may = account.is_some_and(|name| with_rights().contains(&(namespace, name)));
         assert_eq!(may, asks, "{set}: {}", title(object));
         let there = |name: &str| {
             SETS[set].iter().any(|o| o["kind"] == "ServiceAccount" && o["metadata"]["name"] == name)
