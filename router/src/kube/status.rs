@@ -59,6 +59,8 @@ struct Writing {
 #[derive(Default)]
 struct Complaints {
     of: BTreeMap<ObjectName, Trouble>,
+    /// Nothing was answered: it is nobody's own.
+    silence: bool,
 }
 
 /// Writes what `desired` says until `stop` is told or dropped, then frees the Lease.
@@ -156,7 +158,10 @@ impl Writing {
                 self.complaints.say(&accepted.model, trouble);
                 return !is_everywhere;
             }
-            Err(_) => return false,
+            Err(_) => {
+                self.complaints.note_silence();
+                return false;
+            }
         }
         true
     }
@@ -204,8 +209,19 @@ impl Complaints {
         self.of.insert(whose, trouble);
     }
 
+    /// A patch was not answered: whichever model's, it is said once.
+    fn note_silence(&mut self) {
+        if !std::mem::replace(&mut self.silence, true) {
+            tracing::warn!(
+                "the Kubernetes API server leaves a patch of inferencemodels/status without an answer for {PATIENCE:?}: the \
+                 status of models stays unwritten, and is tried again ever more seldom; does an admission webhook hang?"
+            );
+        }
+    }
+
     /// The status was written.
     fn end(&mut self, model: &ObjectName) {
+        self.silence = false;
         self.of.remove(model);
         self.of.remove(&rules_of(model));
     }

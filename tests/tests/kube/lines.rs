@@ -8,7 +8,10 @@ use std::{
     thread,
 };
 
-use warmlane_tests::{eventually, kube::FakeApi};
+use warmlane_tests::{
+    eventually,
+    kube::{FakeApi, Refusal},
+};
 
 use crate::objects::{model, pool};
 
@@ -84,4 +87,28 @@ fn an_outage_of_the_api_server_is_one_line_and_its_end_another() {
         written.iter().filter(|line| line.contains("WARN") || line.contains("ERROR")).collect();
     assert!(wrong.len() == 1 && wrong[0].contains("cannot be reached"), "{written:#?}");
     assert_eq!(written.iter().filter(|line| line.contains("answers again")).count(), 1, "{written:#?}");
+}
+
+#[test]
+fn a_status_that_nobody_answers_for_is_told_once() {
+    let api = FakeApi::start();
+    api.put(pool("qwen", "qwen", 8000));
+    api.put(model("chat", "chat", "qwen"));
+    api.put(model("other", "other", "qwen"));
+    api.refuse("patch", "inferencemodels/status", Refusal::Silence);
+    let folder = tempfile::tempdir().expect("folder");
+    let kubeconfig = folder.path().join("kubeconfig");
+    api.write_kubeconfig(&kubeconfig).expect("kubeconfig");
+    let router = Router::start(&kubeconfig);
+    let mut tried = 0;
+    let mut patches = || {
+        tried += api.take_log().iter().filter(|call| call.verb == "patch").count();
+        tried
+    };
+    eventually("both were tried", || patches() >= 2);
+    eventually("it is told", || router.has_written("without an answer"));
+    api.allow("patch", "inferencemodels/status");
+    eventually("it is tried again", || patches() >= 4);
+    let told = router.written().iter().filter(|line| line.contains("without an answer")).count();
+    assert_eq!(told, 1, "{:#?}", router.written());
 }
