@@ -17,18 +17,21 @@ use tokio::{runtime::Builder, sync::watch, task::LocalSet};
 use warmlane_tokens::Tokenizer;
 
 use crate::{
-    agents::Credentials,
     cluster::Watching,
-    config::{Config, Listen, TokenizerFile},
+    config::{Config, Listen},
     control::{self, Control},
     front::{self, Door, Front, Seats, Sockets},
     lane::Lane,
     metrics::{Listener, Metrics},
     shutdown::Shutdown,
-    tls::Tls,
     worker::{Shared, Worker},
     world::World,
 };
+
+mod files;
+
+use files::Certificates;
+pub use files::Files;
 
 /// How often a router that stops is looked at.
 const LOOK: Duration = Duration::from_millis(10);
@@ -55,58 +58,9 @@ pub struct Running {
     drain_limit: Duration,
 }
 
-/// The certificates that listeners show.
-#[derive(Debug)]
-pub struct Certificates {
-    clients: Option<Arc<Tls>>,
-    gateways: Option<Arc<Tls>>,
-    extension: Option<Arc<Tls>>,
-}
-
-/// What the files hold that the settings name.
-#[derive(Debug)]
-pub struct Files {
-    certificates: Certificates,
-    /// For agents.
-    credentials: Option<Credentials>,
-    /// By the model's name.
-    tokenizers: Vec<(String, Tokenizer)>,
-}
-
-// === Certificates ===
-
-impl Certificates {
-    fn all(&self) -> impl Iterator<Item = &Arc<Tls>> {
-        self.clients.iter().chain(&self.gateways).chain(&self.extension)
-    }
-}
-
 // === App ===
 
 impl App {
-    /// Reads the files that the settings name, as starting does.
-    ///
-    /// # Errors
-    /// When one cannot be used; the message names it.
-    pub fn check(config: &Config) -> anyhow::Result<Files> {
-        let clients = config.listen.has_tls().then(|| Tls::load(&config.tls)).transpose()?;
-        let gateways = Tls::for_gateways(&config.ext_proc.tls, config.tls.reload_interval)?;
-        let extension = Tls::for_extension(&config.extension_tls, config.tls.reload_interval)?;
-        let certificates = Certificates {
-            clients: clients.map(Arc::new),
-            gateways: gateways.map(Arc::new),
-            extension: extension.map(Arc::new),
-        };
-        let credentials = Credentials::load(&config.agent_tls)?;
-        let load = |file: &TokenizerFile| {
-            let tokenizer = Tokenizer::load(&file.path)
-                .with_context(|| format!("--tokenizer {}={}", file.model, file.path.display()))?;
-            Ok((file.model.clone(), tokenizer))
-        };
-        let tokenizers = config.tokenizers.iter().map(load).collect::<anyhow::Result<_>>()?;
-        Ok(Files { certificates, credentials, tokenizers })
-    }
-
     /// Binds the listeners and starts all threads.
     ///
     /// # Errors
@@ -114,7 +68,7 @@ impl App {
     pub fn start(config: Config) -> anyhow::Result<Running> {
         let mut listening = config.listen;
         let threads = config.threads();
-        let Files { certificates, credentials, tokenizers } = Self::check(&config)?;
+        let Files { certificates, credentials, tokenizers } = Files::read(&config)?;
         // Before listeners are open: a client that came first would be copied for as long as its connection lives.
         let lane = Lane::lay(&config);
         lane.serve(&listening);

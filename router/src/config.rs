@@ -7,9 +7,9 @@
 //! and written. Each source gives text for such rows; the texts are merged, read in the order of the table, and
 //! checked as a whole.
 
-use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, thread, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, thread, time::Duration};
 
-use warmlane_picker::{BreakerRule, Criticality, PlainPolicy, Profile, RetryRule};
+use warmlane_picker::{BreakerRule, PlainPolicy, Profile, RetryRule};
 
 use crate::{
     agents::AgentTls,
@@ -37,6 +37,8 @@ mod tokenizers;
 pub use error::ConfigError;
 pub use lane::{Lane, LaneMode, RemoteLane};
 pub use load::{Environment, Loaded, ProcessEnvironment};
+pub use models::{ModelRule, Target, UnknownModel};
+pub use objectives::Objective;
 pub use origin::{Origin, Origins};
 
 /// The checked configuration.
@@ -140,45 +142,6 @@ pub struct ExtProc {
     pub tls: Identity,
     /// Endpoints named after the first, for gateways that go through a list. 0.
     pub fallbacks: usize,
-}
-
-/// An importance with a name, as the InferenceObjective resource has it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Objective {
-    /// What gateways call it.
-    pub name: String,
-    /// Below 0: shed first; above 0: never shed.
-    pub priority: i32,
-}
-
-/// What to do with a model name that no replica lists.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum UnknownModel {
-    /// Answer 404 with the names that are served, once every ready replica's list is known and fresh.
-    #[default]
-    NotFound,
-    /// Send it to any replica.
-    Pass,
-}
-
-/// A model name with its own importance and targets.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ModelRule {
-    /// The name clients use.
-    pub name: String,
-    /// Its importance.
-    pub criticality: Criticality,
-    /// Names to send instead, each with a weight above 0; empty: the name itself.
-    pub targets: Vec<Target>,
-}
-
-/// One weighted target of a model.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
-    /// Model or adapter name as replicas list it.
-    pub name: String,
-    /// Share relative to the other targets.
-    pub weight: u32,
 }
 
 /// Byte limits.
@@ -326,42 +289,6 @@ impl Listen {
     /// Whether any listener needs a certificate.
     pub fn has_tls(&self) -> bool {
         self.plain_tls.is_some() || self.aware_tls.is_some()
-    }
-}
-
-// === Objective ===
-
-impl Objective {
-    /// Its importance in the picker's terms.
-    pub fn criticality(&self) -> Criticality {
-        match self.priority {
-            ..0 => Criticality::Sheddable,
-            0 => Criticality::Standard,
-            1.. => Criticality::Critical,
-        }
-    }
-}
-
-// === UnknownModel ===
-
-impl fmt::Display for UnknownModel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NotFound => "404",
-            Self::Pass => "pass",
-        })
-    }
-}
-
-impl FromStr for UnknownModel {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "404" => Ok(Self::NotFound),
-            "pass" => Ok(Self::Pass),
-            _ => Err("valid values are 404 and pass"),
-        }
     }
 }
 

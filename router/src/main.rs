@@ -17,7 +17,7 @@ use tokio::{
 };
 use tracing_subscriber::EnvFilter;
 use warmlane_router::{
-    app::{App, Running},
+    app::{App, Files, Running},
     config::{Config, ConfigError, Listen, Log, ProcessEnvironment},
     lane::Lane,
 };
@@ -46,7 +46,7 @@ fn main() -> ExitCode {
     };
     if loaded.check_only {
         loaded.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
-        if let Err(error) = App::check(&loaded.config) {
+        if let Err(error) = Files::read(&loaded.config) {
             eprintln!("warmlane-router: {error:#}");
             return ExitCode::from(MISUSED);
         }

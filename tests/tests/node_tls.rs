@@ -5,7 +5,7 @@ use std::{
     net::{SocketAddr, TcpStream},
 };
 
-use warmlane_router::{agents::AgentTls, app::App, config::Config};
+use warmlane_router::{agents::AgentTls, app::Files, config::Config};
 use warmlane_tests::{
     PATIENCE, RawEngine, TestRouter,
     agent::TestAgent,
@@ -262,7 +262,7 @@ fn files_that_cannot_be_used_are_named_and_nothing_starts() {
     let refusal = |tls: AgentTls| {
         let mut config = Config::for_endpoints(vec!["127.0.0.1:1".to_owned()]);
         (config.agents, config.agent_tls) = (vec!["127.0.0.1:2".to_owned()], tls);
-        format!("{:#}", App::check(&config).expect_err("an error"))
+        format!("{:#}", Files::read(&config).expect_err("an error"))
     };
     let missing = refusal(AgentTls { ca: nowhere.clone(), ..AgentTls::default() });
     assert!(missing.contains("/nowhere/ca.crt (agent_tls.ca)"), "{missing}");

@@ -7,17 +7,16 @@ use tracing::Level;
 use tracing_subscriber::EnvFilter;
 
 use super::{Config, ConfigError, Origin, Timeouts, keys, text::span};
-use crate::{
-    kube::{ObjectName, PoolName},
-    tls::Identity,
-};
+use crate::kube::{ObjectName, PoolName};
 
 mod addresses;
 mod extension;
+mod listeners;
 mod replicas;
 
 use addresses::addresses;
 use extension::extension;
+use listeners::{listeners, tls};
 use replicas::replicas;
 
 /// The smallest prefix index there is: 100,000 blocks and the sets of their owners.
@@ -34,8 +33,8 @@ type Fault = (&'static str, String);
 /// Checks the whole.
 pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     let rules = [
-        replicas, kube, agents, agent_tls, listeners, tls, extension, models, profile, fallbacks, faults,
-        limits, timeouts, stopping, headers, prefix, lane, scrape, process,
+        replicas, kube, agents, agent_tls, listeners, tls, extension, models, profile, fallbacks,
+        faults, limits, timeouts, stopping, headers, prefix, lane, scrape, process,
     ];
     rules.into_iter().try_for_each(|rule| rule(config)).map_err(|(key, why)| {
         let value = keys::find(key).map(|key| (key.get)(config)).unwrap_or_default();
@@ -104,48 +103,6 @@ fn agent_tls(config: &Config) -> Result<(), Fault> {
             ),
         )),
     }
-}
-
-fn listeners(config: &Config) -> Result<(), Fault> {
-    let listen = &config.listen;
-    let all = [
-        ("listen.plain", listen.plain),
-        ("listen.aware", listen.aware),
-        ("listen.plain_tls", listen.plain_tls),
-        ("listen.aware_tls", listen.aware_tls),
-        ("listen.metrics", Some(listen.metrics)),
-        ("listen.admin", Some(listen.admin)),
-        ("listen.grpc_health", listen.grpc_health),
-        ("listen.ext_proc", listen.ext_proc),
-        ("listen.extension", listen.extension),
-    ];
-    let all: Vec<_> = all.into_iter().filter_map(|(key, address)| Some((key, address?))).collect();
-    let why = "no listener is left for requests: give one of --plain, --aware, --ext-proc and --extension-server an address";
-    require(listen.takes_requests() || listen.extension.is_some(), "listen.aware", why)?;
-    for (at, (key, address)) in all.iter().enumerate() {
-        let twin = all[..at].iter().find(|(_, other)| other == address && address.port() != 0);
-        let why =
-            twin.map(|(other, _)| format!("{other} has the same address; give each listener its own port"));
-        require(twin.is_none(), key, why.unwrap_or_default())?;
-    }
-    Ok(())
-}
-
-fn tls(config: &Config) -> Result<(), Fault> {
-    let (tls, listens) = (&config.tls, config.listen.has_tls());
-    for (key, file) in [("tls.certificate", &tls.certificate), ("tls.key", &tls.key)] {
-        let is_set = !file.as_os_str().is_empty();
-        let why = "name a PEM file: --plain-tls and --aware-tls need a certificate and its key";
-        require(is_set || !listens, key, why)?;
-        let why = "no listener uses it: give --aware-tls or --plain-tls an address, or leave it out";
-        require(listens || !is_set, key, why)?;
-    }
-    let why = "no listener uses it: give --ext-proc an address, or leave it out";
-    let is_used = config.listen.ext_proc.is_some() || config.ext_proc.tls == Identity::Off;
-    require(is_used, "ext_proc.tls", why)?;
-    let why = "must be 100ms to 1d";
-    let range = Duration::from_millis(100)..=Duration::from_secs(86_400);
-    require(range.contains(&tls.reload_interval), "tls.reload_interval", why)
 }
 
 fn models(config: &Config) -> Result<(), Fault> {

@@ -1,10 +1,11 @@
-//! The list of named models: TOML tables, in the file or as one text.
+//! Named models, and what is done with names that nobody knows. Named ones are TOML tables, in the file or as one text.
+
+use std::{fmt, str::FromStr};
 
 use toml::{Table, Value};
 use warmlane_picker::Criticality;
 
 use super::{
-    ModelRule, Target,
     tables::{self, list, name, table},
     text::Refusal,
 };
@@ -13,6 +14,36 @@ const RULE_KEYS: [&str; 3] = ["name", "criticality", "targets"];
 const TARGET_KEYS: [&str; 2] = ["name", "weight"];
 const CRITICALITIES: [Criticality; 3] =
     [Criticality::Critical, Criticality::Standard, Criticality::Sheddable];
+
+/// What to do with a model name that no replica lists.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UnknownModel {
+    /// Answer 404 with the names that are served, once every ready replica's list is known and fresh.
+    #[default]
+    NotFound,
+    /// Send it to any replica.
+    Pass,
+}
+
+/// A model name with its own importance and targets.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelRule {
+    /// The name clients use.
+    pub name: String,
+    /// Its importance.
+    pub criticality: Criticality,
+    /// Names to send instead, each with a weight above 0; empty: the name itself.
+    pub targets: Vec<Target>,
+}
+
+/// One weighted target of a model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Model or adapter name as replicas list it.
+    pub name: String,
+    /// Share relative to the other targets.
+    pub weight: u32,
+}
 
 /// Reads a TOML list of tables.
 pub(super) fn read(text: &str) -> Result<Vec<ModelRule>, Refusal> {
@@ -67,6 +98,29 @@ fn criticality(table: &Table, place: &str) -> Result<Criticality, Refusal> {
     let Some(value) = table.get("criticality") else { return Ok(Criticality::default()) };
     let found = CRITICALITIES.into_iter().find(|c| value.as_str() == Some(c.name()));
     found.ok_or_else(|| format!("{place}.criticality: valid values are Critical, Standard, Sheddable"))
+}
+
+// === UnknownModel ===
+
+impl fmt::Display for UnknownModel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotFound => "404",
+            Self::Pass => "pass",
+        })
+    }
+}
+
+impl FromStr for UnknownModel {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "404" => Ok(Self::NotFound),
+            "pass" => Ok(Self::Pass),
+            _ => Err("valid values are 404 and pass"),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,20 @@
-//! The list of objectives: TOML tables, in the file or as one text.
+//! Importances that gateways may name: TOML tables, in the file or as one text.
 
 use toml::{Table, Value};
+use warmlane_picker::Criticality;
 
-use super::{Objective, tables, text::Refusal};
+use super::{tables, text::Refusal};
 
 const KEYS: [&str; 2] = ["name", "priority"];
+
+/// An importance with a name, as the InferenceObjective resource has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Objective {
+    /// What gateways call it.
+    pub name: String,
+    /// Below 0: shed first; above 0: never shed.
+    pub priority: i32,
+}
 
 /// Reads a TOML list of tables.
 pub(super) fn read(text: &str) -> Result<Vec<Objective>, Refusal> {
@@ -30,6 +40,19 @@ fn objective(value: &Value, place: &str) -> Result<Objective, Refusal> {
     };
     let priority = priority.ok_or_else(|| format!("{place}.priority: write a whole number, such as -1"))?;
     Ok(Objective { name: tables::name(table, place)?, priority })
+}
+
+// === Objective ===
+
+impl Objective {
+    /// Its importance in the picker's terms.
+    pub fn criticality(&self) -> Criticality {
+        match self.priority {
+            ..0 => Criticality::Sheddable,
+            0 => Criticality::Standard,
+            1.. => Criticality::Critical,
+        }
+    }
 }
 
 #[cfg(test)]
