@@ -17,6 +17,7 @@ mod replicas;
 use addresses::addresses;
 use extension::extension;
 use listeners::{listeners, tls};
+pub(super) use replicas::idle;
 use replicas::replicas;
 
 /// The smallest prefix index there is: 100,000 blocks and the sets of their owners.

@@ -73,7 +73,9 @@ impl Config {
         settings.extend(given.settings);
         let config = Self::of(settings)?;
         check::check(&config)?;
-        Ok(Loaded { config, check_only: given.check_only, warnings: doubtful_variables(environment) })
+        let mut warnings = doubtful_variables(environment);
+        warnings.extend(check::idle(&config));
+        Ok(Loaded { config, check_only: given.check_only, warnings })
     }
 
     fn of(mut settings: Settings) -> Result<Self, ConfigError> {

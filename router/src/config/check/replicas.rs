@@ -1,6 +1,6 @@
 //! Who is routed to: replicas or pools. Only a server of hooks alone has neither, and then nothing may be asked for that needs them.
 
-use super::{Config, Fault, addresses, require};
+use super::{Config, Fault, Origin, addresses, require};
 use crate::world::MAX_ENDPOINTS;
 
 pub(super) fn replicas(config: &Config) -> Result<(), Fault> {
@@ -43,6 +43,23 @@ fn hooks_alone(config: &Config) -> Result<(), Fault> {
         ("tokenizers", config.tokenizers.is_empty()),
     ];
     of_replicas.into_iter().try_for_each(|(key, is_empty)| require(is_empty, key, why))
+}
+
+/// What is set and means nothing where hooks are all that is served, in a line each. No error: manifests share it with routers.
+pub(in super::super) fn idle(config: &Config) -> Vec<String> {
+    if config.has_replicas() {
+        return Vec::new();
+    }
+    let of_requests = [
+        ("workers", "no request comes in, so no thread is there for any"),
+        ("kube.lease", "no status of models is written without pools"),
+        ("kube.agents", "no agents are looked for without pools"),
+    ];
+    let is_set = |(key, why): (&'static str, &str)| match config.origins.of(key) {
+        Origin::Default => None,
+        origin => Some(format!("`{key}` ({origin}) means nothing to a server of hooks alone: {why}")),
+    };
+    of_requests.into_iter().filter_map(is_set).collect()
 }
 
 #[cfg(test)]
@@ -113,5 +130,21 @@ mod tests {
             let said = load(&format!("{ALONE} {args}")).expect_err(args);
             assert!(said.contains(key) && said.contains("--pool NAMESPACE/NAME"), "{args}: {said}");
         }
+    }
+
+    #[test]
+    fn what_means_nothing_to_hooks_alone_is_told_in_a_line_each() {
+        let warnings = |args: &str| {
+            let args = ["warmlane-router"].into_iter().chain(args.split_whitespace());
+            Config::load(args.map(OsString::from), &HashMap::new()).expect("valid").warnings
+        };
+        let idle = "--workers 2 --kube-lease a/b --kube-agents a/c";
+        let told = warnings(&format!("{ALONE} {idle}"));
+        assert_eq!(told.len(), 3, "{told:?}");
+        for (line, key) in told.iter().zip(["workers", "kube-lease", "kube-agents"]) {
+            assert!(line.contains(&format!("(flag --{key}) means nothing")), "{line}");
+        }
+        assert!(warnings(ALONE).is_empty());
+        assert!(warnings(&format!("{ALONE} --ext-proc 127.0.0.1:9002 --pool a/b {idle}")).is_empty());
     }
 }
