@@ -203,6 +203,14 @@ impl GroupTable {
         self.counts.bytes() + self.pins.bytes() + self.accounts.bytes()
     }
 
+    /// Unpins a group from all of its endpoints. Whether it was pinned to any. It stays counted, so its next request pins it anew.
+    pub fn remove(&self, id: u64) -> bool {
+        let Some(cell) = self.pins.find(id) else { return false };
+        let was = cell.value() != u64::MAX;
+        cell.clear();
+        was
+    }
+
     /// Drops a slot from all groups, because its endpoint is gone. Walks the table.
     pub fn forget(&self, slot: Slot) {
         for cell in self.pins.cells() {
@@ -306,6 +314,18 @@ mod tests {
         assert_eq!(told, expected, "one that is pinned to nobody is none");
         let ids: Vec<u64> = groups.each(at(12)).map(|pin| pin.id >> 24).collect();
         assert!(ids.contains(&(group(1).id >> 24)));
+    }
+
+    #[test]
+    fn a_group_that_is_removed_is_pinned_nowhere_and_may_be_again() {
+        let groups = GroupTable::new(100, GroupRule { min_requests: 1, ..GroupRule::default() });
+        let group = |n| groups.observe(&prompt(0, 16, n), at(0)).expect("group");
+        (0..2).for_each(|n| _ = groups.pin(&group(n), Slot(n as u16), at(0)));
+        assert!(groups.remove(group(0).id) && !groups.remove(group(0).id), "once");
+        assert_eq!(group(0).replicas().count(), 0);
+        assert_eq!(groups.each(at(0)).map(|pin| pin.id >> 24).collect::<Vec<_>>(), [group(1).id >> 24]);
+        groups.pin(&group(0), Slot(5), at(1));
+        assert_eq!(group(0).replicas().collect::<Vec<_>>(), [Slot(5)]);
     }
 
     #[test]

@@ -88,6 +88,15 @@ impl PinTable {
         self.table.bytes() + self.accounts.bytes()
     }
 
+    /// Unpins a session. Whether it was pinned, and not for too long.
+    pub fn remove(&self, session: u64, now: Time) -> bool {
+        let was = self.get(session, now).is_some();
+        if let Some(cell) = self.table.find(session) {
+            cell.clear();
+        }
+        was
+    }
+
     /// Drops all pins to a slot, because its endpoint is gone. Walks the table; not for the request path.
     pub fn forget(&self, slot: Slot) {
         self.table.cells().filter(|c| c.value() == u64::from(slot.0)).for_each(|c| c.clear());
@@ -142,6 +151,19 @@ mod tests {
         assert_eq!(pins.each(at(10)).count(), 0);
         pins.credit(77 << 30, saved);
         assert_eq!(pins.each(at(10)).count(), 0, "a credit pins nobody");
+    }
+
+    #[test]
+    fn a_session_that_is_removed_is_pinned_anew_by_its_next_request_only() {
+        let pins = PinTable::new(100, Time::from_secs(600));
+        let at = Time::from_secs;
+        pins.pin(77 << 30, Slot(3), at(0));
+        pins.pin(78 << 30, Slot(3), at(0));
+        assert!(pins.remove(77 << 30, at(1)) && !pins.remove(77 << 30, at(1)), "once");
+        assert!(!pins.remove(78 << 30, at(700)), "it was idle for too long");
+        assert_eq!((pins.get(77 << 30, at(1)), pins.len()), (None, 0));
+        assert!(!pins.pin(77 << 30, Slot(4), at(2)), "no move is reported");
+        assert_eq!(pins.get(77 << 30, at(2)), Some(Slot(4)));
     }
 
     #[test]
