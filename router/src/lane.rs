@@ -22,9 +22,11 @@ use crate::{
 
 mod part;
 mod pause;
+mod switch;
 
 pub use part::Part;
 use pause::Pause;
+use switch::Switch;
 
 /// The kernel programs' file.
 const OBJECT: &str = "warmlane-lane.o";
@@ -35,6 +37,7 @@ pub struct Lane {
     mode: LaneMode,
     /// Or why it is off.
     laid: Result<Laid, String>,
+    switch: Switch,
 }
 
 #[derive(Debug)]
@@ -59,7 +62,8 @@ struct Laid {
 impl Lane {
     /// None.
     pub fn off() -> Self {
-        Self { mode: LaneMode::Off, laid: Err("it is set to off".to_owned()) }
+        let laid = Err("it is set to off".to_owned());
+        Self { mode: LaneMode::Off, laid, switch: Switch::default() }
     }
 
     /// Lays one as configured, tries it out, and says in one line what came of it.
@@ -86,7 +90,7 @@ impl Lane {
             }
             Err(why) => tracing::warn!("kernel lane: off, responses are copied: {why}"),
         }
-        Self { mode: settings.mode, laid }
+        Self { mode: settings.mode, laid, switch: Switch::default() }
     }
 
     /// The files that [`Self::lay`] would read, if they were named.
@@ -113,7 +117,8 @@ impl Lane {
     /// Whether responses may take it; `pinned`: of a session or a prefix group.
     pub fn takes(&self, pinned: bool) -> bool {
         let takes = |laid: &Laid| laid.ended.get().is_none() && !laid.pause.lasts();
-        (pinned || self.mode == LaneMode::All) && self.laid.as_ref().is_ok_and(takes)
+        let may = (pinned || self.mode == LaneMode::All) && !self.switch.is_off();
+        may && self.laid.as_ref().is_ok_and(takes)
     }
 
     /// The machine was short of memory for a response: this and all others are copied, and so are those that begin in the next time.
@@ -159,6 +164,9 @@ impl Lane {
         part: &'p mut Part<kernel::Upstream>,
         connection: &impl AsFd,
     ) -> Result<&'p mut kernel::Upstream, Refusal> {
+        if self.switch.is_off() {
+            return Err(Refusal::Off);
+        }
         part.get(|| self.kernel().ok_or(Refusal::Unseen)?.upstream(connection))
     }
 
@@ -174,6 +182,11 @@ impl Lane {
 
     /// Why it is off, if it is.
     pub fn why_off(&self) -> Option<&str> {
+        self.why_lost().or(self.switch.why_off())
+    }
+
+    /// Why it can not be on, whatever anybody does.
+    fn why_lost(&self) -> Option<&str> {
         let why = self.laid.as_ref().map_or_else(Some, |laid| laid.ended.get());
         why.map(String::as_str)
     }

@@ -86,13 +86,16 @@ pub enum Refusal {
     /// There is nothing left for the lane, or nothing that it can follow.
     #[error("the body's framing is not followed, or it is about to end")]
     Framing,
+    /// Somebody switched it off.
+    #[error("the lane was switched off by hand")]
+    Off,
 }
 
 // === Refusal ===
 
 impl Refusal {
     /// All, in their order.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Socket,
         Self::Early,
         Self::Unseen,
@@ -103,6 +106,7 @@ impl Refusal {
         Self::Behind,
         Self::Left,
         Self::Framing,
+        Self::Off,
     ];
 
     /// Its name in metrics.
@@ -118,6 +122,7 @@ impl Refusal {
             Self::Behind => "behind",
             Self::Left => "left",
             Self::Framing => "framing",
+            Self::Off => "off",
         }
     }
 }
