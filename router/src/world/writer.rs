@@ -29,7 +29,7 @@ mod update;
 mod upkeep;
 
 use members::{Conduct, Members, News};
-pub use update::{Load, Update};
+pub use update::{Drain, Load, Update};
 use upkeep::Upkeep;
 
 /// Shortest time between two snapshots.
@@ -121,12 +121,20 @@ impl Writer {
         }
     }
 
-    fn take(&mut self, update: Update) {
+    fn take(&mut self, mut update: Update) {
         if let Update::Load(load) = &update {
             self.settle(load);
         }
-        if let Some(news) = self.members.apply(update, self.world.now()) {
-            self.tell(news);
+        let asker = update.asker();
+        let news = self.members.apply(update, self.world.now());
+        let is_news = news.is_some();
+        news.into_iter().for_each(|news| self.tell(news));
+        if let Some(asker) = asker {
+            if is_news {
+                self.publish();
+            }
+            // It may have gone away meanwhile.
+            let _ = asker.send(is_news);
         }
     }
 

@@ -118,6 +118,7 @@ impl Members {
             Update::Terminating { .. } => member.terminates(now),
             Update::Gpu { health, .. } => member.gpu.told(health, now).then(|| member.gpu_news()),
             Update::GpuUntold { .. } => member.gpu.untold(now).then(|| member.gpu_untold()),
+            Update::Drain(drain) => member.drain(drain.drained),
             Update::Failed { .. } => {
                 self.suspicious = true;
                 None

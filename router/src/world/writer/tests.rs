@@ -321,3 +321,49 @@ async fn who_reads_engines_is_told_of_what_kind_a_pool_says_they_are() {
         assert_eq!((entry.slot, entry.runtime), (Slot(0), kind), "the same one");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_is_drained_stays_so_through_every_change_until_its_pod_leaves() {
+    let (running, wants) = follow();
+    let world = &running.world;
+    let want = |identity: &str, closed| {
+        let replica = Replica { identity: identity.into(), closed, ..Replica::open("10.0.0.1:80") };
+        let pool = |name: &str| WantedPool {
+            name: name.into(),
+            rules: Arc::default(),
+            replicas: vec![replica.clone()],
+        };
+        wants.send_replace(Arc::new(Wanted { pools: vec![pool("a"), pool("b")] }));
+    };
+    let first = |pool: &str| Some(world.pools.named(pool)?.snapshot().endpoints().first()?.clone());
+    let ready = || ["a", "b"].map(|pool| first(pool).is_some_and(|endpoint| endpoint.ready));
+    let drain = async |slot, drained| {
+        let (asker, told) = tokio::sync::oneshot::channel();
+        running.tell(Update::Drain(Drain { slot, drained, asker: Some(asker) })).await;
+        told.await.expect("the writer tells")
+    };
+    want("one", None);
+    until("it joins", || first("b").is_some()).await;
+    running.tell(load(0, 1.0, 5.0)).await;
+    until("it is ready", || ready() == [true; 2]).await;
+    assert!(drain(Slot(0), true).await && ready() == [false; 2], "in all pools, once it is told");
+    assert!(!drain(Slot(0), true).await && !drain(Slot(7), true).await, "no news");
+    running.tell(load(0, 1.0, 2.0)).await;
+    want("one", Some(Closed::NotReady));
+    until("its probe fails", || {
+        first("a").is_some_and(|e| e.health == Health::Degraded(Closed::NotReady.to_string().into()))
+    })
+    .await;
+    want("one", None);
+    until("its probe succeeds", || {
+        first("a").is_some_and(|e| e.health == Health::Degraded("drained by hand".into()))
+    })
+    .await;
+    assert_eq!(ready(), [false; 2], "its process and its probe are another matter");
+    want("two", None);
+    until("another pod", || first("a").is_some_and(|e| e.slot == Slot(1))).await;
+    running.tell(Update::Alive { slot: Slot(1) }).await;
+    until("which nobody drained", || ready() == [true; 2]).await;
+    assert!(drain(Slot(1), true).await && drain(Slot(1), false).await);
+    assert_eq!(ready(), [true; 2]);
+}

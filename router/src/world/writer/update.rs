@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use tokio::sync::oneshot;
 use warmlane_engine::models::ModelList;
 use warmlane_picker::{Health, Signals, Slot, Time};
 
@@ -73,6 +74,19 @@ pub enum Update {
         /// On this node.
         local: bool,
     },
+    /// Somebody wants that it gets no new requests, or gets them again.
+    Drain(Drain),
+}
+
+/// What somebody wants of an endpoint. It holds for as long as its pod is there.
+#[derive(Debug)]
+pub struct Drain {
+    /// Which endpoint.
+    pub slot: Slot,
+    /// It gets no new requests.
+    pub drained: bool,
+    /// Who waits until it holds for every pick to come, and is told then whether it was otherwise before.
+    pub asker: Option<oneshot::Sender<bool>>,
 }
 
 /// What a metrics page said.
@@ -89,6 +103,11 @@ pub struct Load {
 // === Update ===
 
 impl Update {
+    /// Who waits until it is in the snapshot.
+    pub(super) fn asker(&mut self) -> Option<oneshot::Sender<bool>> {
+        if let Self::Drain(drain) = self { drain.asker.take() } else { None }
+    }
+
     pub(super) fn slot(&self) -> Slot {
         match self {
             Self::Load(load) => load.slot,
@@ -100,7 +119,8 @@ impl Update {
             | Self::GpuUntold { slot }
             | Self::Terminating { slot }
             | Self::Resolved { slot, .. }
-            | Self::Seen { slot, .. } => *slot,
+            | Self::Seen { slot, .. }
+            | Self::Drain(Drain { slot, .. }) => *slot,
         }
     }
 }

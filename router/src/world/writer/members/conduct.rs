@@ -19,6 +19,9 @@ pub(in crate::world::writer) struct Conduct {
     pub(in crate::world::writer) prefill_tokens: u64,
 }
 
+/// What speaks against one that gets no new requests because somebody wants it so.
+const DRAINED: &str = "drained by hand";
+
 // === Members ===
 
 impl Members {
@@ -97,6 +100,7 @@ impl Member {
             }
             (None, Some(_), _) => Health::Degraded("shutting down".into()),
             (None, None, _) if let Some(closed) = self.closed => Health::Degraded(closed.to_string().into()),
+            (None, None, _) if self.drained => Health::Degraded(DRAINED.into()),
             (None, None, Some(why)) => Health::Degraded(why.clone()),
             (None, None, None) => self.gpu.health().clone(),
         }
@@ -164,7 +168,9 @@ impl Member {
         let address = self.address.clone();
         match self.health() {
             Health::Failed(why) => News::Rested { address, why },
-            Health::Degraded(why) if self.terminating.is_some() => News::Rested { address, why },
+            Health::Degraded(why) if self.terminating.is_some() || self.drained => {
+                News::Rested { address, why }
+            }
             Health::Degraded(_) | Health::Healthy => News::Trying { address },
         }
     }

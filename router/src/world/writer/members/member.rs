@@ -20,6 +20,8 @@ pub(super) struct Member {
     pub(super) runtime: EngineKind,
     /// Why the cluster keeps requests from it.
     pub(super) closed: Option<Closed>,
+    /// Somebody keeps requests from it.
+    pub(super) drained: bool,
     /// The first pool that it is in.
     pub(super) pool: usize,
     pub(super) place: Place,
@@ -60,6 +62,7 @@ impl Member {
             node: replica.node.clone(),
             runtime: replica.runtime,
             closed: replica.closed,
+            drained: false,
             pool,
             place: Place::new(&replica.address),
             presence: Presence::default(),
@@ -137,6 +140,12 @@ impl Member {
         first.then(|| News::Terminating { address: self.address.clone() })
     }
 
+    /// Who wants it logs it, with who that is.
+    pub(super) fn drain(&mut self, drained: bool) -> Option<News> {
+        let was = std::mem::replace(&mut self.drained, drained);
+        (was != drained).then_some(News::Readings)
+    }
+
     pub(super) fn gpu_news(&self) -> News {
         News::Gpu { address: self.address.clone(), health: self.gpu.health().clone() }
     }
@@ -167,7 +176,8 @@ impl Member {
             ready: self.presence.is_ready()
                 && self.terminating.is_none()
                 && !self.stalled
-                && self.closed.is_none(),
+                && self.closed.is_none()
+                && !self.drained,
             health: self.health(),
             stuck: self.stuck(),
             local: self.place.is_local(),
