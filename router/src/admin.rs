@@ -1,15 +1,15 @@
 //! The small servers for people and monitoring: metrics port, admin port and gRPC health. No request of a user passes here.
 //!
-//! Bounds: connections per port, time for a request's head, time for an answer, and for its body, which is read in one place only.
+//! Bounds: connections per port, time for a request's head, time for an answer; no request body is read but that of a change
+//! ([`actions`]) and of a question ([`pages`]).
 
 use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
+use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream, UnixListener, UnixStream},
     sync::watch,
     time::timeout,
 };
@@ -18,6 +18,7 @@ use crate::{
     config::Config, control::take_in, kube::Desired, metrics::Metrics, shutdown::Shutdown, world::World,
 };
 
+mod actions;
 mod agents;
 mod decisions;
 mod endpoints;
@@ -27,6 +28,11 @@ mod pages;
 mod pins;
 mod pools;
 mod router;
+mod socket;
+
+pub use actions::Levers;
+use actions::{Asked, Caller};
+pub use socket::{LocalSocket, SocketError, SocketFile};
 
 /// Connections per port; further ones wait to be accepted.
 const MAX_CONNECTIONS: usize = 64;
@@ -52,6 +58,8 @@ pub struct Sources {
     pub shutdown: watch::Receiver<Shutdown>,
     /// What a cluster wants served, where one is watched.
     pub desired: Option<watch::Receiver<Arc<Desired>>>,
+    /// What changes are made by.
+    pub levers: Levers,
 }
 
 /// Which port was asked.
@@ -91,14 +99,44 @@ impl Server {
     }
 }
 
+/// Serves the admin pages to who comes by a Unix socket, until it is dropped; its file goes with it.
+///
+/// # Errors
+/// When the runtime refuses the socket.
+pub fn serve_locally(socket: LocalSocket, sources: Sources) -> io::Result<impl Future<Output = ()>> {
+    let (listener, file) = socket.into_parts();
+    let listener = UnixListener::from_std(listener)?;
+    Ok(async move {
+        let _file = file;
+        let failed = |error| tracing::warn!("cannot accept a connection on --admin-socket: {error}");
+        take_in(listener, MAX_CONNECTIONS, |stream| serve_local(stream, sources.clone()), failed).await;
+    })
+}
+
 async fn serve(stream: TcpStream, port: Port, sources: Sources) {
     if port == Port::Health {
         let Sources { world, shutdown, .. } = sources;
         return health::serve(stream, health::Checks { world, shutdown }).await;
     }
-    let sources = &sources;
-    let service = service_fn(move |request: Request<Incoming>| async move {
-        Ok::<Response<Full<Bytes>>, Infallible>(pages::respond(port, request, sources).await)
+    // Without an address it has ended.
+    if let Ok(address) = stream.peer_addr() {
+        converse(stream, port, Caller::Address(address), sources).await;
+    }
+}
+
+async fn serve_local(stream: UnixStream, sources: Sources) {
+    if let Ok(peer) = stream.peer_cred() {
+        converse(stream, Port::Admin, Caller::User(peer.uid()), sources).await;
+    }
+}
+
+async fn converse<S>(stream: S, port: Port, caller: Caller, sources: Sources)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let service = service_fn(|request| {
+        let sources = sources.clone();
+        async move { Ok::<_, Infallible>(answer(request, port, caller, &sources).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -107,6 +145,19 @@ async fn serve(stream: TcpStream, port: Port, sources: Sources) {
         .serve_connection(TokioIo::new(stream), service);
     // A client that breaks off is no event.
     let _ = timeout(CONNECTION_LIFETIME, connection).await;
+}
+
+async fn answer(request: Request<Incoming>, port: Port, caller: Caller, sources: &Sources) -> pages::Answer {
+    if port != Port::Admin {
+        return pages::answer(port, &request, sources);
+    }
+    if let Some(asked) = Asked::of(request.method(), request.uri().path()) {
+        return actions::answer(asked, request, caller, sources).await;
+    }
+    match actions::refusal(&request) {
+        Some(refused) => refused,
+        None => pages::respond(request, sources).await,
+    }
 }
 
 #[cfg(test)]

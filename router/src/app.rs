@@ -22,6 +22,7 @@ use crate::{
     control::{self, Control},
     front::{self, Door, Front, Seats, Sockets},
     lane::Lane,
+    log::LogLevel,
     metrics::{Listener, Metrics},
     shutdown::Shutdown,
     worker::{Shared, Worker},
@@ -66,6 +67,14 @@ impl App {
     /// # Errors
     /// When an address cannot be listened on or a thread not started; the message names which.
     pub fn start(config: Config) -> anyhow::Result<Running> {
+        Self::start_with(config, None)
+    }
+
+    /// The same with a log whose level may be changed from the admin port.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_with(config: Config, log: Option<LogLevel>) -> anyhow::Result<Running> {
         let mut listening = config.listen;
         let threads = config.threads();
         let Files { certificates, credentials, tokenizers } = Files::read(&config)?;
@@ -95,6 +104,7 @@ impl App {
             extension: certificates.extension.clone(),
             credentials,
             desired,
+            log,
         })?;
         control.say_where(&mut listening);
         let shared = Shared {

@@ -54,6 +54,8 @@ pub struct Config {
     pub agent_tls: AgentTls,
     /// Address of each listener.
     pub listen: Listen,
+    /// Who may change what the router does while it runs.
+    pub admin: Admin,
     /// The certificate of those that speak TLS.
     pub tls: TlsFiles,
     /// How the plain listener spreads requests.
@@ -133,6 +135,17 @@ pub struct Listen {
     pub ext_proc: Option<SocketAddr>,
     /// Hooks for Envoy Gateway. None.
     pub extension: Option<SocketAddr>,
+}
+
+/// Who may change what the router does while it runs. Nobody may who has neither the token nor the socket.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Admin {
+    /// The admin port as a Unix socket; empty: there is none. Empty.
+    pub socket: PathBuf,
+    /// The file with the token; empty: there is none. Empty.
+    pub token_file: PathBuf,
+    /// Names by which the port may be called, besides `localhost` and addresses. None.
+    pub hosts: Vec<String>,
 }
 
 /// How Envoy is answered.

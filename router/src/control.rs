@@ -16,12 +16,13 @@ use tokio::{
 };
 
 use crate::{
-    admin::{Port, Server, Sources},
+    admin::{Levers, Port, Server, SocketError, Sources, serve_locally},
     agents::{self, Credentials, Following},
     cluster::Cluster,
-    config::{Config, Listen},
+    config::{Admin, Config, Listen},
     extension::{self, Hooks},
     kube::Desired,
+    log::LogLevel,
     metrics::Metrics,
     own_thread::{OwnThread, Stopped},
     scrape::{self, Scraping},
@@ -34,8 +35,10 @@ use crate::{
 };
 
 mod intake;
+mod ports;
 
 pub(crate) use intake::take_in;
+use ports::{Places, Ports};
 
 /// What the control plane works with.
 pub struct Inputs {
@@ -55,15 +58,14 @@ pub struct Inputs {
     pub credentials: Option<Credentials>,
     /// What a cluster wants served; `None`: the settings say it.
     pub desired: Option<watch::Receiver<Arc<Desired>>>,
+    /// The router's own log, if it is.
+    pub log: Option<LogLevel>,
 }
 
 /// The running control plane. Dropping it stops all of it and waits for its thread.
 #[derive(Debug)]
 pub struct Control {
-    metrics: SocketAddr,
-    admin: SocketAddr,
-    health: Option<SocketAddr>,
-    extension: Option<SocketAddr>,
+    places: Places,
     updates: mpsc::Sender<Update>,
     _thread: OwnThread,
 }
@@ -81,6 +83,9 @@ pub enum ControlError {
         /// What the operating system says.
         source: io::Error,
     },
+    /// The admin port's Unix socket cannot be served.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
     /// No thread or runtime for it.
     #[error("cannot start the control thread: is the process limit (ulimit -u) or memory used up?")]
     Thread(#[from] io::Error),
@@ -94,18 +99,14 @@ impl Control {
     /// # Errors
     /// When a port cannot be bound or the thread not started.
     pub fn start(inputs: Inputs) -> Result<Self, ControlError> {
-        let Inputs { world, config, metrics, shutdown, certificates, extension, credentials, desired } =
+        let Inputs { world, config, metrics, shutdown, certificates, extension, credentials, desired, log } =
             inputs;
-        let (metrics_port, metrics_address) = bind("metrics", config.listen.metrics)?;
-        let (admin_port, admin_address) = bind("admin", config.listen.admin)?;
-        let health = config.listen.grpc_health.map(|address| bind("grpc-health", address)).transpose()?;
-        let (health_port, health_address) = health.unzip();
+        let (ports, places) = Ports::bind(&config)?;
         let hooks = Hooks::new(config.extension.clone(), metrics.hooks());
-        let bound = config.listen.extension.map(|address| bind("extension-server", address)).transpose()?;
-        let (extension_port, extension_address) = bound.unzip();
         let (writer, updates) = Writer::new(world.clone(), &config);
         let (writer, cluster, agents_wanted) = follow(writer, &config, desired.clone());
         let config_text = config.to_string().into();
+        let levers = levers(&config, updates.clone(), log);
         let sources = Sources {
             world: world.clone(),
             config: config.clone(),
@@ -113,6 +114,7 @@ impl Control {
             metrics: metrics.clone(),
             shutdown,
             desired,
+            levers,
         };
         let reload = |tls: Arc<Tls>| tls.follow(metrics.proxy());
         let reloading: Vec<_> = certificates.into_iter().map(reload).collect();
@@ -124,9 +126,12 @@ impl Control {
         };
         let scraping = Scraping { world, config, metrics: metrics.scraping(), updates: updates.clone() };
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        let hooks = {
+        let (hooks, local) = {
             let _inside = runtime.enter();
-            extension_port.map(|port| extension::Server::new(port, extension, hooks)).transpose()?
+            let hooks =
+                ports.extension.map(|port| extension::Server::new(port, extension, hooks)).transpose()?;
+            let local = ports.socket.map(|socket| serve_locally(socket, sources.clone())).transpose()?;
+            (hooks, local)
         };
         let work = move |stopped: Stopped| async move {
             let mut tasks = JoinSet::new();
@@ -137,42 +142,33 @@ impl Control {
             reloading.into_iter().for_each(|reloading| {
                 tasks.spawn(reloading);
             });
-            serve(&mut tasks, metrics_port, Port::Metrics, &sources);
-            serve(&mut tasks, admin_port, Port::Admin, &sources);
-            if let Some(health_port) = health_port {
-                serve(&mut tasks, health_port, Port::Health, &sources);
+            serve(&mut tasks, ports.metrics, Port::Metrics, &sources);
+            serve(&mut tasks, ports.admin, Port::Admin, &sources);
+            if let Some(health) = ports.health {
+                serve(&mut tasks, health, Port::Health, &sources);
             }
             hooks.map(|hooks| tasks.spawn(hooks.run()));
+            local.map(|local| tasks.spawn(local));
             // Ends when its owner lets it go.
             let _ = stopped.await;
         };
         let thread = OwnThread::start("control", runtime, work)?;
-        Ok(Self {
-            metrics: metrics_address,
-            admin: admin_address,
-            health: health_address,
-            extension: extension_address,
-            updates,
-            _thread: thread,
-        })
+        Ok(Self { places, updates, _thread: thread })
     }
 
     /// Where the metrics port is bound.
     pub fn metrics_address(&self) -> SocketAddr {
-        self.metrics
+        self.places.metrics
     }
 
     /// Where the admin port is bound.
     pub fn admin_address(&self) -> SocketAddr {
-        self.admin
+        self.places.admin
     }
 
     /// Puts in where all of its ports are bound.
     pub fn say_where(&self, listening: &mut Listen) {
-        listening.metrics = self.metrics;
-        listening.admin = self.admin;
-        listening.grpc_health = self.health;
-        listening.extension = self.extension;
+        self.places.say(listening);
     }
 
     /// For what the data plane learns about endpoints.
@@ -192,14 +188,9 @@ fn follow(
     (writer.following(wanted), Some(cluster), Some(agents))
 }
 
-fn bind(flag: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), ControlError> {
-    let open = || {
-        let listener = TcpListener::bind(address)?;
-        listener.set_nonblocking(true)?;
-        let bound = listener.local_addr()?;
-        Ok((listener, bound))
-    };
-    open().map_err(|source| ControlError::Port { flag, address, source })
+fn levers(config: &Config, updates: mpsc::Sender<Update>, log: Option<LogLevel>) -> Levers {
+    let Admin { token_file, hosts, .. } = config.admin.clone();
+    Levers { updates, log, token_file, hosts }
 }
 
 fn serve(tasks: &mut JoinSet<()>, listener: TcpListener, port: Port, sources: &Sources) {

@@ -26,6 +26,7 @@ pub mod kube;
 pub mod lane;
 pub mod lately;
 pub mod ledger;
+pub mod log;
 pub mod metrics;
 pub mod own_thread;
 pub mod path;

@@ -5,7 +5,7 @@
 
 use std::{
     env,
-    io::{self, IsTerminal, Write},
+    io::{self, Write},
     process::ExitCode,
     thread,
 };
@@ -15,11 +15,11 @@ use tokio::{
     runtime::{Builder, Runtime},
     signal::unix::{Signal, SignalKind, signal},
 };
-use tracing_subscriber::EnvFilter;
 use warmlane_router::{
     app::{App, Files, Running},
-    config::{Config, ConfigError, Listen, Log, ProcessEnvironment},
+    config::{Config, ConfigError, Listen, ProcessEnvironment},
     lane::Lane,
+    log::{self, LogLevel},
 };
 
 /// The settings or flags are wrong, as with most Unix programs.
@@ -57,9 +57,9 @@ fn main() -> ExitCode {
         say(&loaded.config.to_string());
         return ExitCode::SUCCESS;
     }
-    start_log(&loaded.config.log);
+    let level = log::start(&loaded.config.log);
     loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-    match run(loaded.config) {
+    match run(loaded.config, level) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("warmlane-router: {error:#}");
@@ -68,10 +68,10 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(config: Config) -> anyhow::Result<()> {
+fn run(config: Config, level: LogLevel) -> anyhow::Result<()> {
     tracing::info!("set (for all settings: --check, or /debug/config):\n{}", config.changed());
     let mut signals = Signals::new().context("cannot listen for signals")?;
-    let running = App::start(config)?;
+    let running = App::start_with(config, Some(level))?;
     let Listen { plain, aware, plain_tls, aware_tls, metrics, admin, grpc_health, ext_proc, extension } =
         running.listening;
     let listeners = [
@@ -107,25 +107,6 @@ fn stop(mut running: Running, mut signals: Signals, announce: bool) -> anyhow::R
     }
     running.drain();
     Ok(())
-}
-
-fn start_log(log: &Log) {
-    // The level was checked with the other settings.
-    let mut filter = EnvFilter::try_new(&log.level).unwrap_or_default();
-    if !log.level.contains("h2") {
-        // It warns of each hostile connection, which would let anybody fill the log; a counter has them all.
-        filter = filter.add_directive("h2=error".parse().unwrap_or_default());
-    }
-    if !log.level.contains("kube_client") {
-        // It has a line for each try that fails and each watch that ends; what that means is said once, by our own lines.
-        filter = filter.add_directive("kube_client=off".parse().unwrap_or_default());
-    }
-    let log_lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    if log.json {
-        log_lines.json().init();
-    } else {
-        log_lines.with_ansi(io::stderr().is_terminal()).init();
-    }
 }
 
 /// Writes to standard output. Nobody may be reading it: that is no reason to stop.

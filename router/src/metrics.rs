@@ -13,6 +13,7 @@ use prometheus_client::{encoding::text, registry::Registry};
 
 use crate::world::World;
 
+mod actions;
 mod agents;
 mod build;
 mod cells;
@@ -28,11 +29,15 @@ mod scraping;
 mod sheets;
 mod tokens;
 
+pub use actions::ActionMetrics;
 pub use cells::{Counts, Label, Tally};
 pub use cluster::ClusterMetrics;
 pub use durations::Durations;
 pub use hooks::HookMetrics;
-pub use labels::{ErrorReason, Goal, Hook, HookOutcome, Listener, LoadOutcome, RetryReason, StreamEnd};
+pub use labels::{
+    ActionKind, ActionOutcome, ErrorReason, Goal, Hook, HookOutcome, Listener, LoadOutcome, RetryReason,
+    StreamEnd,
+};
 pub use proxy::{Connected, Opened, ProxyMetrics};
 pub use scraping::ScrapeMetrics;
 use sheets::Sheets;
@@ -49,6 +54,7 @@ pub struct Metrics {
     scraping: Arc<ScrapeMetrics>,
     hooks: Arc<HookMetrics>,
     cluster: Arc<ClusterMetrics>,
+    actions: Arc<ActionMetrics>,
 }
 
 // === Metrics ===
@@ -60,6 +66,7 @@ impl Metrics {
         let scraping = Arc::new(ScrapeMetrics::new());
         let hooks = Arc::new(HookMetrics::default());
         let cluster = Arc::new(ClusterMetrics::default());
+        let actions = Arc::new(ActionMetrics::default());
         let mut registry = Registry::with_prefix("warmlane");
         registry.register_collector(Box::new(build::Build::new(Instant::now(), world)));
         registry.register_collector(Box::new(sheets.clone()));
@@ -70,7 +77,8 @@ impl Metrics {
         registry.register_collector(Box::new(lane::Lane::new(world.clone())));
         registry.register_collector(Box::new(hooks.clone()));
         registry.register_collector(Box::new(cluster.clone()));
-        Self { registry, sheets, scraping, hooks, cluster }
+        registry.register_collector(Box::new(actions.clone()));
+        Self { registry, sheets, scraping, hooks, cluster, actions }
     }
 
     /// A sheet for what one more thread counts.
@@ -96,6 +104,11 @@ impl Metrics {
     /// How watching the cluster fares.
     pub fn cluster(&self) -> Arc<ClusterMetrics> {
         self.cluster.clone()
+    }
+
+    /// What changes of the running router are counted by.
+    pub fn actions(&self) -> &ActionMetrics {
+        &self.actions
     }
 
     /// The page.

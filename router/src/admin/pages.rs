@@ -17,7 +17,7 @@ use crate::metrics;
 
 mod asked;
 
-type Answer = Response<Full<Bytes>>;
+pub(super) type Answer = Response<Full<Bytes>>;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
@@ -42,18 +42,15 @@ const ADMIN_PATHS: &[&str] = &[
     path::CONFIG,
 ];
 
-/// The answer to a request. Its body is read only where one is asked for.
-pub(super) async fn respond<B>(port: Port, request: Request<B>, sources: &Sources) -> Answer
+/// The answer of the admin port to a request. Its body is read only where one is asked for.
+pub(super) async fn respond<B>(request: Request<B>, sources: &Sources) -> Answer
 where
-    B: Body<Data = Bytes>,
-    B::Error: Into<Box<dyn Error + Send + Sync>>,
+    B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
 {
-    match (port, request.uri().path()) {
-        (Port::Admin, path::EXPLAIN) if request.method() == Method::POST => {
-            asked::explain(request, sources).await
-        }
-        (Port::Admin, path::EXPLAIN) => only("POST"),
-        _ => answer(port, &request, sources),
+    match request.uri().path() {
+        path::EXPLAIN if request.method() == Method::POST => asked::explain(request, sources).await,
+        path::EXPLAIN => only("POST"),
+        _ => answer(Port::Admin, &request, sources),
     }
 }
 
@@ -128,11 +125,13 @@ fn only(allowed: &'static str) -> Answer {
     refused
 }
 
-fn shown(what: &impl Serialize) -> Answer {
+/// A page.
+pub(super) fn shown(what: &impl Serialize) -> Answer {
     page(StatusCode::OK, JSON, admin::text(what))
 }
 
-fn refused(status: StatusCode, why: &Failure) -> Answer {
+/// Why there is none.
+pub(super) fn refused(status: StatusCode, why: &Failure) -> Answer {
     page(status, JSON, admin::text(why))
 }
 

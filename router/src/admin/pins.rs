@@ -77,7 +77,7 @@ fn carried(saved: Saved) -> admin::Carried {
 }
 
 /// As text: more digits than a JSON number is sure to keep.
-fn hex(key: u64) -> String {
+pub(super) fn hex(key: u64) -> String {
     format!("{key:016x}")
 }
 

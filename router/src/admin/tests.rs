@@ -18,15 +18,15 @@ use crate::{
 /// For what must happen soon: only a failing test waits so long.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-struct Fixture {
-    sources: Sources,
+pub(super) struct Fixture {
+    pub(super) sources: Sources,
     shutdown: watch::Sender<Shutdown>,
-    updates: mpsc::Sender<Update>,
+    pub(super) updates: mpsc::Sender<Update>,
     _writer: JoinSet<()>,
 }
 
 impl Fixture {
-    fn new(endpoints: &[&str]) -> Self {
+    pub(super) fn new(endpoints: &[&str]) -> Self {
         let config = Config::for_endpoints(endpoints.iter().map(ToString::to_string).collect());
         let world = Arc::new(World::new(&config, 1));
         let (writer, updates) = Writer::new(world.clone(), &config);
@@ -41,12 +41,18 @@ impl Fixture {
             metrics,
             shutdown: is_shutdown,
             desired: None,
+            levers: Levers {
+                updates: updates.clone(),
+                log: None,
+                token_file: Default::default(),
+                hosts: Vec::new(),
+            },
         };
         Self { sources, shutdown, updates, _writer: task }
     }
 
     /// Tells the writer and waits until it has published.
-    async fn tell(&self, update: Update) {
+    pub(super) async fn tell(&self, update: Update) {
         let before = self.sources.world.snapshot.load_full();
         self.updates.send(update).await.expect("the writer runs");
         let published = async {

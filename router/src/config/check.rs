@@ -3,11 +3,12 @@
 use std::{collections::HashSet, fmt::Display, path::Path, time::Duration};
 
 use hyper::header::HeaderName;
-use tracing::Level;
-use tracing_subscriber::EnvFilter;
 
 use super::{Config, ConfigError, Origin, Timeouts, keys, text::span};
-use crate::kube::{ObjectName, PoolName};
+use crate::{
+    kube::{ObjectName, PoolName},
+    log,
+};
 
 mod addresses;
 mod extension;
@@ -16,7 +17,7 @@ mod replicas;
 
 use addresses::addresses;
 use extension::extension;
-use listeners::{listeners, tls};
+use listeners::{admin, listeners, tls};
 pub(super) use replicas::idle;
 use replicas::replicas;
 
@@ -34,7 +35,7 @@ type Fault = (&'static str, String);
 /// Checks the whole.
 pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     let rules = [
-        replicas, kube, agents, agent_tls, listeners, tls, extension, models, profile, fallbacks,
+        replicas, kube, agents, agent_tls, listeners, admin, tls, extension, models, profile, fallbacks,
         faults, limits, timeouts, stopping, headers, prefix, lane, scrape, process,
     ];
     rules.into_iter().try_for_each(|rule| rule(config)).map_err(|(key, why)| {
@@ -246,16 +247,6 @@ fn scrape(config: &Config) -> Result<(), Fault> {
 
 fn process(config: &Config) -> Result<(), Fault> {
     require(config.workers <= MAX_WORKERS, "workers", format!("must be at most {MAX_WORKERS}"))?;
-    let filter = EnvFilter::try_new(&config.log.level);
-    let why = filter.as_ref().err().map(|error| format!("{error}; write error, warn, info, debug or trace"));
-    require(filter.is_ok(), "log.level", why.unwrap_or_default())?;
-    // A bare word that is no level would be taken for a module, and everything else would fall silent.
-    let words = config.log.level.split(',').map(str::trim);
-    let stray =
-        words.filter(|word| !word.contains(['=', '[', ':'])).find(|word| word.parse::<Level>().is_err());
-    let why = format!(
-        "{:?} is no level: write error, warn, info, debug, trace, or MODULE=LEVEL",
-        stray.unwrap_or_default()
-    );
-    require(stray.is_none_or(|word| word == "off"), "log.level", why)
+    let filter = log::filter(&config.log.level);
+    require(filter.is_ok(), "log.level", filter.err().unwrap_or_default())
 }

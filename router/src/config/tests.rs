@@ -90,6 +90,8 @@ fn every_setting_can_be_set_by_file_environment_and_flag() {
             "agent_tls.ca" | "agent_tls.certificate" | "agent_tls.key" | "tls.certificate" | "tls.key" => {
                 "/a/file.pem".to_owned()
             }
+            "listen.admin_socket" | "admin.token_file" => "/a/file".to_owned(),
+            "admin.hosts" => "router.example.com".to_owned(),
             path if path.starts_with("extension_tls.") => "/a/file.pem".to_owned(),
             _ => text,
         };
@@ -333,4 +335,15 @@ fn a_file_without_read_permission_or_text_is_an_error() {
     fs::write(file.path(), [0xff, 0xfe]).expect("write");
     let why = refusal(load(&format!("--endpoint a:1 --config {}", file.path().display()), &[]));
     assert!(why.contains("cannot read the configuration file"), "{why}");
+}
+
+#[test]
+fn a_name_of_the_admin_port_is_a_name_alone_and_its_socket_fits_the_system() {
+    for wrong in ["https://router.example.com", "router.example.com:9091", "[::1]"] {
+        let error = load(&format!("--endpoint a:1 --admin-host fine.example.com,{wrong}"), &[]);
+        assert!(refusal(error).contains("write names alone"), "{wrong}");
+    }
+    let long = format!("--endpoint a:1 --admin-socket /{}", "x".repeat(107));
+    assert!(refusal(load(&long, &[])).contains("is longer than the 107 bytes"));
+    assert!(load(&long[..long.len() - 1], &[]).is_ok());
 }

@@ -5,7 +5,7 @@
 use std::{future::Future, io, time::Duration};
 
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpStream, UnixListener, UnixStream},
     task::JoinSet,
     time::sleep,
 };
@@ -13,18 +13,27 @@ use tokio::{
 /// Wait after a failed accept: out of file descriptors, mostly.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// What connections come in by.
+pub(crate) trait Intake {
+    /// A connection.
+    type Stream;
+
+    /// The next one.
+    fn next(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+}
+
 /// Serves until it is dropped; its connections end with it.
-pub(crate) async fn take_in<S: Future<Output = ()> + Send + 'static>(
-    listener: TcpListener,
+pub(crate) async fn take_in<I: Intake, S: Future<Output = ()> + Send + 'static>(
+    intake: I,
     most: usize,
-    serve: impl Fn(TcpStream) -> S,
+    serve: impl Fn(I::Stream) -> S,
     failed: impl Fn(io::Error),
 ) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            accepted = listener.accept(), if connections.len() < most => match accepted {
-                Ok((stream, _)) => {
+            accepted = intake.next(), if connections.len() < most => match accepted {
+                Ok(stream) => {
                     connections.spawn(serve(stream));
                 }
                 Err(error) => {
@@ -34,5 +43,23 @@ pub(crate) async fn take_in<S: Future<Output = ()> + Send + 'static>(
             },
             Some(_) = connections.join_next() => {}
         }
+    }
+}
+
+// === Intake ===
+
+impl Intake for TcpListener {
+    type Stream = TcpStream;
+
+    async fn next(&self) -> io::Result<TcpStream> {
+        Ok(self.accept().await?.0)
+    }
+}
+
+impl Intake for UnixListener {
+    type Stream = UnixStream;
+
+    async fn next(&self) -> io::Result<UnixStream> {
+        Ok(self.accept().await?.0)
     }
 }

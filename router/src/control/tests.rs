@@ -21,6 +21,7 @@ fn inputs(change: impl FnOnce(&mut Config)) -> (Inputs, watch::Sender<Shutdown>)
             extension: None,
             credentials: None,
             desired: None,
+            log: None,
         },
         shutdown,
     )

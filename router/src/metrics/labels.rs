@@ -201,6 +201,44 @@ labels! {
     }
 }
 
+labels! {
+    /// A change of the running router, asked for by the admin port.
+    ActionKind {
+        /// An endpoint gets no new requests.
+        Drain = "drain",
+        /// It gets them again.
+        Undrain = "undrain",
+        /// A session is unpinned.
+        Unpin = "unpin",
+        /// A prefix group is.
+        UnpinGroup = "unpin_group",
+        /// The kernel lane is switched off or on.
+        Lane = "lane",
+        /// The log is written by another filter.
+        LogLevel = "log_level",
+    }
+}
+
+labels! {
+    /// What became of it.
+    ActionOutcome {
+        /// It was made.
+        Done = "done",
+        /// It was so before.
+        Unchanged = "unchanged",
+        /// Who asked may not.
+        Refused = "refused",
+        /// It could not be read.
+        Unreadable = "unreadable",
+        /// There is nothing of that name.
+        Absent = "absent",
+        /// It cannot be so.
+        Impossible = "impossible",
+        /// The router could not.
+        Failed = "failed",
+    }
+}
+
 // === Label for enums defined elsewhere ===
 
 impl Label for Stage {
@@ -287,5 +325,7 @@ mod tests {
         agrees::<Refusal>();
         agrees::<Hook>();
         agrees::<HookOutcome>();
+        agrees::<ActionKind>();
+        agrees::<ActionOutcome>();
     }
 }

@@ -13,7 +13,7 @@ fn world(endpoints: &[&str]) -> Arc<World> {
 }
 
 /// The families a page must have, dashboards and alerts name them.
-const FAMILIES: [&str; 38] = [
+const FAMILIES: [&str; 39] = [
     "build_info",
     "uptime_seconds",
     "requests_total",
@@ -36,6 +36,7 @@ const FAMILIES: [&str; 38] = [
     "scrape_duration_seconds",
     "extension_hooks_total{hook=\"http_listener\",outcome=\"broken\"}",
     "extension_handshake_failures_total",
+    "admin_actions_total{action=\"drain\",outcome=\"refused\"}",
     "cluster_sources_down",
     "cluster_troubles",
     "endpoint_ready",

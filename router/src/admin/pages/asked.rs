@@ -46,8 +46,7 @@ pub(super) fn explained(sources: &Sources, request_id: &str) -> Answer {
 /// `/debug/explain`
 pub(super) async fn explain<B>(request: Request<B>, sources: &Sources) -> Answer
 where
-    B: Body<Data = Bytes>,
-    B::Error: Into<Box<dyn Error + Send + Sync>>,
+    B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>>,
 {
     let (head, body) = request.into_parts();
     let path = match head.uri.query().map(|query| query.strip_prefix("path=").ok_or(query)) {

@@ -5,6 +5,9 @@ use std::time::Duration;
 use super::{Config, Fault, require};
 use crate::tls::Identity;
 
+/// What fits into the system's address, with its end.
+const MAX_SOCKET_BYTES: usize = 107;
+
 pub(super) fn listeners(config: &Config) -> Result<(), Fault> {
     let listen = &config.listen;
     let all = [
@@ -28,6 +31,20 @@ pub(super) fn listeners(config: &Config) -> Result<(), Fault> {
         require(twin.is_none(), key, why.unwrap_or_default())?;
     }
     Ok(())
+}
+
+pub(super) fn admin(config: &Config) -> Result<(), Fault> {
+    let admin = &config.admin;
+    let why = format!("is longer than the {MAX_SOCKET_BYTES} bytes that a Unix socket's path may have");
+    let length = admin.socket.as_os_str().len();
+    require(length <= MAX_SOCKET_BYTES, "listen.admin_socket", why)?;
+    let is_name = |host: &String| {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || ['-', '.', '_'].contains(&c);
+        !host.is_empty() && host.chars().all(allowed)
+    };
+    let why =
+        "write names alone, such as router.example.com: no scheme, no port; addresses need not be named";
+    require(admin.hosts.iter().all(is_name), "admin.hosts", why)
 }
 
 pub(super) fn tls(config: &Config) -> Result<(), Fault> {

@@ -1,0 +1,204 @@
+//! Changes of a running router, by the admin port: an endpoint drained, a session or a group unpinned, the kernel lane off, the
+//! log louder. Who may ask is the [`gate`]'s decision, what is asked [`action`]'s; here it is done, logged with who asked, and counted.
+//!
+//! Bounds: a body of 64 KiB, ten seconds for it, five for the writer.
+
+use std::{error::Error, path::PathBuf, time::Duration};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::{
+    HeaderMap, Request,
+    body::Body,
+    header::{HeaderValue, WWW_AUTHENTICATE},
+};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
+use warmlane_api::admin::Failure;
+use warmlane_picker::{Slot, Snapshot};
+
+use super::{Sources, pages, pins::hex};
+use crate::{
+    log::LogLevel,
+    metrics::{ActionOutcome, Label as _},
+    world::writer::{Drain, Update},
+};
+
+mod action;
+mod error;
+mod gate;
+mod page;
+mod token;
+
+use action::Action;
+pub(super) use action::Asked;
+use error::ActionError;
+pub(super) use gate::Caller;
+use gate::Gate;
+use page::{Changed, Now};
+use token::Token;
+
+/// Largest body.
+const MAX_BODY_BYTES: usize = 64 << 10;
+/// A body must come within this time.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// The writer has a turn every few milliseconds.
+const WRITER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What changes are made by, and who may make them.
+#[derive(Clone, Debug)]
+pub struct Levers {
+    /// To the writer of the snapshot.
+    pub updates: mpsc::Sender<Update>,
+    /// The log; `None`: it is not the router's own.
+    pub log: Option<LogLevel>,
+    /// Empty: there is no token.
+    pub token_file: PathBuf,
+    /// Names by which the port may be called.
+    pub hosts: Vec<String>,
+}
+
+/// The refusal of a request, whatever it is for, that a page of another site sent.
+pub(super) fn refusal<B>(request: &Request<B>) -> Option<pages::Answer> {
+    gate::refuse_foreign_origin(request.headers()).err().map(|error| refused(&error))
+}
+
+/// Makes the change that a request asks for.
+pub(super) async fn answer<B>(
+    asked: Asked,
+    request: Request<B>,
+    caller: Caller,
+    sources: &Sources,
+) -> pages::Answer
+where
+    B: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
+{
+    let (parts, body) = request.into_parts();
+    let changed = match admit(caller, &parts.headers, &sources.levers) {
+        Ok(()) => change(&asked, body, caller, sources).await,
+        Err(error) => Err(error),
+    };
+    let outcome = match &changed {
+        Ok(Changed { changed: true, .. }) => ActionOutcome::Done,
+        Ok(Changed { changed: false, .. }) => ActionOutcome::Unchanged,
+        Err(error) => error.outcome(),
+    };
+    sources.metrics.actions().done(asked.kind, outcome);
+    match changed {
+        Ok(changed) => pages::shown(&changed),
+        Err(error) => {
+            tracing::info!(by = %caller, "admin: {} is refused: {error}", asked.kind.name());
+            refused(&error)
+        }
+    }
+}
+
+fn admit(caller: Caller, headers: &HeaderMap, levers: &Levers) -> Result<(), ActionError> {
+    let gate = Gate { hosts: &levers.hosts, own: rustix::process::geteuid().as_raw() };
+    gate.admit(caller, headers, || {
+        let path = &levers.token_file;
+        if path.as_os_str().is_empty() {
+            return Ok(None);
+        }
+        let unreadable = |why| ActionError::TokenUnreadable { path: path.clone(), why };
+        Token::read(path).map(Some).map_err(unreadable)
+    })
+}
+
+/// Who was let in is served.
+async fn change<B>(asked: &Asked, body: B, caller: Caller, sources: &Sources) -> Result<Changed, ActionError>
+where
+    B: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
+{
+    let body = if asked.has_body() { read(body).await? } else { Bytes::new() };
+    let changed = make(asked.whole(&body)?, sources).await?;
+    tracing::info!(by = %caller, "admin: {}: {changed}", asked.kind.name());
+    Ok(changed)
+}
+
+async fn read<B>(body: B) -> Result<Bytes, ActionError>
+where
+    B: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
+{
+    let whole = timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY_BYTES).collect()).await;
+    match whole.map_err(|_| ActionError::Broken)? {
+        Ok(whole) => Ok(whole.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(ActionError::TooLarge(MAX_BODY_BYTES)),
+        Err(_) => Err(ActionError::Broken),
+    }
+}
+
+async fn make(action: Action, sources: &Sources) -> Result<Changed, ActionError> {
+    let Sources { world, levers, .. } = sources;
+    match action {
+        Action::Drain { endpoint, drained } => drain(endpoint, drained, sources).await,
+        Action::Unpin { session } => {
+            let session = Some(session).filter(|session| world.pins.remove(*session, world.now()));
+            let absent = || {
+                ActionError::Absent("no such session is pinned; /debug/pins lists those that are".to_owned())
+            };
+            let session = hex(session.ok_or_else(absent)?);
+            Ok(Changed { changed: true, now: Now::Session { session } })
+        }
+        Action::UnpinGroup { group } => {
+            let group = Some(group).filter(|group| world.groups.remove(*group));
+            let absent = || {
+                ActionError::Absent("no such group is pinned; /debug/groups lists those that are".to_owned())
+            };
+            let group = hex(group.ok_or_else(absent)?);
+            Ok(Changed { changed: true, now: Now::Group { group } })
+        }
+        Action::Lane { on } => {
+            let refused = |why| ActionError::Impossible(format!("the lane cannot be switched on: {why}"));
+            let changed = world.lane.switch(on).map_err(refused)?;
+            Ok(Changed { changed, now: Now::Lane { on } })
+        }
+        Action::LogLevel { level } => {
+            let no_log = "this router does not write its own log, so its level is not the router's to change";
+            let log = levers.log.as_ref().ok_or_else(|| ActionError::Impossible(no_log.to_owned()))?;
+            let before = log.set(&level).map_err(ActionError::Unreadable)?;
+            Ok(Changed { changed: before != level, now: Now::Log { level, before } })
+        }
+    }
+}
+
+/// When this returns, no pick to come has it.
+async fn drain(endpoint: String, drained: bool, sources: &Sources) -> Result<Changed, ActionError> {
+    let Sources { world, levers, .. } = sources;
+    let slot = slot_of(&world.snapshot.load(), &endpoint)?;
+    let (asker, told) = oneshot::channel();
+    let order = Update::Drain(Drain { slot, drained, asker: Some(asker) });
+    let told = async {
+        levers.updates.send(order).await.ok()?;
+        told.await.ok()
+    };
+    let changed = timeout(WRITER_TIMEOUT, told).await.ok().flatten().ok_or(ActionError::Busy)?;
+    // One that left meanwhile is not there any more.
+    slot_of(&world.snapshot.load(), &endpoint)?;
+    let in_flight = world.ledger.account(slot).in_flight();
+    Ok(Changed { changed, now: Now::Endpoint { endpoint, drained, in_flight } })
+}
+
+fn slot_of(snapshot: &Snapshot, address: &str) -> Result<Slot, ActionError> {
+    let found = snapshot.endpoints().iter().find(|endpoint| *endpoint.address == *address);
+    let absent = || {
+        let count = snapshot.endpoints().len();
+        ActionError::Absent(format!(
+            "none of {count} endpoints has this address; /debug/endpoints lists them"
+        ))
+    };
+    found.map(|endpoint| endpoint.slot).ok_or_else(absent)
+}
+
+fn refused(error: &ActionError) -> pages::Answer {
+    let mut answer = pages::refused(error.status(), &Failure::new(error.to_string(), &[]));
+    if matches!(error, ActionError::WrongToken) {
+        answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    answer
+}
+
+#[cfg(test)]
+mod tests;
