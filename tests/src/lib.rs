@@ -22,6 +22,7 @@ pub mod lane;
 pub mod namespace;
 pub mod nodes;
 pub mod nvml;
+pub mod observed;
 mod palette;
 pub mod picker;
 pub mod pickers;

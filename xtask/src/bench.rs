@@ -7,6 +7,7 @@ mod criterion;
 mod ext_proc;
 mod lane;
 mod measured;
+mod observability;
 mod pick;
 mod policies;
 mod proxy;
@@ -33,7 +34,7 @@ pub(crate) struct Args {
     /// Fail where a limit does not hold
     #[arg(long)]
     strict: bool,
-    /// For the measuring program of `agent`, `ext-proc`, `lane`, `proxy` and `watch`, after `--`: `cargo xtask bench proxy -- --help` lists them
+    /// For the measuring program of `agent`, `ext-proc`, `lane`, `observability`, `proxy` and `watch`, after `--`: `cargo xtask bench proxy -- --help` lists them
     #[arg(last = true)]
     options: Vec<OsString>,
 }
@@ -44,7 +45,7 @@ struct Bench {
     run: fn(&[OsString]) -> anyhow::Result<Vec<Bar>>,
 }
 
-const BENCHES: [Bench; 7] = [
+const BENCHES: [Bench; 8] = [
     Bench {
         name: "agent",
         about: "how fresh what a router knows is, and what reading a node costs",
@@ -59,6 +60,11 @@ const BENCHES: [Bench; 7] = [
         name: "lane",
         about: "what a streamed token costs by the kernel lane, beside the copy",
         run: lane::run,
+    },
+    Bench {
+        name: "observability",
+        about: "what counting and keeping decisions costs a request",
+        run: observability::run,
     },
     Bench {
         name: "pick",

@@ -180,20 +180,27 @@ async fn alone(address: SocketAddr) -> anyhow::Result<[f64; 2]> {
 
 /// CPU seconds for 10,000 requests. Every one must have reached an engine.
 async fn per_10k(contender: &Contender, size: Size, count: u64, engines: &Engines) -> anyhow::Result<f64> {
+    per_10k_at(contender.kind.name(), contender.address, || contender.cpu_seconds(), (size, count), engines)
+        .await
+}
+
+/// The same of whatever answers at an address, whose CPU seconds so far `spent` tells.
+pub(crate) async fn per_10k_at(
+    name: &str,
+    address: SocketAddr,
+    spent: impl Fn() -> f64,
+    (size, count): (Size, u64),
+    engines: &Engines,
+) -> anyhow::Result<f64> {
     let work: Work = Rc::new(RefCell::new(Prompts::new(size, PATH)));
     // Connections, buffers and caches are there when it counts.
-    load::run(contender.address, size, CONNECTIONS, count / 10, &work).await?;
-    let (before, served_before) = (contender.cpu_seconds(), engines.served.get());
-    load::run(contender.address, size, CONNECTIONS, count, &work).await?;
-    let spent = contender.cpu_seconds() - before;
+    load::run(address, size, CONNECTIONS, count / 10, &work).await?;
+    let (before, served_before) = (spent(), engines.served.get());
+    load::run(address, size, CONNECTIONS, count, &work).await?;
+    let spent = spent() - before;
     anyhow::ensure!(spent > 0.0, "no CPU time is counted: is CONFIG_SCHEDSTATS off in this kernel?");
     let reached = engines.served.get() - served_before;
-    anyhow::ensure!(
-        reached >= count,
-        "{} answered {} requests by itself",
-        contender.kind.name(),
-        count - reached
-    );
+    anyhow::ensure!(reached >= count, "{name} answered {} requests by itself", count - reached);
     Ok(spent / count as f64 * 10_000.0)
 }
 
@@ -221,7 +228,7 @@ async fn streams(args: &Args, engines: &Engines, figures: &mut Figures) -> anyho
     Ok(())
 }
 
-async fn streamed(address: SocketAddr) -> anyhow::Result<Rc<Tally>> {
+pub(crate) async fn streamed(address: SocketAddr) -> anyhow::Result<Rc<Tally>> {
     let tally = Rc::default();
     stream::run(address, PACE, STREAMS, &tally).await?;
     Ok(tally)

@@ -88,7 +88,7 @@ async fn what_is_not_there_is_told_with_where_to_look() {
     for (method, path, kind, place) in [
         (Method::POST, "/debug/endpoints/10.0.0.1:80/drain", ActionKind::Drain, "/debug/endpoints"),
         (Method::DELETE, "/debug/pins/feedbeef0f000000", ActionKind::Unpin, "/debug/pins"),
-        (Method::DELETE, "/debug/groups/feedbeef0f000000", ActionKind::UnpinGroup, "/debug/pins"),
+        (Method::DELETE, "/debug/groups/feedbeef0f000000", ActionKind::UnpinGroup, "/debug/groups"),
     ] {
         let (status, page) = ask(&fixture, method, path, "").await;
         assert!(status == 404 && message(&page).contains(place), "{path}: {status} {page}");
