@@ -26,6 +26,7 @@ const ALLOWED: [(&str, &[&str]); 17] = [
         ],
     ),
     ("warmlane-api", &[]),
+    ("warmlane-cli", &["warmlane-api"]),
     ("warmlane-engine", &[]),
     ("warmlane-fake-nvml", &[]),
     ("warmlane-kube", &["warmlane-api", "warmlane-engine", "warmlane-picker"]),

@@ -1,0 +1,148 @@
+//! The command line, and the help that teaches it.
+
+use std::{num::NonZeroU16, time::Duration};
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::{address::Address, screen::Color, views::Order};
+
+const EXPLAINED: &str = "\
+ADDR is HOST:PORT, http://HOST:PORT or unix:PATH. Admin ports listen on loopback: run this on the node, or
+  kubectl -n warmlane-system port-forward deployment/warmlane-router 9091
+
+Exit codes:
+  0  done
+  1  the answer is no: `status` found something wrong
+  2  misuse: a flag, a command or an address that there is not
+  3  the other side cannot be reached, or something else answers there
+  4  it refused or failed, or what it said cannot be read
+
+Examples:
+  warmlane status                         is all well, and if not, what is wrong
+  warmlane endpoints --sort queue         who is busiest
+  warmlane pods -o wide                   which replica runs where, and what is around it
+  warmlane gpus                           which card is failing
+  warmlane pins --limit 1000 -o json      which session stays where, for jq
+  warmlane --router 10.0.3.7:9091 lane    is the kernel lane on, and why not
+  warmlane status >/dev/null || page-somebody";
+
+/// Asks routers and agents what they know, and shows it
+#[derive(Clone, Debug, Parser)]
+#[command(name = "warmlane", version, after_help = EXPLAINED, max_term_width = 120, propagate_version = true)]
+pub struct Args {
+    /// Where, and how.
+    #[command(flatten)]
+    pub options: Options,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What each command takes.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct Options {
+    /// The router's admin port
+    #[arg(
+        long,
+        global = true,
+        env = "WARMLANE_ROUTER",
+        value_name = "ADDR",
+        default_value = "127.0.0.1:9091"
+    )]
+    pub router: Address,
+
+    /// The node agent's admin port; what it knows of its GPUs is more than routers do
+    #[arg(long, global = true, env = "WARMLANE_AGENT", value_name = "ADDR")]
+    pub agent: Option<Address>,
+
+    /// How to show it
+    #[arg(long, short, global = true, value_enum, value_name = "FORMAT", default_value_t)]
+    pub output: Format,
+
+    /// When to use colours
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t)]
+    pub color: Color,
+
+    /// Seconds to wait for an answer
+    #[arg(long, global = true, value_name = "SECONDS", default_value = "10")]
+    pub timeout: NonZeroU16,
+}
+
+/// How to show an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A table, cut to the terminal's width
+    #[default]
+    Table,
+    /// The same with more columns
+    Wide,
+    /// Everything, for programs
+    Json,
+    /// The same, for people
+    Yaml,
+}
+
+/// What to do.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Ask somebody.
+    #[command(flatten)]
+    Ask(Question),
+    /// Prints what makes a shell complete this command
+    #[command(after_help = "Examples:\n  source <(warmlane completions bash)\n  \
+                            warmlane completions zsh > \"${fpath[1]}/_warmlane\"\n  \
+                            warmlane completions fish > ~/.config/fish/completions/warmlane.fish")]
+    Completions {
+        /// Which shell
+        #[arg(value_enum)]
+        shell: Shell,
+    },
+    /// Prints the manual page
+    #[command(after_help = "Example:\n  warmlane man | man -l -")]
+    Man,
+}
+
+/// What a router or an agent is asked.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Question {
+    /// One screen: is all well, what is wrong, what could be better; exit code 1 where something is wrong
+    Status,
+    /// Replicas with their load as the router sees it, and how old that is
+    Endpoints {
+        /// What comes first: the most of it, or the first in the alphabet
+        #[arg(long, value_enum, value_name = "WHAT")]
+        sort: Option<Order>,
+    },
+    /// Replicas by node: whose agent tells of them, which GPUs are beside them, what they serve
+    Pods,
+    /// GPUs of every node with what speaks against them
+    Gpus,
+    /// Agents that the router follows
+    Agents,
+    /// Pools with their rules, and what is wrong with the cluster's objects
+    Pools,
+    /// Sessions that stay on one replica, those used last
+    Pins(Limit),
+    /// Prompt prefixes that stay on a few replicas, those used last
+    Groups(Limit),
+    /// The kernel lane: on, or why not, and what it carried
+    Lane,
+}
+
+/// How much of what may be much.
+#[derive(Clone, Copy, Debug, ClapArgs)]
+pub struct Limit {
+    /// Most rows
+    #[arg(long, value_name = "ROWS", default_value_t = 100, value_parser = clap::value_parser!(u16).range(0..=10_000))]
+    pub limit: u16,
+}
+
+// === Options ===
+
+impl Options {
+    /// How long each answer may take.
+    pub fn patience(&self) -> Duration {
+        Duration::from_secs(self.timeout.get().into())
+    }
+}

@@ -1,0 +1,228 @@
+//! Asks one admin port for its pages, over one kept connection.
+//!
+//! Bounds: time for a connection and an answer, and the size of a page.
+
+use std::{io, time::Duration};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Empty, LengthLimitError, Limited};
+use hyper::{
+    Request, Response, StatusCode,
+    body::Incoming,
+    client::conn::http1::{SendRequest, handshake},
+    header::HOST,
+};
+use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpStream, UnixStream},
+    task::JoinSet,
+    time::timeout,
+};
+use warmlane_api::admin::{Failure, VERSION_HEADER};
+
+use crate::{
+    address::Address,
+    clean::clean,
+    error::{CliError, Side},
+};
+
+/// Largest page: 10,000 pins are 4 MiB, 16,384 endpoints 15.
+const MAX_PAGE_BYTES: usize = 64 << 20;
+/// Of a text of the other side that is quoted in a message.
+const MAX_QUOTE_CHARS: usize = 500;
+
+/// See the module's header.
+#[derive(Debug)]
+pub struct Client {
+    who: Side,
+    address: Address,
+    /// For each page.
+    patience: Duration,
+    connection: Option<Connection>,
+    /// Of the other side, once it has said so.
+    version: Option<String>,
+}
+
+#[derive(Debug)]
+struct Connection {
+    sender: SendRequest<Empty<Bytes>>,
+    /// It has answered before: it may have been closed meanwhile.
+    used: bool,
+    /// Reads and writes; ends with it.
+    _driver: JoinSet<()>,
+}
+
+// === Client ===
+
+impl Client {
+    /// One that has not connected yet.
+    pub fn new(who: Side, address: Address, patience: Duration) -> Self {
+        Self { who, address, patience, connection: None, version: None }
+    }
+
+    /// Where it asks.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// A warning for people where the other side is of another version.
+    pub fn warning(&self) -> Option<String> {
+        let (ours, theirs) = (env!("CARGO_PKG_VERSION"), self.version.as_deref()?);
+        (ours != theirs).then(|| {
+            format!(
+                "{} is of version {theirs}, this program of {ours}: what only one of them knows is not shown",
+                self.who
+            )
+        })
+    }
+
+    /// A page.
+    ///
+    /// # Errors
+    /// When it cannot be had or read.
+    pub async fn page<P: DeserializeOwned>(&mut self, path: &str) -> Result<P, CliError> {
+        let body = self.get(path).await?;
+        serde_json::from_slice(&body).map_err(|source| CliError::Unreadable {
+            who: self.who,
+            version: self.version.clone().unwrap_or_default(),
+            path: path.to_owned(),
+            source,
+        })
+    }
+
+    /// What is at this path, as it is sent.
+    async fn get(&mut self, path: &str) -> Result<Bytes, CliError> {
+        match timeout(self.patience, self.exchange(path)).await {
+            Ok(Ok(body)) => Ok(body),
+            Ok(Err(error)) => {
+                self.connection = None;
+                Err(error)
+            }
+            Err(_) => {
+                self.connection = None;
+                Err(CliError::Silent { who: self.who, address: self.address.clone(), after: self.patience })
+            }
+        }
+    }
+
+    async fn exchange(&mut self, path: &str) -> Result<Bytes, CliError> {
+        let response = self.ask(path).await?;
+        let Some(version) = response.headers().get(VERSION_HEADER) else {
+            return Err(
+                self.foreign(format!("its answer ({}) lacks the header {VERSION_HEADER}", response.status()))
+            );
+        };
+        self.version = Some(quote(&String::from_utf8_lossy(version.as_bytes())));
+        let status = response.status();
+        let body = match Limited::new(response.into_body(), MAX_PAGE_BYTES).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(error) if error.is::<LengthLimitError>() => {
+                return Err(CliError::Large { who: self.who, path: path.to_owned(), limit: MAX_PAGE_BYTES });
+            }
+            Err(error) => return Err(self.broken(error.to_string())),
+        };
+        if status == StatusCode::OK { Ok(body) } else { Err(self.refused(path, status, &body)) }
+    }
+
+    /// The head of an answer. A connection that was closed while it was idle is replaced, once.
+    async fn ask(&mut self, path: &str) -> Result<Response<Incoming>, CliError> {
+        loop {
+            let mut connection = match self.connection.take() {
+                Some(connection) => connection,
+                None => self.connect().await?,
+            };
+            match connection.sender.send_request(self.request(path)?).await {
+                Ok(response) => {
+                    self.connection = Some(Connection { used: true, ..connection });
+                    return Ok(response);
+                }
+                Err(error) if connection.used && (error.is_canceled() || error.is_closed()) => {}
+                Err(error) if error.is_parse() => {
+                    return Err(self.foreign("it does not speak HTTP/1.1".to_owned()));
+                }
+                Err(error) => return Err(self.broken(cause(&error))),
+            }
+        }
+    }
+
+    fn request(&self, path: &str) -> Result<Request<Empty<Bytes>>, CliError> {
+        let host = match &self.address {
+            Address::Tcp(address) => address,
+            // Nobody asks there whose it is.
+            Address::Unix(_) => "localhost",
+        };
+        let request = Request::get(path).header(HOST, host).body(Empty::new());
+        request.map_err(|error| self.broken(error.to_string()))
+    }
+
+    async fn connect(&self) -> Result<Connection, CliError> {
+        let unreachable =
+            |source| CliError::Unreachable { who: self.who, address: self.address.clone(), source };
+        match &self.address {
+            Address::Tcp(address) => {
+                let stream = TcpStream::connect(address).await.map_err(unreachable)?;
+                Connection::over(stream).await.map_err(unreachable)
+            }
+            Address::Unix(path) => {
+                let stream = UnixStream::connect(path).await.map_err(unreachable)?;
+                Connection::over(stream).await.map_err(unreachable)
+            }
+        }
+    }
+
+    fn refused(&self, path: &str, status: StatusCode, body: &[u8]) -> CliError {
+        let (who, address, path) = (self.who, self.address.clone(), path.to_owned());
+        let failure = serde_json::from_slice::<Failure>(body).ok().map(|failure| failure.error);
+        if status == StatusCode::NOT_FOUND {
+            let paths = failure.map(|problem| problem.paths).unwrap_or_default();
+            let paths = paths.iter().map(|path| quote(path)).collect();
+            return CliError::Missing {
+                who,
+                address,
+                version: self.version.clone().unwrap_or_default(),
+                path,
+                paths,
+            };
+        }
+        let message = failure.map(|problem| problem.message);
+        let message = message.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned());
+        CliError::Refused { who, address, path, status: status.as_u16(), message: quote(message.trim()) }
+    }
+
+    fn foreign(&self, what: String) -> CliError {
+        CliError::Foreign { who: self.who, address: self.address.clone(), what }
+    }
+
+    fn broken(&self, what: String) -> CliError {
+        CliError::Broken { who: self.who, address: self.address.clone(), what }
+    }
+}
+
+// === Connection ===
+
+impl Connection {
+    async fn over(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> io::Result<Self> {
+        let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+        let mut driver = JoinSet::new();
+        // What goes wrong with it, the one who asks is told too.
+        driver.spawn(async { _ = connection.await });
+        Ok(Self { sender, used: false, _driver: driver })
+    }
+}
+
+/// A text of the other side for a message: harmless, and not too much of it.
+fn quote(text: &str) -> String {
+    let short: String = text.chars().take(MAX_QUOTE_CHARS).collect();
+    clean(&short).into_owned()
+}
+
+/// The innermost reason: hyper's own words say only where it was.
+fn cause(error: &hyper::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}

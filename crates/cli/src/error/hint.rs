@@ -1,0 +1,77 @@
+//! What to try next, by what happened. Lines begin with two spaces and have no end.
+
+use std::io;
+
+use super::Side;
+use crate::address::Address;
+
+pub(super) fn unreachable(who: Side, address: &Address, error: &io::Error) -> String {
+    if matches!(address, Address::Unix(_)) {
+        return match error.kind() {
+            io::ErrorKind::PermissionDenied => "  The socket is another user's: try sudo.".to_owned(),
+            _ => format!("  Is {who} running, and is this its socket?"),
+        };
+    }
+    if error.kind() == io::ErrorKind::ConnectionRefused {
+        return format!("  Nothing listens there. {}", start(who));
+    }
+    format!("  Is the address right, and is there a way to it? {}", start(who))
+}
+
+pub(super) fn silent(who: Side) -> String {
+    let others = match who {
+        Side::Router => "Look at its log; --timeout gives it longer.",
+        Side::Agent => {
+            "Is a firewall between? Its admin port is for its own node; --timeout gives it longer."
+        }
+    };
+    format!("  It is overloaded or stuck, or something in between drops packets. {others}")
+}
+
+pub(super) fn foreign(who: Side) -> String {
+    let (flag, port) = match who {
+        Side::Router => ("--router", "its --admin, 9091 unless set otherwise"),
+        Side::Agent => ("--agent", "its --admin, 9012 unless set otherwise"),
+    };
+    format!("  {flag} takes the admin port: {port}. Ports for requests and for gRPC are others.")
+}
+
+pub(super) fn missing(who: Side, theirs: &str, paths: &[String]) -> String {
+    let ours = env!("CARGO_PKG_VERSION");
+    let has_pages = paths.iter().any(|path| path.starts_with("/debug/"));
+    if !has_pages && !paths.is_empty() {
+        return format!(
+            "  It has {}: is this its port for metrics? {}",
+            paths.join(", "),
+            foreign(who).trim_start()
+        );
+    }
+    if theirs == ours {
+        return format!(
+            "  It is of the same version as this program, so it may be another part: is it {who}?"
+        );
+    }
+    format!(
+        "  This program is of version {ours}: use the one that came with {who}, or bring {who} up to date."
+    )
+}
+
+pub(super) fn unreadable(who: Side, theirs: &str) -> String {
+    match env!("CARGO_PKG_VERSION") {
+        ours if ours == theirs => "  Both are of the same version: please report this.".to_owned(),
+        ours => format!("  This program is of version {ours}: use the one that came with {who}."),
+    }
+}
+
+fn start(who: Side) -> &'static str {
+    match who {
+        Side::Router => {
+            "Start one:\n    warmlane-router --endpoint HOST:PORT\n  or bring one of the cluster's here:\n    \
+             kubectl -n warmlane-system port-forward deployment/warmlane-router 9091"
+        }
+        Side::Agent => {
+            "Start one:\n    warmlane-agent --node NAME --engine HOST:PORT\n  or bring one of the cluster's here:\n    \
+             kubectl -n warmlane-system port-forward pod/WARMLANE-AGENT-OF-THE-NODE 9012"
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! `warmlane`, the debug CLI: asks routers and agents what they know, and shows it to people and programs.
+//!
+//! It only reads. What is shown is made by pure functions of the pages ([`views`], [`status`]); asking and writing stand here.
+
+#![forbid(unsafe_code)]
+
+use std::io::{self, Write as _};
+
+use clap::CommandFactory as _;
+use tokio::runtime::Builder;
+
+pub mod address;
+pub mod args;
+pub mod clean;
+pub mod client;
+mod commands;
+pub mod error;
+pub mod screen;
+pub mod status;
+pub mod table;
+pub mod units;
+pub mod views;
+
+use args::{Args, Command, Options, Question};
+use commands::Report;
+use error::CliError;
+use screen::Screen;
+
+/// The answer is no.
+const NO: u8 = 1;
+
+/// How it ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// For the shell: see [`error`].
+    pub exit_code: u8,
+    /// For standard error.
+    pub complaints: Vec<String>,
+}
+
+/// Does what the command line says; what is asked for goes to standard output.
+pub fn run(args: Args) -> Outcome {
+    let mut complaints = Vec::new();
+    let done = match args.command {
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Args::command(), "warmlane", &mut script);
+            write(&script).map(|()| true)
+        }
+        Command::Man => man().and_then(|page| write(&page)).map(|()| true),
+        Command::Ask(question) => ask(&question, &args.options, &mut complaints),
+    };
+    let exit_code = match done {
+        Ok(true) => 0,
+        Ok(false) => NO,
+        Err(error) => {
+            if !error.is_quiet() {
+                complaints.push(format!("warmlane: {error}"));
+            }
+            error.exit_code()
+        }
+    };
+    Outcome { exit_code, complaints }
+}
+
+/// Whether the answer is yes.
+fn ask(question: &Question, options: &Options, complaints: &mut Vec<String>) -> Result<bool, CliError> {
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(CliError::Start)?;
+    let screen = Screen::of_output(options.color);
+    let (report, warnings) = runtime.block_on(commands::perform(question, options, screen));
+    complaints.extend(warnings.into_iter().map(|warning| format!("warmlane: warning: {warning}")));
+    let Report { text, is_yes } = report?;
+    write(text.as_bytes())?;
+    Ok(is_yes)
+}
+
+fn man() -> Result<Vec<u8>, CliError> {
+    let mut page = Vec::new();
+    clap_mangen::Man::new(Args::command()).render(&mut page).map_err(CliError::Output)?;
+    Ok(page)
+}
+
+fn write(text: &[u8]) -> Result<(), CliError> {
+    let mut output = io::stdout().lock();
+    output.write_all(text).and_then(|()| output.flush()).map_err(CliError::Output)
+}

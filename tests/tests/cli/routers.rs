@@ -1,0 +1,123 @@
+//! What the program says of a router that runs.
+
+use serde_json::Value;
+use warmlane_tests::{
+    TestRouter,
+    agent::TestAgent,
+    eventually,
+    picker::{Said as Page, TestPicker, engines},
+};
+
+use super::{ask, program, run};
+
+fn busy() -> TestPicker {
+    let busy = Page { queue: 4, running: 9, kv: 0.5, active: "a" };
+    TestPicker::with(&[Page::default(), busy], |_| {})
+}
+
+#[test]
+fn status_is_one_screen_and_its_exit_code_says_whether_all_is_well() {
+    let picker = busy();
+    let admin = picker.router.listening().admin;
+    let text = ask(admin, &["status"]).well();
+    let hottest = format!("hottest   {}: 4 waiting, 9 running", picker.endpoint(1));
+    for part in
+        ["2 of 2 replicas ready", "2 ready of 2;", &hottest, "pool      endpoints: 2 of 2", "all is well"]
+    {
+        assert!(text.contains(part), "no {part:?} in\n{text}");
+    }
+    assert!(text.lines().count() <= 20, "more than a screen:\n{text}");
+    picker.engines[1].stop();
+    eventually("it is not ready", || picker.router.ready_endpoints() == 1);
+    let said = ask(admin, &["status"]);
+    assert_eq!((said.code, said.err.as_str()), (Some(1), ""));
+    assert!(said.out.contains(&format!("1 of 2 replicas not ready: {}", picker.endpoint(1))), "{}", said.out);
+    let status: Value = serde_json::from_str(&ask(admin, &["status", "-o", "json"]).out).expect("JSON");
+    assert_eq!(
+        (&status["replicas"]["ready"], status["wrong"].as_array().map(Vec::len)),
+        (&1.into(), Some(1))
+    );
+}
+
+#[test]
+fn endpoints_are_shown_as_the_router_has_them_in_the_order_asked_for() {
+    let picker = busy();
+    let admin = picker.router.listening().admin;
+    let table = ask(admin, &["endpoints", "--sort", "queue"]).well();
+    let rows: Vec<&str> = table.lines().collect();
+    assert!(rows[0].starts_with("ADDRESS") && rows.len() == 3, "{table}");
+    assert!(rows[1].starts_with(&picker.endpoint(1)) && rows[1].contains("#####-----  50%"), "{table}");
+    let wide = ask(admin, &["endpoints", "-o", "wide"]).well();
+    assert!(wide.contains("MODELS") && wide.contains("95,000") && wide.contains("a,m"), "{wide}");
+    let page = ask(admin, &["endpoints", "-o", "json"]).json();
+    let (said, mut shown) = (picker.router.endpoints(), page["endpoints"].as_array().cloned().expect("rows"));
+    let without_ages = |row: &mut Value| row["signals"].take();
+    let mut said = said;
+    for row in said.iter_mut().chain(&mut shown) {
+        without_ages(row);
+    }
+    assert_eq!(shown, said, "nothing is lost or made up");
+    let yaml = ask(admin, &["endpoints", "-o", "yaml"]).well();
+    let yaml: Value = serde_saphyr::from_str(&yaml).expect("YAML");
+    assert_eq!(yaml["endpoints"][1]["address"], picker.endpoint(1));
+}
+
+#[test]
+fn pods_and_agents_tell_who_speaks_for_whom() {
+    let (_engines, addresses) = engines(2);
+    let agent = TestAgent::start(&addresses[..1]);
+    let router = TestRouter::with(&addresses, |config| config.agents = vec![agent.address().to_string()]);
+    let admin = router.listening().admin;
+    eventually("it follows", || ask(admin, &["agents"]).out.contains("connected"));
+    let pods = ask(admin, &["pods", "-o", "json"]).json();
+    let (told, own) = (&pods["pods"][0], &pods["pods"][1]);
+    assert_eq!((&told["node"], &told["agent"]["connected"]), (&"node-a".into(), &true.into()));
+    assert_eq!((&own["node"], &own["agent"]), (&Value::Null, &Value::Null));
+    assert_eq!(told["address"], addresses[0].to_string());
+    let agents = ask(admin, &["agents"]).well();
+    assert!(agents.contains("node-a") && agents.contains(&agent.address().to_string()), "{agents}");
+    assert!(ask(admin, &["gpus"]).well().starts_with("no GPU is known"));
+    drop(agent);
+    eventually("it is lost", || ask(admin, &["agents"]).out.contains("lost"));
+    let said = ask(admin, &["status"]);
+    assert!(said.code == Some(1) && said.out.contains("1 of 1 agents lost"), "{said:?}");
+}
+
+#[test]
+fn pins_are_shown_with_where_they_lead() {
+    let picker = TestPicker::idle(1);
+    let admin = picker.router.listening().admin;
+    assert!(ask(admin, &["pins"]).well().starts_with("sessions pinned: 0;"));
+    for session in ["one", "two", "three"] {
+        let body = format!(r#"{{"model":"m","prompt":"hi","prompt_cache_key":"{session}"}}"#);
+        assert_eq!(picker.router.aware().post("/v1/completions", &body).status, 200);
+    }
+    let all = ask(admin, &["pins"]).well();
+    assert_eq!(all.matches(&picker.endpoint(0)).count(), 3, "{all}");
+    let some = ask(admin, &["pins", "--limit", "2"]).well();
+    assert!(some.starts_with("sessions pinned: 3, the last 2 shown;"), "{some}");
+    assert_eq!(ask(admin, &["pins", "-o", "json"]).json()["sessions"]["pinned"], 3);
+    assert!(ask(admin, &["groups"]).well().starts_with("prefix groups pinned: 0;"));
+    assert_eq!(ask(admin, &["groups", "-o", "json"]).json()["groups"]["pinned"], 0);
+}
+
+#[test]
+fn pools_and_lane_are_shown() {
+    let picker = TestPicker::idle(1);
+    let admin = picker.router.listening().admin;
+    let pools = ask(admin, &["pools"]).well();
+    assert!(pools.contains("endpoints") && pools.contains("1 of 1") && pools.contains("DEFAULT"), "{pools}");
+    let lane = ask(admin, &["lane"]).well();
+    assert!(lane.starts_with("lane      off, responses are copied: it is set to off"), "{lane}");
+    assert_eq!(ask(admin, &["lane", "-o", "json"]).json()["on"], false);
+}
+
+#[test]
+fn the_router_may_stand_in_the_environment() {
+    let picker = TestPicker::idle(1);
+    let address = format!("http://{}/", picker.router.listening().admin);
+    let said = run(program().env("WARMLANE_ROUTER", &address).arg("endpoints"));
+    assert!(said.well().contains(&picker.endpoint(0)));
+    let said = run(program().env("WARMLANE_ROUTER", &address).args(["--router", "127.0.0.1:1", "endpoints"]));
+    assert_eq!(said.code, Some(3), "what is given counts more");
+}
