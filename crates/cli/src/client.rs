@@ -5,9 +5,9 @@
 use std::{io, time::Duration};
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Empty, LengthLimitError, Limited};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::{
-    Request, Response, StatusCode,
+    HeaderMap, Method, Request, Response, StatusCode,
     body::Incoming,
     client::conn::http1::{SendRequest, handshake},
     header::HOST,
@@ -47,11 +47,33 @@ pub struct Client {
 
 #[derive(Debug)]
 struct Connection {
-    sender: SendRequest<Empty<Bytes>>,
+    sender: SendRequest<Full<Bytes>>,
     /// It has answered before: it may have been closed meanwhile.
     used: bool,
     /// Reads and writes; ends with it.
     _driver: JoinSet<()>,
+}
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// GET, or POST for a question with a body.
+    pub method: Method,
+    /// With its query.
+    pub path: String,
+    /// Beside those of the connection.
+    pub headers: HeaderMap,
+    /// Empty for most.
+    pub body: Bytes,
+}
+
+// === Ask ===
+
+impl Ask {
+    /// For a page.
+    pub fn page(path: &str) -> Self {
+        Self { method: Method::GET, path: path.to_owned(), headers: HeaderMap::new(), body: Bytes::new() }
+    }
 }
 
 // === Client ===
@@ -83,18 +105,29 @@ impl Client {
     /// # Errors
     /// When it cannot be had or read.
     pub async fn page<P: DeserializeOwned>(&mut self, path: &str) -> Result<P, CliError> {
-        let body = self.get(path).await?;
+        self.answer(&Ask::page(path)).await
+    }
+
+    /// The answer to a question.
+    ///
+    /// # Errors
+    /// When it cannot be had or read.
+    pub async fn answer<P: DeserializeOwned>(&mut self, ask: &Ask) -> Result<P, CliError> {
+        let body = self.bytes(ask).await?;
         serde_json::from_slice(&body).map_err(|source| CliError::Unreadable {
             who: self.who,
             version: self.version.clone().unwrap_or_default(),
-            path: path.to_owned(),
+            path: ask.path.clone(),
             source,
         })
     }
 
-    /// What is at this path, as it is sent.
-    async fn get(&mut self, path: &str) -> Result<Bytes, CliError> {
-        match timeout(self.patience, self.exchange(path)).await {
+    /// The same, as it is sent.
+    ///
+    /// # Errors
+    /// When it cannot be had.
+    pub async fn bytes(&mut self, ask: &Ask) -> Result<Bytes, CliError> {
+        match timeout(self.patience, self.exchange(ask)).await {
             Ok(Ok(body)) => Ok(body),
             Ok(Err(error)) => {
                 self.connection = None;
@@ -107,8 +140,9 @@ impl Client {
         }
     }
 
-    async fn exchange(&mut self, path: &str) -> Result<Bytes, CliError> {
-        let response = self.ask(path).await?;
+    async fn exchange(&mut self, ask: &Ask) -> Result<Bytes, CliError> {
+        let response = self.ask(ask).await?;
+        let path = ask.path.as_str();
         let Some(version) = response.headers().get(VERSION_HEADER) else {
             return Err(
                 self.foreign(format!("its answer ({}) lacks the header {VERSION_HEADER}", response.status()))
@@ -127,13 +161,13 @@ impl Client {
     }
 
     /// The head of an answer. A connection that was closed while it was idle is replaced, once.
-    async fn ask(&mut self, path: &str) -> Result<Response<Incoming>, CliError> {
+    async fn ask(&mut self, ask: &Ask) -> Result<Response<Incoming>, CliError> {
         loop {
             let mut connection = match self.connection.take() {
                 Some(connection) => connection,
                 None => self.connect().await?,
             };
-            match connection.sender.send_request(self.request(path)?).await {
+            match connection.sender.send_request(self.request(ask)?).await {
                 Ok(response) => {
                     self.connection = Some(Connection { used: true, ..connection });
                     return Ok(response);
@@ -147,14 +181,17 @@ impl Client {
         }
     }
 
-    fn request(&self, path: &str) -> Result<Request<Empty<Bytes>>, CliError> {
+    fn request(&self, ask: &Ask) -> Result<Request<Full<Bytes>>, CliError> {
         let host = match &self.address {
             Address::Tcp(address) => address,
             // Nobody asks there whose it is.
             Address::Unix(_) => "localhost",
         };
-        let request = Request::get(path).header(HOST, host).body(Empty::new());
-        request.map_err(|error| self.broken(error.to_string()))
+        let request = Request::builder().method(&ask.method).uri(&ask.path).header(HOST, host);
+        let mut request =
+            request.body(Full::new(ask.body.clone())).map_err(|error| self.broken(error.to_string()))?;
+        request.headers_mut().extend(ask.headers.clone());
+        Ok(request)
     }
 
     async fn connect(&self) -> Result<Connection, CliError> {
@@ -175,7 +212,9 @@ impl Client {
     fn refused(&self, path: &str, status: StatusCode, body: &[u8]) -> CliError {
         let (who, address, path) = (self.who, self.address.clone(), path.to_owned());
         let failure = serde_json::from_slice::<Failure>(body).ok().map(|failure| failure.error);
-        if status == StatusCode::NOT_FOUND {
+        // A page that is there says what it has not got; of one that is not, the other side lists what is.
+        let is_page = failure.as_ref().is_some_and(|problem| problem.paths.is_empty());
+        if status == StatusCode::NOT_FOUND && !is_page {
             let paths = failure.map(|problem| problem.paths).unwrap_or_default();
             let paths = paths.iter().map(|path| quote(path)).collect();
             return CliError::Missing {

@@ -1,11 +1,15 @@
 //! Which pages each command asks for, and what it makes of them.
 
-use warmlane_api::admin::{Agents, Endpoints, GroupPins, Lane, Pins, Pools, path};
+use std::{fs::File, io::BufReader, path::Path};
+
+use warmlane_api::admin::{Agents, Decisions, Endpoints, Explanation, GroupPins, Lane, Pins, Pools, path};
 
 use crate::{
-    args::{Format, Options, Question},
+    args::{Format, Options, Question, Replay},
     client::Client,
     error::{CliError, Side},
+    question,
+    replay::{Change, Replayed},
     screen::Screen,
     status::{Pages, Status},
     views::{self, View},
@@ -59,7 +63,34 @@ async fn report(question: &Question, router: &mut Client, form: Form) -> Result<
             form.of(&router.page::<GroupPins>(&format!("{}?limit={}", path::GROUPS, limit.limit)).await?)
         }
         Question::Lane => form.of(&router.page::<Lane>(path::LANE).await?),
+        Question::Explain(why) => form.of(&router.answer::<Explanation>(&question::why(why)?).await?),
+        Question::Decisions(recall) => match &recall.save {
+            None => form.of(&router.answer::<Decisions>(&question::recall(recall)).await?),
+            Some(file) => save(&router.bytes(&question::recall(recall)).await?, file),
+        },
     }
+}
+
+/// A line says how much there was.
+fn save(decisions: &[u8], file: &Path) -> Result<Report, CliError> {
+    std::fs::write(file, decisions)
+        .map_err(|error| CliError::File { path: file.to_owned(), why: error.to_string() })?;
+    let marker = b"{\"decision\"";
+    let count = decisions.split(|byte| *byte == b'\n').filter(|line| line.starts_with(marker)).count();
+    let text = format!("{count} decisions are in {}; `warmlane replay` makes them again\n", file.display());
+    Ok(Report { text, is_yes: true })
+}
+
+/// Makes recorded decisions again.
+pub(crate) fn replay(replay: &Replay, options: &Options, screen: Screen) -> Result<Report, CliError> {
+    let weights = replay.weights.as_deref().map(Change::read_weights).transpose();
+    let weights = weights.map_err(|why| CliError::Option(format!("--weights: {why}")))?;
+    let change = Change { strategy: replay.strategy, weights: weights.unwrap_or_default() };
+    let unreadable = |why: String| CliError::File { path: replay.file.clone(), why };
+    let file = File::open(&replay.file).map_err(|error| unreadable(error.to_string()))?;
+    let replayed =
+        Replayed::of(BufReader::new(file), &change).map_err(|error| unreadable(error.to_string()))?;
+    Form { format: options.output, screen }.of(&replayed)
 }
 
 async fn status(router: &mut Client) -> Result<Status, CliError> {

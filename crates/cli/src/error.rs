@@ -4,11 +4,11 @@
 //! |---|---|
 //! | 0 | done; also where the reader of the output went away |
 //! | 1 | the answer is no: `status` found something wrong |
-//! | 2 | misuse: a flag, a command or an address that there is not |
+//! | 2 | misuse: a flag, a command or an address that there is not, a file that cannot be read |
 //! | 3 | the other side cannot be reached, or something else answers there |
 //! | 4 | it refused or failed, or what it said cannot be read or written |
 
-use std::{fmt, io, time::Duration};
+use std::{fmt, io, path::PathBuf, time::Duration};
 
 use crate::address::Address;
 
@@ -131,6 +131,17 @@ pub enum CliError {
     /// Standard output takes nothing.
     #[error("cannot write to standard output: {0}")]
     Output(io::Error),
+    /// A file of the user's.
+    #[error("{}: {why}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// An option that cannot be meant.
+    #[error("{0}")]
+    Option(String),
     /// The machine does not let it begin.
     #[error("cannot start: {0}")]
     Start(io::Error),
@@ -161,6 +172,8 @@ impl CliError {
             | Self::Unreadable { .. }
             | Self::Form { .. }
             | Self::Start(_) => 4,
+            // The user's own.
+            Self::File { .. } | Self::Option(_) => 2,
             // Who reads has enough, as with `| head`.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
             Self::Output(_) => 4,

@@ -15,15 +15,19 @@ pub mod clean;
 pub mod client;
 mod commands;
 pub mod error;
+mod question;
+pub mod replay;
 pub mod screen;
 pub mod status;
 pub mod table;
 pub mod units;
 pub mod views;
+mod watch;
 
 use args::{Args, Command, Options, Question};
+use client::Client;
 use commands::Report;
-use error::CliError;
+use error::{CliError, Side};
 use screen::Screen;
 
 /// The answer is no.
@@ -48,6 +52,11 @@ pub fn run(args: Args) -> Outcome {
             write(&script).map(|()| true)
         }
         Command::Man => man().and_then(|page| write(&page)).map(|()| true),
+        Command::Replay(replay) => {
+            commands::replay(&replay, &args.options, Screen::of_output(args.options.color))
+                .and_then(|report| write(report.text.as_bytes()).map(|()| report.is_yes))
+        }
+        Command::Watch(asked) => watch(&asked, &args.options, &mut complaints).map(|()| true),
         Command::Ask(question) => ask(&question, &args.options, &mut complaints),
     };
     let exit_code = match done {
@@ -72,6 +81,15 @@ fn ask(question: &Question, options: &Options, complaints: &mut Vec<String>) -> 
     let Report { text, is_yes } = report?;
     write(text.as_bytes())?;
     Ok(is_yes)
+}
+
+fn watch(asked: &args::Watch, options: &Options, complaints: &mut Vec<String>) -> Result<(), CliError> {
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(CliError::Start)?;
+    let form = (options.output, Screen::of_output(options.color));
+    let mut router = Client::new(Side::Router, options.router.clone(), options.patience());
+    let ended = runtime.block_on(watch::watch(asked, &mut router, form));
+    complaints.extend(router.warning().map(|warning| format!("warmlane: warning: {warning}")));
+    ended
 }
 
 fn man() -> Result<Vec<u8>, CliError> {

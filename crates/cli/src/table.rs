@@ -39,6 +39,8 @@ pub struct Cell {
 pub struct Table {
     columns: Vec<Column>,
     rows: Vec<Vec<Cell>>,
+    /// Widths that columns have at least.
+    floors: Vec<usize>,
 }
 
 // === Column ===
@@ -105,13 +107,18 @@ impl Cell {
 impl Table {
     /// An empty one.
     pub fn new(columns: &[Column]) -> Self {
-        Self { columns: columns.to_vec(), rows: Vec::new() }
+        Self { columns: columns.to_vec(), rows: Vec::new(), floors: Vec::new() }
     }
 
     /// The same with these rows, each with a cell for each column.
     pub fn with(mut self, rows: impl IntoIterator<Item = Vec<Cell>>) -> Self {
         self.rows.extend(rows);
         self
+    }
+
+    /// The same with columns of these widths at least, so that tables below each other fit.
+    pub fn at_least(self, floors: &[usize]) -> Self {
+        Self { floors: floors.to_vec(), ..self }
     }
 
     /// As text; `wide`: with all columns.
@@ -140,7 +147,8 @@ impl Table {
     fn measure(&self, at: usize) -> layout::Column {
         let Column { head, least, rank, .. } = self.columns[at];
         let cells = self.rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.text.width());
-        let width = cells.max().unwrap_or(0).max(head.width());
+        let floor = self.floors.get(at).copied().unwrap_or(0);
+        let width = cells.max().unwrap_or(0).max(head.width()).max(floor);
         let least = least.map_or(width, |least| least.max(head.width()).min(width));
         layout::Column { width, least, rank }
     }

@@ -13,13 +13,17 @@ use crate::{
 };
 
 mod agents;
+mod decisions;
 mod endpoints;
+mod explained;
 mod gpus;
 mod lane;
 mod pins;
 mod pods;
 mod pools;
+mod replayed;
 
+pub(crate) use decisions::lines;
 pub(crate) use endpoints::oldest;
 pub use endpoints::{Endpoints, Order};
 pub use gpus::Gpus;
@@ -41,25 +45,39 @@ pub trait View: Serialize {
 /// # Errors
 /// When the form cannot hold it.
 pub fn show(view: &impl View, format: Format, screen: Screen) -> Result<String, CliError> {
-    let document = |document: String, form| match escape(&document, form) {
-        Cow::Borrowed(_) => document,
-        Cow::Owned(escaped) => escaped,
-    };
     match format {
         Format::Table => Ok(view.draw(screen, false)),
         Format::Wide => Ok(view.draw(screen, true)),
         Format::Json => match serde_json::to_string_pretty(view) {
-            Ok(json) => Ok(document(json + "\n", clean::Form::Json)),
+            Ok(json) => Ok(harmless(json + "\n", clean::Form::Json)),
             Err(error) => Err(CliError::Form { form: "JSON", why: error.to_string() }),
         },
-        Format::Yaml => {
-            // On one line each: a block's own line ends and indents would be one more thing to get right with hostile names.
-            let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
-            match serde_saphyr::to_string_with_options(view, options) {
-                Ok(yaml) => Ok(document(yaml, clean::Form::Yaml)),
-                Err(error) => Err(CliError::Form { form: "YAML", why: error.to_string() }),
-            }
-        }
+        Format::Yaml => yaml(view),
+    }
+}
+
+/// As JSON on one line.
+pub(crate) fn json_line(value: &impl Serialize) -> Result<String, CliError> {
+    match serde_json::to_string(value) {
+        Ok(json) => Ok(harmless(json + "\n", clean::Form::Json)),
+        Err(error) => Err(CliError::Form { form: "JSON", why: error.to_string() }),
+    }
+}
+
+/// As a YAML document.
+pub(crate) fn yaml(value: &impl Serialize) -> Result<String, CliError> {
+    // On one line each: a block's own line ends and indents would be one more thing to get right with hostile names.
+    let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
+    match serde_saphyr::to_string_with_options(value, options) {
+        Ok(yaml) => Ok(harmless(yaml, clean::Form::Yaml)),
+        Err(error) => Err(CliError::Form { form: "YAML", why: error.to_string() }),
+    }
+}
+
+fn harmless(document: String, form: clean::Form) -> String {
+    match escape(&document, form) {
+        Cow::Borrowed(_) => document,
+        Cow::Owned(escaped) => escaped,
     }
 }
 

@@ -26,7 +26,7 @@ const ALLOWED: [(&str, &[&str]); 17] = [
         ],
     ),
     ("warmlane-api", &[]),
-    ("warmlane-cli", &["warmlane-api"]),
+    ("warmlane-cli", &["warmlane-api", "warmlane-picker", "warmlane-replay"]),
     ("warmlane-engine", &[]),
     ("warmlane-fake-nvml", &[]),
     ("warmlane-kube", &["warmlane-api", "warmlane-engine", "warmlane-picker"]),

@@ -151,7 +151,7 @@ fn hint(change: impl FnOnce(&mut Pages)) -> String {
 #[test]
 fn a_low_share_of_local_requests_is_a_hint_only_where_the_lane_needs_it() {
     let low = |pages: &mut Pages| {
-        (pages.endpoints.endpoints[1].local, pages.endpoints.endpoints[1].requests) = (false, 30)
+        (pages.endpoints.endpoints[1].local, pages.endpoints.endpoints[1].requests) = (false, 30);
     };
     assert!(hint(low).starts_with("only 25% of requests went to the router's own node"));
     let with = |change: fn(&mut Pages)| {
@@ -176,7 +176,7 @@ fn hints_say_what_would_help() {
     let off = |pages: &mut Pages| (pages.lane.on, pages.lane.why_off) = (false, Some("no BTF".to_owned()));
     assert_eq!(hint(off), "the kernel lane is off, every token wakes the router: no BTF");
     let full = |pages: &mut Pages| {
-        pages.endpoints.endpoints[1].signals.kv_use = Some(Aged { value: 0.95, age_ms: 1 })
+        pages.endpoints.endpoints[1].signals.kv_use = Some(Aged { value: 0.95, age_ms: 1 });
     };
     assert!(hint(full).starts_with("KV cache full on b:2"));
 }
