@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, io::BufRead};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use warmlane_picker::{Profile, Strategy};
 use warmlane_replay::{
     Admit, choice,
@@ -20,7 +20,7 @@ pub struct Change {
 }
 
 /// What came of it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Replayed {
     /// Those that were made again.
     pub decisions: usize,
@@ -37,7 +37,7 @@ pub struct Replayed {
 }
 
 /// What one endpoint got.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Share {
     /// Which.
     pub address: String,
@@ -52,7 +52,7 @@ pub struct Share {
 }
 
 /// A decision that comes out otherwise.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Moved {
     /// Whose.
     pub request_id: String,

@@ -6,9 +6,12 @@ use std::{fs, path::PathBuf};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use unicode_width::UnicodeWidthStr as _;
-use warmlane_api::admin::{Agents, Endpoints, GroupPins, Lane, Pins, Pools, Router};
+use warmlane_api::admin::{
+    Agents, Decisions, Endpoints, Explanation, GroupPins, Lane, Pins, Pools, Router,
+};
 use warmlane_cli::{
     args::Format,
+    replay::Replayed,
     screen::Screen,
     status::{Pages, Status},
     views::{self, Gpus, Order, Pods, show},
@@ -64,6 +67,9 @@ fn commands(page: &impl Fn(&str) -> Value) -> Vec<(&'static str, Draw<'static>)>
         ("pins", drawing(read::<Pins>(page("pins")))),
         ("groups", drawing(read::<GroupPins>(page("pins")))),
         ("lane", drawing(read::<Lane>(page("lane")))),
+        ("decisions", drawing(read::<Decisions>(page("decisions")))),
+        ("explain", drawing(read::<Explanation>(page("explanation")))),
+        ("replay", drawing(read::<Replayed>(page("replayed")))),
     ]
 }
 
@@ -107,7 +113,7 @@ fn the_forms_for_programs_say_all_that_was_said() {
         let json: Value = serde_json::from_str(&draw(Format::Json, Screen::default())).expect(name);
         let yaml: Value = serde_saphyr::from_str(&draw(Format::Yaml, Screen::default())).expect(name);
         assert_eq!(json, yaml, "{name}");
-        if matches!(name, "agents" | "pools" | "pins" | "lane") {
+        if matches!(name, "agents" | "pools" | "pins" | "lane" | "decisions") {
             assert_eq!(json, page(name), "{name}");
         }
     }

@@ -1,5 +1,7 @@
 //! What the program says of a router that runs.
 
+use std::process::Stdio;
+
 use serde_json::Value;
 use warmlane_tests::{
     TestRouter,
@@ -120,4 +122,67 @@ fn the_router_may_stand_in_the_environment() {
     assert!(said.well().contains(&picker.endpoint(0)));
     let said = run(program().env("WARMLANE_ROUTER", &address).args(["--router", "127.0.0.1:1", "endpoints"]));
     assert_eq!(said.code, Some(3), "what is given counts more");
+}
+
+#[test]
+fn a_request_is_explained_replayed_and_watched() {
+    let picker = busy();
+    let admin = picker.router.listening().admin;
+    let send = |id: &str| {
+        let header = format!("x-request-id: {id}\r\n");
+        let body = r#"{"model":"m","prompt":"hello","max_tokens":2}"#;
+        let sent = picker.router.aware().post_with("/v1/completions", &header, body);
+        sent.header("x-warmlane-endpoint").expect("an endpoint").to_owned()
+    };
+    let endpoint = send("first");
+    let said = ask(admin, &["explain", "first"]).well();
+    for part in ["request   first, ", &format!("went to   {endpoint}\n"), "because   ", "chosen", "again: "] {
+        assert!(said.contains(part), "no {part:?} in\n{said}");
+    }
+    let unknown = ask(admin, &["explain", "nobody's"]);
+    assert_eq!(unknown.code, Some(4));
+    assert!(unknown.err.contains("no decision for \"nobody's\" is kept"), "{}", unknown.err);
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("decisions.jsonl");
+    let file = file.to_str().expect("UTF-8");
+    let saved = ask(admin, &["decisions", "--model", "m", "--save", file]).well();
+    assert!(saved.starts_with("1 decisions are in "), "{saved}");
+    let replayed = run(program().args(["replay", file])).well();
+    assert!(replayed.contains("1 decisions, 1 as recorded, 0 elsewhere"), "{replayed}");
+    let otherwise = run(program().args(["replay", file, "--weights", "prefx=1"]));
+    assert_eq!(otherwise.code, Some(2));
+    assert!(otherwise.err.contains("there is no weight \"prefx\""), "{}", otherwise.err);
+    let watching = program()
+        .args(["--router", &admin.to_string(), "watch", "--model", "m", "--count", "1", "-o", "json"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    // It tells of what comes after it has begun, whenever that is.
+    let (mut watching, mut number) = (watching, 0);
+    eventually("it has seen one", || {
+        number += 1;
+        send(&format!("later-{number}"));
+        watching.try_wait().expect("its state").is_some()
+    });
+    let seen = watching.wait_with_output().expect("its output").stdout;
+    let seen: Value = serde_json::from_slice(&seen).expect("a line of JSON");
+    assert!(seen["request_id"].as_str().is_some_and(|id| id.starts_with("later-")), "{seen}");
+}
+
+#[test]
+fn a_body_is_explained_that_nobody_sent() {
+    let picker = busy();
+    let admin = picker.router.listening().admin;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("body.json");
+    std::fs::write(&file, r#"{"model":"m","messages":[{"role":"user","content":"hello"}]}"#).expect("a file");
+    let file = file.to_str().expect("UTF-8");
+    let said = ask(admin, &["explain", "--body", file, "--header", "x-session-id: mine"]).well();
+    assert!(said.starts_with("asked     m in pool endpoints") && said.contains("session "), "{said}");
+    assert_eq!(picker.router.in_flight(), 0);
+    let missing = ask(admin, &["explain", "--body", "/nowhere/body.json"]);
+    assert_eq!(missing.code, Some(2));
+    assert!(missing.err.contains("/nowhere/body.json"), "{}", missing.err);
+    let wrong = ask(admin, &["explain", "--body", file, "--path", "/v1/nothing"]);
+    assert!(wrong.code == Some(4) && wrong.err.contains("not an inference call"), "{}", wrong.err);
 }
