@@ -17,6 +17,7 @@ mod ends;
 mod fuzz;
 mod remote;
 mod riders;
+mod switch;
 
 const HEAD: &[u8] =
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nTransfer-Encoding: chunked\r\n\r\n";
