@@ -64,7 +64,7 @@ pub(in super::super) const KEYS: &[Key] = &[
     key!(LISTEN, "listen.plain_tls", "plain-tls", "ADDR|off", maybe_address, listen.plain_tls, "The plain listener's twin for TLS, HTTP/2 by ALPN"),
     key!(LISTEN, "listen.aware_tls", "aware-tls", "ADDR|off", maybe_address, listen.aware_tls, "The aware listener's twin for TLS, HTTP/2 by ALPN"),
     key!(LISTEN, "listen.metrics", "metrics", "ADDR", address, listen.metrics, "/metrics, /healthz and /readyz"),
-    key!(LISTEN, "listen.admin", "admin", "ADDR", address, listen.admin, "/debug/router, /debug/endpoints, /debug/agents, /debug/lane, /debug/pins, /debug/groups, /debug/pools, /debug/decisions, /debug/explain and /debug/config; keep it on loopback"),
+    key!(LISTEN, "listen.admin", "admin", "ADDR", address, listen.admin, "/debug/router, /debug/endpoints, /debug/agents, /debug/lane, /debug/pins, /debug/groups, /debug/pools, /debug/decisions, /debug/explain and /debug/config, and changes for who has the token; keep it on loopback"),
     key!(LISTEN, "listen.admin_socket", "admin-socket", "PATH", file, admin.socket, "The admin port as a Unix socket too, open to the router's user alone: there that user and root may change what the router does, such as drain a replica, without a token"),
     key!(LISTEN, "listen.grpc_health", "grpc-health", "ADDR|off", maybe_address, listen.grpc_health, "gRPC health for gateways and probes, usually port 9003: services \"\", liveness, readiness, envoy.service.ext_proc.v3.ExternalProcessor"),
     key!(LISTEN, "listen.ext_proc", "ext-proc", "ADDR|off", maybe_address, listen.ext_proc, "Endpoint picker for Envoy gateways (ext_proc), usually port 9002; gRPC health is there too"),
