@@ -94,6 +94,20 @@ fn a_version_that_discovery_is_not_answered_for_does_not_hide_the_others() {
     }
 }
 
+/// Each is waited for half as long as a test waits for anything.
+#[test]
+fn versions_that_discovery_is_not_answered_for_are_waited_for_together() {
+    let api = cluster();
+    api.put(pool("qwen", "qwen", 8000));
+    for version in
+        ["inference.networking.k8s.io/v1", "inference.networking.x-k8s.io/v1alpha2", "llm-d.ai/v1alpha2"]
+    {
+        api.refuse("get", &format!("/apis/{version}"), Refusal::Silence);
+    }
+    let cluster = Cluster::late(api, &["qwen"]);
+    cluster.until_addresses(&["10.0.0.1:8000"]);
+}
+
 #[test]
 fn a_version_that_is_met_by_silence_is_waited_for_and_then_named() {
     let api = cluster();
