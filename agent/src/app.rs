@@ -29,11 +29,11 @@ use crate::{
     gpu::{Gpu, Settings, Watch},
     incoming::Door,
     kube::{self, Found},
-    kubelet::{self, Follower, Known},
+    kubelet::{self, Follower, Known, Trouble},
     metrics::Metrics,
     node::Node,
-    pages,
-    publish::Publisher,
+    pages::{self, Sources},
+    publish::{Followers, Publisher},
     tls::Tls,
 };
 
@@ -50,8 +50,10 @@ const MAX_QUESTION_BYTES: usize = 4 << 10;
 pub struct Agent {
     /// Where routers dial.
     pub listen: SocketAddr,
-    /// Where its pages are.
+    /// Where its pages for monitoring are.
     pub metrics: SocketAddr,
+    /// Where its page for people is.
+    pub admin: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -65,7 +67,7 @@ struct Work {
     cluster: Option<Cluster>,
     listener: TcpListener,
     tls: Option<Tls>,
-    pages: TcpListener,
+    pages: [(pages::Port, TcpListener); 2],
 }
 
 /// The cluster that is asked for engines.
@@ -78,7 +80,7 @@ struct Cluster {
 // === Agent ===
 
 impl Agent {
-    /// Starts it. When this returns, both ports are bound.
+    /// Starts it. When this returns, its ports are bound.
     ///
     /// # Errors
     /// When a port is taken, a file for TLS cannot be used, nothing says how to reach the cluster that is to be asked, or a
@@ -86,8 +88,10 @@ impl Agent {
     pub fn start(config: Config) -> anyhow::Result<Self> {
         let tls = Tls::load(&config)?;
         let listener = bind("--listen", config.listen)?;
-        let pages = bind("--metrics", config.metrics)?;
-        let (listen, metrics) = (listener.local_addr()?, pages.local_addr()?);
+        let (monitoring, people) = (bind("--metrics", config.metrics)?, bind("--admin", config.admin)?);
+        let (listen, metrics, admin) =
+            (listener.local_addr()?, monitoring.local_addr()?, people.local_addr()?);
+        let pages = [(pages::Port::Metrics, monitoring), (pages::Port::Admin, people)];
         let node = Arc::new(Node::new(&config.node, &config.named()));
         let gpus = Watch::start(Settings { library: config.library(), ..Settings::default() })
             .context("cannot start the threads that read GPUs")?;
@@ -108,7 +112,7 @@ impl Agent {
                 }
             });
         })?;
-        Ok(Self { listen, metrics, stop: Some(stop), thread: Some(thread) })
+        Ok(Self { listen, metrics, admin, stop: Some(stop), thread: Some(thread) })
     }
 
     /// Whether it has ended by itself, which it does only when it cannot go on.
@@ -154,18 +158,30 @@ impl Work {
         if let Some(cluster) = cluster {
             tasks.spawn(kube::watch(cluster.client, config.node.clone(), cluster.finds));
         }
-        tasks.spawn(pages::serve(tokio::net::TcpListener::from_std(pages)?, metrics.clone(), found));
-        if let Some(socket) = config.kubelet() {
+        let kubelet = config.kubelet().map(|socket| {
             let (follower, known) = Follower::new(kubelet::Settings::new(socket), gpus.gpus());
-            let follower = follower.hinted_by(came);
-            let counted = metrics.clone();
-            tasks.spawn(async move { follower.run(|outcome| counted.asked(outcome)).await });
             tasks.spawn(hear(known, node.clone()));
+            let (asked, heard) = watch::channel(None);
+            tasks.spawn(ask(follower.hinted_by(came), metrics.clone(), asked));
+            heard
+        });
+        let (driver, followers) = (gpus.driver(), Arc::new(Followers::new()));
+        let sources = Sources {
+            node: node.clone(),
+            metrics: metrics.clone(),
+            found,
+            driver,
+            kubelet,
+            followers: followers.clone(),
+        };
+        for (port, listener) in pages {
+            tasks.spawn(pages::serve(tokio::net::TcpListener::from_std(listener)?, port, sources.clone()));
         }
         tasks.spawn(read(gpus.gpus(), node.clone()));
         let mut server = JoinSet::new();
         // A task like the others: what wakes the thread's main future costs a system call each time.
-        server.spawn(serve(tokio::net::TcpListener::from_std(listener)?, tls, node, metrics));
+        let publisher = Publisher::new(node, metrics.clone(), followers);
+        server.spawn(serve(tokio::net::TcpListener::from_std(listener)?, tls, publisher, metrics));
         tokio::select! {
             Some(served) = server.join_next() => served?,
             // None of them ends by itself: what it knew would seem to hold for ever.
@@ -188,14 +204,14 @@ impl Cluster {
 async fn serve(
     listener: tokio::net::TcpListener,
     tls: Option<Tls>,
-    node: Arc<Node>,
+    publisher: Publisher,
     metrics: Arc<Metrics>,
 ) -> anyhow::Result<()> {
     let server = Server::builder()
         .http2_keepalive_interval(Some(PING_INTERVAL))
         .http2_keepalive_timeout(Some(PING_TIMEOUT))
         .max_concurrent_streams(Some(MOST_STREAMS))
-        .add_service(service(Publisher::new(node, metrics.clone())));
+        .add_service(service(publisher));
     let mut tasks = JoinSet::new();
     // The server takes them at once: one waits at most.
     let (ready, opened) = mpsc::channel(1);
@@ -211,6 +227,15 @@ async fn serve(
 
 fn service(publisher: Publisher) -> NodeServer<Publisher> {
     NodeServer::new(publisher).max_decoding_message_size(MAX_QUESTION_BYTES)
+}
+
+/// Asks the kubelet, and says how that went.
+async fn ask(follower: Follower, metrics: Arc<Metrics>, asked: watch::Sender<Option<Result<(), String>>>) {
+    let said = |outcome: Result<(), &Trouble>| {
+        metrics.asked(outcome);
+        asked.send_replace(Some(outcome.map_err(ToString::to_string)));
+    };
+    follower.run(said).await;
 }
 
 /// Keeps the node told of how its GPUs are, and says once where that cannot serve its purpose.

@@ -76,6 +76,10 @@ pub struct Config {
     #[arg(long, env = "WARMLANE_METRICS", value_name = "ADDR", default_value_t = any(9011))]
     pub metrics: SocketAddr,
 
+    /// /debug/node: what it knows of its node, for people on it; keep it on loopback
+    #[arg(long, env = "WARMLANE_ADMIN", value_name = "ADDR", default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, 9012)))]
+    pub admin: SocketAddr,
+
     /// The NVML library of the driver; none: do not look at GPUs
     #[arg(long, env = "WARMLANE_NVML_LIB", value_name = "PATH|none", default_value = "libnvidia-ml.so.1")]
     pub nvml_lib: PathBuf,
@@ -117,7 +121,9 @@ Examples:
   warmlane-agent --node gpu-1 --engine 127.0.0.1:8000 --tls tls.crt,tls.key --tls-client-ca ca.crt
   warmlane-router --endpoint 127.0.0.1:8000,127.0.0.1:8001 --agent 127.0.0.1:9010
   curl http://127.0.0.1:9011/metrics            what it reads, and how often
-  curl http://127.0.0.1:9091/debug/agents       what a router has heard of it";
+  curl http://127.0.0.1:9091/debug/agents       what a router has heard of it
+  curl http://127.0.0.1:9012/debug/node         what it knows of its node, and who follows it; or, for people:
+  warmlane --agent 127.0.0.1:9012 agents";
 
 /// How often engines are read; the router's own readers do as these, but each by itself.
 const RHYTHM: Rhythm = Rhythm {

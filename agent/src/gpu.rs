@@ -15,7 +15,7 @@ pub mod xid;
 pub use health::{Absence, Cause, Health, Verdict};
 pub use nvml::LibrarySource;
 pub use sample::Sample;
-pub use watch::{Settings, Watch};
+pub use watch::{Driver, Settings, Watch};
 
 /// A card, or a MIG slice of one.
 #[derive(Clone, Debug, PartialEq)]

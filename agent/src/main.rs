@@ -62,7 +62,8 @@ fn run(config: Config) -> anyhow::Result<()> {
     let agent = Agent::start(config)?;
     tracing::info!(node, engines, kube, "the agent runs");
     // Nobody may be reading it: that is no reason to stop.
-    let _ = writeln!(io::stdout(), "listening node={} metrics={}", agent.listen, agent.metrics);
+    let (node, metrics, admin) = (agent.listen, agent.metrics, agent.admin);
+    let _ = writeln!(io::stdout(), "listening node={node} metrics={metrics} admin={admin}");
     Builder::new_current_thread().enable_all().build()?.block_on(async {
         let (mut terminate, mut interrupt) =
             (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);

@@ -127,6 +127,11 @@ impl Node {
         self.state().engines.iter().filter_map(|engine| engine.cache.clone()).collect()
     }
 
+    /// Which pod has which GPU, as far as is known.
+    pub fn pods(&self) -> Known {
+        self.state().pods.clone()
+    }
+
     /// Something changed that is kept elsewhere.
     pub(crate) fn touch(&self) {
         self.change(|_, _| true);

@@ -8,12 +8,9 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     future::ready,
     pin::Pin,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::{
@@ -53,9 +50,25 @@ pub(crate) struct Publisher {
 }
 
 /// Those who follow.
-struct Followers {
-    count: AtomicUsize,
+pub(crate) struct Followers {
+    crowd: Mutex<Crowd>,
     log: Mutex<Pace>,
+}
+
+#[derive(Default)]
+struct Crowd {
+    there: BTreeMap<u64, Follower>,
+    /// Of the next.
+    number: u64,
+}
+
+/// A router that follows.
+#[derive(Clone)]
+pub(crate) struct Follower {
+    /// As it calls itself.
+    pub(crate) router: String,
+    /// When it came.
+    pub(crate) since: Instant,
 }
 
 /// One router's stream. Dropped, its task ends.
@@ -68,7 +81,7 @@ pub(crate) struct Following {
 /// A router's place among the followers.
 struct Place {
     followers: Arc<Followers>,
-    router: String,
+    number: u64,
 }
 
 /// What one stream has told so far.
@@ -98,11 +111,10 @@ struct Told {
 // === Publisher ===
 
 impl Publisher {
-    pub(crate) fn new(node: Arc<Node>, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(node: Arc<Node>, metrics: Arc<Metrics>, followers: Arc<Followers>) -> Self {
         // Never 0, which is what a router begins with.
         let generation = fastrand::u64(1..);
-        let followers = Followers { count: AtomicUsize::new(0), log: Mutex::new(Pace::of(MOST_LINES)) };
-        Self { node, metrics, generation, followers: Arc::new(followers) }
+        Self { node, metrics, generation, followers }
     }
 }
 
@@ -233,10 +245,24 @@ impl Stream for Following {
 // === Followers ===
 
 impl Followers {
+    /// Nobody yet.
+    pub(crate) fn new() -> Self {
+        Self { crowd: Mutex::default(), log: Mutex::new(Pace::of(MOST_LINES)) }
+    }
+
+    /// Everybody, in the order in which they came.
+    pub(crate) fn each(&self) -> Vec<Follower> {
+        self.crowd().there.values().cloned().collect()
+    }
+
     fn tell(&self, router: &str, what: &str) {
         if let Some(not_logged) = self.log.lock().unwrap_or_else(PoisonError::into_inner).turn() {
             tracing::info!(router, not_logged, "a router {what}");
         }
+    }
+
+    fn crowd(&self) -> MutexGuard<'_, Crowd> {
+        self.crowd.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -244,16 +270,22 @@ impl Followers {
 
 impl Place {
     fn take(followers: &Arc<Followers>, router: String) -> Option<Self> {
-        let fits = |count: usize| (count < MOST_FOLLOWERS).then_some(count + 1);
-        followers.count.fetch_update(Relaxed, Relaxed, fits).ok()?;
+        let mut crowd = followers.crowd();
+        if crowd.there.len() >= MOST_FOLLOWERS {
+            return None;
+        }
+        let number = crowd.number;
+        crowd.number += 1;
+        crowd.there.insert(number, Follower { router: router.clone(), since: Instant::now() });
+        drop(crowd);
         followers.tell(&router, "follows");
-        Some(Self { followers: followers.clone(), router })
+        Some(Self { followers: followers.clone(), number })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.followers.count.fetch_sub(1, Relaxed);
-        self.followers.tell(&self.router, "follows no more");
+        let gone = self.followers.crowd().there.remove(&self.number);
+        gone.iter().for_each(|follower| self.followers.tell(&follower.router, "follows no more"));
     }
 }

@@ -10,8 +10,8 @@ use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
 };
-use warmlane_api::node as told;
-use warmlane_picker::{Health, Time};
+use warmlane_api::admin;
+use warmlane_picker::Time;
 
 use crate::{
     config::Config,
@@ -86,20 +86,9 @@ pub struct Agent {
     /// Of those, how many this router does not route to.
     pub ignored: usize,
     /// GPUs of its node, with what speaks against them.
-    pub gpus: Vec<Gpu>,
+    pub gpus: Vec<admin::Gpu>,
     /// Why there is no stream.
     pub trouble: Option<String>,
-}
-
-/// A GPU as its agent tells of it.
-#[derive(Clone, Debug)]
-pub struct Gpu {
-    /// Of the device or MIG slice.
-    pub uuid: String,
-    /// Product.
-    pub name: String,
-    /// `healthy`, or what is wrong.
-    pub verdict: String,
 }
 
 /// What followers share.
@@ -152,18 +141,5 @@ impl Known {
 
     fn lock(&self) -> MutexGuard<'_, Agent> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-// === Gpu ===
-
-impl From<&told::Gpu> for Gpu {
-    fn from(gpu: &told::Gpu) -> Self {
-        let verdict = match merge::health(gpu.verdict.as_ref()) {
-            Health::Healthy => "healthy".to_owned(),
-            Health::Degraded(why) => format!("degraded: {why}"),
-            Health::Failed(why) => format!("failed: {why}"),
-        };
-        Self { uuid: gpu.uuid.clone(), name: gpu.name.clone(), verdict }
     }
 }

@@ -65,6 +65,7 @@ impl TestAgent {
             tls: None,
             tls_client_ca: None,
             metrics: any,
+            admin: any,
             nvml_lib: "none".into(),
             kubelet_socket: "none".into(),
             log_level: "info".to_owned(),
@@ -96,6 +97,11 @@ impl TestAgent {
     /// Where its metrics are.
     pub fn metrics_address(&self) -> SocketAddr {
         self.running.metrics
+    }
+
+    /// Where its admin port is.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.running.admin
     }
 
     /// The sum of all metric lines that start with `series`.

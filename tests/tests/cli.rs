@@ -9,6 +9,8 @@ use std::{
 
 #[path = "cli/answers.rs"]
 mod answers;
+#[path = "cli/nodes.rs"]
+mod nodes;
 #[path = "cli/others.rs"]
 mod others;
 #[path = "cli/routers.rs"]

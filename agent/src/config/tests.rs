@@ -15,6 +15,7 @@ fn engines_are_listed_in_one_flag_or_several() {
     assert_eq!(addresses, ["a:1", "b:2", "[::1]:3"]);
     assert!(config.engines.iter().all(|engine| engine.pod.is_none()));
     assert_eq!((config.listen.port(), config.metrics.port()), (9010, 9011));
+    assert_eq!(config.admin.to_string(), "127.0.0.1:9012", "for people on the node");
 }
 
 #[test]

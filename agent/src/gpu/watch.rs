@@ -51,13 +51,39 @@ pub struct Settings {
     pub retry: Duration,
 }
 
+/// How the NVIDIA driver was found last.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Driver {
+    /// It is looked for.
+    #[default]
+    Sought,
+    /// Its library is open.
+    Open {
+        /// Of the driver.
+        version: String,
+    },
+    /// There are no readings.
+    Unavailable {
+        /// Why.
+        why: String,
+    },
+}
+
 /// Watches the cards for as long as it lives.
 #[derive(Debug)]
 pub struct Watch {
     gpus: watch::Receiver<Arc<[Gpu]>>,
-    /// Keeps the channel open: without it, waiting for a change would end at once, again and again.
-    _sender: Arc<watch::Sender<Arc<[Gpu]>>>,
+    driver: watch::Receiver<Driver>,
+    /// Keeps the channels open: without it, waiting for a change would end at once, again and again.
+    _found: Arc<Found>,
     desk: Option<Running>,
+}
+
+/// Where the desk says what it found.
+#[derive(Debug)]
+struct Found {
+    gpus: watch::Sender<Arc<[Gpu]>>,
+    driver: watch::Sender<Driver>,
 }
 
 #[derive(Debug)]
@@ -84,23 +110,30 @@ impl Default for Settings {
 impl Watch {
     /// Begins; fails only where no thread can be started. The list is empty until the first card has answered.
     pub fn start(settings: Settings) -> io::Result<Self> {
-        let (sender, gpus) = watch::channel(Arc::from([]));
-        let sender = Arc::new(sender);
+        let ((gpus, gpus_found), (driver, driver_found)) =
+            (watch::channel(Arc::from([])), watch::channel(Driver::Sought));
+        let found = Arc::new(Found { gpus, driver });
         let desk = if settings.library == LibrarySource::None {
             desk::tell_unavailable(&Unavailable::Off, &LibrarySource::None);
+            found.driver.send_replace(Driver::Unavailable { why: Unavailable::Off.to_string() });
             None
         } else {
             let (inbox, letters) = mpsc::channel();
-            let desk = Desk::new(settings, inbox.clone(), Arc::clone(&sender));
+            let desk = Desk::new(settings, inbox.clone(), Arc::clone(&found));
             let thread = thread::Builder::new().name("gpus".to_owned()).spawn(move || desk.run(&letters))?;
             Some(Running { inbox, thread })
         };
-        Ok(Self { gpus, _sender: sender, desk })
+        Ok(Self { gpus: gpus_found, driver: driver_found, _found: found, desk })
     }
 
     /// The cards and their slices, by index, each slice after its card.
     pub fn gpus(&self) -> watch::Receiver<Arc<[Gpu]>> {
         self.gpus.clone()
+    }
+
+    /// How the driver was found last.
+    pub fn driver(&self) -> watch::Receiver<Driver> {
+        self.driver.clone()
     }
 }
 

@@ -10,6 +10,7 @@ mod agents;
 mod decisions;
 mod endpoints;
 mod lane;
+mod node;
 mod pins;
 mod pools;
 mod router;
@@ -18,6 +19,7 @@ pub use agents::{Agent, Agents, Gpu, Kv};
 pub use decisions::{Choice, Considered, Decision, Decisions, Estimate, Explanation, Outcome, Stated};
 pub use endpoints::{Aged, Endpoint, Endpoints, Lora, Signals};
 pub use lane::Lane;
+pub use node::{Card, Follower, Held, Node, NodeEngine, Source};
 pub use pins::{Carried, Group, GroupPins, Groups, Pins, Session, Sessions};
 pub use pools::{Cluster, Model, Pool, Pools, Refused, Target};
 pub use router::Router;
@@ -25,7 +27,7 @@ pub use router::Router;
 /// The header that every answer of an admin port has: the version of who answers.
 pub const VERSION_HEADER: &str = "warmlane-version";
 
-/// Where a router has which page.
+/// Where a router, or an agent, has which page.
 pub mod path {
     /// [`super::Router`].
     pub const ROUTER: &str = "/debug/router";
@@ -47,6 +49,8 @@ pub mod path {
     pub const EXPLAIN: &str = "/debug/explain";
     /// The settings, as text with the source of each.
     pub const CONFIG: &str = "/debug/config";
+    /// Of an agent: [`super::Node`].
+    pub const NODE: &str = "/debug/node";
     /// Text: whether requests can be served, and why not.
     pub const READY: &str = "/readyz";
     /// Text: that it answers.

@@ -14,7 +14,7 @@ ADDR is HOST:PORT, http://HOST:PORT or unix:PATH. Admin ports listen on loopback
 
 Exit codes:
   0  done
-  1  the answer is no: `status` found something wrong
+  1  the answer is no: `status` or `doctor` found something wrong
   2  misuse: a flag, a command or an address that there is not
   3  the other side cannot be reached, or something else answers there
   4  it refused or failed, or what it said cannot be read
@@ -24,10 +24,12 @@ Examples:
   warmlane endpoints --sort queue         who is busiest
   warmlane pods -o wide                   which replica runs where, and what is around it
   warmlane gpus                           which card is failing
+  warmlane --agent 127.0.0.1:9012 agents  what the agent of this node knows, and who follows it
   warmlane pins --limit 1000 -o json      which session stays where, for jq
   warmlane --router 10.0.3.7:9091 lane    is the kernel lane on, and why not
   warmlane explain REQUEST-ID             why did this request go there
   warmlane watch --model qwen             where requests go, as they go
+  sudo warmlane doctor                    is this node as it should be: kernel, driver, kubelet, agent, clock
   warmlane status >/dev/null || page-somebody";
 
 const WHY: &str = "\
@@ -64,7 +66,7 @@ pub struct Options {
     )]
     pub router: Address,
 
-    /// The node agent's admin port; what it knows of its GPUs is more than routers do
+    /// An agent's admin port, 9012 on its node, for `gpus` and `agents`: they show that node then, in more detail
     #[arg(long, global = true, env = "WARMLANE_AGENT", value_name = "ADDR")]
     pub agent: Option<Address>,
 
@@ -139,9 +141,9 @@ pub enum Question {
     },
     /// Replicas by node: whose agent tells of them, which GPUs are beside them, what they serve
     Pods,
-    /// GPUs of every node with what speaks against them
+    /// GPUs of every node, or of the agent's, with what speaks against them
     Gpus,
-    /// Agents that the router follows
+    /// Agents that the router follows; or the one given by --agent with its engines, sources and routers
     Agents,
     /// Pools with their rules, and what is wrong with the cluster's objects
     Pools,
@@ -158,6 +160,8 @@ pub enum Question {
     /// Why a request went where it went, what became of it, and where it would go now
     #[command(after_help = WHY)]
     Explain(Why),
+    /// Whether this machine, and what runs on it, is as it should be, each finding with a fix; exit code 1 where something fails
+    Doctor,
 }
 
 /// Which decisions.
@@ -240,7 +244,15 @@ pub struct Limit {
 
 // === Options ===
 
+/// Where an agent's admin port is unless set otherwise.
+const AGENT: &str = "127.0.0.1:9012";
+
 impl Options {
+    /// The agent's admin port: the one that is given, or the one of this node.
+    pub fn agent_here(&self) -> Address {
+        self.agent.clone().unwrap_or_else(|| Address::Tcp(AGENT.to_owned()))
+    }
+
     /// How long each answer may take.
     pub fn patience(&self) -> Duration {
         Duration::from_secs(self.timeout.get().into())

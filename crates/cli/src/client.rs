@@ -2,7 +2,11 @@
 //!
 //! Bounds: time for a connection and an answer, and the size of a page.
 
-use std::{io, time::Duration};
+use std::{
+    error::Error as _,
+    io,
+    time::{Duration, SystemTime, SystemTimeError},
+};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
@@ -10,7 +14,7 @@ use hyper::{
     HeaderMap, Method, Request, Response, StatusCode,
     body::Incoming,
     client::conn::http1::{SendRequest, handshake},
-    header::HOST,
+    header::{DATE, HOST},
 };
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
@@ -43,6 +47,8 @@ pub struct Client {
     connection: Option<Connection>,
     /// Of the other side, once it has said so.
     version: Option<String>,
+    /// This clock less the other side's, in whole seconds, at its last answer with a date.
+    ahead_seconds: Option<i64>,
 }
 
 #[derive(Debug)]
@@ -81,12 +87,17 @@ impl Ask {
 impl Client {
     /// One that has not connected yet.
     pub fn new(who: Side, address: Address, patience: Duration) -> Self {
-        Self { who, address, patience, connection: None, version: None }
+        Self { who, address, patience, connection: None, version: None, ahead_seconds: None }
     }
 
     /// Where it asks.
     pub fn address(&self) -> &Address {
         &self.address
+    }
+
+    /// How far this clock is ahead of the other side's, as its last answer told.
+    pub fn ahead_seconds(&self) -> Option<i64> {
+        self.ahead_seconds
     }
 
     /// A warning for people where the other side is of another version.
@@ -149,6 +160,7 @@ impl Client {
             );
         };
         self.version = Some(quote(&String::from_utf8_lossy(version.as_bytes())));
+        self.ahead_seconds = ahead_seconds(&response);
         let status = response.status();
         let body = match Limited::new(response.into_body(), MAX_PAGE_BYTES).collect().await {
             Ok(body) => body.to_bytes(),
@@ -173,7 +185,7 @@ impl Client {
                     return Ok(response);
                 }
                 Err(error) if connection.used && (error.is_canceled() || error.is_closed()) => {}
-                Err(error) if error.is_parse() => {
+                Err(error) if is_babble(&error) => {
                     return Err(self.foreign("it does not speak HTTP/1.1".to_owned()));
                 }
                 Err(error) => return Err(self.broken(cause(&error))),
@@ -251,10 +263,35 @@ impl Connection {
     }
 }
 
+/// This clock less that of who answered.
+fn ahead_seconds(response: &Response<Incoming>) -> Option<i64> {
+    let date = response.headers().get(DATE)?.to_str().ok()?;
+    let theirs = httpdate::parse_http_date(date).ok()?;
+    #[expect(clippy::disallowed_methods, reason = "wall clocks are what is compared")]
+    let ours = SystemTime::now();
+    let seconds = |time: Result<Duration, SystemTimeError>| match time {
+        Ok(after) => i64::try_from(after.as_secs()).unwrap_or(i64::MAX),
+        Err(before) => i64::try_from(before.duration().as_secs()).map_or(i64::MIN, |seconds| -seconds),
+    };
+    Some(seconds(ours.duration_since(theirs)))
+}
+
 /// A text of the other side for a message: harmless, and not too much of it.
 fn quote(text: &str) -> String {
     let short: String = text.chars().take(MAX_QUOTE_CHARS).collect();
     clean(&short).into_owned()
+}
+
+/// Something was said, and that is no answer: neither did the connection break, nor was it closed.
+fn is_babble(error: &hyper::Error) -> bool {
+    let (mut innermost, mut broke) = (error, false);
+    let mut source = error.source();
+    while let Some(error) = source {
+        innermost = error.downcast_ref().unwrap_or(innermost);
+        broke |= error.is::<io::Error>();
+        source = error.source();
+    }
+    !(broke || innermost.is_incomplete_message() || innermost.is_closed() || innermost.is_canceled())
 }
 
 /// The innermost reason: hyper's own words say only where it was.

@@ -2,11 +2,15 @@
 
 use std::{fs::File, io::BufReader, path::Path};
 
-use warmlane_api::admin::{Agents, Decisions, Endpoints, Explanation, GroupPins, Lane, Pins, Pools, path};
+use serde::de::DeserializeOwned;
+use warmlane_api::admin::{
+    Agents, Decisions, Endpoints, Explanation, GroupPins, Lane, Node, Pins, Pools, path,
+};
 
 use crate::{
-    args::{Format, Options, Question, Replay},
+    args::{Format, Limit, Options, Question, Replay},
     client::Client,
+    doctor::{Asked, Checkup, Machine},
     error::{CliError, Side},
     question,
     replay::{Change, Replayed},
@@ -24,51 +28,104 @@ pub(crate) struct Report {
     pub(crate) is_yes: bool,
 }
 
-/// How what was asked for is to be shown.
-#[derive(Clone, Copy)]
-struct Form {
+/// Who may be asked, and how the answer is to be shown.
+pub(crate) struct Asking {
+    router: Client,
+    agent: Client,
+    /// The agent was given: what it knows as well as the router is asked of it.
+    of_node: bool,
     format: Format,
     screen: Screen,
 }
 
-/// Does it; with warnings about who answered, also where it fails.
-pub(crate) async fn perform(
-    question: &Question,
-    options: &Options,
-    screen: Screen,
-) -> (Result<Report, CliError>, Vec<String>) {
-    let mut router = Client::new(Side::Router, options.router.clone(), options.patience());
-    let form = Form { format: options.output, screen };
-    let report = report(question, &mut router, form).await;
-    (report, router.warning().into_iter().collect())
+// === Asking ===
+
+impl Asking {
+    /// Connects to nobody yet.
+    pub(crate) fn new(options: &Options, screen: Screen) -> Self {
+        let client = |who, address| Client::new(who, address, options.patience());
+        Self {
+            router: client(Side::Router, options.router.clone()),
+            agent: client(Side::Agent, options.agent_here()),
+            of_node: options.agent.is_some(),
+            format: options.output,
+            screen,
+        }
+    }
+
+    /// Asks what is to be asked.
+    pub(crate) async fn report(&mut self, question: &Question) -> Result<Report, CliError> {
+        let Self { router, agent, .. } = self;
+        match question {
+            Question::Status => {
+                let status = status(router).await?;
+                self.show(&status)
+            }
+            Question::Endpoints { sort } => {
+                let page = router.page(path::ENDPOINTS).await?;
+                self.show(&views::Endpoints::new(page, *sort))
+            }
+            Question::Pods => {
+                let (endpoints, agents): (Endpoints, Agents) =
+                    (router.page(path::ENDPOINTS).await?, router.page(path::AGENTS).await?);
+                self.show(&views::Pods::new(endpoints, &agents))
+            }
+            Question::Gpus if self.of_node => {
+                let node = agent.page(path::NODE).await?;
+                self.show(&views::Cards::new(node))
+            }
+            Question::Gpus => {
+                let agents = router.page(path::AGENTS).await?;
+                self.show(&views::Gpus::new(agents))
+            }
+            Question::Agents if self.of_node => self.agent::<Node>(path::NODE).await,
+            Question::Agents => self.router::<Agents>(path::AGENTS).await,
+            Question::Pools => self.router::<Pools>(path::POOLS).await,
+            Question::Pins(limit) => self.router::<Pins>(&limited(path::PINS, *limit)).await,
+            Question::Groups(limit) => self.router::<GroupPins>(&limited(path::GROUPS, *limit)).await,
+            Question::Lane => self.router::<Lane>(path::LANE).await,
+            Question::Explain(why) => {
+                let explanation: Explanation = router.answer(&question::why(why)?).await?;
+                self.show(&explanation)
+            }
+            Question::Decisions(recall) => match &recall.save {
+                None => {
+                    let decisions: Decisions = router.answer(&question::recall(recall)).await?;
+                    self.show(&decisions)
+                }
+                Some(file) => save(&router.bytes(&question::recall(recall)).await?, file),
+            },
+            Question::Doctor => {
+                let asked = Asked::ask(router, agent).await;
+                self.show(&Checkup::of(&Machine::look(), &asked))
+            }
+        }
+    }
+
+    /// Warnings about who answered.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        [&self.router, &self.agent].into_iter().filter_map(Client::warning).collect()
+    }
+
+    /// The router's page as it is.
+    async fn router<P: DeserializeOwned + View>(&mut self, path: &str) -> Result<Report, CliError> {
+        let page: P = self.router.page(path).await?;
+        self.show(&page)
+    }
+
+    /// The agent's.
+    async fn agent<P: DeserializeOwned + View>(&mut self, path: &str) -> Result<Report, CliError> {
+        let page: P = self.agent.page(path).await?;
+        self.show(&page)
+    }
+
+    fn show(&self, view: &impl View) -> Result<Report, CliError> {
+        Ok(Report { text: views::show(view, self.format, self.screen)?, is_yes: view.is_yes() })
+    }
 }
 
-async fn report(question: &Question, router: &mut Client, form: Form) -> Result<Report, CliError> {
-    match question {
-        Question::Status => form.of(&status(router).await?),
-        Question::Endpoints { sort } => {
-            form.of(&views::Endpoints::new(router.page(path::ENDPOINTS).await?, *sort))
-        }
-        Question::Pods => {
-            let endpoints: Endpoints = router.page(path::ENDPOINTS).await?;
-            form.of(&views::Pods::new(endpoints, &router.page(path::AGENTS).await?))
-        }
-        Question::Gpus => form.of(&views::Gpus::new(router.page(path::AGENTS).await?)),
-        Question::Agents => form.of(&router.page::<Agents>(path::AGENTS).await?),
-        Question::Pools => form.of(&router.page::<Pools>(path::POOLS).await?),
-        Question::Pins(limit) => {
-            form.of(&router.page::<Pins>(&format!("{}?limit={}", path::PINS, limit.limit)).await?)
-        }
-        Question::Groups(limit) => {
-            form.of(&router.page::<GroupPins>(&format!("{}?limit={}", path::GROUPS, limit.limit)).await?)
-        }
-        Question::Lane => form.of(&router.page::<Lane>(path::LANE).await?),
-        Question::Explain(why) => form.of(&router.answer::<Explanation>(&question::why(why)?).await?),
-        Question::Decisions(recall) => match &recall.save {
-            None => form.of(&router.answer::<Decisions>(&question::recall(recall)).await?),
-            Some(file) => save(&router.bytes(&question::recall(recall)).await?, file),
-        },
-    }
+fn limited(path: &str, limit: Limit) -> String {
+    format!("{path}?limit={}", limit.limit)
 }
 
 /// A line says how much there was.
@@ -90,7 +147,7 @@ pub(crate) fn replay(replay: &Replay, options: &Options, screen: Screen) -> Resu
     let file = File::open(&replay.file).map_err(|error| unreadable(error.to_string()))?;
     let replayed =
         Replayed::of(BufReader::new(file), &change).map_err(|error| unreadable(error.to_string()))?;
-    Form { format: options.output, screen }.of(&replayed)
+    Ok(Report { text: views::show(&replayed, options.output, screen)?, is_yes: replayed.is_yes() })
 }
 
 async fn status(router: &mut Client) -> Result<Status, CliError> {
@@ -102,12 +159,4 @@ async fn status(router: &mut Client) -> Result<Status, CliError> {
         lane: router.page(path::LANE).await?,
     };
     Ok(Status::of(router.address().to_string(), &pages))
-}
-
-// === Form ===
-
-impl Form {
-    fn of(self, view: &impl View) -> Result<Report, CliError> {
-        Ok(Report { text: views::show(view, self.format, self.screen)?, is_yes: view.is_yes() })
-    }
 }

@@ -14,6 +14,7 @@ pub mod args;
 pub mod clean;
 pub mod client;
 mod commands;
+mod doctor;
 pub mod error;
 mod question;
 pub mod replay;
@@ -26,7 +27,7 @@ mod watch;
 
 use args::{Args, Command, Options, Question};
 use client::Client;
-use commands::Report;
+use commands::{Asking, Report};
 use error::{CliError, Side};
 use screen::Screen;
 
@@ -76,8 +77,10 @@ pub fn run(args: Args) -> Outcome {
 fn ask(question: &Question, options: &Options, complaints: &mut Vec<String>) -> Result<bool, CliError> {
     let runtime = Builder::new_current_thread().enable_all().build().map_err(CliError::Start)?;
     let screen = Screen::of_output(options.color);
-    let (report, warnings) = runtime.block_on(commands::perform(question, options, screen));
-    complaints.extend(warnings.into_iter().map(|warning| format!("warmlane: warning: {warning}")));
+    let mut asking = Asking::new(options, screen);
+    let report = runtime.block_on(asking.report(question));
+    // Also where it fails: another version may be why.
+    complaints.extend(asking.warnings().into_iter().map(|warning| format!("warmlane: warning: {warning}")));
     let Report { text, is_yes } = report?;
     write(text.as_bytes())?;
     Ok(is_yes)

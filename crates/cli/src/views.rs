@@ -18,6 +18,7 @@ mod endpoints;
 mod explained;
 mod gpus;
 mod lane;
+mod node;
 mod pins;
 mod pods;
 mod pools;
@@ -27,6 +28,7 @@ pub(crate) use decisions::lines;
 pub(crate) use endpoints::oldest;
 pub use endpoints::{Endpoints, Order};
 pub use gpus::Gpus;
+pub use node::Cards;
 pub use pods::Pods;
 
 /// Something to show.

@@ -7,14 +7,14 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use unicode_width::UnicodeWidthStr as _;
 use warmlane_api::admin::{
-    Agents, Decisions, Endpoints, Explanation, GroupPins, Lane, Pins, Pools, Router,
+    Agents, Decisions, Endpoints, Explanation, GroupPins, Lane, Node, Pins, Pools, Router,
 };
 use warmlane_cli::{
     args::Format,
     replay::Replayed,
     screen::Screen,
     status::{Pages, Status},
-    views::{self, Gpus, Order, Pods, show},
+    views::{self, Cards, Gpus, Order, Pods, show},
 };
 
 /// One view in one form.
@@ -63,6 +63,8 @@ fn commands(page: &impl Fn(&str) -> Value) -> Vec<(&'static str, Draw<'static>)>
         ("pods", drawing(Pods::new(endpoints(), &agents()))),
         ("gpus", drawing(Gpus::new(agents()))),
         ("agents", drawing(agents())),
+        ("node", drawing(read::<Node>(page("node")))),
+        ("cards", drawing(Cards::new(read(page("node"))))),
         ("pools", drawing(read::<Pools>(page("pools")))),
         ("pins", drawing(read::<Pins>(page("pins")))),
         ("groups", drawing(read::<GroupPins>(page("pins")))),
@@ -113,7 +115,7 @@ fn the_forms_for_programs_say_all_that_was_said() {
         let json: Value = serde_json::from_str(&draw(Format::Json, Screen::default())).expect(name);
         let yaml: Value = serde_saphyr::from_str(&draw(Format::Yaml, Screen::default())).expect(name);
         assert_eq!(json, yaml, "{name}");
-        if matches!(name, "agents" | "pools" | "pins" | "lane" | "decisions") {
+        if matches!(name, "agents" | "node" | "pools" | "pins" | "lane" | "decisions") {
             assert_eq!(json, page(name), "{name}");
         }
     }

@@ -2,10 +2,7 @@
 
 use warmlane_api::admin;
 
-use crate::{
-    agents::{Agent, Gpu},
-    world::World,
-};
+use crate::{agents::Agent, world::World};
 
 /// The page.
 pub(super) fn page(world: &World) -> admin::Agents {
@@ -14,7 +11,7 @@ pub(super) fn page(world: &World) -> admin::Agents {
         heard_ms_ago: agent.heard.map(|at| now.saturating_sub(at).as_millis() as u64),
         generation: format!("{:016x}", agent.generation),
         kv: kv(world, &agent.endpoints),
-        gpus: agent.gpus.into_iter().map(gpu).collect(),
+        gpus: agent.gpus,
         address: agent.address,
         node: agent.node,
         connected: agent.connected,
@@ -44,8 +41,4 @@ fn kv(world: &World, endpoints: &[String]) -> Vec<admin::Kv> {
         })
     };
     endpoints.iter().filter_map(of).collect()
-}
-
-fn gpu(gpu: Gpu) -> admin::Gpu {
-    admin::Gpu { uuid: gpu.uuid, name: gpu.name, verdict: gpu.verdict }
 }

@@ -83,29 +83,22 @@ fn pools(world: &World) -> HashMap<Slot, Vec<Arc<str>>> {
 }
 
 fn signals(signals: &Signals, now: Time) -> admin::Signals {
-    let lora = |reading: &Reading<Lora>| Aged {
-        value: admin::Lora {
-            active: reading.value.active.clone(),
-            waiting: reading.value.waiting.clone(),
-            max: reading.value.max,
-        },
-        age_ms: millis(reading.age(now)),
+    let lora = |lora: &Lora| admin::Lora {
+        active: lora.active.clone(),
+        waiting: lora.waiting.clone(),
+        max: lora.max,
     };
     admin::Signals {
         queue: aged(signals.queue, now),
         running: aged(signals.running, now),
         kv_use: aged(signals.kv_use, now),
         awake: aged(signals.awake, now),
-        lora: signals.lora.as_ref().map(lora),
+        lora: signals.lora.as_ref().map(|reading| Aged::new(lora(&reading.value), reading.age(now))),
     }
 }
 
 fn aged<T: Copy>(reading: Option<Reading<T>>, now: Time) -> Option<Aged<T>> {
-    reading.map(|reading| Aged { value: reading.value, age_ms: millis(reading.age(now)) })
-}
-
-fn millis(age: Time) -> u64 {
-    u64::try_from(age.as_millis()).unwrap_or(u64::MAX)
+    reading.map(|reading| Aged::new(reading.value, reading.age(now)))
 }
 
 fn health(health: &Health) -> String {

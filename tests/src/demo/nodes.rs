@@ -45,7 +45,10 @@ impl Node {
         publish(&script, &file)?;
         let mut command = Command::new(&binaries.agent);
         command.args(["--node", &name, "--engine", &replica.to_string()]);
-        command.args(["--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--nvml-lib"]);
+        for listener in ["--listen", "--metrics", "--admin"] {
+            command.args([listener, "127.0.0.1:0"]);
+        }
+        command.arg("--nvml-lib");
         command.arg(&binaries.fake_nvml).env("WARMLANE_FAKE_NVML", &file);
         let agent = Process::start(&format!("agent {}", number + 1), &mut command)?;
         Ok(Self { name, agent, script, file })

@@ -82,7 +82,16 @@ pub(crate) fn agent(
     let listen = free_address()?;
     let mut command = on_proxy_core(program);
     command.args(["--node", "bench", "--engine", &list(engines), "--listen", &listen.to_string()]);
-    command.args(["--metrics", "127.0.0.1:0", "--nvml-lib", "none", "--kubelet-socket", "none"]);
+    command.args([
+        "--metrics",
+        "127.0.0.1:0",
+        "--admin",
+        "127.0.0.1:0",
+        "--nvml-lib",
+        "none",
+        "--kubelet-socket",
+        "none",
+    ]);
     if !events.is_empty() {
         command.args(["--kv-events", &list(events)]);
     }

@@ -73,8 +73,8 @@ pub(super) fn arguments(binary: &str, container: &Value, cgroup: &Path) -> Vec<S
         _ => word.replace("$(NODE_NAME)", "node").replace("$(POOLS)", pools()),
     });
     // On loopback, at a port that is taken on many a machine.
-    let ours = (binary == "warmlane-router").then(|| "--admin=127.0.0.1:0".to_owned());
-    here.chain(ours).collect()
+    let ours = ["warmlane-router", "warmlane-agent"].contains(&binary);
+    here.chain(ours.then(|| "--admin=127.0.0.1:0".to_owned())).collect()
 }
 
 /// What gives up what the container does not have, and then is the program.

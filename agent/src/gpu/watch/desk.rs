@@ -17,17 +17,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::watch;
-
 use super::{
-    Settings, Stop,
+    Driver, Found, Settings, Stop,
     cards::{Cards, Who},
     crew,
 };
-use crate::gpu::{
-    Gpu,
-    nvml::{Library, LibrarySource, Outcome, Unavailable, Xid},
-};
+use crate::gpu::nvml::{Library, LibrarySource, Outcome, Unavailable, Xid};
 
 /// Longest time without a look at the clock: silence is judged so much late.
 const TICK: Duration = Duration::from_millis(200);
@@ -57,7 +52,7 @@ pub(super) struct Desk {
     settings: Settings,
     /// For the crew.
     inbox: Sender<Message>,
-    published: Arc<watch::Sender<Arc<[Gpu]>>>,
+    found: Arc<Found>,
     began: Instant,
     cards: Cards,
     phase: Phase,
@@ -86,15 +81,11 @@ enum Phase {
 // === Desk ===
 
 impl Desk {
-    pub(super) fn new(
-        settings: Settings,
-        inbox: Sender<Message>,
-        published: Arc<watch::Sender<Arc<[Gpu]>>>,
-    ) -> Self {
+    pub(super) fn new(settings: Settings, inbox: Sender<Message>, found: Arc<Found>) -> Self {
         Self {
             settings,
             inbox,
-            published,
+            found,
             began: Instant::now(),
             cards: Cards::default(),
             phase: Phase::Waiting { until: Duration::ZERO },
@@ -157,7 +148,7 @@ impl Desk {
         let now = self.began.elapsed();
         self.cards.tell(now);
         let gpus = self.cards.gpus(now);
-        self.published.send_if_modified(|held| {
+        self.found.gpus.send_if_modified(|held| {
             let is_news = **held != *gpus;
             if is_news {
                 *held = gpus;
@@ -194,6 +185,7 @@ impl Desk {
         let cards = library.cards();
         tracing::info!(cards, driver = library.driver(), "reading the cards of this node");
         self.told = None;
+        self.found.driver.send_replace(Driver::Open { version: library.driver().to_owned() });
         let stop = Arc::default();
         self.man(library, cards, &stop);
         let until = self.began.elapsed() + self.settings.retry;
@@ -224,6 +216,7 @@ impl Desk {
 
     fn give_up(&mut self, why: &Unavailable) {
         self.tell_once(why);
+        self.found.driver.send_replace(Driver::Unavailable { why: why.to_string() });
         self.wait(self.settings.retry.max(GRACE));
     }
 

@@ -55,13 +55,27 @@ pub struct Kv {
     pub counts: bool,
 }
 
-/// A GPU, as its agent tells of it to routers.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// A GPU, as its agent tells of it to routers. What cards or drivers do not tell is `None`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Gpu {
     /// Of the device or MIG slice.
     pub uuid: String,
     /// Product.
     pub name: String,
-    /// `healthy`, or what is wrong.
+    /// `healthy`, or `degraded: ` or `failed: ` and why.
     pub verdict: String,
+    /// Share of time in which a kernel ran, 0..=1.
+    pub utilisation: Option<f32>,
+    /// Of the chip.
+    pub temperature_celsius: Option<f32>,
+    /// Where the hardware slows itself down.
+    pub slowdown_celsius: Option<f32>,
+    /// All there is.
+    pub memory_total_bytes: Option<u64>,
+    /// Taken.
+    pub memory_used_bytes: Option<u64>,
+    /// Drawn.
+    pub power_watts: Option<f32>,
+    /// What it may draw.
+    pub power_limit_watts: Option<f32>,
 }

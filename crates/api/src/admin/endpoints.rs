@@ -1,5 +1,7 @@
 //! `/debug/endpoints`: every replica with what is known of it and how old that is.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 /// The page.
@@ -75,4 +77,13 @@ pub struct Lora {
     pub waiting: Vec<String>,
     /// Most that can be active at once.
     pub max: u32,
+}
+
+// === Aged ===
+
+impl<T> Aged<T> {
+    /// A value of this age.
+    pub fn new(value: T, age: Duration) -> Self {
+        Self { value, age_ms: u64::try_from(age.as_millis()).unwrap_or(u64::MAX) }
+    }
 }

@@ -114,8 +114,7 @@ fn so_is_what_is_wrong_around_the_router() {
         wrong(|pages| {
             let agent = &mut pages.agents.agents[0];
             agent.node = "gpu-a".to_owned();
-            agent.gpus[0] =
-                Gpu { uuid: "GPU-1".to_owned(), name: String::new(), verdict: "failed: XID 79".to_owned() };
+            (agent.gpus[0].uuid, agent.gpus[0].verdict) = ("GPU-1".to_owned(), "failed: XID 79".to_owned());
         }),
         "1 of 1 GPUs unhealthy: GPU-1 on gpu-a (failed: XID 79)"
     );

@@ -1,19 +1,27 @@
 //! `gpus`: every card that an agent tells of, the ill ones first.
 
 use serde::Serialize;
-use warmlane_api::admin::Agents;
+use warmlane_api::admin::{self, Agents};
 
 use super::View;
 use crate::{
     screen::{Screen, Tone},
     table::{Cell, Column, Table, column},
+    units,
 };
 
-const COLUMNS: [Column; 4] = [
+/// So near to where the hardware slows itself down, a card is shown as hot.
+const HOT: f32 = 5.0;
+
+const COLUMNS: [Column; 8] = [
     column("NODE", 1).long(10),
     column("GPU", 2).long(10),
     column("VERDICT", 0).long(16),
-    column("UUID", 1).long(12),
+    column("TEMP", 1).right(),
+    column("BUSY", 1).right(),
+    column("MEMORY", 2).right(),
+    column("POWER", 2).right(),
+    column("UUID", 3).long(12),
 ];
 
 /// See the module's header.
@@ -27,9 +35,8 @@ pub struct Gpus {
 #[derive(Clone, Debug, Serialize)]
 struct Gpu {
     node: String,
-    uuid: String,
-    name: String,
-    verdict: String,
+    #[serde(flatten)]
+    gpu: admin::Gpu,
 }
 
 // === Gpus ===
@@ -38,17 +45,11 @@ impl Gpus {
     /// Of all nodes.
     pub fn new(page: Agents) -> Self {
         let agents = page.agents.len();
-        let of = |(node, gpu): (String, warmlane_api::admin::Gpu)| Gpu {
-            node,
-            uuid: gpu.uuid,
-            name: gpu.name,
-            verdict: gpu.verdict,
-        };
         let all = page.agents.into_iter().flat_map(|agent| {
             let node = agent.node;
-            agent.gpus.into_iter().map(move |gpu| (node.clone(), gpu))
+            agent.gpus.into_iter().map(move |gpu| Gpu { node: node.clone(), gpu })
         });
-        let mut gpus: Vec<Gpu> = all.map(of).collect();
+        let mut gpus: Vec<Gpu> = all.collect();
         gpus.sort_by(|a, b| (a.is_healthy(), &a.node).cmp(&(b.is_healthy(), &b.node)));
         Self { gpus, agents }
     }
@@ -59,7 +60,7 @@ impl View for Gpus {
         match (self.gpus.len(), self.agents) {
             (0, 0) => "no GPU is known: agents watch them, and this router follows none (docs/AGENT.md)\n"
                 .to_owned(),
-            (0, _) => "no GPU is known: no agent has told of one; its log says whether it can load NVML\n"
+            (0, _) => "no GPU is known: no agent has told of one; `warmlane --agent ADDR gpus` says why\n"
                 .to_owned(),
             _ => Table::new(&COLUMNS).with(self.gpus.iter().map(Gpu::row)).draw(screen, wide),
         }
@@ -70,20 +71,51 @@ impl View for Gpus {
 
 impl Gpu {
     fn is_healthy(&self) -> bool {
-        self.verdict == "healthy"
+        self.gpu.verdict == "healthy"
     }
 
     fn row(&self) -> Vec<Cell> {
-        let tone = match self.verdict.split(':').next() {
-            Some("healthy") => Tone::Good,
-            Some("degraded") => Tone::Warn,
-            _ => Tone::Bad,
-        };
+        let gpu = &self.gpu;
         vec![
             if self.node.is_empty() { Cell::none() } else { Cell::new(&self.node) },
-            Cell::new(&self.name),
-            Cell::new(&self.verdict).toned(tone),
-            Cell::new(&self.uuid),
+            Cell::new(&gpu.name),
+            verdict(&gpu.verdict),
+            degrees(gpu),
+            busy(gpu),
+            memory(gpu),
+            watts(gpu),
+            Cell::new(&gpu.uuid),
         ]
     }
+}
+
+pub(super) fn verdict(verdict: &str) -> Cell {
+    Cell::new(verdict).toned(match verdict.split(':').next() {
+        Some("healthy") => Tone::Good,
+        Some("degraded") => Tone::Warn,
+        _ => Tone::Bad,
+    })
+}
+
+pub(super) fn degrees(gpu: &admin::Gpu) -> Cell {
+    let cell = Cell::maybe(gpu.temperature_celsius.map(|degrees| format!("{degrees:.0} C")));
+    let hot = gpu.temperature_celsius.zip(gpu.slowdown_celsius).is_some_and(|(now, limit)| now > limit - HOT);
+    if hot { cell.toned(Tone::Warn) } else { cell }
+}
+
+pub(super) fn busy(gpu: &admin::Gpu) -> Cell {
+    Cell::maybe(gpu.utilisation.map(units::percent))
+}
+
+pub(super) fn memory(gpu: &admin::Gpu) -> Cell {
+    let of = |(used, all): (u64, u64)| format!("{} of {}", units::bytes(used), units::bytes(all));
+    Cell::maybe(gpu.memory_used_bytes.zip(gpu.memory_total_bytes).map(of))
+}
+
+pub(super) fn watts(gpu: &admin::Gpu) -> Cell {
+    let limit = |power: String| match gpu.power_limit_watts {
+        Some(limit) => format!("{power} of {limit:.0} W"),
+        None => power + " W",
+    };
+    Cell::maybe(gpu.power_watts.map(|power| format!("{power:.0}")).map(limit))
 }

@@ -1,9 +1,13 @@
 //! What is shown of an agent, and whom it tells of.
 
-use warmlane_api::node as told;
+use warmlane_api::{admin, node as told};
+use warmlane_picker::Health;
 
-use super::{super::Gpu, Follower};
-use crate::{agents::Agent, world::Roster};
+use super::Follower;
+use crate::{
+    agents::{Agent, merge},
+    world::Roster,
+};
 
 // === Follower ===
 
@@ -40,7 +44,7 @@ impl Follower {
             }
         }
         if update.full || !update.gpus.is_empty() {
-            agent.gpus = update.gpus.iter().map(Gpu::from).collect();
+            agent.gpus = update.gpus.iter().map(gpu).collect();
         }
     }
 }
@@ -54,5 +58,25 @@ impl Agent {
         self.endpoints.sort_unstable();
         let routed_to = |address: &&String| roster.slot(address).is_some();
         self.ignored = self.endpoints.len() - self.endpoints.iter().filter(routed_to).count();
+    }
+}
+
+fn gpu(told: &told::Gpu) -> admin::Gpu {
+    let verdict = match merge::health(told.verdict.as_ref()) {
+        Health::Healthy => "healthy".to_owned(),
+        Health::Degraded(why) => format!("degraded: {why}"),
+        Health::Failed(why) => format!("failed: {why}"),
+    };
+    admin::Gpu {
+        uuid: told.uuid.clone(),
+        name: told.name.clone(),
+        verdict,
+        utilisation: told.utilisation,
+        temperature_celsius: told.temperature,
+        slowdown_celsius: told.slowdown_temperature,
+        memory_total_bytes: told.memory_total,
+        memory_used_bytes: told.memory_used,
+        power_watts: told.power_watts,
+        power_limit_watts: told.power_limit_watts,
     }
 }

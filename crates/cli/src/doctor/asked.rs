@@ -1,0 +1,58 @@
+//! What router and agent say of themselves, and which of the agents that the router has lost can be reached from here.
+
+use std::time::Duration;
+
+use tokio::{net::TcpStream, time::timeout};
+use warmlane_api::admin::{Agents, Lane, Node, Router, path};
+
+use crate::{client::Client, error::CliError};
+
+/// For a connection to an agent.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Lost agents that are tried: each may take its time.
+const MOST_TRIES: usize = 8;
+
+/// See the module's header.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) router: Result<Said, CliError>,
+    pub(crate) agent: Result<Node, CliError>,
+    /// Of the agents that the router has lost, by address: whether one can connect from here.
+    pub(crate) reached: Vec<(String, bool)>,
+}
+
+/// What a router says.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Said {
+    pub(crate) about: Router,
+    pub(crate) agents: Agents,
+    pub(crate) lane: Lane,
+    /// This clock less the router's, in whole seconds.
+    pub(crate) ahead_seconds: Option<i64>,
+}
+
+// === Asked ===
+
+impl Asked {
+    /// Asks both.
+    pub(crate) async fn ask(router: &mut Client, agent: &mut Client) -> Self {
+        let (router, agent) = (Said::ask(router).await, agent.page(path::NODE).await);
+        let lost = router.iter().flat_map(|said| &said.agents.agents).filter(|agent| !agent.connected);
+        let mut reached = Vec::new();
+        for address in lost.map(|agent| agent.address.clone()).take(MOST_TRIES) {
+            let connects = matches!(timeout(PATIENCE, TcpStream::connect(&address)).await, Ok(Ok(_)));
+            reached.push((address, connects));
+        }
+        Self { router, agent, reached }
+    }
+}
+
+// === Said ===
+
+impl Said {
+    async fn ask(router: &mut Client) -> Result<Self, CliError> {
+        let (about, agents) = (router.page(path::ROUTER).await?, router.page(path::AGENTS).await?);
+        let lane = router.page(path::LANE).await?;
+        Ok(Self { about, agents, lane, ahead_seconds: router.ahead_seconds() })
+    }
+}
