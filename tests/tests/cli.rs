@@ -37,7 +37,8 @@ fn program() -> Command {
 
 /// Asks what is at this address.
 fn ask(address: impl Display, words: &[&str]) -> Said {
-    run(program().args(["--router", &address.to_string()]).args(words))
+    // A terminal that has colours, but is not where it writes to.
+    run(program().env("TERM", "xterm").args(["--router", &address.to_string()]).args(words))
 }
 
 fn run(command: &mut Command) -> Said {

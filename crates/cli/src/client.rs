@@ -184,7 +184,8 @@ impl Client {
                     self.connection = Some(Connection { used: true, ..connection });
                     return Ok(response);
                 }
-                Err(error) if connection.used && (error.is_canceled() || error.is_closed()) => {}
+                // Asking twice does no harm.
+                Err(_) if connection.used => {}
                 Err(error) if is_babble(&error) => {
                     return Err(self.foreign("it does not speak HTTP/1.1".to_owned()));
                 }

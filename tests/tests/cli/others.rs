@@ -6,7 +6,7 @@ use std::{
     process::Stdio,
 };
 
-use warmlane_tests::TestRouter;
+use warmlane_tests::{Behaviour, RawEngine, TestRouter};
 
 use super::{
     answers::{VERSION, ours, serve, serve_at},
@@ -106,11 +106,18 @@ fn an_answer_without_end_is_not_read_to_its_end() {
 fn an_answer_that_breaks_off_is_no_answer() {
     let head =
         format!("HTTP/1.1 200 OK\r\nwarmlane-version: {VERSION}\r\ncontent-length: 9000\r\n\r\n{{\"on\":");
-    let engine =
-        warmlane_tests::RawEngine::start(warmlane_tests::Behaviour::AnswerAndClose(head.into_bytes()));
+    let engine = RawEngine::start(Behaviour::AnswerAndClose(head.into_bytes()));
     let said = ask(engine.address(), &["lane"]);
     assert_eq!((said.code, said.out.as_str()), (Some(4), ""));
     assert!(said.err.contains("ended within its answer"), "{}", said.err);
+}
+
+#[test]
+fn a_connection_that_was_closed_meanwhile_is_made_anew() {
+    let answer = ours(VERSION, "200 OK", r#"{"endpoints":[],"agents":[]}"#);
+    let closes = RawEngine::start(Behaviour::AnswerAndClose(answer));
+    assert!(ask(closes.address(), &["pods"]).well().starts_with("no replica"));
+    assert_eq!(closes.seen().len(), 2, "replicas, and agents");
 }
 
 /// A page of as many pins as a router shows.
