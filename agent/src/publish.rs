@@ -276,9 +276,8 @@ impl Place {
         }
         let number = crowd.number;
         crowd.number += 1;
-        crowd.there.insert(number, Follower { router: router.clone(), since: Instant::now() });
-        drop(crowd);
         followers.tell(&router, "follows");
+        crowd.there.insert(number, Follower { router, since: Instant::now() });
         Some(Self { followers: followers.clone(), number })
     }
 }
