@@ -16,6 +16,7 @@ use crate::world::World;
 mod actions;
 mod agents;
 mod build;
+mod by_model;
 mod cells;
 mod cluster;
 mod durations;
@@ -28,8 +29,10 @@ mod proxy;
 mod scraping;
 mod sheets;
 mod tokens;
+mod upstream;
 
 pub use actions::ActionMetrics;
+pub use by_model::{ModelSheets, Models, Running};
 pub use cells::{Counts, Label, Tally};
 pub use cluster::ClusterMetrics;
 pub use durations::Durations;
@@ -50,6 +53,8 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    /// Names of others, without the prefix.
+    upstream: Registry,
     sheets: Arc<Sheets>,
     scraping: Arc<ScrapeMetrics>,
     hooks: Arc<HookMetrics>,
@@ -78,7 +83,9 @@ impl Metrics {
         registry.register_collector(Box::new(hooks.clone()));
         registry.register_collector(Box::new(cluster.clone()));
         registry.register_collector(Box::new(actions.clone()));
-        Self { registry, sheets, scraping, hooks, cluster, actions }
+        let mut upstream = Registry::default();
+        upstream.register_collector(Box::new(upstream::Upstream::new(world.clone(), sheets.clone())));
+        Self { registry, upstream, sheets, scraping, hooks, cluster, actions }
     }
 
     /// A sheet for what one more thread counts.
@@ -117,7 +124,9 @@ impl Metrics {
     /// Only when a collector fails to format, which none of ours does.
     pub fn render(&self) -> Result<String, fmt::Error> {
         let mut page = String::with_capacity(16 << 10);
-        text::encode(&mut page, &self.registry)?;
+        text::encode_registry(&mut page, &self.registry)?;
+        text::encode_registry(&mut page, &self.upstream)?;
+        text::encode_eof(&mut page)?;
         Ok(page)
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     decisions::{Outcome, Ticket},
     error::Fault,
     front::Client,
-    metrics::{Listener, Opened},
+    metrics::{ErrorReason, Listener, Opened, Running},
     stage::Stage,
     worker::Worker,
 };
@@ -46,6 +46,8 @@ pub struct Trace {
     pub request_id: RequestId,
     /// Where what was decided is kept.
     pub decision: Option<Ticket>,
+    /// Its place among its model's requests.
+    pub model: Option<Running>,
     stage: Stage,
     entered: Instant,
     spent: [Duration; Stage::ALL.len()],
@@ -127,6 +129,7 @@ impl Trace {
             began: now,
             request_id: RequestId::default(),
             decision: None,
+            model: None,
             stage: Stage::Read,
             entered: now,
             spent,
@@ -163,6 +166,15 @@ impl Trace {
     pub fn ended(&self, worker: &Worker, outcome: impl FnOnce() -> Outcome) {
         if let Some((ring, ticket)) = worker.chooser.ring.as_ref().zip(self.decision) {
             ring.end(ticket, outcome());
+        }
+    }
+
+    /// Counts it among its model's requests as ended, well or by a failure.
+    pub fn end_of_model(&mut self, first_byte: Option<Duration>, failure: Option<ErrorReason>) {
+        let Some(model) = self.model.take() else { return };
+        match failure {
+            None => model.done(self.spent.iter().sum(), first_byte),
+            Some(reason) => model.failed(reason),
         }
     }
 

@@ -20,7 +20,7 @@ use crate::{
     front::Room,
     http1::HeadLimits,
     ledger::{InFlight, Outcome},
-    metrics::{Metrics, ProxyMetrics},
+    metrics::{Metrics, Models, ProxyMetrics},
     shutdown::Shutdown,
     upstream::Pool,
     world::World,
@@ -56,6 +56,8 @@ pub struct Worker {
     pub chooser: Chooser,
     /// Counts requests for round robin.
     pub turn: Cell<usize>,
+    /// Where requests of each model are counted.
+    pub models: RefCell<Models>,
     /// Readers of bodies, for those that come in streams.
     pub readers: RefCell<Vec<BodyReader>>,
     /// Buffers for large bodies.
@@ -100,6 +102,7 @@ impl Worker {
             retries: RefCell::new(RetryBudget::new(config.retries, world.now())),
             chooser: Chooser::of_worker(world.clone(), config.clone()),
             turn: Cell::new(fastrand::usize(..)),
+            models: RefCell::default(),
             readers: RefCell::default(),
             room: RefCell::default(),
             landing: RefCell::new(vec![0; READ_SIZE].into_boxed_slice()),

@@ -13,6 +13,8 @@ mod answers;
 mod nodes;
 #[path = "cli/others.rs"]
 mod others;
+#[path = "cli/recipes.rs"]
+mod recipes;
 #[path = "cli/routers.rs"]
 mod routers;
 #[path = "cli/terminal.rs"]

@@ -60,6 +60,62 @@ fn the_page_of_settings_is_the_table_of_settings() {
     assert_eq!(root("docs/configuration.md"), page, "run with WARMLANE_BLESS=1 to write it anew");
 }
 
+/// One family of metrics, as a page describes it.
+fn family(page: &str, name: &str) -> String {
+    let described = |what: &str| {
+        let line = page.lines().find_map(|line| line.strip_prefix(&format!("# {what} {name} ")));
+        line.unwrap_or_else(|| panic!("{name} has no {what}")).trim_end_matches('.').to_owned()
+    };
+    let kind = described("TYPE");
+    let shown = if kind == "counter" { format!("{name}_total") } else { name.to_owned() };
+    let mut labels: Vec<&str> = page
+        .lines()
+        .filter(|line| line.starts_with(name) && !line.starts_with('#'))
+        .filter(|line| line[name.len()..].trim_start_matches(['_']).starts_with(['{', 't', 'b', 's', 'c']))
+        .filter_map(|line| Some(line.split_once('{')?.1.split_once('}')?.0))
+        .flat_map(|labels| labels.split("\","))
+        .filter_map(|label| Some(label.split_once('=')?.0))
+        .filter(|label| *label != "le")
+        .collect();
+    labels.sort_unstable();
+    labels.dedup();
+    format!("| `{shown}` | {kind} | {} | {} |\n", labels.join(", "), described("HELP"))
+}
+
+/// Everything that a page has families of.
+fn families(page: &str, of: impl Fn(&str) -> bool) -> String {
+    let names =
+        page.lines().filter_map(|line| line.strip_prefix("# HELP ")?.split_once(' ')).map(|(name, _)| name);
+    names.filter(|name| of(name)).map(|name| family(page, name)).collect()
+}
+
+/// `WARMLANE_BLESS=1 cargo test -p warmlane-tests --test written` writes the page anew.
+#[test]
+fn the_page_of_metrics_lists_what_a_router_has() {
+    let picker = warmlane_tests::picker::TestPicker::idle(1);
+    let router = &picker.router;
+    assert_eq!(router.aware().post("/v1/completions", r#"{"model":"m","prompt":"x"}"#).status, 200);
+    warmlane_tests::eventually("it is counted", || {
+        router.metric("inference_objective_request_duration_seconds_count") >= 1.0
+    });
+    let page = router.metrics().get("/metrics").text();
+    let head = "| name | kind | labels | what |\n|---|---|---|---|\n";
+    let own = families(&page, |name| name.starts_with("warmlane_"));
+    let upstream = families(&page, |name| !name.starts_with("warmlane_"));
+    let text = format!(
+        "# Metrics of the router\n\nWhat `/metrics` on port 9090 has, in OpenMetrics text. Written by a test from a page; labels are those of the rows \
+         that page had. An agent's\nare in [AGENT.md](AGENT.md).\n\n{head}{own}\n## Under the names of other pickers\n\nSo that dashboards made for the \
+         endpoint picker of the Gateway API Inference Extension (`inference_*`) or of llm-d (`llm_d_epp_*`) work. Values\nare this router's own. A \
+         model that no replica lists and no rule names is `unknown`; beyond 256 models and targets on a thread all are `other`. \
+         Requests\nthat were shed, and those of the plain listener, are not among them.\n\n{head}{upstream}"
+    );
+    if std::env::var_os("WARMLANE_BLESS").is_some() {
+        let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/metrics.md"));
+        fs::write(path, &text).expect("docs/metrics.md can be written");
+    }
+    assert_eq!(root("docs/metrics.md"), text, "run with WARMLANE_BLESS=1 to write it anew");
+}
+
 /// The name by which a heading is linked to.
 fn anchor(heading: &str) -> String {
     let text = heading.trim_start_matches('#').trim().to_lowercase();
@@ -74,6 +130,8 @@ fn every_link_between_documents_leads_somewhere() {
         "ARCHITECTURE.md",
         "CONTRIBUTING.md",
         "docs/errors.md",
+        "docs/debugging.md",
+        "docs/metrics.md",
         "docs/BENCHMARKS.md",
         "docs/ENVOY.md",
         "docs/gateways.md",

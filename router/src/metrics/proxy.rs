@@ -6,7 +6,8 @@ use warmlane_engine::sse::payload::Usage;
 use warmlane_picker::{Decision, Source, Strategy};
 
 use super::{
-    Counts, Durations, ErrorReason, Goal, Label, Listener, LoadOutcome, RetryReason, StreamEnd, Tally,
+    Counts, Durations, ErrorReason, Goal, Label, Listener, LoadOutcome, ModelSheets, RetryReason, StreamEnd,
+    Tally,
 };
 use crate::{kernel::Refusal, stage::Stage};
 
@@ -54,6 +55,8 @@ pub struct ProxyMetrics {
     refusals: Counts<Refusal>,
     /// Tokens that engines counted: of prompts, of those found in caches, of answers.
     used: [Tally; 3],
+    /// By model and target.
+    pub by_model: ModelSheets,
 }
 
 /// A request under way, on the sheet of its thread. Dropping it takes it off.
@@ -96,6 +99,7 @@ impl ProxyMetrics {
             rides: Tally::default(),
             refusals: Counts::new(),
             used: Default::default(),
+            by_model: ModelSheets::default(),
         }
     }
 
@@ -196,6 +200,20 @@ impl ProxyMetrics {
     pub fn used(&self, usage: Usage) {
         let tokens = [usage.prompt_tokens, usage.cached_tokens.unwrap_or(0), usage.completion_tokens];
         self.used.iter().zip(tokens).for_each(|(tally, tokens)| tally.add(tokens));
+    }
+
+    pub(super) fn stage_durations(&self, stage: Stage) -> &Durations {
+        &self.stages[stage.index()]
+    }
+
+    /// On all listeners.
+    pub(super) fn errors_of(&self, reason: ErrorReason) -> u64 {
+        self.errors.iter().map(|errors| errors.get(reason)).sum()
+    }
+
+    /// By all strategies.
+    pub(super) fn picked_in_all(&self) -> u64 {
+        self.picks.rows().map(|(_, count)| count).sum()
     }
 
     /// A client's TLS handshake failed or took too long.

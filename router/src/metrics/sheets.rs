@@ -27,13 +27,18 @@ impl Sheets {
     pub(super) fn open(&self) -> u64 {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|sheet| sheet.open()).sum()
     }
+
+    /// All of them as one.
+    pub(super) fn sum(&self) -> ProxyMetrics {
+        let sum = ProxyMetrics::new();
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(|sheet| sum.absorb(sheet));
+        sum
+    }
 }
 
 impl Collector for Sheets {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let sum = ProxyMetrics::new();
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(|sheet| sum.absorb(sheet));
-        sum.encode(encoder)
+        self.sum().encode(encoder)
     }
 }
 

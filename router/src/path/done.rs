@@ -41,6 +41,10 @@ pub(super) async fn done(
     let end = if next == Next::Again { client.request.len() } else { 0 };
     trace.close();
     count(worker, &trace, &outcome);
+    match &outcome {
+        Ok(relayed) => trace.end_of_model(relayed.first_byte, relayed.end.reason()),
+        Err(fault) => trace.end_of_model(None, Some(fault.reason())),
+    }
     trace.ended(worker, || what_became(&trace, &outcome));
     if worker.config.log.access {
         log(&trace, client, &outcome);

@@ -13,7 +13,7 @@ use crate::{
     error::Fault,
     holders::Holders,
     ledger::Load,
-    metrics::Listener,
+    metrics::{Listener, Running},
     worker::Worker,
     world::{Edition, Pool},
 };
@@ -110,6 +110,7 @@ fn aware(
     let (chooser, profile) = (&worker.chooser, &admitted.pool.rules().profile);
     let scratch = &mut *chooser.scratch.borrow_mut();
     let asking = Asking { chooser, asked, admitted: &admitted, snapshot };
+    trace.model = asked.map(|body| count_model(worker, &asking, body));
     let question = Question::new(&asking, scratch, now, GroupTable::observe);
     let seed = chooser.rng.borrow().get_seed();
     let rng = &mut chooser.rng.borrow_mut();
@@ -143,6 +144,15 @@ fn aware(
         remember(worker, &plan, plan.first.slot, &scratch.holders, now);
     }
     Ok(plan)
+}
+
+/// Names that nobody serves and no rule has make no labels.
+fn count_model(worker: &Worker, asking: &Asking<'_>, body: &RequestBody) -> Running {
+    let target = asking.model().unwrap_or(&body.model);
+    let rules = asking.admitted.pool.rules();
+    let is_known = asking.snapshot.serving(target).is_some() || rules.model(&body.model).is_some();
+    let named = is_known.then_some((body.model.as_str(), target));
+    worker.models.borrow_mut().begin(&worker.metrics.by_model, named)
 }
 
 // === Plan ===

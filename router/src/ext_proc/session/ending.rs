@@ -59,6 +59,7 @@ impl Session {
         if matches!(fault, Fault::Shed { .. }) {
             metrics.shed();
         }
+        self.trace.end_of_model(None, Some(fault.reason()));
         self.log(fault.status(), fault.reason().name());
         self.answer_instead(fault);
     }
@@ -70,6 +71,7 @@ impl Session {
         let limit = if reason == ErrorReason::Timeout { limits.request } else { limits.stream_idle };
         self.worker.metrics.request_done(Listener::ExtProc, status);
         self.worker.metrics.error(Listener::ExtProc, reason);
+        self.trace.end_of_model(None, Some(reason));
         self.log(status, reason.name());
         self.answer_instead(&Fault::Timeout(limit));
     }
@@ -151,8 +153,14 @@ impl Session {
     /// The access line, and what became of the decision. What is not known of a request has no field.
     pub(super) fn log(&mut self, status: u16, end: &'static str) {
         let (keeps, logs) = (self.trace.decision.is_some(), self.worker.config.log.access);
-        if keeps || logs {
+        if keeps || logs || self.trace.model.is_some() {
             self.trace.enter(Stage::Done);
+            let began = self.trace.began;
+            let first_byte = match &self.request {
+                State::Routed(routed) => routed.first_byte.map(|at| at.duration_since(began)),
+                _ => None,
+            };
+            self.trace.end_of_model(first_byte, None);
             self.trace.ended(&self.worker, || self.what_became(status, end));
         }
         if !logs {

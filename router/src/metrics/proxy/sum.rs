@@ -30,6 +30,7 @@ impl ProxyMetrics {
             rides,
             refusals,
             used,
+            by_model,
         } = other;
         let add = |mine: &Tally, more: &Tally| mine.add(more.get());
         let statuses = self.requests.iter().flatten().zip(requests.iter().flatten());
@@ -56,6 +57,7 @@ impl ProxyMetrics {
         self.misses.absorb(misses);
         add(&self.rides, rides);
         self.refusals.absorb(refusals);
+        self.by_model.absorb(by_model);
         self.used.iter().zip(used).for_each(|(mine, more)| add(mine, more));
     }
 }

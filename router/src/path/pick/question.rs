@@ -40,7 +40,7 @@ type FindGroup = fn(&GroupTable, &Chain, Time) -> Option<Group>;
 
 impl<'a> Asking<'a> {
     /// The name that is sent on.
-    fn model(&self) -> Option<&'a str> {
+    pub(crate) fn model(&self) -> Option<&'a str> {
         let rewrite = self.admitted.rewrite.as_deref();
         self.asked.map(|body| rewrite.unwrap_or(&body.model))
     }
