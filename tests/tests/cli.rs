@@ -9,6 +9,8 @@ use std::{
 
 #[path = "cli/answers.rs"]
 mod answers;
+#[path = "cli/documented.rs"]
+mod documented;
 #[path = "cli/nodes.rs"]
 mod nodes;
 #[path = "cli/others.rs"]

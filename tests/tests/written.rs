@@ -135,6 +135,7 @@ fn every_link_between_documents_leads_somewhere() {
         "docs/BENCHMARKS.md",
         "docs/ENVOY.md",
         "docs/gateways.md",
+        "docs/cli.md",
         "deploy/envoy/README.md",
     ];
     for page in pages {

@@ -29,7 +29,7 @@ Examples:
   warmlane --router 10.0.3.7:9091 lane    is the kernel lane on, and why not
   warmlane explain REQUEST-ID             why did this request go there
   warmlane watch --model qwen             where requests go, as they go
-  sudo warmlane doctor                    is this node as it should be: kernel, driver, kubelet, agent, clock
+  sudo warmlane doctor                    is this node as it should be, and what to do
   warmlane status >/dev/null || page-somebody";
 
 const WHY: &str = "\
@@ -55,6 +55,7 @@ pub struct Args {
 
 /// What each command takes.
 #[derive(Clone, Debug, ClapArgs)]
+#[command(next_help_heading = "Options for every command")]
 pub struct Options {
     /// The router's admin port
     #[arg(
@@ -66,7 +67,7 @@ pub struct Options {
     )]
     pub router: Address,
 
-    /// An agent's admin port, 9012 on its node, for `gpus` and `agents`: they show that node then, in more detail
+    /// An agent's admin port, 9012 on its node, for `gpus`, `agents` and `doctor`: the first two then show that node, in more detail
     #[arg(long, global = true, env = "WARMLANE_AGENT", value_name = "ADDR")]
     pub agent: Option<Address>,
 

@@ -38,7 +38,8 @@ Then:
   curl http://127.0.0.1:8081/v1/models          what the replicas serve
   curl http://127.0.0.1:9090/readyz             whether requests can be served
   curl http://127.0.0.1:9091/debug/endpoints    what is known of each replica
-  curl http://127.0.0.1:9091/debug/pins         which sessions and prompt prefixes stay where";
+  curl http://127.0.0.1:9091/debug/pins         which sessions and prompt prefixes stay where
+  warmlane status                               what is wrong, on one screen";
 
 /// What the command line says.
 pub(super) struct Given {

@@ -42,6 +42,8 @@ fn each_image_runs_its_binary_as_nobody_and_names_the_manifests_ports() {
             has(&format!("COPY --from=build /src/target/dist/warmlane-{name} /usr/local/bin/")),
             "{name}"
         );
+        let cli = has("COPY --from=build /src/target/dist/warmlane /usr/local/bin/");
+        assert_eq!(cli, name != "sim", "{name}: what is asked has the program that asks");
         let exposed = lines.iter().find_map(|line| line.strip_prefix("EXPOSE ")).expect("ports");
         let exposed: Vec<&str> = exposed.split(' ').collect();
         let mut seen = 0;

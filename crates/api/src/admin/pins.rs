@@ -65,7 +65,7 @@ pub struct Groups {
 pub struct Group {
     /// The first bits of its prefix's hash: 16 hexadecimal digits.
     pub group: String,
-    /// Where its requests go.
+    /// Where its requests go; the one that joined last first.
     pub endpoints: Vec<String>,
     /// Since its last request.
     pub idle_seconds: f64,
