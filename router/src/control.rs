@@ -190,7 +190,9 @@ fn follow(
 
 fn levers(config: &Config, updates: mpsc::Sender<Update>, log: Option<LogLevel>) -> Levers {
     let Admin { token_file, hosts, .. } = config.admin.clone();
-    Levers { updates, log, token_file, hosts }
+    let levers = Levers { updates, log, token_file, hosts };
+    levers.look();
+    levers
 }
 
 fn serve(tasks: &mut JoinSet<()>, listener: TcpListener, port: Port, sources: &Sources) {

@@ -23,6 +23,7 @@ use super::{Sources, pages, pins::hex};
 use crate::{
     log::LogLevel,
     metrics::{ActionOutcome, Label as _},
+    seldom::Seldom,
     world::writer::{Drain, Update},
 };
 
@@ -46,6 +47,9 @@ const MAX_BODY_BYTES: usize = 64 << 10;
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// The writer has a turn every few milliseconds.
 const WRITER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Changes asked for by those who may not.
+static REFUSED: Seldom = Seldom::new();
 
 /// What changes are made by, and who may make them.
 #[derive(Clone, Debug)]
@@ -89,7 +93,11 @@ where
     match changed {
         Ok(changed) => pages::shown(&changed),
         Err(error) => {
-            tracing::info!(by = %caller, "admin: {} is refused: {error}", asked.kind.name());
+            // Who may not ask could fill the log with that.
+            let due = if outcome == ActionOutcome::Refused { REFUSED.is_due() } else { Some(None) };
+            if let Some(not_logged) = due {
+                tracing::info!(by = %caller, not_logged, "admin: {} is refused: {error}", asked.kind.name());
+            }
             refused(&error)
         }
     }
@@ -97,14 +105,7 @@ where
 
 fn admit(caller: Caller, headers: &HeaderMap, levers: &Levers) -> Result<(), ActionError> {
     let gate = Gate { hosts: &levers.hosts, own: rustix::process::geteuid().as_raw() };
-    gate.admit(caller, headers, || {
-        let path = &levers.token_file;
-        if path.as_os_str().is_empty() {
-            return Ok(None);
-        }
-        let unreadable = |why| ActionError::TokenUnreadable { path: path.clone(), why };
-        Token::read(path).map(Some).map_err(unreadable)
-    })
+    gate.admit(caller, headers, || levers.token())
 }
 
 /// Who was let in is served.
@@ -198,6 +199,29 @@ fn refused(error: &ActionError) -> pages::Answer {
         answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     answer
+}
+
+// === Levers ===
+
+impl Levers {
+    /// Says where the token cannot be used: whoever set it finds out before it is needed.
+    pub fn look(&self) {
+        if let Err(error) = self.token() {
+            tracing::warn!(
+                "{error} (--admin-token-file): changes by the admin port are refused until it can be read"
+            );
+        }
+    }
+
+    /// The token that counts now; `None`: there is none.
+    fn token(&self) -> Result<Option<Token>, ActionError> {
+        let path = &self.token_file;
+        if path.as_os_str().is_empty() {
+            return Ok(None);
+        }
+        let unreadable = |why| ActionError::TokenUnreadable { path: path.clone(), why };
+        Token::read(path).map(Some).map_err(unreadable)
+    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,8 @@
 //! The label values.
 
-use warmlane_picker::{PlainPolicy, Source, Strategy};
-use warmlane_scrape::Outcome;
-
 use super::Label;
-use crate::{kernel::Refusal, stage::Stage};
+
+mod elsewhere;
 
 /// Declares an enum of label values with its names.
 macro_rules! labels {
@@ -145,18 +143,6 @@ labels! {
     }
 }
 
-impl Label for Outcome {
-    const ALL: &'static [Self] = Self::ALL;
-
-    fn index(self) -> usize {
-        self as usize
-    }
-
-    fn name(self) -> &'static str {
-        self.name()
-    }
-}
-
 labels! {
     /// How loading a changed TLS certificate ended.
     LoadOutcome {
@@ -239,71 +225,13 @@ labels! {
     }
 }
 
-// === Label for enums defined elsewhere ===
-
-impl Label for Stage {
-    const ALL: &'static [Self] = &Self::ALL;
-
-    fn index(self) -> usize {
-        self as usize
-    }
-
-    fn name(self) -> &'static str {
-        Self::name(self)
-    }
-}
-
-impl Label for Strategy {
-    const ALL: &'static [Self] = &[Self::Default, Self::PrefixCache];
-
-    fn index(self) -> usize {
-        self as usize
-    }
-
-    fn name(self) -> &'static str {
-        Self::name(self)
-    }
-}
-
-impl Label for Source {
-    const ALL: &'static [Self] = &Self::ALL;
-
-    fn index(self) -> usize {
-        self as usize
-    }
-
-    fn name(self) -> &'static str {
-        Self::name(self)
-    }
-}
-
-impl Label for Refusal {
-    const ALL: &'static [Self] = &Self::ALL;
-
-    fn index(self) -> usize {
-        self as usize
-    }
-
-    fn name(self) -> &'static str {
-        Self::name(self)
-    }
-}
-
-impl Label for PlainPolicy {
-    const ALL: &'static [Self] = &[Self::Random, Self::RoundRobin, Self::LeastRequest];
-
-    fn index(self) -> usize {
-        self as usize
-    }
-
-    fn name(self) -> &'static str {
-        Self::name(self)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use warmlane_picker::{PlainPolicy, Source, Strategy};
+    use warmlane_scrape::Outcome;
+
     use super::*;
+    use crate::{kernel::Refusal, stage::Stage};
 
     fn agrees<L: Label>() {
         assert!(L::ALL.iter().enumerate().all(|(at, label)| label.index() == at));

@@ -132,6 +132,7 @@ fn a_router_whose_replicas_are_all_drained_is_not_ready_and_says_why() {
     assert!(ready.status == 503 && ready.text().contains("drained by hand"), "{}", ready.text());
     let refused = node.router.aware().post(COMPLETIONS, BODY);
     assert_eq!(refused.status, 503, "{}", refused.text());
+    assert_eq!(node.router.plain().post(COMPLETIONS, BODY).status, 503, "not by the plain listener either");
     let again = node.socket().ask("POST", &path, "", "");
     assert_eq!((again.status, &again.page["changed"]), (200, &false.into()));
     let other = node.socket().ask("POST", "/debug/endpoints/127.0.0.1:1/drain", "", "");
