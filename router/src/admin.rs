@@ -25,6 +25,7 @@ mod endpoints;
 pub mod health;
 mod lane;
 mod pages;
+mod percent;
 mod pins;
 mod pools;
 mod router;

@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+mod actions;
 mod agents;
 mod decisions;
 mod endpoints;
@@ -15,6 +16,7 @@ mod pins;
 mod pools;
 mod router;
 
+pub use actions::{Changed, Now, SetLog, SwitchLane};
 pub use agents::{Agent, Agents, Gpu, Kv};
 pub use decisions::{Choice, Considered, Decision, Decisions, Estimate, Explanation, Outcome, Stated};
 pub use endpoints::{Aged, Endpoint, Endpoints, Lora, Signals};
@@ -47,6 +49,8 @@ pub mod path {
     pub const DECISIONS: &str = "/debug/decisions";
     /// [`super::Explanation`] of a body that is posted.
     pub const EXPLAIN: &str = "/debug/explain";
+    /// Where the log's filter is set.
+    pub const LOG: &str = "/debug/log";
     /// The settings, as text with the source of each.
     pub const CONFIG: &str = "/debug/config";
     /// Of an agent: [`super::Node`].

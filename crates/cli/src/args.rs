@@ -41,6 +41,16 @@ Examples:
   warmlane explain 4f1c0de0a1b2c3d4e5f60718293a4b5c
   warmlane explain --body body.json --path /v1/completions --header 'x-session-id: abc'";
 
+const CHANGES: &str = "\
+Who changes a router must be let in: by the Unix socket (--router unix:PATH, where the router runs with --admin-socket PATH) as root or the
+router's user; elsewhere by the token of its --admin-token-file, which is given by --token-file or WARMLANE_TOKEN.
+
+Examples:
+  warmlane drain 10.0.1.11:8000 --token-file token
+  warmlane --router unix:/run/warmlane/admin.sock undrain 10.0.1.11:8000
+  warmlane --router unix:/run/warmlane/admin.sock unpin 2772b4748e9d91bd
+  warmlane --router unix:/run/warmlane/admin.sock set lane off";
+
 /// Asks routers and agents what they know, and shows it
 #[derive(Clone, Debug, Parser)]
 #[command(name = "warmlane", version, after_help = EXPLAINED, max_term_width = 120, propagate_version = true)]
@@ -70,6 +80,10 @@ pub struct Options {
     /// An agent's admin port, 9012 on its node, for `gpus`, `agents` and `doctor`: the first two then show that node, in more detail
     #[arg(long, global = true, env = "WARMLANE_AGENT", value_name = "ADDR")]
     pub agent: Option<Address>,
+
+    /// File with the router's token, for commands that change it; WARMLANE_TOKEN is the token itself
+    #[arg(long, global = true, env = "WARMLANE_TOKEN_FILE", value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
 
     /// How to show it
     #[arg(long, short, global = true, value_enum, value_name = "FORMAT", default_value_t)]
@@ -161,8 +175,74 @@ pub enum Question {
     /// Why a request went where it went, what became of it, and where it would go now
     #[command(after_help = WHY)]
     Explain(Why),
+    /// Change something.
+    #[command(flatten)]
+    Change(Change),
     /// Whether this machine, and what runs on it, is as it should be, each finding with a fix; exit code 1 where something fails
     Doctor,
+}
+
+/// What a running router is told to do otherwise.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Change {
+    /// Sends no new requests to an endpoint; what it has may finish
+    #[command(after_help = CHANGES)]
+    Drain(Endpoint),
+    /// Sends requests to a drained endpoint again
+    #[command(after_help = CHANGES)]
+    Undrain(Endpoint),
+    /// Forgets where a session, or a prompt prefix, is pinned to
+    #[command(after_help = CHANGES)]
+    Unpin(Unpin),
+    /// Switches the kernel lane, or the log's level
+    #[command(subcommand, after_help = CHANGES)]
+    Set(Setting),
+}
+
+/// One of the pool.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct Endpoint {
+    /// Its address, as `warmlane endpoints` has it
+    #[arg(value_name = "HOST:PORT")]
+    pub endpoint: String,
+}
+
+/// What is pinned.
+#[derive(Clone, Debug, ClapArgs)]
+#[group(required = true, multiple = false)]
+pub struct Unpin {
+    /// The session, as `warmlane pins` has it
+    #[arg(value_name = "SESSION")]
+    pub session: Option<String>,
+    /// Instead, a prompt prefix, as `warmlane groups` has it
+    #[arg(long, value_name = "GROUP")]
+    pub group: Option<String>,
+}
+
+/// What can be switched in a running router.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Setting {
+    /// The kernel lane: off, new responses are copied; on, where it was switched off by hand
+    Lane {
+        /// Whether new responses may take it
+        #[arg(value_enum)]
+        to: Switch,
+    },
+    /// What the router logs, until it is restarted: info, debug, or per module, such as info,warmlane_router::scrape=debug
+    Log {
+        /// As --log-level of the router
+        #[arg(value_name = "FILTER")]
+        level: String,
+    },
+}
+
+/// One of two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    /// It may.
+    On,
+    /// It may not.
+    Off,
 }
 
 /// Which decisions.

@@ -1,14 +1,19 @@
 //! Which pages each command asks for, and what it makes of them.
 
-use std::{fs::File, io::BufReader, path::Path};
+use std::{
+    fs::File,
+    io::BufReader,
+    path::{Path, PathBuf},
+};
 
 use serde::de::DeserializeOwned;
 use warmlane_api::admin::{
-    Agents, Decisions, Endpoints, Explanation, GroupPins, Lane, Node, Pins, Pools, path,
+    Agents, Changed, Decisions, Endpoints, Explanation, GroupPins, Lane, Node, Pins, Pools, path,
 };
 
 use crate::{
     args::{Format, Limit, Options, Question, Replay},
+    changes::Token,
     client::Client,
     doctor::{Asked, Checkup, Machine},
     error::{CliError, Side},
@@ -34,6 +39,8 @@ pub(crate) struct Asking {
     agent: Client,
     /// The agent was given: what it knows as well as the router is asked of it.
     of_node: bool,
+    /// Of the router's token.
+    token_file: Option<PathBuf>,
     format: Format,
     screen: Screen,
 }
@@ -48,6 +55,7 @@ impl Asking {
             router: client(Side::Router, options.router.clone()),
             agent: client(Side::Agent, options.agent_here()),
             of_node: options.agent.is_some(),
+            token_file: options.token_file.clone(),
             format: options.output,
             screen,
         }
@@ -95,6 +103,11 @@ impl Asking {
                 }
                 Some(file) => save(&router.bytes(&question::recall(recall)).await?, file),
             },
+            Question::Change(change) => {
+                let ask = Token::read(self.token_file.as_deref())?.ask_for(change);
+                let changed: Changed = router.answer(&ask).await?;
+                self.show(&changed)
+            }
             Question::Doctor => {
                 let asked = Asked::ask(router, agent).await;
                 self.show(&Checkup::of(&Machine::look(), &asked))

@@ -1,6 +1,6 @@
 //! `warmlane`, the debug CLI: asks routers and agents what they know, and shows it to people and programs.
 //!
-//! It only reads. What is shown is made by pure functions of the pages ([`views`], [`status`]); asking and writing stand here.
+//! It changes nothing unless told to. What is shown is made by pure functions of the pages ([`views`], [`status`]); asking and writing stand here.
 
 #![forbid(unsafe_code)]
 
@@ -11,6 +11,7 @@ use tokio::runtime::Builder;
 
 pub mod address;
 pub mod args;
+mod changes;
 pub mod clean;
 pub mod client;
 mod commands;

@@ -76,7 +76,7 @@ fn headers(given: &[String]) -> Result<HeaderMap, CliError> {
 }
 
 /// All but what stands for itself in a path and a query.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let one = |byte: u8| match byte {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' | b':' => {
             char::from(byte).to_string()

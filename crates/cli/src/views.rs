@@ -13,6 +13,7 @@ use crate::{
 };
 
 mod agents;
+mod changed;
 mod decisions;
 mod endpoints;
 mod explained;

@@ -16,7 +16,7 @@ use tokio::{
     sync::{mpsc, oneshot},
     time::timeout,
 };
-use warmlane_api::admin::Failure;
+use warmlane_api::admin::{Changed, Failure, Now};
 use warmlane_picker::{Slot, Snapshot};
 
 use super::{Sources, pages, pins::hex};
@@ -30,7 +30,6 @@ use crate::{
 mod action;
 mod error;
 mod gate;
-mod page;
 mod token;
 
 use action::Action;
@@ -38,7 +37,6 @@ pub(super) use action::Asked;
 use error::ActionError;
 pub(super) use gate::Caller;
 use gate::Gate;
-use page::{Changed, Now};
 use token::Token;
 
 /// Largest body.

@@ -17,7 +17,7 @@ mod dry_run;
 mod query;
 
 pub(super) use dry_run::dry_run;
-pub(super) use query::{Query, unescaped};
+pub(super) use query::Query;
 
 /// The list.
 pub(super) fn list(world: &World, query: &Query) -> Decisions {

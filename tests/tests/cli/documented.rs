@@ -38,8 +38,9 @@ fn each_example_runs() {
     let (page, help) = (examples(&page()), examples(&help()));
     assert!(page.len() >= 5 && help.len() >= 8, "{page:?} {help:?}");
     // Those that need requests are run with the recipes.
-    let needs_requests =
-        |words: &Vec<String>| matches!(words.first().map(String::as_str), Some("explain" | "watch"));
+    let needs_requests = |words: &Vec<String>| {
+        matches!(words.first().map(String::as_str), Some("explain" | "watch" | "drain"))
+    };
     for words in page.into_iter().chain(help).filter(|words| !needs_requests(words)) {
         // Other machines' addresses are this one's here.
         let mut here = words.clone();

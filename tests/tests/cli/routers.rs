@@ -186,3 +186,41 @@ fn a_body_is_explained_that_nobody_sent() {
     let wrong = ask(admin, &["explain", "--body", file, "--path", "/v1/nothing"]);
     assert!(wrong.code == Some(4) && wrong.err.contains("not an inference call"), "{}", wrong.err);
 }
+
+#[test]
+fn a_running_router_is_changed_by_who_has_the_token() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let token = folder.path().join("token");
+    std::fs::write(&token, "s3cret-s3cret-s3cret\n").expect("a token");
+    let token = token.to_str().expect("UTF-8").to_owned();
+    let picker = TestPicker::with(&[Page::default(), Page::default()], |config| {
+        config.admin.token_file = token.clone().into();
+    });
+    let (admin, endpoint) = (picker.router.listening().admin, picker.endpoint(0));
+    let refused = ask(admin, &["drain", &endpoint]);
+    assert_eq!(refused.code, Some(4));
+    assert!(refused.err.contains("401"), "{}", refused.err);
+    let with = |words: &[&str]| {
+        run(program().args(["--router", &admin.to_string(), "--token-file", &token]).args(words))
+    };
+    let drained = with(&["drain", &endpoint]).well();
+    assert!(drained.starts_with(&format!("{endpoint} gets no new requests")), "{drained}");
+    assert!(with(&["drain", &endpoint]).well().contains("as before"));
+    for number in 0..20 {
+        let body = format!(r#"{{"model":"m","prompt":"{number}","max_tokens":2}}"#);
+        let sent = picker.router.aware().post("/v1/completions", &body);
+        assert_eq!(sent.header("x-warmlane-endpoint"), Some(&*picker.endpoint(1)));
+    }
+    let by_environment = run(program().env("WARMLANE_TOKEN", "s3cret-s3cret-s3cret").args([
+        "--router",
+        &admin.to_string(),
+        "undrain",
+        &endpoint,
+    ]));
+    assert!(by_environment.well().contains("may get requests"));
+    let level = with(&["set", "log", "warmlane_router=nonsense"]);
+    assert!(level.code == Some(4), "{level:?}");
+    let absent = with(&["unpin", "00000000000000ff"]);
+    assert!(absent.code == Some(4) && absent.err.contains("no such session is pinned"), "{absent:?}");
+    assert_eq!(with(&["unpin"]).code, Some(2), "one of two must be named");
+}

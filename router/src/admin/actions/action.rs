@@ -3,9 +3,10 @@
 use hyper::Method;
 use serde::de::DeserializeOwned;
 use serde_json::from_slice;
+use warmlane_api::admin::{SetLog, SwitchLane};
 
-use super::{ActionError, page};
-use crate::metrics::ActionKind;
+use super::ActionError;
+use crate::{admin::percent::decoded, metrics::ActionKind};
 
 const ENDPOINTS: &str = "/debug/endpoints/";
 const PINS: &str = "/debug/pins/";
@@ -64,11 +65,11 @@ impl Asked {
             ActionKind::Unpin => Action::Unpin { session: key(&self.subject)? },
             ActionKind::UnpinGroup => Action::UnpinGroup { group: key(&self.subject)? },
             ActionKind::Lane => {
-                let page::SwitchLane { on } = read(body, r#"{"on": false}"#)?;
+                let SwitchLane { on } = read(body, r#"{"on": false}"#)?;
                 Action::Lane { on }
             }
             ActionKind::LogLevel => {
-                let page::SetLog { level } = read(body, r#"{"level": "debug"}"#)?;
+                let SetLog { level } = read(body, r#"{"level": "debug"}"#)?;
                 Action::LogLevel { level }
             }
         })
@@ -93,19 +94,6 @@ fn posted(path: &str) -> Option<(ActionKind, &str)> {
 fn deleted(path: &str) -> Option<(ActionKind, &str)> {
     let of = |kind, folder| Some((kind, path.strip_prefix(folder)?)).filter(|(_, name)| !name.is_empty());
     of(ActionKind::Unpin, PINS).or_else(|| of(ActionKind::UnpinGroup, GROUPS))
-}
-
-/// Without percent signs, which clients write for the brackets and colons of addresses. What is not encoded well stays as it is:
-/// nothing has such a name.
-fn decoded(text: &str) -> String {
-    let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
-    while let Some((first, after)) = rest.split_first() {
-        let code = after.get(..2).and_then(|code| std::str::from_utf8(code).ok());
-        let code = code.filter(|_| *first == b'%').and_then(|code| u8::from_str_radix(code, 16).ok());
-        bytes.push(code.unwrap_or(*first));
-        rest = if code.is_some() { &after[2..] } else { after };
-    }
-    String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
 }
 
 /// A key as the page of pins writes it.

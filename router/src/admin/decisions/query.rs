@@ -1,6 +1,7 @@
 //! Which decisions are asked for: `?limit=50&since=CURSOR&model=NAME&endpoint=ADDRESS&pool=NAME&format=lines`.
 
 use crate::{
+    admin::percent::decoded,
     decisions::{Record, Seen},
     world::World,
 };
@@ -32,7 +33,8 @@ impl Query {
         let parts = query.into_iter().flat_map(|query| query.split('&')).filter(|part| !part.is_empty());
         for part in parts {
             let (key, value) = part.split_once('=').unwrap_or((part, ""));
-            let text = || Some(unescaped(value)).filter(|text| !text.is_empty());
+            // In a query a plus is a space.
+            let text = || Some(decoded(&value.replace('+', " "))).filter(|text| !text.is_empty());
             match key {
                 "limit" => asked.limit = Some(limit(value)?),
                 "since" => asked.since = since(value)?,
@@ -78,29 +80,6 @@ fn unknown(part: &str) -> String {
     )
 }
 
-/// With `%xx` read as the byte that it stands for, and `+` as a space.
-pub(in super::super) fn unescaped(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, others @ ..] = rest {
-        let escaped = || {
-            let digits = others.get(..2).filter(|_| *first == b'%')?;
-            u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
-        };
-        match escaped() {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &others[2..];
-            }
-            None => {
-                bytes.push(if *first == b'+' { b' ' } else { *first });
-                rest = others;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,12 +106,5 @@ mod tests {
             let error = Query::of(Some(query)).expect_err(query);
             assert!(error.contains(why), "{query}: {error}");
         }
-    }
-
-    #[test]
-    fn escapes_that_are_none_stay() {
-        assert_eq!(unescaped("100%"), "100%");
-        assert_eq!(unescaped("%zz%4"), "%zz%4");
-        assert_eq!(unescaped("%e2%82%ac"), "\u{20ac}");
     }
 }

@@ -8,7 +8,7 @@ use hyper::{Request, StatusCode, body::Body};
 use warmlane_api::admin::Failure;
 
 use super::{
-    super::{Sources, decisions},
+    super::{Sources, decisions, percent::decoded},
     Answer, page, refused, shown,
 };
 use crate::{chooser::Chooser, world::World};
@@ -28,7 +28,7 @@ pub(super) fn decided(world: &World, query: Option<&str>) -> Answer {
 
 /// `/debug/decisions/REQUEST-ID`
 pub(super) fn explained(sources: &Sources, request_id: &str) -> Answer {
-    let request_id = decisions::unescaped(request_id);
+    let request_id = decoded(request_id);
     let chooser = Chooser::of_pages(sources.world.clone(), sources.config.clone());
     match decisions::explain(&chooser, &request_id) {
         Some(explanation) => shown(&explanation),
@@ -51,7 +51,7 @@ where
     let (head, body) = request.into_parts();
     let path = match head.uri.query().map(|query| query.strip_prefix("path=").ok_or(query)) {
         None => None,
-        Some(Ok(path)) => Some(decisions::unescaped(path)),
+        Some(Ok(path)) => Some(decoded(path)),
         Some(Err(other)) => {
             let why = format!("nothing by ?{other}: known is ?path=, where the body would be sent to");
             return failure(StatusCode::BAD_REQUEST, why);

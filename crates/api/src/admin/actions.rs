@@ -1,47 +1,70 @@
-//! What is sent with a change, and what is answered.
+//! Changes of a running router: what is sent with one, and what is answered.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 /// The body of `POST /debug/lane`.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct SwitchLane {
-    pub(super) on: bool,
+pub struct SwitchLane {
+    /// Whether responses may take it.
+    pub on: bool,
 }
 
 /// The body of `POST /debug/log`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct SetLog {
+pub struct SetLog {
     /// `tracing` filter directives.
-    pub(super) level: String,
+    pub level: String,
 }
 
 /// What holds now, and whether it was otherwise before.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Changed {
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changed {
     /// It was otherwise before.
-    pub(super) changed: bool,
+    pub changed: bool,
+    /// What holds now.
     #[serde(flatten)]
-    pub(super) now: Now,
+    pub now: Now,
 }
 
 /// What holds now.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub(super) enum Now {
+pub enum Now {
     /// Of an endpoint: whether it gets no new requests, and how many it has of this router.
-    Endpoint { endpoint: String, drained: bool, in_flight: u32 },
+    Endpoint {
+        /// Which.
+        endpoint: String,
+        /// It gets no new requests.
+        drained: bool,
+        /// Requests of this router that it has not finished.
+        in_flight: u32,
+    },
     /// A session that is pinned nowhere.
-    Session { session: String },
+    Session {
+        /// Its key.
+        session: String,
+    },
     /// A prefix group that is pinned nowhere.
-    Group { group: String },
+    Group {
+        /// Its id.
+        group: String,
+    },
     /// Of the kernel lane: whether new responses may take it.
-    Lane { on: bool },
+    Lane {
+        /// They may.
+        on: bool,
+    },
     /// Of the log: its filter, and the one before.
-    Log { level: String, before: String },
+    Log {
+        /// Its filter.
+        level: String,
+        /// What it was.
+        before: String,
+    },
 }
 
 // === Changed ===
