@@ -27,9 +27,9 @@ pub(super) fn page(world: &World) -> admin::Agents {
 }
 
 fn kv(world: &World, endpoints: &[String]) -> Vec<admin::Kv> {
-    let (snapshot, tellers) = (world.snapshot.load(), world.blocks.tellers());
+    let (roster, tellers) = (world.roster.borrow().clone(), world.blocks.tellers());
     let of = |address: &String| {
-        let slot = snapshot.endpoints().iter().find(|endpoint| *endpoint.address == **address)?.slot;
+        let slot = roster.slot(address)?;
         let (whole, partly) =
             (tellers.wholly.contains(slot.0.into()), tellers.partly.contains(slot.0.into()));
         let blocks = world.blocks.count(slot);

@@ -3,6 +3,8 @@
 //! Not its load, which `endpoints` shows. Joined from the router's pages: a replica's node is the one that the cluster or an
 //! agent names, and its GPUs are those of the node, since routers are not told which is whose.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 use warmlane_api::admin::{Agent, Agents, Endpoint, Endpoints, Gpu};
 
@@ -71,11 +73,19 @@ struct Teller {
 impl Pods {
     /// By node, then by address; those whose node nobody knows come last.
     pub fn new(endpoints: Endpoints, agents: &Agents) -> Self {
-        let mut pods: Vec<Pod> =
-            endpoints.endpoints.into_iter().map(|endpoint| Pod::new(endpoint, agents)).collect();
-        pods.sort_by(|a, b| {
-            (a.node.is_none(), &a.node, &a.at.address).cmp(&(b.node.is_none(), &b.node, &b.at.address))
-        });
+        // The first that tells of a replica speaks for it, as in the router.
+        let mut tellers: HashMap<&str, &Agent> = HashMap::new();
+        for agent in &agents.agents {
+            for address in &agent.endpoints {
+                tellers.entry(address).or_insert(agent);
+            }
+        }
+        let pod = |endpoint: Endpoint| {
+            let agent = tellers.get(endpoint.address.as_str()).copied();
+            Pod::new(endpoint, agent)
+        };
+        let mut pods: Vec<Pod> = endpoints.endpoints.into_iter().map(pod).collect();
+        pods.sort_by_cached_key(|pod| (pod.node.is_none(), pod.node.clone(), pod.at.address.clone()));
         Self { pods }
     }
 }
@@ -92,9 +102,7 @@ impl View for Pods {
 // === Pod ===
 
 impl Pod {
-    fn new(endpoint: Endpoint, agents: &Agents) -> Self {
-        let tells = |agent: &&Agent| agent.endpoints.contains(&endpoint.address);
-        let agent = agents.agents.iter().find(tells);
+    fn new(endpoint: Endpoint, agent: Option<&Agent>) -> Self {
         let kv = agent.and_then(|agent| agent.kv.iter().find(|kv| kv.endpoint == endpoint.address));
         let readiness = readiness(&endpoint);
         Self {
