@@ -1,7 +1,6 @@
 //! The small servers for people and monitoring: metrics port, admin port and gRPC health. No request of a user passes here.
 //!
 //! Bounds: connections per port, time for a request's head, time for an answer; no request body is read but that of a change
-//! Bounds: connections per port, time for a request's head, time for an answer; no request body is read but that of a change
 //! (`actions`) and of a question (`pages`).
 
 use std::{convert::Infallible, io, sync::Arc, time::Duration};
