@@ -20,8 +20,9 @@ use warmlane_picker::Snapshot;
 /// Endpoints in all snapshots that are kept: of 8 pods 4,096 snapshots, of 1,000 pods 32.
 const MOST_ROWS: usize = 32_768;
 
-/// Longer than any worker takes from finding a pool to deciding.
-const GRACE: Duration = Duration::from_secs(1);
+/// Longer than workers take from finding a pool to deciding. Not much longer: pools whose engines are read twenty times a second each would
+/// have many editions that nobody used.
+const GRACE: Duration = Duration::from_millis(50);
 
 /// A snapshot with its number. Reads as the snapshot.
 #[derive(Debug, Default)]
