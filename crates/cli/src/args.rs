@@ -78,7 +78,7 @@ pub struct Options {
     pub router: Address,
 
     /// An agent's admin port, 9012 on its node, for `gpus`, `agents` and `doctor`: the first two then show that node, in more detail
-    #[arg(long, global = true, env = "WARMLANE_AGENT", value_name = "ADDR")]
+    #[arg(long, global = true, env = "WARMLANE_AGENT_ADMIN", value_name = "ADDR")]
     pub agent: Option<Address>,
 
     /// File with the router's token, for commands that change it; WARMLANE_TOKEN is the token itself
