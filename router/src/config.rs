@@ -25,6 +25,7 @@ mod flags;
 mod keys;
 mod lane;
 mod load;
+mod log;
 mod models;
 mod objectives;
 mod origin;
@@ -37,6 +38,7 @@ mod tokenizers;
 pub use error::ConfigError;
 pub use lane::{Lane, LaneMode, RemoteLane};
 pub use load::{Environment, Loaded, ProcessEnvironment};
+pub use log::Log;
 pub use models::{ModelRule, Target, UnknownModel};
 pub use objectives::Objective;
 pub use origin::{Origin, Origins};
@@ -252,19 +254,6 @@ pub struct Scrape {
     pub max_interval: Duration,
     /// A reading that takes longer is given up. 2 s.
     pub timeout: Duration,
-}
-
-/// What is written about requests and how.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Log {
-    /// `tracing` filter directives. `info`.
-    pub level: String,
-    /// One JSON object per line instead of text.
-    pub json: bool,
-    /// One line per request. False by default: at thousands of requests a second it costs more than routing.
-    pub access: bool,
-    /// Decisions that are kept for the debug pages. 4,096; 0: none.
-    pub decisions: usize,
 }
 
 // === Config ===

@@ -4,7 +4,7 @@
 //! a reader of the debug pages ever contends for, who holds it while it copies pointers. What endpoints had said is not copied:
 //! a [`Record`] names the edition of the snapshot that it was made of (see `world/editions.rs`), and is explained from that.
 //!
-//! Bounds: `log.decisions` records in all, and [`MOST_BYTES`]; with many endpoints a record is large, and fewer are kept.
+//! Bounds: `log.decisions` records in all, and 32 MiB; with many endpoints a record is large, and fewer are kept.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -4,9 +4,14 @@ use std::{num::NonZeroU16, path::PathBuf, time::Duration};
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use warmlane_picker::Strategy;
 
 use crate::{address::Address, screen::Color, views::Order};
+
+mod changes;
+mod decisions;
+
+pub use changes::{Change, Endpoint, Setting, Switch, Unpin};
+pub use decisions::{Filter, Recall, Replay, Watch, Why};
 
 const EXPLAINED: &str = "\
 ADDR is HOST:PORT, http://HOST:PORT or unix:PATH. Admin ports listen on loopback: run this on the node, or
@@ -31,25 +36,6 @@ Examples:
   warmlane watch --model qwen             where requests go, as they go
   sudo warmlane doctor                    is this node as it should be, and what to do
   warmlane status >/dev/null || page-somebody";
-
-const WHY: &str = "\
-A row of scores adds up to its total: each is shown times its weight. HELD are prompt tokens that the endpoint was believed
-to hold, AGE is how old what was known of it was.
-
-Examples:
-  curl -si localhost:8081/v1/completions -d @body.json | grep -i x-request-id
-  warmlane explain 4f1c0de0a1b2c3d4e5f60718293a4b5c
-  warmlane explain --body body.json --path /v1/completions --header 'x-session-id: abc'";
-
-const CHANGES: &str = "\
-Who changes a router must be let in: by the Unix socket (--router unix:PATH, where the router runs with --admin-socket PATH) as root or the
-router's user; elsewhere by the token of its --admin-token-file, which is given by --token-file or WARMLANE_TOKEN.
-
-Examples:
-  warmlane drain 10.0.1.11:8000 --token-file token
-  warmlane --router unix:/run/warmlane/admin.sock undrain 10.0.1.11:8000
-  warmlane --router unix:/run/warmlane/admin.sock unpin 2772b4748e9d91bd
-  warmlane --router unix:/run/warmlane/admin.sock set lane off";
 
 /// Asks routers and agents what they know, and shows it
 #[derive(Clone, Debug, Parser)]
@@ -173,146 +159,13 @@ pub enum Question {
                             warmlane decisions --save monday.jsonl     for `warmlane replay`")]
     Decisions(Recall),
     /// Why a request went where it went, what became of it, and where it would go now
-    #[command(after_help = WHY)]
+    #[command(after_help = decisions::WHY)]
     Explain(Why),
     /// Change something.
     #[command(flatten)]
     Change(Change),
     /// Whether this machine, and what runs on it, is as it should be, each finding with a fix; exit code 1 where something fails
     Doctor,
-}
-
-/// What a running router is told to do otherwise.
-#[derive(Clone, Debug, Subcommand)]
-pub enum Change {
-    /// Sends no new requests to an endpoint; what it has may finish
-    #[command(after_help = CHANGES)]
-    Drain(Endpoint),
-    /// Sends requests to a drained endpoint again
-    #[command(after_help = CHANGES)]
-    Undrain(Endpoint),
-    /// Forgets where a session, or a prompt prefix, is pinned to
-    #[command(after_help = CHANGES)]
-    Unpin(Unpin),
-    /// Switches the kernel lane, or the log's level
-    #[command(subcommand, after_help = CHANGES)]
-    Set(Setting),
-}
-
-/// One of the pool.
-#[derive(Clone, Debug, ClapArgs)]
-pub struct Endpoint {
-    /// Its address, as `warmlane endpoints` has it
-    #[arg(value_name = "HOST:PORT")]
-    pub endpoint: String,
-}
-
-/// What is pinned.
-#[derive(Clone, Debug, ClapArgs)]
-#[group(required = true, multiple = false)]
-pub struct Unpin {
-    /// The session, as `warmlane pins` has it
-    #[arg(value_name = "SESSION")]
-    pub session: Option<String>,
-    /// Instead, a prompt prefix, as `warmlane groups` has it
-    #[arg(long, value_name = "GROUP")]
-    pub group: Option<String>,
-}
-
-/// What can be switched in a running router.
-#[derive(Clone, Debug, Subcommand)]
-pub enum Setting {
-    /// The kernel lane: off, new responses are copied; on, where it was switched off by hand
-    Lane {
-        /// Whether new responses may take it
-        #[arg(value_enum)]
-        to: Switch,
-    },
-    /// What the router logs, until it is restarted: info, debug, or per module, such as info,warmlane_router::scrape=debug
-    Log {
-        /// As --log-level of the router
-        #[arg(value_name = "FILTER")]
-        level: String,
-    },
-}
-
-/// One of two.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Switch {
-    /// It may.
-    On,
-    /// It may not.
-    Off,
-}
-
-/// Which decisions.
-#[derive(Clone, Debug, Default, ClapArgs)]
-pub struct Filter {
-    /// Of this model only
-    #[arg(long, value_name = "NAME")]
-    pub model: Option<String>,
-    /// That chose this endpoint only
-    #[arg(long, value_name = "HOST:PORT")]
-    pub endpoint: Option<String>,
-    /// In this pool only
-    #[arg(long, value_name = "NAMESPACE/NAME")]
-    pub pool: Option<String>,
-}
-
-/// Decisions that were made.
-#[derive(Clone, Debug, ClapArgs)]
-pub struct Recall {
-    /// Which.
-    #[command(flatten)]
-    pub filter: Filter,
-    /// Most decisions, the newest; 50 unless given, and all that are kept with --save
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(0..=10_000))]
-    pub limit: Option<u16>,
-    /// Write them to this file, with all that they were made of and without any prompt
-    #[arg(long, value_name = "FILE")]
-    pub save: Option<PathBuf>,
-}
-
-/// A decision to explain, or a body to choose for.
-#[derive(Clone, Debug, ClapArgs)]
-pub struct Why {
-    /// The request's id: what it was answered with as x-request-id
-    #[arg(value_name = "REQUEST-ID", required_unless_present = "body")]
-    pub request_id: Option<String>,
-    /// Instead, choose for this body, which goes nowhere; - is standard input
-    #[arg(long, value_name = "FILE", conflicts_with = "request_id")]
-    pub body: Option<PathBuf>,
-    /// With --body, the path that it would be sent to
-    #[arg(long, value_name = "PATH", default_value = "/v1/chat/completions", requires = "body")]
-    pub path: String,
-    /// With --body, a header that it would be sent with, such as 'x-session-id: abc'; may be given several times
-    #[arg(long, value_name = "NAME: VALUE", requires = "body")]
-    pub header: Vec<String>,
-}
-
-/// Decisions as they are made.
-#[derive(Clone, Debug, ClapArgs)]
-pub struct Watch {
-    /// Which.
-    #[command(flatten)]
-    pub filter: Filter,
-    /// End after so many
-    #[arg(long, value_name = "COUNT")]
-    pub count: Option<u64>,
-}
-
-/// Recorded decisions.
-#[derive(Clone, Debug, ClapArgs)]
-pub struct Replay {
-    /// As `warmlane decisions --save` wrote it
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
-    /// Weigh by another strategy: DEFAULT or PREFIX_CACHE
-    #[arg(long, value_name = "STRATEGY")]
-    pub strategy: Option<Strategy>,
-    /// Weigh with other weights
-    #[arg(long, value_name = "NAME=NUMBER,...")]
-    pub weights: Option<String>,
 }
 
 /// How much of what may be much.

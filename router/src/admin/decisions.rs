@@ -30,7 +30,7 @@ pub(super) fn list(world: &World, query: &Query) -> Decisions {
     }
 }
 
-/// The same as a file: see [`file`]. Oldest first.
+/// The same as a file: see [`warmlane_replay::file`]. Oldest first.
 pub(super) fn export(world: &World, query: &Query) -> String {
     let mut writer = file::Writer::default();
     for seen in query.find(world).iter().rev() {
