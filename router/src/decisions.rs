@@ -1,10 +1,10 @@
 //! What was decided lately, for people who ask why: a bounded ring for each worker.
 //!
 //! Keeping a decision costs a few copies into buffers of the ring's own, no allocation once it has turned, and a lock that only
-//! a reader of the debug pages ever contends for, who holds it while it copies pointers. What endpoints had said is not copied:
-//! a [`Record`] names the edition of the snapshot that it was made of (see `world/editions.rs`), and is explained from that.
+//! a reader of the debug pages ever contends for, who holds it while it copies pointers and outcomes. What endpoints had said is not
+//! copied: a [`Record`] names the edition of the snapshot that it was made of (see `world/editions.rs`), and is explained from that.
 //!
-//! Bounds: `log.decisions` records in all, and 32 MiB; with many endpoints a record is large, and fewer are kept.
+//! Bounds: `log.decisions` records of each worker, and 32 MiB of all of them; with many endpoints a record is large, and fewer are kept.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -18,7 +18,7 @@ pub use again::again;
 pub use record::{Outcome, Record, Refused, Served};
 pub use ring::{Ring, Seen, Ticket};
 
-/// Bytes that the rings of a process may hold, about.
+/// Bytes that the records of a process may take.
 const MOST_BYTES: usize = 32 << 20;
 
 /// Places of rings in a decision's number.
@@ -36,10 +36,9 @@ pub struct Decisions {
 // === Decisions ===
 
 impl Decisions {
-    /// Room for so many records, divided among so many workers; 0: none are kept.
+    /// Room for so many records of each of so many workers; 0: none are kept.
     pub fn new(records: usize, workers: usize) -> Self {
-        let workers = workers.max(1);
-        Self { each: records.div_ceil(workers), bytes_each: MOST_BYTES / workers, rings: Mutex::default() }
+        Self { each: records, bytes_each: MOST_BYTES / workers.max(1), rings: Mutex::default() }
     }
 
     /// One more worker's ring; `None` where no decisions are kept.
@@ -60,7 +59,7 @@ impl Decisions {
 
     /// Records that are kept now.
     pub fn kept(&self) -> usize {
-        self.rings().iter().map(|ring| ring.kept()).sum()
+        self.rings().iter().map(|ring| ring.count()).sum()
     }
 
     /// The newest `limit` that were made after `since` and pass, newest first.

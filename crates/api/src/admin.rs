@@ -78,6 +78,11 @@ pub struct Problem {
     pub paths: Vec<String>,
 }
 
+/// A key as pages have it: more digits than a JSON number is sure to keep.
+pub fn hex(key: u64) -> String {
+    format!("{key:016x}")
+}
+
 /// A page as it is sent.
 pub fn text(page: &impl Serialize) -> String {
     // Strings and numbers always serialise; the fallback only keeps this function total.

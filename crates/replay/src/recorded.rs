@@ -1,6 +1,7 @@
 //! The inputs of a decision, as a file keeps them. Times are nanoseconds; sets are lists of numbers.
 
 use serde::{Deserialize, Serialize};
+use warmlane_api::admin::hex;
 use warmlane_picker::{Criticality, Group, Live, Slot, Source, Time, Work};
 
 use crate::{Held, Inputs, state::nanos};
@@ -90,10 +91,6 @@ impl Recorded {
 fn criticality(name: &str) -> Option<Criticality> {
     let all = [Criticality::Sheddable, Criticality::Standard, Criticality::Critical];
     all.into_iter().find(|criticality| criticality.name() == name)
-}
-
-fn hex(number: u64) -> String {
-    format!("{number:016x}")
 }
 
 // === RecordedGroup ===

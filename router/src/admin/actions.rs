@@ -16,10 +16,10 @@ use tokio::{
     sync::{mpsc, oneshot},
     time::timeout,
 };
-use warmlane_api::admin::{Changed, Failure, Now};
+use warmlane_api::admin::{Changed, Failure, Now, hex};
 use warmlane_picker::{Slot, Snapshot};
 
-use super::{Sources, pages, pins::hex};
+use super::{Sources, pages};
 use crate::{
     log::LogLevel,
     metrics::{ActionOutcome, Label as _},
@@ -78,7 +78,9 @@ where
     B: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
 {
     let (parts, body) = request.into_parts();
-    let changed = match admit(caller, &parts.headers, &sources.levers) {
+    let admitted = admit(caller, &parts.headers, &sources.levers);
+    let is_in = admitted.is_ok();
+    let changed = match admitted {
         Ok(()) => change(&asked, body, caller, sources).await,
         Err(error) => Err(error),
     };
@@ -92,7 +94,7 @@ where
         Ok(changed) => pages::shown(&changed),
         Err(error) => {
             // Who may not ask could fill the log with that.
-            let due = if outcome == ActionOutcome::Refused { REFUSED.is_due() } else { Some(None) };
+            let due = if is_in { Some(None) } else { REFUSED.is_due() };
             if let Some(not_logged) = due {
                 tracing::info!(by = %caller, not_logged, "admin: {} is refused: {error}", asked.kind.name());
             }

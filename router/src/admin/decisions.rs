@@ -1,7 +1,7 @@
 //! `/debug/decisions`: what was decided lately; `/debug/decisions/ID`: why; `POST /debug/explain`: what would be decided for a
 //! body, and why. Asking changes nothing: no pin, no count, no account.
 
-use warmlane_api::admin::{Choice, Decision, Decisions, Explanation, Outcome};
+use warmlane_api::admin::{Choice, Decision, Decisions, Explanation, Outcome, hex};
 use warmlane_picker::{Profile, Snapshot};
 use warmlane_replay::{Admit, Asked, Inputs, Refusal, choice, file, weights};
 
@@ -42,9 +42,10 @@ pub(super) fn export(world: &World, query: &Query) -> String {
 }
 
 /// Why the newest decision for a request came out as it did; `None`: none of it is kept.
-pub(super) fn explain(chooser: &Chooser, request_id: &str) -> Option<Explanation> {
+pub(super) fn explain(chooser: &Chooser, request_id: &[u8]) -> Option<Explanation> {
     let world = &chooser.world;
-    let is_it = |record: &Record| record.request_id == request_id.as_bytes();
+    let hash = world.hash(request_id);
+    let is_it = |record: &Record| record.id_hash == hash;
     let all = world.decisions.latest(0, usize::MAX, is_it);
     let seen = all.first()?;
     let record = &*seen.record;
@@ -77,13 +78,15 @@ fn decision(world: &World, seen: &Seen) -> Decision {
     let age = world.now().saturating_sub(decisions::made_at(seen.number));
     Decision {
         cursor: hex(seen.number),
-        request_id: String::from_utf8_lossy(&record.request_id).into_owned(),
+        request_id: shown(&record.request_id),
         ms_ago: u64::try_from(age.as_millis()).unwrap_or(u64::MAX),
         listener: record.listener.name().to_owned(),
         pool: record.pool.clone(),
         endpoint: Some(record.endpoint.clone()).filter(|endpoint| !endpoint.is_empty()),
         refusal: record.refusal.as_ref().map(refusal),
-        session: Some(record.session).filter(|session| *session != 0).map(hex),
+        asked_model: Some(record.asked.clone())
+            .filter(|asked| Some(asked) != record.inputs.model.as_ref() && !asked.is_empty()),
+        session: Some(record.session).filter(|session| *session != 0).map(kept),
         matched_tokens: record.matched_tokens,
         matched_by: record.source.map(|source| source.name().to_owned()),
         outcome: seen.outcome.as_ref().map(outcome),
@@ -99,7 +102,7 @@ fn asked(profile: &Profile, inputs: &Inputs) -> Decision {
         prompt_tokens: inputs.prompt_tokens,
         output_tokens: inputs.output_tokens,
         strategy: profile.strategy.name().to_owned(),
-        group: inputs.group.map(|group| hex(group.id)),
+        group: inputs.group.map(|group| kept(group.id)),
         ..Decision::default()
     }
 }
@@ -129,7 +132,17 @@ fn outcome(outcome: &decisions::Outcome) -> Outcome {
     }
 }
 
-/// As text: more digits than a JSON number is sure to keep.
-fn hex(number: u64) -> String {
-    format!("{number:016x}")
+/// A key as the tables of pins keep it, and the pages of pins show it: its first 40 bits.
+fn kept(key: u64) -> String {
+    hex(key >> 24 << 24)
+}
+
+/// An id as text: of bytes that are none, percent signs, by which it can be asked for.
+fn shown(id: &[u8]) -> String {
+    let mut text = String::with_capacity(id.len());
+    for chunk in id.utf8_chunks() {
+        text.push_str(chunk.valid());
+        chunk.invalid().iter().for_each(|byte| text += &format!("%{byte:02x}"));
+    }
+    text
 }

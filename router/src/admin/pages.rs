@@ -10,6 +10,7 @@ use hyper::{
     header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue},
 };
 use serde::Serialize;
+use tokio::task::spawn_blocking;
 use warmlane_api::admin::{self, Failure, path};
 
 use super::{Port, Sources, agents, endpoints, lane, pins, pools, router};
@@ -50,6 +51,17 @@ where
     match request.uri().path() {
         path::EXPLAIN if request.method() == Method::POST => asked::explain(request, sources).await,
         path::EXPLAIN => only("POST"),
+        // Thousands of decisions take a while to write, and the writer of snapshots must not wait for it.
+        asked if asked.starts_with(path::DECISIONS) => {
+            let (request, sources) = (request.map(|_| ()), sources.clone());
+            let written = spawn_blocking(move || answer(Port::Admin, &request, &sources)).await;
+            written.unwrap_or_else(|error| {
+                refused(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    &Failure::new(format!("the page broke off: {error}"), &[]),
+                )
+            })
+        }
         _ => answer(Port::Admin, &request, sources),
     }
 }

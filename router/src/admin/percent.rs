@@ -3,6 +3,12 @@
 /// Without them: clients write them for brackets, colons and whatever an id holds. What is not encoded well stays as it is; bytes that are
 /// no UTF-8 are replaced.
 pub(super) fn decoded(text: &str) -> String {
+    let bytes = decoded_bytes(text);
+    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
+
+/// The same, whatever bytes it comes to.
+pub(super) fn decoded_bytes(text: &str) -> Vec<u8> {
     let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
     while let Some((first, after)) = rest.split_first() {
         let code = after.get(..2).filter(|code| *first == b'%' && code.iter().all(u8::is_ascii_hexdigit));
@@ -10,7 +16,7 @@ pub(super) fn decoded(text: &str) -> String {
         bytes.push(code.unwrap_or(*first));
         rest = if code.is_some() { &after[2..] } else { after };
     }
-    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+    bytes
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! tables are walked whole, on the control plane's thread: one to five milliseconds for 65,536 sessions, and about ten more for
 //! a page of 10,000 rows (`docs/BENCHMARKS.md`).
 
-use warmlane_api::admin;
+use warmlane_api::admin::{self, hex};
 use warmlane_picker::{GroupPin, Pin, Saved, Slot, Snapshot, Time};
 
 use crate::world::World;
@@ -74,11 +74,6 @@ fn group(snapshot: &Snapshot, pin: &GroupPin) -> admin::Group {
 
 fn carried(saved: Saved) -> admin::Carried {
     admin::Carried { responses: saved.responses, bytes: saved.bytes, wakeups_saved: saved.wakeups }
-}
-
-/// As text: more digits than a JSON number is sure to keep.
-pub(super) fn hex(key: u64) -> String {
-    format!("{key:016x}")
 }
 
 // === Limit ===

@@ -2,23 +2,30 @@
 
 use std::{sync::Arc, time::Duration};
 
-use warmlane_picker::{Chain, Decision, NoEndpoint, Profile, Source};
-use warmlane_replay::Inputs;
+use warmlane_picker::{Chain, Decision, Live, NoEndpoint, Profile, Source};
+use warmlane_replay::{Held, Inputs};
 
 use crate::{metrics::Listener, stage::Stage};
 
 /// Links of a prompt's chain that are kept, to look it up again: all of a prompt of 32 KB, and half a megabyte of a longer one.
 const MOST_LINKS: usize = 1_024;
 
+/// Bytes of a request's id that are kept.
+pub(super) const MOST_ID: usize = 128;
+
 /// See the module's header. Its buffers are used again by a later one.
 #[derive(Clone, Debug)]
 pub struct Record {
-    /// As the client gave it, or the router made it.
+    /// As the client gave it, or the router made it; no more than [`MOST_ID`] bytes of it.
     pub request_id: Vec<u8>,
+    /// Hash of all of it.
+    pub id_hash: u64,
     /// Who took the request.
     pub listener: Listener,
     /// The pool's name.
     pub pool: String,
+    /// The model that the client named; empty: none.
+    pub asked: String,
     /// The chosen endpoint's address; empty: nobody was chosen.
     pub endpoint: String,
     /// Why nobody was.
@@ -104,9 +111,28 @@ impl Record {
         self.links.extend_from_slice(&links[..links.len().min(MOST_LINKS)]);
     }
 
-    /// Bytes that one takes among so many endpoints, about.
-    pub fn bytes_among(endpoints: usize) -> usize {
-        size_of::<Self>() + 512 + endpoints * size_of::<warmlane_picker::Live>()
+    /// Whose it is. Of a long id the beginning is kept, and a hash of all of it.
+    pub fn name(&mut self, id: &[u8], hash: u64) {
+        self.id_hash = hash;
+        self.request_id.clear();
+        self.request_id.extend_from_slice(&id[..id.len().min(MOST_ID)]);
+    }
+
+    /// Bytes that it takes, with the room in its buffers.
+    pub fn bytes(&self) -> usize {
+        let Inputs { model, held, offered, live, .. } = &self.inputs;
+        let texts = self.request_id.capacity()
+            + self.pool.capacity()
+            + self.endpoint.capacity()
+            + self.asked.capacity();
+        size_of::<Self>()
+            + texts
+            + model.as_ref().map_or(0, String::capacity)
+            + self.links.capacity() * size_of::<u64>()
+            + held.capacity() * size_of::<Held>()
+            + live.capacity() * size_of::<Live>()
+            // A bit for each position, and it has no more than there are endpoints.
+            + offered.as_ref().map_or(0, |_| live.len().div_ceil(8))
     }
 }
 
@@ -114,8 +140,10 @@ impl Default for Record {
     fn default() -> Self {
         Self {
             request_id: Vec::new(),
+            id_hash: 0,
             listener: Listener::Aware,
             pool: String::new(),
+            asked: String::new(),
             endpoint: String::new(),
             refusal: None,
             matched_tokens: 0,

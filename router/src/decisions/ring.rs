@@ -1,13 +1,16 @@
-//! One worker's ring.
+//! One worker's ring: the newest decisions, as many as fit.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use warmlane_picker::Time;
 
 use super::{Outcome, RINGS, Record};
 
-/// Fewest records that are kept, however large they are.
-const FEWEST: usize = 16;
+/// A record that is larger than this, beside 64 bytes for each endpoint, is not used again.
+const LARGE: usize = 4 << 10;
 
 /// See the module's header. Written by its worker, read by the debug pages.
 #[derive(Debug)]
@@ -16,29 +19,29 @@ pub struct Ring {
     place: u64,
     most: usize,
     most_bytes: usize,
-    slots: Mutex<Slots>,
+    kept: Mutex<Decided>,
 }
 
+/// In the order of their numbers.
 #[derive(Debug, Default)]
-struct Slots {
-    kept: Vec<Kept>,
-    next: usize,
+struct Decided {
+    all: VecDeque<Kept>,
+    bytes: usize,
     last: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Kept {
     number: u64,
     record: Arc<Record>,
+    /// Of the record.
+    bytes: usize,
     outcome: Option<Outcome>,
 }
 
-/// Where a decision is kept, for what becomes of it.
+/// A decision that is kept, for what becomes of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ticket {
-    at: usize,
-    number: u64,
-}
+pub struct Ticket(u64);
 
 /// A decision, as somebody found it.
 #[derive(Clone, Debug)]
@@ -55,75 +58,78 @@ pub struct Seen {
 
 impl Ring {
     pub(super) fn new(place: u64, most: usize, most_bytes: usize) -> Self {
-        Self { place, most, most_bytes, slots: Mutex::default() }
+        Self { place, most, most_bytes, kept: Mutex::default() }
     }
 
-    /// Keeps one more decision, made among so many endpoints. `fill` writes all of it.
-    pub fn add(&self, at: Time, endpoints: usize, fill: impl FnOnce(&mut Record)) -> Ticket {
-        let most = (self.most_bytes / Record::bytes_among(endpoints)).clamp(FEWEST.min(self.most), self.most);
-        let slots = &mut *self.slots();
+    /// Keeps one more decision. `fill` writes all of it.
+    pub fn add(&self, at: Time, fill: impl FnOnce(&mut Record)) -> Ticket {
+        let kept = &mut *self.kept();
         // The clock may stand still between two looks.
-        let number = (at.as_nanos() as u64 / RINGS * RINGS + self.place).max(slots.last + RINGS);
-        slots.last = number;
-        let at = slots.turn(most);
-        let kept = &mut slots.kept[at];
-        (kept.number, kept.outcome) = (number, None);
-        // Somebody may be looking at the record that stood here: then it is theirs.
-        if Arc::get_mut(&mut kept.record).is_none() {
-            kept.record = Arc::default();
-        }
-        if let Some(record) = Arc::get_mut(&mut kept.record) {
+        let number = (at.as_nanos() as u64 / RINGS * RINGS + self.place).max(kept.last + RINGS);
+        kept.last = number;
+        let mut record = kept.spare(self.most, self.most_bytes);
+        // Just made, or nobody else's.
+        if let Some(record) = Arc::get_mut(&mut record) {
             fill(record);
         }
-        Ticket { at, number }
+        let bytes = record.bytes();
+        kept.bytes += bytes;
+        kept.all.push_back(Kept { number, record, bytes, outcome: None });
+        while kept.bytes > self.most_bytes && kept.all.len() > 1 {
+            kept.pop();
+        }
+        Ticket(number)
     }
 
     /// What became of a decision, if it is still kept.
-    pub fn end(&self, ticket: Ticket, outcome: Outcome) {
-        let mut slots = self.slots();
-        if let Some(kept) = slots.kept.get_mut(ticket.at).filter(|kept| kept.number == ticket.number) {
+    pub fn end(&self, Ticket(number): Ticket, outcome: Outcome) {
+        let mut kept = self.kept();
+        let at = kept.all.partition_point(|kept| kept.number < number);
+        if let Some(kept) = kept.all.get_mut(at).filter(|kept| kept.number == number) {
             kept.outcome = Some(outcome);
         }
     }
 
-    pub(super) fn kept(&self) -> usize {
-        self.slots().kept.len()
+    pub(super) fn count(&self) -> usize {
+        self.kept().all.len()
     }
 
     pub(super) fn latest(&self, since: u64, limit: usize, passes: impl Fn(&Record) -> bool) -> Vec<Seen> {
-        let slots = self.slots();
-        let (newer, older) = slots.kept.split_at(slots.next.min(slots.kept.len()));
-        let newest_first = newer.iter().rev().chain(older.iter().rev());
-        let seen = |kept: &Kept| Seen {
+        let mut found = Vec::with_capacity(limit.min(self.most));
+        let kept = self.kept();
+        let newest_first = kept.all.iter().rev().take_while(|kept| kept.number > since);
+        let wanted = newest_first.filter(|kept| passes(&kept.record)).take(limit);
+        found.extend(wanted.map(|kept| Seen {
             number: kept.number,
             record: kept.record.clone(),
             outcome: kept.outcome.clone(),
-        };
-        let wanted = newest_first.take_while(|kept| kept.number > since).filter(|kept| passes(&kept.record));
-        wanted.take(limit).map(seen).collect()
+        }));
+        found
     }
 
-    fn slots(&self) -> MutexGuard<'_, Slots> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    fn kept(&self) -> MutexGuard<'_, Decided> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-// === Slots ===
+// === Decided ===
 
-impl Slots {
-    /// The slot of the next one, when there may be `most`.
-    fn turn(&mut self, most: usize) -> usize {
-        if self.kept.len() > most {
-            // What is beyond is not the oldest; but this happens only when a pool has grown.
-            self.kept.truncate(most);
+impl Decided {
+    /// A record to fill: the oldest one's, once there is no more room, unless somebody looks at it or it is too large to stay.
+    fn spare(&mut self, most: usize, most_bytes: usize) -> Arc<Record> {
+        let mut spare = None;
+        while self.all.len() >= most.max(1) || (self.bytes >= most_bytes && !self.all.is_empty()) {
+            spare = self.pop();
         }
-        if self.next >= most {
-            self.next = 0;
-        }
-        if self.next == self.kept.len() {
-            self.kept.push(Kept::default());
-        }
-        self.next += 1;
-        self.next - 1
+        let is_of_use = |record: &Arc<Record>| {
+            Arc::strong_count(record) == 1 && record.bytes() <= LARGE + record.inputs.live.len() * 64
+        };
+        spare.filter(is_of_use).unwrap_or_default()
+    }
+
+    fn pop(&mut self) -> Option<Arc<Record>> {
+        let oldest = self.all.pop_front()?;
+        self.bytes -= oldest.bytes;
+        Some(oldest.record)
     }
 }

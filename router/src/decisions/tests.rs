@@ -2,16 +2,15 @@ use std::time::Duration;
 
 use warmlane_picker::Live;
 
-use super::*;
+use super::{record::MOST_ID, *};
 
 const fn micros(micros: u64) -> Time {
     Time::from_micros(micros)
 }
 
 fn add(ring: &Ring, at: Time, id: &str) -> Ticket {
-    ring.add(at, 8, |record| {
-        record.request_id.clear();
-        record.request_id.extend_from_slice(id.as_bytes());
+    ring.add(at, |record| {
+        record.name(id.as_bytes(), 0);
         record.inputs.live.resize(8, Live::default());
     })
 }
@@ -34,7 +33,7 @@ fn outcome(status: u16) -> Outcome {
 
 #[test]
 fn the_newest_of_all_workers_come_first_and_the_oldest_make_room() {
-    let decisions = Decisions::new(40, 2);
+    let decisions = Decisions::new(20, 2);
     let rings = [decisions.ring().expect("on"), decisions.ring().expect("on")];
     for at in 0..100_u64 {
         add(&rings[at as usize % 2], micros(at * 10), &at.to_string());
@@ -92,18 +91,44 @@ fn what_somebody_looks_at_stays_as_it_was() {
     assert_eq!(ids(&decisions.latest(0, 9, |_| true)), ["newer"]);
 }
 
+/// One among so many endpoints.
+fn among(ring: &Ring, at: Time, endpoints: usize) -> Ticket {
+    ring.add(at, |record| record.inputs.live.resize(endpoints, Live::default()))
+}
+
 #[test]
-fn fewer_are_kept_of_large_pools() {
+fn no_more_bytes_are_kept_than_there_may_be_whatever_the_records_hold() {
     let decisions = Decisions::new(100_000, 1);
     let ring = decisions.ring().expect("on");
     for at in 0..3_000 {
-        ring.add(micros(at), 1_000, |_| ());
+        among(&ring, micros(at), 1_000);
     }
-    let bytes = decisions.kept() * Record::bytes_among(1_000);
-    assert!(bytes <= MOST_BYTES && bytes > MOST_BYTES / 2, "{bytes}");
-    assert!(
-        decisions.latest(0, 1, |_| true).first().is_some_and(|seen| made_at(seen.number) > micros(2_990))
-    );
+    let bytes = |decisions: &Decisions| -> usize {
+        decisions.latest(0, usize::MAX, |_| true).iter().map(|seen| seen.record.bytes()).sum()
+    };
+    assert!((MOST_BYTES / 2..=MOST_BYTES).contains(&bytes(&decisions)), "{}", bytes(&decisions));
+    let id = vec![b'x'; 60_000];
+    for at in 3_000..40_000 {
+        ring.add(micros(at), |record| {
+            record.name(&id, 7);
+            record.links.resize(1_024, 0);
+        });
+    }
+    assert!(bytes(&decisions) <= MOST_BYTES, "{}", bytes(&decisions));
+    let newest = decisions.latest(0, 1, |record| record.id_hash == 7);
+    assert!(newest.first().is_some_and(|seen| seen.record.request_id.len() == MOST_ID));
+}
+
+#[test]
+fn a_large_pool_takes_the_room_of_the_oldest_decisions_of_a_small_one() {
+    let decisions = Decisions::new(100_000, 16);
+    let ring = decisions.ring().expect("on");
+    let tickets: Vec<Ticket> = (0..1_000).map(|at| among(&ring, micros(at), 8)).collect();
+    among(&ring, micros(1_000), 1_000);
+    ring.end(tickets[999], outcome(200));
+    let kept = decisions.latest(0, usize::MAX, |_| true);
+    assert!(kept.len() > 500 && kept[1].outcome.is_some(), "the newest are there: {}", kept.len());
+    assert!(kept.is_sorted_by(|a, b| a.number > b.number));
 }
 
 #[test]

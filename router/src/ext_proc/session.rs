@@ -240,7 +240,7 @@ impl Drop for Session {
             metrics.request_done(Listener::ExtProc, status);
         }
         if end != StreamEnd::Refused && !matches!(self.request, State::Nothing) {
-            self.log(status, end.name());
+            self.log(status, end.name(), end.failure());
         }
         self.trace.enter(Stage::Done);
         self.trace.close();

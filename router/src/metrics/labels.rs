@@ -133,6 +133,19 @@ labels! {
     }
 }
 
+impl StreamEnd {
+    /// What a request that ended so has failed by, if it has.
+    pub fn failure(self) -> Option<ErrorReason> {
+        match self {
+            Self::Complete | Self::Routed | Self::Unseen | Self::Gateway | Self::Refused => None,
+            Self::Error => Some(ErrorReason::Upstream),
+            Self::Abandoned => Some(ErrorReason::ClientGone),
+            Self::Silent => Some(ErrorReason::StreamIdle),
+            Self::WrongOrder | Self::Unreadable | Self::Misconfigured => Some(ErrorReason::Framing),
+        }
+    }
+}
+
 labels! {
     /// What a client may ask of a response's pace.
     Goal {

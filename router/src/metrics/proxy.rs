@@ -32,6 +32,8 @@ pub struct ProxyMetrics {
     aborts: Tally,
     shed: Tally,
     picks: Counts<Strategy>,
+    /// Picks that found nobody.
+    unpicked: Tally,
     lookups: Tally,
     prompt_tokens: Tally,
     matched_tokens: Tally,
@@ -83,6 +85,7 @@ impl ProxyMetrics {
             aborts: Tally::default(),
             shed: Tally::default(),
             picks: Counts::new(),
+            unpicked: Tally::default(),
             lookups: Tally::default(),
             prompt_tokens: Tally::default(),
             matched_tokens: Tally::default(),
@@ -155,6 +158,11 @@ impl ProxyMetrics {
         }
     }
 
+    /// The picker found nobody.
+    pub fn unpicked(&self) {
+        self.unpicked.add(1);
+    }
+
     /// A client connected; counted until the guard is dropped.
     pub fn connected(self: &Arc<Self>, listener: Listener) -> Connected {
         self.connections[listener.index()].add(1);
@@ -206,9 +214,8 @@ impl ProxyMetrics {
         &self.stages[stage.index()]
     }
 
-    /// On all listeners.
-    pub(super) fn errors_of(&self, reason: ErrorReason) -> u64 {
-        self.errors.iter().map(|errors| errors.get(reason)).sum()
+    pub(super) fn unpicked_in_all(&self) -> u64 {
+        self.unpicked.get()
     }
 
     /// By all strategies.

@@ -8,7 +8,7 @@ use std::{fmt, sync::Arc};
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
 use warmlane_picker::{Endpoint, Reading};
 
-use super::{ErrorReason, ProxyMetrics, by_model::ModelSheet, page::Page, sheets::Sheets};
+use super::{ProxyMetrics, by_model::ModelSheet, page::Page, sheets::Sheets};
 use crate::{
     stage::Stage,
     world::{Pool, World},
@@ -82,8 +82,12 @@ impl Upstream {
     fn picker(&self, page: &mut Page<'_>, names: &Names, sum: &ProxyMetrics) -> fmt::Result {
         let name = |name: &str| format!("{}{name}", names.picker);
         let picks = sum.stage_durations(Stage::Pick);
-        page.histogram(&name("scheduler_e2e_duration_seconds"), "Time that a pick took", picks)?;
-        let (failed, picked) = (sum.errors_of(ErrorReason::NoEndpoint), sum.picked_in_all());
+        page.histogram(
+            &name("scheduler_e2e_duration_seconds"),
+            "Time that requests spent in being picked for, waiting for tokens of new prompts included",
+            picks,
+        )?;
+        let (failed, picked) = (sum.unpicked_in_all(), sum.picked_in_all());
         let rows = [([("status", "success")], picked), ([("status", "failure")], failed)];
         page.counters(&name("scheduler_attempts"), "Picks, and those that found nobody", rows)?;
         let index = self.world.index.load();
@@ -137,10 +141,11 @@ fn requests(page: &mut Page<'_>, names: &Names, models: &[Arc<ModelSheet>]) -> f
     page.histograms(&name("request_ttft_seconds"), "From a request's first byte to its answer's", first)
 }
 
-/// Of those that have said so; `None`: nobody has.
+/// Of those that get requests and have said so; `None`: nobody has. What is no number is no word.
 fn mean(pool: &Pool, of: impl Fn(&Endpoint) -> Option<Reading<f32>>) -> Option<f64> {
     let snapshot = pool.snapshot();
+    let ready = snapshot.endpoints().iter().filter(|endpoint| endpoint.ready);
     let said: Vec<f64> =
-        snapshot.endpoints().iter().filter_map(of).map(|said| f64::from(said.value)).collect();
+        ready.filter_map(of).map(|said| f64::from(said.value)).filter(|v| v.is_finite()).collect();
     (!said.is_empty()).then(|| said.iter().sum::<f64>() / said.len() as f64)
 }

@@ -94,6 +94,7 @@ fn shed_if_saturated(
     trace: &mut Trace,
 ) -> Result<(), Fault> {
     let snapshot = admitted.pool.snapshot().clone();
+    snapshot.mark_used();
     let scratch = &mut *chooser.scratch.borrow_mut();
     let asking = Asking { chooser, asked, admitted, snapshot: &snapshot };
     let now = chooser.world.now();

@@ -108,6 +108,10 @@ fn aware(
     now: Time,
 ) -> Result<Plan, Fault> {
     let (chooser, profile) = (&worker.chooser, &admitted.pool.rules().profile);
+    if chooser.ring.is_some() {
+        // At once: an edition that nobody has used goes soon.
+        snapshot.mark_used();
+    }
     let scratch = &mut *chooser.scratch.borrow_mut();
     let asking = Asking { chooser, asked, admitted: &admitted, snapshot };
     trace.model = asked.map(|body| count_model(worker, &asking, body));
@@ -127,7 +131,10 @@ fn aware(
         };
         trace.decision = Some(asking.keep(ring, &question, scratch, chosen, trace, (now, seed)));
     }
-    let mut decision = picked.map_err(|none| fault(none, snapshot))?;
+    let mut decision = picked.map_err(|none| {
+        worker.metrics.unpicked();
+        fault(none, snapshot)
+    })?;
     worker.metrics.picked(&decision, admitted.prompt_tokens);
     let first = first.ok_or_else(|| fault(NoEndpoint::EmptyPool, snapshot))?;
     let fallbacks = std::mem::take(&mut decision.fallbacks);
@@ -150,7 +157,7 @@ fn aware(
 fn count_model(worker: &Worker, asking: &Asking<'_>, body: &RequestBody) -> Running {
     let target = asking.model().unwrap_or(&body.model);
     let rules = asking.admitted.pool.rules();
-    let is_known = asking.snapshot.serving(target).is_some() || rules.model(&body.model).is_some();
+    let is_known = asking.snapshot.serving(&body.model).is_some() || rules.model(&body.model).is_some();
     let named = is_known.then_some((body.model.as_str(), target));
     worker.models.borrow_mut().begin(&worker.metrics.by_model, named)
 }

@@ -5,7 +5,7 @@
 //! may still be deciding by it.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     fmt,
     ops::Deref,
     sync::{
@@ -17,8 +17,11 @@ use std::{
 
 use warmlane_picker::Snapshot;
 
-/// Endpoints in all snapshots that are kept: of 8 pods 4,096 snapshots, of 1,000 pods 32.
+/// Endpoints in all snapshots that are kept, see [`OWN_ROWS`]: of 8 pods 2,730 snapshots, of 1,000 pods 32.
 const MOST_ROWS: usize = 32_768;
+
+/// What a snapshot takes beside its endpoints.
+const OWN_ROWS: usize = 4;
 
 /// Longer than workers take from finding a pool to deciding. Not much longer: pools whose engines are read twenty times a second each would
 /// have many editions that nobody used.
@@ -44,8 +47,9 @@ pub(super) struct Editions {
 struct Kept {
     /// Superseded lately, with the moment.
     young: VecDeque<(Instant, Arc<Edition>)>,
-    /// Superseded longer ago, and used.
-    used: VecDeque<Arc<Edition>>,
+    /// Superseded longer ago, and used; by number, which grows with time.
+    used: BTreeMap<u64, Arc<Edition>>,
+    /// Of both.
     rows: usize,
 }
 
@@ -66,8 +70,9 @@ impl Edition {
         }
     }
 
+    /// What it takes, in endpoints: one with few has its tables all the same.
     fn rows(&self) -> usize {
-        self.snapshot.endpoints().len()
+        self.snapshot.endpoints().len() + OWN_ROWS
     }
 }
 
@@ -96,8 +101,8 @@ impl Editions {
     /// One that is kept. A pool's newest one is not here.
     pub(super) fn find(&self, number: u64) -> Option<Arc<Edition>> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let young = kept.young.iter().map(|(_, edition)| edition);
-        young.chain(&kept.used).find(|edition| edition.number == number).cloned()
+        let young = || kept.young.iter().map(|(_, edition)| edition).find(|edition| edition.number == number);
+        kept.used.get(&number).or_else(young).cloned()
     }
 }
 
@@ -116,13 +121,14 @@ impl Kept {
         while self.young.front().is_some_and(|(at, _)| now.duration_since(*at) > GRACE) {
             let Some((_, edition)) = self.young.pop_front() else { break };
             if edition.used.load(Relaxed) {
-                self.used.push_back(edition);
+                self.used.insert(edition.number, edition);
             } else {
                 self.rows -= edition.rows();
             }
         }
         while self.rows > MOST_ROWS {
-            let oldest = self.used.pop_front().or_else(|| Some(self.young.pop_front()?.1));
+            let oldest = self.used.pop_first().map(|(_, edition)| edition);
+            let oldest = oldest.or_else(|| Some(self.young.pop_front()?.1));
             let Some(oldest) = oldest else { break };
             self.rows -= oldest.rows();
         }

@@ -32,6 +32,9 @@ pub struct Decision {
     pub pool: String,
     /// The model that was picked for: after a rewrite, if there was one. `null`: no inference call.
     pub model: Option<String>,
+    /// The model that the client named, where another one was sent on.
+    #[serde(default)]
+    pub asked_model: Option<String>,
     /// `Critical`, `Standard` or `Sheddable`.
     pub criticality: String,
     /// Length of its prompt, estimated unless tokens were sent.

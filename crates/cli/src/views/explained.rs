@@ -91,7 +91,10 @@ fn request(screen: Screen, explanation: &Explanation) -> String {
 /// What was asked for, and what was known of it.
 pub(super) fn asked(decision: &Decision) -> String {
     let mut parts = vec![match &decision.model {
-        Some(model) => format!("{model} in pool {}", decision.pool),
+        Some(model) => match &decision.asked_model {
+            Some(asked) => format!("{asked}, sent on as {model}, in pool {}", decision.pool),
+            None => format!("{model} in pool {}", decision.pool),
+        },
         None => format!("no model, in pool {}", decision.pool),
     }];
     let (prompt, output) = (units::count(decision.prompt_tokens), units::count(decision.output_tokens));

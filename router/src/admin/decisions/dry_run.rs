@@ -6,7 +6,7 @@ use warmlane_engine::body::{BodyError, BodyReader, RequestBody};
 use warmlane_picker::GroupTable;
 use warmlane_replay::{Inputs, weights};
 
-use super::{asked, hex, judged};
+use super::{asked, judged, kept};
 use crate::{
     chooser::Chooser,
     error::Fault,
@@ -65,7 +65,7 @@ pub(in super::super) fn dry_run(
             pool: admitted.pool.name.to_string(),
             endpoint: choice.endpoint.clone(),
             refusal: choice.refusal.clone(),
-            session: Some(session).filter(|session| *session != 0).map(hex),
+            session: Some(session).filter(|session| *session != 0).map(kept),
             ..asked(&profile, &inputs)
         },
         others: 0,

@@ -2,7 +2,7 @@
 
 use crate::{
     admin::percent::decoded,
-    decisions::{Record, Seen},
+    decisions::{self, Record, Seen},
     world::World,
 };
 
@@ -52,12 +52,15 @@ impl Query {
     pub(super) fn find(&self, world: &World) -> Vec<Seen> {
         // A file is to hold all there is.
         let rows = if self.as_file { MOST_ROWS } else { ROWS };
-        world.decisions.latest(self.since, self.limit.unwrap_or(rows), |record| self.passes(record))
+        // What is yet to come was the cursor of another router: this one was started since.
+        let since = if decisions::made_at(self.since) > world.now() { 0 } else { self.since };
+        world.decisions.latest(since, self.limit.unwrap_or(rows), |record| self.passes(record))
     }
 
     fn passes(&self, record: &Record) -> bool {
         let is = |asked: &Option<String>, value: &str| asked.as_ref().is_none_or(|asked| asked == value);
-        is(&self.model, record.inputs.model.as_deref().unwrap_or_default())
+        let sent = record.inputs.model.as_deref().unwrap_or_default();
+        (is(&self.model, sent) || is(&self.model, &record.asked))
             && is(&self.endpoint, &record.endpoint)
             && is(&self.pool, &record.pool)
     }

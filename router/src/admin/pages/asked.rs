@@ -1,14 +1,18 @@
 //! Pages that answer a question: which decisions, why this one, and what would be decided.
 
-use std::error::Error;
+use std::{error::Error, time::Duration};
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Limited};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::{Request, StatusCode, body::Body};
+use tokio::{sync::Semaphore, time::timeout};
 use warmlane_api::admin::Failure;
 
 use super::{
-    super::{Sources, decisions, percent::decoded},
+    super::{
+        Sources, decisions,
+        percent::{decoded, decoded_bytes},
+    },
     Answer, page, refused, shown,
 };
 use crate::{chooser::Chooser, world::World};
@@ -16,6 +20,10 @@ use crate::{chooser::Chooser, world::World};
 const LINES: &str = "application/jsonl";
 /// Largest body that is explained.
 const MOST_EXPLAINED: usize = 8 << 20;
+/// It must come within this time.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bodies that are read at once.
+static EXPLAINING: Semaphore = Semaphore::const_new(4);
 
 /// `/debug/decisions`
 pub(super) fn decided(world: &World, query: Option<&str>) -> Answer {
@@ -28,14 +36,15 @@ pub(super) fn decided(world: &World, query: Option<&str>) -> Answer {
 
 /// `/debug/decisions/REQUEST-ID`
 pub(super) fn explained(sources: &Sources, request_id: &str) -> Answer {
-    let request_id = decoded(request_id);
     let chooser = Chooser::of_pages(sources.world.clone(), sources.config.clone());
-    match decisions::explain(&chooser, &request_id) {
+    match decisions::explain(&chooser, &decoded_bytes(request_id)) {
         Some(explanation) => shown(&explanation),
         None if sources.world.decisions.is_on() => {
             let why = format!(
-                "no decision for {request_id:?} is kept: the aware listener and ext_proc keep the last ones, the plain \
-                 listener decides nothing; responses carry the id as x-request-id"
+                "no decision for {:?} is kept: the aware listener and ext_proc keep the last ones; the plain listener decides \
+                 nothing, and neither is anything decided for a request that was refused before (a body that cannot be read, a \
+                 pool that there is not); responses carry the id as x-request-id",
+                decoded(request_id)
             );
             failure(StatusCode::NOT_FOUND, why)
         }
@@ -57,10 +66,22 @@ where
             return failure(StatusCode::BAD_REQUEST, why);
         }
     };
-    let Ok(body) = Limited::new(body, MOST_EXPLAINED).collect().await else {
-        let most = MOST_EXPLAINED >> 20;
-        let why = format!("the body is cut off, or larger than the {most} MiB that are explained");
-        return failure(StatusCode::PAYLOAD_TOO_LARGE, why);
+    let Ok(_turn) = EXPLAINING.try_acquire() else {
+        return failure(StatusCode::SERVICE_UNAVAILABLE, "other bodies are being explained: try again");
+    };
+    let body = match timeout(BODY_TIMEOUT, Limited::new(body, MOST_EXPLAINED).collect()).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            let why = format!("the body is larger than the {} MiB that are explained", MOST_EXPLAINED >> 20);
+            return failure(StatusCode::PAYLOAD_TOO_LARGE, why);
+        }
+        Ok(Err(_)) => return failure(StatusCode::BAD_REQUEST, "the body broke off"),
+        Err(_) => {
+            return failure(
+                StatusCode::REQUEST_TIMEOUT,
+                format!("the body did not come within {BODY_TIMEOUT:?}"),
+            );
+        }
     };
     let chooser = Chooser::of_pages(sources.world.clone(), sources.config.clone());
     match decisions::dry_run(&chooser, path.as_deref(), &head.headers, &body.to_bytes()) {

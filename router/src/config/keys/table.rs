@@ -144,7 +144,7 @@ pub(in super::super) const KEYS: &[Key] = &[
     key!(PROCESS, "log.level", "log-level", "FILTER", word, log.level, "error, warn, info, debug, trace, or per module: info,warmlane_router::scrape=debug"),
     key!(PROCESS, "log.json", "log-json", "BOOL", switch, log.json, "One JSON object a line"),
     key!(PROCESS, "log.access", "log-access", "BOOL", switch, log.access, "One line per request; costs more than routing it"),
-    key!(PROCESS, "log.decisions", "log-decisions", "COUNT", count, log.decisions, "Decisions that are kept in memory for /debug/decisions, and 32 MiB of them at most; 0: none. No prompt is in them"),
+    key!(PROCESS, "log.decisions", "log-decisions", "COUNT", count, log.decisions, "Decisions that each worker keeps in memory for /debug/decisions, all workers together 32 MiB of them at most; 0: none. No prompt is in them"),
 ];
 
 const STRATEGY: Key = Key {

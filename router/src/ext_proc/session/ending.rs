@@ -59,8 +59,7 @@ impl Session {
         if matches!(fault, Fault::Shed { .. }) {
             metrics.shed();
         }
-        self.trace.end_of_model(None, Some(fault.reason()));
-        self.log(fault.status(), fault.reason().name());
+        self.log(fault.status(), fault.reason().name(), Some(fault.reason()));
         self.answer_instead(fault);
     }
 
@@ -71,8 +70,7 @@ impl Session {
         let limit = if reason == ErrorReason::Timeout { limits.request } else { limits.stream_idle };
         self.worker.metrics.request_done(Listener::ExtProc, status);
         self.worker.metrics.error(Listener::ExtProc, reason);
-        self.trace.end_of_model(None, Some(reason));
-        self.log(status, reason.name());
+        self.log(status, reason.name(), Some(reason));
         self.answer_instead(&Fault::Timeout(limit));
     }
 
@@ -151,7 +149,7 @@ impl Session {
     }
 
     /// The access line, and what became of the decision. What is not known of a request has no field.
-    pub(super) fn log(&mut self, status: u16, end: &'static str) {
+    pub(super) fn log(&mut self, status: u16, end: &'static str, failure: Option<ErrorReason>) {
         let (keeps, logs) = (self.trace.decision.is_some(), self.worker.config.log.access);
         if keeps || logs || self.trace.model.is_some() {
             self.trace.enter(Stage::Done);
@@ -160,7 +158,7 @@ impl Session {
                 State::Routed(routed) => routed.first_byte.map(|at| at.duration_since(began)),
                 _ => None,
             };
-            self.trace.end_of_model(first_byte, None);
+            self.trace.end_of_model(first_byte, failure);
             self.trace.ended(&self.worker, || self.what_became(status, end));
         }
         if !logs {

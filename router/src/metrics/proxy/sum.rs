@@ -14,6 +14,7 @@ impl ProxyMetrics {
             aborts,
             shed,
             picks,
+            unpicked,
             lookups,
             prompt_tokens,
             matched_tokens,
@@ -42,6 +43,7 @@ impl ProxyMetrics {
         add(&self.retries_refused, retries_refused);
         add(&self.aborts, aborts);
         add(&self.shed, shed);
+        add(&self.unpicked, unpicked);
         add(&self.lookups, lookups);
         add(&self.prompt_tokens, prompt_tokens);
         add(&self.matched_tokens, matched_tokens);

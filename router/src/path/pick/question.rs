@@ -55,13 +55,13 @@ impl<'a> Asking<'a> {
         trace: &Trace,
         (now, seed): (Time, u64),
     ) -> Ticket {
-        self.snapshot.mark_used();
-        ring.add(now, self.snapshot.endpoints().len(), |record| {
-            record.request_id.clear();
-            record.request_id.extend_from_slice(&trace.request_id);
+        ring.add(now, |record| {
+            record.name(&trace.request_id, self.chooser.world.hash(&trace.request_id));
             record.listener = trace.listener;
             record.pool.clear();
             record.pool.push_str(&self.admitted.pool.name);
+            record.asked.clear();
+            record.asked.push_str(self.asked.map_or("", |body| &body.model));
             record.edition = self.snapshot.number();
             record.profile = self.admitted.pool.rules().profile;
             record.session = self.admitted.incoming.session;
