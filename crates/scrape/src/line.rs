@@ -14,25 +14,13 @@ use hyper::{
     header::{ACCEPT, HOST, USER_AGENT},
 };
 use hyper_util::rt::TokioIo;
-use tokio::{
-    net::TcpStream,
-    sync::{Semaphore, SemaphorePermit},
-    task::JoinSet,
-    time::timeout,
-};
+use tokio::{net::TcpStream, task::JoinSet, time::timeout};
 
 use crate::{Failure, Outcome, pace::Seen};
 
 /// Most header bytes of an answer that are read, and what a kept connection reads into: a router that reads a thousand engines
 /// keeps as many of these.
 const MAX_HEAD_BYTES: usize = 16 << 10;
-
-/// Bodies that this process reads at once, as long as each comes soon: a thousand engines that answer together would otherwise have a
-/// thousand pages in memory, each of them twice while it is put together.
-const BODIES: usize = 32;
-static READING: Semaphore = Semaphore::const_new(BODIES);
-/// Longest wait for a turn. Then a body is read beside the others: engines that dawdle must hold up none but themselves.
-const TURN: Duration = Duration::from_millis(20);
 
 /// See the module's header.
 pub(super) struct Line {
@@ -132,7 +120,6 @@ impl Line {
         let sent = Instant::now();
         let answer = open.sender.send_request(request).await.map_err(LineError::Broken)?;
         let status = answer.status().as_u16();
-        let _turn = take_turn().await;
         let body = Limited::new(answer.into_body(), max).collect().await.map_err(|error| match error
             .downcast::<hyper::Error>(
         ) {
@@ -144,12 +131,6 @@ impl Line {
         })?;
         Ok(Reply { status, body: body.to_bytes(), took: sent.elapsed() })
     }
-}
-
-/// `None`: it was waited for long enough.
-async fn take_turn() -> Option<SemaphorePermit<'static>> {
-    // Never closed.
-    timeout(TURN, READING.acquire()).await.ok()?.ok()
 }
 
 async fn connect(socket: SocketAddr) -> Result<Open, LineError> {
@@ -198,16 +179,6 @@ mod tests {
     };
 
     use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_body_is_read_although_others_have_all_turns() {
-        let others = READING.acquire_many(BODIES as u32).await.expect("open");
-        let begun = tokio::time::Instant::now();
-        assert!(take_turn().await.is_none());
-        assert_eq!(begun.elapsed(), TURN);
-        drop(others);
-        assert!(take_turn().await.is_some());
-    }
 
     const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
