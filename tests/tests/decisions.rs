@@ -4,8 +4,9 @@ use std::{collections::HashMap, net::SocketAddr};
 
 use serde_json::{Value, json};
 use warmlane_api::admin::{Choice, Decisions, Explanation};
-use warmlane_picker::{Profile, Strategy};
+use warmlane_picker::{Criticality, Profile, Strategy};
 use warmlane_replay::{Admit, choice, file};
+use warmlane_router::config::{ModelRule, Target};
 use warmlane_sim::server::{self, Options, Running};
 use warmlane_tests::{Response, TestRouter, Wire, eventually};
 
@@ -233,4 +234,69 @@ fn what_cannot_be_explained_says_why_and_what_can() {
     send(&without, "unkept", &completion(1));
     let unkept = without.admin().get("/debug/decisions/unkept");
     assert!(unkept.status == 404 && message(&unkept).contains("log.decisions"), "{}", unkept.text());
+}
+
+#[test]
+fn an_id_of_any_bytes_and_length_is_found_again() {
+    let replicas = replicas(1);
+    let router = router(&replicas);
+    let ids: [Vec<u8>; 3] = [b"\xff\xfe odd".to_vec(), vec![b'x'; 5_000], "\u{20ac}/..?".into()];
+    for id in &ids {
+        let mut client = router.aware();
+        let body = completion(1);
+        client.send(
+            format!(
+                "POST {COMPLETIONS} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\nx-request-id: ",
+                body.len()
+            )
+            .as_bytes(),
+        );
+        client.send(id);
+        client.send(format!("\r\n\r\n{body}").as_bytes());
+        // The id stands in the head as it came, so that it need not be text.
+        assert!(client.until(b"HTTP/1.1 200").is_some());
+        let escaped: String = id.iter().map(|byte| format!("%{byte:02x}")).collect();
+        assert_eq!(explanation(&router, &escaped).others, 0);
+    }
+    let shown = list(&router, "?limit=3").decisions.pop().expect("the first").request_id;
+    assert_eq!(shown, "%ff%fe odd");
+    let shown: String = shown.replace(' ', "%20");
+    assert_eq!(
+        explanation(&router, &shown).decision.model.as_deref(),
+        Some("m"),
+        "as it is shown, so it is found"
+    );
+}
+
+#[test]
+fn the_model_that_a_client_names_is_kept_beside_the_one_that_is_sent_on() {
+    let replicas = replicas(1);
+    let router = TestRouter::with(&addresses(&replicas), |config| {
+        let target = Target { name: "m".to_owned(), weight: 1 };
+        let (name, criticality) = ("chat".to_owned(), Criticality::Standard);
+        config.models = vec![ModelRule { name, criticality, targets: vec![target] }];
+    });
+    let body = json!({ "model": "chat", "prompt": "hello", "max_tokens": 2 }).to_string();
+    send(&router, "renamed", &body);
+    for query in ["?model=chat", "?model=m"] {
+        let found = list(&router, query).decisions;
+        let named: Vec<_> = found.iter().map(|it| (it.asked_model.as_deref(), it.model.as_deref())).collect();
+        assert_eq!(named, [(Some("chat"), Some("m"))], "{query}");
+    }
+}
+
+#[test]
+fn bodies_that_dawdle_or_break_off_hold_up_nobody() {
+    let replicas = replicas(1);
+    let router = router(&replicas);
+    let mut dawdling: Vec<Wire> = (0..4).map(|_| router.admin()).collect();
+    for client in &mut dawdling {
+        client.send(b"POST /debug/explain HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{");
+    }
+    let explain =
+        || router.admin().post(&format!("/debug/explain?path={COMPLETIONS}"), &completion(1)).status;
+    eventually("all places are taken", || explain() == 503);
+    assert_eq!(router.admin().get("/debug/decisions").status, 200);
+    drop(dawdling);
+    eventually("there is room again", || explain() == 200);
 }
