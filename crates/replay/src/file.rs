@@ -213,6 +213,12 @@ impl Reader {
             }
         };
         let profile = *self.profiles.get(&profile).ok_or(format!("no profile {profile} stands above it"))?;
+        if let Some(snapshot) = &snapshot
+            && let endpoints = snapshot.endpoints().len()
+            && let Some(position) = inputs.offered_beyond(endpoints)
+        {
+            return Err(format!("endpoint {position} was offered, and its state has {endpoints}"));
+        }
         let inputs = inputs.inputs().ok_or("its inputs name a number or criticality that is none")?;
         self.entries.push(Entry { decision: shown, inputs, profile, snapshot });
         Ok(())

@@ -6,6 +6,9 @@ use warmlane_picker::{Criticality, Group, Live, Slot, Source, Time, Work};
 
 use crate::{Held, Inputs, state::nanos};
 
+/// Where no state says how many endpoints there were: a slot is a `u16`.
+const MOST_ENDPOINTS: usize = 1 << 16;
+
 /// See the module's header.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Recorded {
@@ -60,12 +63,19 @@ impl Recorded {
         }
     }
 
+    /// What was offered that no pool of so many endpoints has. A set is as large as its highest position, so nothing
+    /// beyond may reach it.
+    pub(crate) fn offered_beyond(&self, endpoints: usize) -> Option<usize> {
+        self.offered.iter().flatten().copied().find(|position| *position >= endpoints)
+    }
+
     /// The inputs again; `None` where a number or a name in them is none.
     pub(crate) fn inputs(&self) -> Option<Inputs> {
         let held = |(slot, blocks, told): &(u16, u32, bool)| {
             let source = if *told { Source::Events } else { Source::History };
             Held { slot: Slot(*slot), blocks: *blocks, source }
         };
+        let possible = |position: &usize| *position < MOST_ENDPOINTS;
         let group = match &self.group {
             None => None,
             Some(group) => Some(group.group()?),
@@ -81,7 +91,7 @@ impl Recorded {
             tokens_per_block: self.tokens_per_block,
             session: self.session.map(Slot),
             group,
-            offered: self.offered.as_ref().map(|offered| offered.iter().copied().collect()),
+            offered: self.offered.as_ref().map(|offered| offered.iter().copied().filter(possible).collect()),
             live: self.live.iter().map(|live| live.live()).collect(),
             shed: self.shed,
         })

@@ -5,12 +5,12 @@ use std::net::SocketAddr;
 use proptest::{collection::vec, option, prelude::*};
 use warmlane_api::admin::Decision;
 use warmlane_picker::{
-    Criticality, Endpoint, Group, Health, Live, Lora, Models, Profile, Reading, Signals, Slot, Snapshot,
-    Source, Strategy as Routing, Time, Work,
+    Criticality, Endpoint, Group, Health, Live, Lora, Models, Profile, Reading, Signals, Slot, SlotSet,
+    Snapshot, Source, Strategy as Routing, Time, Work,
 };
 use warmlane_replay::{
     Admit, Asked, Held, Inputs, choice, explain,
-    file::{self, FileError, Writer},
+    file::{self, Entry, FileError, Writer},
 };
 
 const NOW: Time = Time::from_secs(100);
@@ -128,9 +128,13 @@ proptest! {
     #[test]
     fn what_is_read_again_is_decided_and_explained_alike(
         snapshot in snapshot(),
-        inputs in vec(inputs(), 1..4),
+        mut inputs in vec(inputs(), 1..4),
         reuse in any::<bool>(),
     ) {
+        let here = |position: &usize| *position < snapshot.endpoints().len();
+        for offered in inputs.iter_mut().filter_map(|inputs| inputs.offered.as_mut()) {
+            *offered = offered.positions().filter(here).collect();
+        }
         let profile = Profile::of(if reuse { Routing::PrefixCache } else { Routing::Default });
         let mut writer = Writer::default();
         for inputs in &inputs {
@@ -195,4 +199,46 @@ fn other_files_are_named_for_what_they_are() {
         "{}",
         read(&format!("{head}{line}"))
     );
+}
+
+/// A file of one decision among one endpoint, in which one thing is changed.
+fn forged(state: bool, was: &str, is: &str) -> Result<Vec<Entry>, FileError> {
+    let endpoint = Endpoint {
+        slot: Slot(0),
+        address: "10.0.0.1:8000".into(),
+        socket: SocketAddr::from(([10, 0, 0, 1], 8000)),
+        ready: true,
+        health: Health::Healthy,
+        stuck: None,
+        local: false,
+        joined: None,
+        signals: Signals::default(),
+    };
+    let snapshot = Snapshot::new(vec![(endpoint, Models::Unknown)]);
+    let inputs = Inputs { offered: Some([0].into_iter().collect()), ..Inputs::default() };
+    let mut writer = Writer::default();
+    writer.add(Decision::default(), &inputs, &Profile::default(), state.then_some((1, &snapshot)));
+    let text = writer.finish();
+    assert_eq!(text.matches(was).count(), 1, "{was} in {text}");
+    file::read(text.replace(was, is).as_bytes())
+}
+
+#[test]
+fn a_position_that_no_endpoint_has_makes_no_set_of_that_size() {
+    let huge = format!("\"offered\":[{}]", 1_u64 << 62);
+    let refused = forged(true, "\"offered\":[0]", &huge).expect_err("its state has one endpoint");
+    assert!(refused.to_string().contains("and its state has 1"), "{refused}");
+    let stateless = forged(false, "\"offered\":[0]", &huge).expect("nothing is made of it");
+    assert_eq!(stateless[0].inputs.offered, Some(SlotSet::default()));
+}
+
+#[test]
+fn more_fallbacks_than_endpoints_take_no_room() {
+    let was = format!("\"fallbacks\":{}", Profile::default().fallbacks);
+    for many in [1 << 63, u64::MAX] {
+        let entries = forged(true, &was, &format!("\"fallbacks\":{many}")).expect("a number");
+        let asked = entries[0].asked(&entries[0].profile, Admit::AsThen).expect("its state is there");
+        let made = choice(asked);
+        assert_eq!((made.endpoint.as_deref(), made.fallbacks.len()), (Some("10.0.0.1:8000"), 0));
+    }
 }

@@ -151,7 +151,8 @@ impl<'a> Contest<'a> {
     /// The next best candidates; when those run out, endpoints that only a soft filter dropped. Equals stand in
     /// turns from `first` on: what many requests fall back to must not be one neighbour.
     fn fallbacks(&self, totals: &Totals, chosen: usize, first: usize) -> Vec<Slot> {
-        let count = self.profile.fallbacks;
+        // A profile may name any number.
+        let count = self.profile.fallbacks.min(totals.each.len());
         let mut kept: Vec<(f32, Slot)> = Vec::with_capacity(count + 1);
         // What it takes to be kept once there are enough.
         let mut bar = f32::NAN;
