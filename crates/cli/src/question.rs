@@ -67,7 +67,7 @@ fn headers(given: &[String]) -> Result<HeaderMap, CliError> {
     let one = |text: &String| {
         let (name, value) = text.split_once(':')?;
         let name = HeaderName::try_from(name.trim()).ok()?;
-        Some((name, HeaderValue::try_from(value.trim()).ok()?))
+        Some((name, HeaderValue::try_from(value.trim_matches([' ', '\t'])).ok()?))
     };
     let read = |text: &String| {
         one(text).ok_or_else(|| CliError::Option(format!("--header {text:?} is no header; give NAME: VALUE")))
