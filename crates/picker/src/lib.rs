@@ -36,7 +36,7 @@ pub use index::{Matches, PrefixIndex, Source, Told};
 pub use pick::{Decision, NoEndpoint, Weighed, explain, pick};
 pub use pin::{Pin, PinTable};
 pub use plain::{PlainPolicy, plain};
-pub use profile::{Profile, Strategy, Weights};
+pub use profile::{Profile, Strategy, UnknownStrategy, Weights};
 pub use request::{Live, Request, Work};
 pub use retry::{RetryBudget, RetryRule};
 pub use saved::Saved;

@@ -134,6 +134,15 @@ pub fn read(file: impl BufRead) -> Result<Vec<Entry>, FileError> {
     Ok(reader.entries)
 }
 
+/// What is wrong with a line. The parser counts lines too: to it each is the first.
+fn unreadable(error: &serde_json::Error) -> String {
+    let (text, column) = (error.to_string(), error.column());
+    match text.strip_suffix(&format!(" at line {} column {column}", error.line())) {
+        Some(cause) => format!("{cause} at column {column}"),
+        None => text,
+    }
+}
+
 // === Entry ===
 
 impl Entry {
@@ -192,12 +201,12 @@ impl Writer {
 
 impl Reader {
     fn line(&mut self, line: &str) -> Result<(), String> {
-        match serde_json::from_str(line).map_err(|error| error.to_string())? {
+        match serde_json::from_str(line).map_err(|error| unreadable(&error))? {
             Line::State(state) => {
                 self.snapshots.insert(state.id, Arc::new(state.snapshot()));
             }
             Line::Profile(NumberedProfile { id, profile }) => {
-                self.profiles.insert(id, profile.profile());
+                self.profiles.insert(id, profile.profile().map_err(|unknown| unknown.to_string())?);
             }
             Line::Decision(decision) => self.decision(*decision)?,
         }

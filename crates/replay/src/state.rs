@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use warmlane_picker::{Endpoint, Profile, Scorer, Snapshot, Strategy, Time, Weights};
+use warmlane_picker::{Endpoint, Profile, Scorer, Snapshot, Time, UnknownStrategy, Weights};
 
 mod endpoint;
 
@@ -72,11 +72,14 @@ impl ProfileState {
         }
     }
 
-    /// The profile again; a strategy that is not known here counts as the default, with the weights that are written.
-    pub(crate) fn profile(&self) -> Profile {
+    /// The profile again.
+    ///
+    /// # Errors
+    /// Where its strategy is not known here.
+    pub(crate) fn profile(&self) -> Result<Profile, UnknownStrategy> {
         let weight = |scorer: Scorer| self.weights.get(scorer.name()).copied().unwrap_or_default();
-        Profile {
-            strategy: self.strategy.parse::<Strategy>().unwrap_or_default(),
+        Ok(Profile {
+            strategy: self.strategy.parse()?,
             weights: Weights {
                 queue: weight(Scorer::Queue),
                 kv: weight(Scorer::Kv),
@@ -95,7 +98,7 @@ impl ProfileState {
             headroom_kv: self.headroom_kv,
             slow_start: Time::from_nanos(self.slow_start_ns),
             fallbacks: self.fallbacks,
-        }
+        })
     }
 }
 

@@ -186,7 +186,7 @@ fn other_files_are_named_for_what_they_are() {
     assert!(matches!(read("{\"format\":\"warmlane-decisions\",\"version\":2}\n"), FileError::Version(2)));
     let head = "{\"format\":\"warmlane-decisions\",\"version\":1}\n";
     let cut = read(&format!("{head}\n{{\"state\":"));
-    assert!(cut.to_string().starts_with("line 3: "), "{cut}");
+    assert_eq!(cut.to_string(), "line 3: EOF while parsing a value at column 9");
     let line = serde_json::json!({"decision": {
         "shown": Decision::default(), "state": 9, "profile": 0,
         "inputs": {
@@ -230,6 +230,13 @@ fn a_position_that_no_endpoint_has_makes_no_set_of_that_size() {
     assert!(refused.to_string().contains("and its state has 1"), "{refused}");
     let stateless = forged(false, "\"offered\":[0]", &huge).expect("nothing is made of it");
     assert_eq!(stateless[0].inputs.offered, Some(SlotSet::default()));
+}
+
+#[test]
+fn a_strategy_that_is_not_known_is_named() {
+    let refused =
+        forged(true, "\"strategy\":\"DEFAULT\"", "\"strategy\":\"FASTEST\"").expect_err("another version's");
+    assert!(refused.to_string().starts_with("line 3: unknown routing strategy \"FASTEST\""), "{refused}");
 }
 
 #[test]
