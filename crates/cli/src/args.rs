@@ -19,8 +19,8 @@ ADDR is HOST:PORT, http://HOST:PORT or unix:PATH. Admin ports listen on loopback
 
 Exit codes:
   0  done
-  1  the answer is no: `status` or `doctor` found something wrong
-  2  misuse: a flag, a command or an address that there is not
+  1  the answer is no: `status` or `doctor` found something wrong, or a replay comes out otherwise or made nothing again
+  2  misuse: a flag, a command or an address that there is not, a file that cannot be read or written
   3  the other side cannot be reached, or something else answers there
   4  it refused or failed, or what it said cannot be read
 
@@ -108,7 +108,8 @@ pub enum Command {
     Watch(Watch),
     /// Makes recorded decisions again: do they come out alike, and what if they were weighed otherwise
     ///
-    /// Without a change the exit code is 1 where a decision comes out otherwise than it was recorded.
+    /// The exit code is 1 where nothing could be made again and, without a change, where a decision comes out otherwise than it was
+    /// recorded.
     #[command(
         after_help = "Examples:\n  warmlane decisions --save monday.jsonl\n  warmlane replay monday.jsonl\n  \
                             warmlane replay monday.jsonl --strategy PREFIX_CACHE\n  \

@@ -3,8 +3,8 @@
 //! | code | meaning |
 //! |---|---|
 //! | 0 | done; also where the reader of the output went away |
-//! | 1 | the answer is no: `status` or `doctor` found something wrong, or a replay comes out otherwise |
-//! | 2 | misuse: a flag, a command or an address that there is not, a file that cannot be read |
+//! | 1 | the answer is no: `status` or `doctor` found something wrong, or a replay comes out otherwise or made nothing again |
+//! | 2 | misuse: a flag, a command or an address that there is not, a file that cannot be read or written |
 //! | 3 | the other side cannot be reached, or something else answers there |
 //! | 4 | it refused or failed, or what it said cannot be read or written |
 

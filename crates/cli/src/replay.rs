@@ -184,7 +184,10 @@ impl Replayed {
 
 #[cfg(test)]
 mod tests {
+    use warmlane_replay::Inputs;
+
     use super::*;
+    use crate::{screen::Screen, views::View as _};
 
     #[test]
     fn weights_are_read_and_what_is_none_is_named() {
@@ -199,6 +202,20 @@ mod tests {
             let error = Change::read_weights(text).expect_err(text);
             assert!(error.contains(why), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn where_nothing_is_made_again_the_answer_is_no_and_says_why() {
+        let replayed = |writer: file::Writer| {
+            let replayed = Replayed::of(writer.finish().as_bytes(), &Change::default()).expect("a file");
+            (replayed.is_yes(), replayed.draw(Screen::default(), false))
+        };
+        let said = "replayed  nothing: the file has no decision\n".to_owned();
+        assert_eq!(replayed(file::Writer::default()), (false, said));
+        let mut stateless = file::Writer::default();
+        stateless.add(Default::default(), &Inputs::default(), &Profile::default(), None);
+        let (is_yes, said) = replayed(stateless);
+        assert!(!is_yes && said.contains("1, were kept without their state"), "{said}");
     }
 
     #[test]

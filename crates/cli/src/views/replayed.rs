@@ -27,6 +27,9 @@ const LISTED: usize = 10;
 
 impl View for Replayed {
     fn draw(&self, screen: Screen, wide: bool) -> String {
+        if self.decisions == 0 {
+            return hang(screen, "replayed  ", Tone::Bad, &self.nothing());
+        }
         let same = self.decisions - self.moved.len();
         let mut summary =
             format!("{} decisions, {same} as recorded, {} elsewhere", self.decisions, self.moved.len());
@@ -67,6 +70,16 @@ impl View for Replayed {
     }
 
     fn is_yes(&self) -> bool {
-        self.changed_profile || self.moved.is_empty()
+        self.decisions > 0 && (self.changed_profile || self.moved.is_empty())
+    }
+}
+
+impl Replayed {
+    /// Why nothing was made again.
+    fn nothing(&self) -> String {
+        match self.stateless {
+            0 => "nothing: the file has no decision".to_owned(),
+            all => format!("nothing: all decisions of the file, {all}, were kept without their state"),
+        }
     }
 }
