@@ -1,6 +1,6 @@
 //! Where text goes: how wide it is, and whether it shows colours.
 //!
-//! What is no terminal has no width, and nothing is cut for it.
+//! What is no terminal has no width, and nothing is cut for it. A terminal that does not say its width has the one in COLUMNS, or 80.
 
 use std::{
     ffi::OsStr,
@@ -9,6 +9,8 @@ use std::{
 
 use clap::ValueEnum;
 
+/// Of a terminal of which nobody says it.
+const USUAL: usize = 80;
 /// Narrower ones are taken for this wide: nothing could be read there.
 const NARROWEST: usize = 20;
 
@@ -66,8 +68,9 @@ impl Screen {
         let (no_color, term) = (std::env::var_os("NO_COLOR"), std::env::var_os("TERM"));
         let terminal = io::stdout().is_terminal();
         let around = Surroundings { terminal, no_color: no_color.as_deref(), term: term.as_deref() };
-        let width = || terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| width.0.into());
-        Self { width: width().filter(|_| terminal).map(clamp), color: color.is_on(&around) }
+        let told = || terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| width.0.into());
+        let width = || width(told(), std::env::var("COLUMNS").ok().as_deref());
+        Self { width: terminal.then(width), color: color.is_on(&around) }
     }
 
     /// The text in its tone.
@@ -79,9 +82,11 @@ impl Screen {
     }
 }
 
-/// Some terminals say that they have no columns.
-fn clamp(width: usize) -> usize {
-    if width == 0 { 80 } else { width.max(NARROWEST) }
+/// A terminal's width, of what it says itself and what COLUMNS says. Serial consoles say nothing, some others that they have none.
+fn width(told: Option<usize>, columns: Option<&str>) -> usize {
+    let columns = || columns?.trim().parse().ok();
+    let some = |width: &usize| *width > 0;
+    told.filter(some).or_else(|| columns().filter(some)).unwrap_or(USUAL).max(NARROWEST)
 }
 
 // === Tone ===
@@ -141,6 +146,16 @@ mod tests {
         assert_eq!(screen(false).paint(Tone::Bad, "failed"), "failed");
         assert_eq!(screen(true).paint(Tone::Bad, "failed"), "\u{1b}[31mfailed\u{1b}[0m");
         assert_eq!(screen(true).paint(Tone::Plain, "failed"), "failed");
-        assert_eq!((clamp(0), clamp(3), clamp(200)), (80, NARROWEST, 200));
+    }
+
+    #[test]
+    fn a_terminal_has_a_width_whether_it_says_so_or_not() {
+        assert_eq!((width(Some(3), None), width(Some(200), Some("90"))), (NARROWEST, 200));
+        for told in [None, Some(0)] {
+            assert_eq!((width(told, Some("120")), width(told, Some("4"))), (120, NARROWEST));
+            for columns in [None, Some(""), Some("0"), Some("-1"), Some("wide")] {
+                assert_eq!(width(told, columns), USUAL, "{columns:?}");
+            }
+        }
     }
 }
