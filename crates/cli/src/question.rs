@@ -1,6 +1,7 @@
 //! How a question is put to the admin port: paths, queries, bodies.
 
 use std::{
+    collections::HashMap,
     io::{self, Read as _},
     path::Path,
 };
@@ -10,6 +11,7 @@ use hyper::{
     HeaderMap, Method,
     header::{HeaderName, HeaderValue},
 };
+use serde::de::IgnoredAny;
 use warmlane_api::admin::path;
 
 use crate::{
@@ -17,6 +19,11 @@ use crate::{
     client::Ask,
     error::CliError,
 };
+
+const CHAT: &str = "/v1/chat/completions";
+/// By what only their bodies have. Embeddings have an input too, and are rarely what somebody asks about.
+const APIS: [(&str, &str); 3] =
+    [("messages", CHAT), ("prompt", "/v1/completions"), ("input", "/v1/responses")];
 
 /// For decisions that fit, `more` of the query before.
 pub(crate) fn decisions(filter: &Filter, more: &[(&str, String)]) -> Ask {
@@ -46,12 +53,20 @@ pub(crate) fn why(why: &Why) -> Result<Ask, CliError> {
     let file = why.body.as_deref().unwrap_or(Path::new("-"));
     let body =
         read(file).map_err(|error| CliError::File { path: file.to_owned(), why: error.to_string() })?;
+    let sent_to = why.path.as_deref().unwrap_or_else(|| api(&body));
     Ok(Ask {
         method: Method::POST,
-        path: format!("{}?path={}", path::EXPLAIN, escaped(&why.path)),
+        path: format!("{}?path={}", path::EXPLAIN, escaped(sent_to)),
         headers: headers(&why.header)?,
         body: Bytes::from(body),
     })
+}
+
+/// Where a body like this is sent. What is none goes as a chat: the router says what is wrong with it.
+fn api(body: &[u8]) -> &'static str {
+    let parts: HashMap<String, IgnoredAny> = serde_json::from_slice(body).unwrap_or_default();
+    let has = |(key, _): &(&str, &str)| parts.contains_key(*key);
+    APIS.into_iter().find(has).map_or(CHAT, |(_, path)| path)
 }
 
 fn read(file: &Path) -> io::Result<Vec<u8>> {
@@ -100,13 +115,24 @@ mod tests {
 
     #[test]
     fn an_id_may_be_anything() {
-        let asked = Why {
-            request_id: Some("a/..?#\u{e9}".to_owned()),
-            body: None,
-            path: String::new(),
-            header: vec![],
-        };
+        let asked =
+            Why { request_id: Some("a/..?#\u{e9}".to_owned()), body: None, path: None, header: vec![] };
         assert_eq!(why(&asked).expect("asked").path, "/debug/decisions/a/..%3f%23%c3%a9");
+    }
+
+    #[test]
+    fn a_body_says_itself_where_it_would_be_sent() {
+        for (body, path) in [
+            (r#"{"model":"m","messages":[]}"#, CHAT),
+            (r#"{"model":"m","prompt":"hello"}"#, "/v1/completions"),
+            (r#"{"model":"m","input":"hello"}"#, "/v1/responses"),
+            (r#"{"messages":[{"prompt":1}],"input":0}"#, CHAT),
+            ("{}", CHAT),
+            ("[\"prompt\"]", CHAT),
+            ("\"prompt", CHAT),
+        ] {
+            assert_eq!(api(body.as_bytes()), path, "{body}");
+        }
     }
 
     #[test]
