@@ -2,7 +2,8 @@
 //! pages.
 //!
 //! *Wrong* is what somebody should look at: the router serves nothing, replicas are missing, ill or not heard of, agents are lost,
-//! the cluster's objects contradict each other. A *hint* is what would make things faster.
+//! the cluster's objects contradict each other. A *hint* is what would make things faster, or what
+//! somebody wants so: a drained replica.
 
 use serde::Serialize;
 use warmlane_api::admin::{Agents, Endpoint, Endpoints, Lane, Pools, Router};
@@ -54,8 +55,10 @@ struct About {
 struct Replicas {
     all: usize,
     ready: usize,
-    /// Something speaks against them.
+    /// Something speaks against them, and nobody wants it so.
     unhealthy: usize,
+    /// Somebody wants no requests there.
+    drained: usize,
     /// On the router's own node.
     local: usize,
     in_flight: u64,
@@ -158,7 +161,8 @@ impl Replicas {
         Self {
             all: all.len(),
             ready: count(|endpoint| endpoint.ready),
-            unhealthy: count(|endpoint| endpoint.health != "healthy"),
+            unhealthy: count(|endpoint| endpoint.health != "healthy" && !judgement::is_drained(endpoint)),
+            drained: count(|endpoint| judgement::is_drained(endpoint)),
             local: count(|endpoint| endpoint.local),
             in_flight: all.iter().map(|endpoint| u64::from(endpoint.in_flight)).sum(),
         }

@@ -11,6 +11,8 @@ const NAMED: usize = 3;
 const OLD_MS: u64 = 10_000;
 /// Below it most responses cannot take the lane of the node.
 const LOW_SHARE: f32 = 0.5;
+/// How the router says that somebody wants it so, where nothing else speaks against it.
+const DRAINED: &str = "degraded: drained by hand";
 /// A cache as full as this throws out what could be reused, and preempts.
 const FULL: f32 = 0.95;
 
@@ -36,6 +38,11 @@ pub(super) fn hints(pages: &Pages, local_requests: Option<f32>) -> Vec<String> {
             "KV cache full on {names}: engines preempt requests there; add replicas, or shorten contexts"
         ));
     }
+    let drained: Vec<&Endpoint> = pages.endpoints.endpoints.iter().filter(|e| is_drained(e)).collect();
+    if !drained.is_empty() {
+        let names = named(drained.iter().map(|endpoint| endpoint.address.clone()));
+        hints.push(format!("drained by hand: {names}; `warmlane undrain` lets them have requests again"));
+    }
     if pages.agents.agents.is_empty() && !pages.endpoints.endpoints.is_empty() {
         hints.push(
             "no agent is followed, so failing GPUs are not seen: give --agent, or install the DaemonSet"
@@ -44,6 +51,11 @@ pub(super) fn hints(pages: &Pages, local_requests: Option<f32>) -> Vec<String> {
     }
     lane(&pages.lane, pages.endpoints.endpoints.len(), local_requests, &mut hints);
     hints
+}
+
+/// It gets no requests because somebody wants it so.
+pub(super) fn is_drained(endpoint: &Endpoint) -> bool {
+    endpoint.health.starts_with(DRAINED)
 }
 
 fn pools(page: &Pools, wrong: &mut Vec<String>) {
@@ -63,7 +75,8 @@ fn pools(page: &Pools, wrong: &mut Vec<String>) {
 fn replicas(page: &Endpoints, wrong: &mut Vec<String>) {
     let all = &page.endpoints;
     let say = |endpoint: &&Endpoint| format!("{} ({})", endpoint.address, endpoint.health);
-    let closed: Vec<&Endpoint> = all.iter().filter(|endpoint| !endpoint.ready).collect();
+    let closed: Vec<&Endpoint> =
+        all.iter().filter(|endpoint| !endpoint.ready && !is_drained(endpoint)).collect();
     if !closed.is_empty() {
         wrong.push(format!(
             "{} of {} replicas not ready: {}",
@@ -72,8 +85,8 @@ fn replicas(page: &Endpoints, wrong: &mut Vec<String>) {
             named(closed.iter().map(say))
         ));
     }
-    let ill: Vec<&Endpoint> =
-        all.iter().filter(|endpoint| endpoint.ready && endpoint.health != "healthy").collect();
+    let is_ill = |endpoint: &&Endpoint| endpoint.health != "healthy" && !is_drained(endpoint);
+    let ill: Vec<&Endpoint> = all.iter().filter(|endpoint| endpoint.ready && is_ill(endpoint)).collect();
     if !ill.is_empty() {
         wrong.push(format!(
             "{} of {} replicas unhealthy: {}",
@@ -129,7 +142,10 @@ fn lane(lane: &Lane, replicas: usize, local_requests: Option<f32>, hints: &mut V
     }
     match (&lane.why_off, local_requests) {
         (Some(_), _) if lane.mode == "off" => {}
-        (Some(why), _) => hints.push(format!("the kernel lane is off, every token wakes the router: {why}")),
+        // Why stands in its own line already.
+        (Some(_), _) => {
+            hints.push("the kernel lane is off, every token wakes the router: see lane above".to_owned());
+        }
         (None, Some(share)) if share < LOW_SHARE && !lane.remote => hints.push(format!(
             "only {} of requests went to the router's own node, where the kernel lane carries tokens: run a router on each \
              GPU node and keep clients on one (docs/LANE.md)",

@@ -66,14 +66,19 @@ fn readiness(ready: bool, readiness: &str) -> (Tone, String) {
 
 impl Replicas {
     fn line(&self) -> (Tone, String) {
-        let tone = match self.all - self.ready + self.unhealthy {
-            0 => Tone::Good,
+        let closed = self.all.saturating_sub(self.ready + self.drained);
+        let tone = match (closed + self.unhealthy, self.drained) {
+            (0, 0) => Tone::Good,
+            (0, _) => Tone::Warn,
             _ => Tone::Bad,
         };
-        let unhealthy =
-            if self.unhealthy > 0 { format!(", {} unhealthy", self.unhealthy) } else { String::new() };
+        let some = |count, what| if count > 0 { format!(", {count} {what}") } else { String::new() };
+        let (unhealthy, drained) = (some(self.unhealthy, "unhealthy"), some(self.drained, "drained"));
         let flight = units::count(self.in_flight);
-        (tone, format!("{} ready of {}{unhealthy}; {flight} requests under way", self.ready, self.all))
+        (
+            tone,
+            format!("{} ready of {}{unhealthy}{drained}; {flight} requests under way", self.ready, self.all),
+        )
     }
 }
 

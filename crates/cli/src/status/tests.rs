@@ -1,7 +1,7 @@
 use warmlane_api::admin::{Aged, Agent, Cluster, Gpu, Pool, Refused, Signals};
 
 use super::*;
-use crate::views::View as _;
+use crate::{screen::Screen, views::View as _};
 
 fn replica(address: &str) -> Endpoint {
     let reading = |value| Some(Aged { value, age_ms: 100 });
@@ -173,11 +173,34 @@ fn a_low_share_of_local_requests_is_a_hint_only_where_the_lane_needs_it() {
 fn hints_say_what_would_help() {
     assert!(hint(|pages| pages.agents.agents.clear()).contains("give --agent"));
     let off = |pages: &mut Pages| (pages.lane.on, pages.lane.why_off) = (false, Some("no BTF".to_owned()));
-    assert_eq!(hint(off), "the kernel lane is off, every token wakes the router: no BTF");
+    assert_eq!(hint(off), "the kernel lane is off, every token wakes the router: see lane above");
+    let screen = judged(off).draw(Screen::default(), false);
+    assert_eq!(screen.matches("no BTF").count(), 1, "{screen}");
     let full = |pages: &mut Pages| {
         pages.endpoints.endpoints[1].signals.kv_use = Some(Aged { value: 0.95, age_ms: 1 });
     };
     assert!(hint(full).starts_with("KV cache full on b:2"));
+}
+
+#[test]
+fn what_somebody_drained_is_meant_so_until_something_else_is_wrong() {
+    let drain = |replica: &mut Endpoint| {
+        (replica.ready, replica.health) = (false, "degraded: drained by hand".to_owned());
+    };
+    let one = |pages: &mut Pages| drain(&mut pages.endpoints.endpoints[1]);
+    assert_eq!(hint(one), "drained by hand: b:2; `warmlane undrain` lets them have requests again");
+    let screen = judged(one).draw(Screen::default(), false);
+    assert!(screen.contains("replicas  1 ready of 2, 1 drained; "), "{screen}");
+    let all = wrong(|pages| {
+        pages.endpoints.endpoints.iter_mut().for_each(drain);
+        pages.pools.pools[0].ready = 0;
+    });
+    assert_eq!(all, "pool  has no ready replica of 2: requests for it get 503");
+    let failed = wrong(|pages| {
+        one(pages);
+        pages.endpoints.endpoints[1].health = "failed: refused".to_owned();
+    });
+    assert_eq!(failed, "1 of 2 replicas not ready: b:2 (failed: refused)");
 }
 
 #[test]
