@@ -19,6 +19,7 @@ use crate::{
     error::{CliError, Side},
     question,
     replay::{Change, Replayed},
+    save::save,
     screen::Screen,
     status::{Pages, Status},
     views::{self, View},
@@ -101,7 +102,7 @@ impl Asking {
                     let decisions: Decisions = router.answer(&question::recall(recall)).await?;
                     self.show(&decisions)
                 }
-                Some(file) => save(&router.bytes(&question::recall(recall)).await?, file),
+                Some(file) => saved(&router.bytes(&question::recall(recall)).await?, file),
             },
             Question::Change(change) => {
                 let ask = Token::read(self.token_file.as_deref())?.ask_for(change);
@@ -142,9 +143,8 @@ fn limited(path: &str, limit: Limit) -> String {
 }
 
 /// A line says how much there was.
-fn save(decisions: &[u8], file: &Path) -> Result<Report, CliError> {
-    std::fs::write(file, decisions)
-        .map_err(|error| CliError::File { path: file.to_owned(), why: error.to_string() })?;
+fn saved(decisions: &[u8], file: &Path) -> Result<Report, CliError> {
+    save(decisions, file)?;
     let marker = b"{\"decision\"";
     let count = decisions.split(|byte| *byte == b'\n').filter(|line| line.starts_with(marker)).count();
     let text = format!("{count} decisions are in {}; `warmlane replay` makes them again\n", file.display());

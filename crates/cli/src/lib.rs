@@ -19,6 +19,7 @@ mod doctor;
 pub mod error;
 mod question;
 pub mod replay;
+mod save;
 pub mod screen;
 pub mod status;
 pub mod table;
