@@ -13,6 +13,9 @@ mod layout;
 
 use layout::{GAP, fit, shorten};
 
+/// Clients give requests their ids, and one of a kilobyte would push all else off the page. The forms for programs have it whole.
+const ID_CHARS: usize = 64;
+
 /// A column's name and manners.
 #[derive(Clone, Copy, Debug)]
 pub struct Column {
@@ -73,6 +76,11 @@ impl Cell {
     /// A text that anybody may have written.
     pub fn new(text: impl AsRef<str>) -> Self {
         Self { text: clean(text.as_ref()).into_owned(), tone: Tone::Plain }
+    }
+
+    /// An id that anybody may have given: shortened wherever it is shown.
+    pub fn id(text: impl AsRef<str>) -> Self {
+        Self { text: shorten(&clean(text.as_ref()), ID_CHARS).into_owned(), tone: Tone::Plain }
     }
 
     /// What is not known, or does not apply.

@@ -87,3 +87,11 @@ fn a_hostile_name_is_shown_and_does_nothing() {
     let table = Table::new(&[column("A", 0)]).with([vec![Cell::new("x\u{1b}]0;owned\u{7}\n\u{202e}y")]]);
     assert_eq!(table.draw(Screen::default(), false), "A\nx\\u{1b}]0;owned\\u{7}\\u{a}\\u{202e}y\n");
 }
+
+#[test]
+fn a_long_id_is_cut_even_where_nothing_limits_the_width() {
+    let text =
+        |id: String| Table::new(&[column("A", 0)]).with([vec![Cell::id(id)]]).draw(Screen::default(), false);
+    assert_eq!(text("x".repeat(64)), format!("A\n{}\n", "x".repeat(64)));
+    assert_eq!(text("x".repeat(9_000)), format!("A\n{}..\n", "x".repeat(62)));
+}

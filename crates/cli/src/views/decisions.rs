@@ -65,7 +65,7 @@ fn row(decision: &Decision) -> Vec<Cell> {
     };
     vec![
         Cell::new(units::millis(decision.ms_ago)),
-        Cell::new(&decision.request_id),
+        Cell::id(&decision.request_id),
         went,
         status,
         Cell::maybe(first_byte.map(|us| units::millis(us / 1_000))),

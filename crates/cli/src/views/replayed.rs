@@ -54,7 +54,7 @@ impl View for Replayed {
         if listed > 0 {
             let rows = self.moved[..listed].iter().map(|moved| {
                 vec![
-                    Cell::new(&moved.request_id),
+                    Cell::id(&moved.request_id),
                     Cell::maybe(moved.recorded.as_deref()),
                     Cell::maybe(moved.replayed.as_deref()),
                     Cell::new(&moved.why),
