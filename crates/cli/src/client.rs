@@ -2,28 +2,17 @@
 //!
 //! Bounds: time for a connection and an answer, and the size of a page.
 
-use std::{
-    error::Error as _,
-    io,
-    time::{Duration, SystemTime, SystemTimeError},
-};
+use std::time::{Duration, SystemTime, SystemTimeError};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::{
     HeaderMap, Method, Request, Response, StatusCode,
     body::Incoming,
-    client::conn::http1::{SendRequest, handshake},
     header::{DATE, HOST},
 };
-use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::{TcpStream, UnixStream},
-    task::JoinSet,
-    time::timeout,
-};
+use tokio::time::timeout;
 use warmlane_api::admin::{Failure, VERSION_HEADER};
 
 use crate::{
@@ -31,6 +20,10 @@ use crate::{
     clean::clean,
     error::{CliError, Side},
 };
+
+mod connection;
+
+use connection::{Connection, cause, is_babble};
 
 /// Largest page: 10,000 pins are 4 MiB, 16,384 endpoints 15.
 const MAX_PAGE_BYTES: usize = 64 << 20;
@@ -49,15 +42,6 @@ pub struct Client {
     version: Option<String>,
     /// This clock less the other side's, in whole seconds, at its last answer with a date.
     ahead_seconds: Option<i64>,
-}
-
-#[derive(Debug)]
-struct Connection {
-    sender: SendRequest<Full<Bytes>>,
-    /// It has answered before: it may have been closed meanwhile.
-    used: bool,
-    /// Reads and writes; ends with it.
-    _driver: JoinSet<()>,
 }
 
 /// What is asked for.
@@ -181,7 +165,8 @@ impl Client {
             };
             match connection.sender.send_request(self.request(ask)?).await {
                 Ok(response) => {
-                    self.connection = Some(Connection { used: true, ..connection });
+                    connection.used = true;
+                    self.connection = Some(connection);
                     return Ok(response);
                 }
                 // Asking twice does no harm.
@@ -210,16 +195,7 @@ impl Client {
     async fn connect(&self) -> Result<Connection, CliError> {
         let unreachable =
             |source| CliError::Unreachable { who: self.who, address: self.address.clone(), source };
-        match &self.address {
-            Address::Tcp(address) => {
-                let stream = TcpStream::connect(address).await.map_err(unreachable)?;
-                Connection::over(stream).await.map_err(unreachable)
-            }
-            Address::Unix(path) => {
-                let stream = UnixStream::connect(path).await.map_err(unreachable)?;
-                Connection::over(stream).await.map_err(unreachable)
-            }
-        }
+        Connection::to(&self.address).await.map_err(unreachable)
     }
 
     fn refused(&self, path: &str, status: StatusCode, body: &[u8]) -> CliError {
@@ -252,18 +228,6 @@ impl Client {
     }
 }
 
-// === Connection ===
-
-impl Connection {
-    async fn over(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> io::Result<Self> {
-        let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
-        let mut driver = JoinSet::new();
-        // What goes wrong with it, the one who asks is told too.
-        driver.spawn(async { _ = connection.await });
-        Ok(Self { sender, used: false, _driver: driver })
-    }
-}
-
 /// This clock less that of who answered.
 fn ahead_seconds(response: &Response<Incoming>) -> Option<i64> {
     let date = response.headers().get(DATE)?.to_str().ok()?;
@@ -281,25 +245,4 @@ fn ahead_seconds(response: &Response<Incoming>) -> Option<i64> {
 fn quote(text: &str) -> String {
     let short: String = text.chars().take(MAX_QUOTE_CHARS).collect();
     clean(&short).into_owned()
-}
-
-/// Something was said, and that is no answer: neither did the connection break, nor was it closed.
-fn is_babble(error: &hyper::Error) -> bool {
-    let (mut innermost, mut broke) = (error, false);
-    let mut source = error.source();
-    while let Some(error) = source {
-        innermost = error.downcast_ref().unwrap_or(innermost);
-        broke |= error.is::<io::Error>();
-        source = error.source();
-    }
-    !(broke || innermost.is_incomplete_message() || innermost.is_closed() || innermost.is_canceled())
-}
-
-/// The innermost reason: hyper's own words say only where it was.
-fn cause(error: &hyper::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
 }

@@ -12,9 +12,9 @@ use warmlane_api::admin::{
 };
 
 use crate::{
-    args::{Format, Limit, Options, Question, Replay},
+    args::{Format, Limit, Options, Question, Recall, Replay},
     changes::Token,
-    client::Client,
+    client::{Ask, Client},
     doctor::{Asked, Checkup, Machine},
     error::{CliError, Side},
     question,
@@ -64,53 +64,28 @@ impl Asking {
 
     /// Asks what is to be asked.
     pub(crate) async fn report(&mut self, question: &Question) -> Result<Report, CliError> {
-        let Self { router, agent, .. } = self;
         match question {
-            Question::Status => {
-                let status = status(router).await?;
-                self.show(&status)
-            }
+            Question::Status => self.status().await,
             Question::Endpoints { sort } => {
-                let page = router.page(path::ENDPOINTS).await?;
+                let page = self.router.page(path::ENDPOINTS).await?;
                 self.show(&views::Endpoints::new(page, *sort))
             }
-            Question::Pods => {
-                let (endpoints, agents): (Endpoints, Agents) =
-                    (router.page(path::ENDPOINTS).await?, router.page(path::AGENTS).await?);
-                self.show(&views::Pods::new(endpoints, &agents))
-            }
-            Question::Gpus if self.of_node => {
-                let node = agent.page(path::NODE).await?;
-                self.show(&views::Cards::new(node))
-            }
-            Question::Gpus => {
-                let agents = router.page(path::AGENTS).await?;
-                self.show(&views::Gpus::new(agents))
-            }
+            Question::Pods => self.pods().await,
+            Question::Gpus => self.gpus().await,
             Question::Agents if self.of_node => self.agent::<Node>(path::NODE).await,
             Question::Agents => self.router::<Agents>(path::AGENTS).await,
             Question::Pools => self.router::<Pools>(path::POOLS).await,
             Question::Pins(limit) => self.router::<Pins>(&limited(path::PINS, *limit)).await,
             Question::Groups(limit) => self.router::<GroupPins>(&limited(path::GROUPS, *limit)).await,
             Question::Lane => self.router::<Lane>(path::LANE).await,
-            Question::Explain(why) => {
-                let explanation: Explanation = router.answer(&question::why(why)?).await?;
-                self.show(&explanation)
-            }
-            Question::Decisions(recall) => match &recall.save {
-                None => {
-                    let decisions: Decisions = router.answer(&question::recall(recall)).await?;
-                    self.show(&decisions)
-                }
-                Some(file) => saved(&router.bytes(&question::recall(recall)).await?, file),
-            },
+            Question::Explain(why) => self.answer::<Explanation>(&question::why(why)?).await,
+            Question::Decisions(recall) => self.decisions(recall).await,
             Question::Change(change) => {
                 let ask = Token::read(self.token_file.as_deref())?.ask_for(change);
-                let changed: Changed = router.answer(&ask).await?;
-                self.show(&changed)
+                self.answer::<Changed>(&ask).await
             }
             Question::Doctor => {
-                let asked = Asked::ask(router, agent).await;
+                let asked = Asked::ask(&mut self.router, &mut self.agent).await;
                 self.show(&Checkup::of(&Machine::look(), &asked))
             }
         }
@@ -121,9 +96,49 @@ impl Asking {
         [&self.router, &self.agent].into_iter().filter_map(Client::warning).collect()
     }
 
+    async fn status(&mut self) -> Result<Report, CliError> {
+        let router = &mut self.router;
+        let pages = Pages {
+            router: router.page(path::ROUTER).await?,
+            endpoints: router.page(path::ENDPOINTS).await?,
+            agents: router.page(path::AGENTS).await?,
+            pools: router.page(path::POOLS).await?,
+            lane: router.page(path::LANE).await?,
+        };
+        self.show(&Status::of(self.router.address().to_string(), &pages))
+    }
+
+    async fn pods(&mut self) -> Result<Report, CliError> {
+        let endpoints: Endpoints = self.router.page(path::ENDPOINTS).await?;
+        let agents: Agents = self.router.page(path::AGENTS).await?;
+        self.show(&views::Pods::new(endpoints, &agents))
+    }
+
+    async fn gpus(&mut self) -> Result<Report, CliError> {
+        if self.of_node {
+            let node = self.agent.page(path::NODE).await?;
+            return self.show(&views::Cards::new(node));
+        }
+        let agents = self.router.page(path::AGENTS).await?;
+        self.show(&views::Gpus::new(agents))
+    }
+
+    async fn decisions(&mut self, recall: &Recall) -> Result<Report, CliError> {
+        let ask = question::recall(recall);
+        match &recall.save {
+            None => self.answer::<Decisions>(&ask).await,
+            Some(file) => saved(&self.router.bytes(&ask).await?, file),
+        }
+    }
+
     /// The router's page as it is.
     async fn router<P: DeserializeOwned + View>(&mut self, path: &str) -> Result<Report, CliError> {
-        let page: P = self.router.page(path).await?;
+        self.answer::<P>(&Ask::page(path)).await
+    }
+
+    /// The router's answer as it is.
+    async fn answer<P: DeserializeOwned + View>(&mut self, ask: &Ask) -> Result<Report, CliError> {
+        let page: P = self.router.answer(ask).await?;
         self.show(&page)
     }
 
@@ -161,15 +176,4 @@ pub(crate) fn replay(replay: &Replay, options: &Options, screen: Screen) -> Resu
     let replayed =
         Replayed::of(BufReader::new(file), &change).map_err(|error| unreadable(error.to_string()))?;
     Ok(Report { text: views::show(&replayed, options.output, screen)?, is_yes: replayed.is_yes() })
-}
-
-async fn status(router: &mut Client) -> Result<Status, CliError> {
-    let pages = Pages {
-        router: router.page(path::ROUTER).await?,
-        endpoints: router.page(path::ENDPOINTS).await?,
-        agents: router.page(path::AGENTS).await?,
-        pools: router.page(path::POOLS).await?,
-        lane: router.page(path::LANE).await?,
-    };
-    Ok(Status::of(router.address().to_string(), &pages))
 }
