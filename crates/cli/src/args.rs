@@ -19,8 +19,8 @@ ADDR is HOST:PORT, http://HOST:PORT or unix:PATH. Admin ports listen on loopback
 
 Exit codes:
   0  done
-  1  the answer is no: `status` or `doctor` found something wrong, or a replay comes out otherwise or made nothing again
-  2  misuse: a flag, a command or an address that there is not, a file that cannot be read or written
+  1  the answer is no: `status` or `doctor` found something wrong, or a replay differs or is empty
+  2  misuse: a flag, command or address that there is not, a file that cannot be read or written
   3  the other side cannot be reached, or something else answers there
   4  it refused or failed, or what it said cannot be read
 
@@ -191,5 +191,17 @@ impl Options {
     /// How long each answer may take.
     pub fn patience(&self) -> Duration {
         Duration::from_secs(self.timeout.get().into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_line_of_the_explanations_is_broken_where_nothing_says_the_width() {
+        for line in EXPLAINED.lines().filter(|line| line.starts_with("  ")) {
+            assert!(line.len() <= 100, "{line}");
+        }
     }
 }
