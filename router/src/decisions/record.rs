@@ -16,7 +16,7 @@ pub(super) const MOST_ID: usize = 128;
 /// See the module's header. Its buffers are used again by a later one.
 #[derive(Clone, Debug)]
 pub struct Record {
-    /// As the client gave it, or the router made it; no more than [`MOST_ID`] bytes of it.
+    /// As the client gave it, or the router made it; no more than 128 bytes of it.
     pub request_id: Vec<u8>,
     /// Hash of all of it.
     pub id_hash: u64,
