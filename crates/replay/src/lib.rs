@@ -2,7 +2,7 @@
 //!
 //! A pick is a pure function, so what it was made of is all that must be kept of it: [`Inputs`] beside the snapshot and the
 //! profile of that moment. [`explain`] makes the same decision again and says why it came out so; with another profile it says
-//! what would have been. [`file`] is the format in which decisions leave a router.
+//! what would have been. [`mod@file`] is the format in which decisions leave a router.
 //!
 //! No prompt is in any of this: lengths and hashes only.
 
