@@ -19,11 +19,13 @@ use thiserror::Error;
 
 mod page;
 mod series;
+mod sieve;
 mod table;
 #[cfg(test)]
 mod tests;
 
 use series::Readings;
+pub use sieve::Sieve;
 
 /// Most adapters kept from one label; the rest are left out.
 pub const MAX_ADAPTERS: usize = 256;

@@ -15,6 +15,7 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, task::JoinSet, time::timeout};
+use warmlane_engine::metrics::Sieve;
 
 use crate::{Failure, Outcome, pace::Seen};
 
@@ -40,11 +41,17 @@ struct Open {
     _driver: JoinSet<()>,
 }
 
+/// Takes an answer's body, piece by piece.
+pub(super) trait Sink: Default {
+    /// The next piece.
+    fn take(&mut self, piece: &[u8]);
+}
+
 /// A whole answer.
 #[derive(Debug)]
-pub(super) struct Reply {
+pub(super) struct Reply<S> {
     pub(super) status: u16,
-    pub(super) body: Bytes,
+    pub(super) body: S,
     /// From sending the request to the last byte. Connecting is not in it.
     pub(super) took: Duration,
 }
@@ -73,12 +80,12 @@ impl Line {
 
     /// Asks for `path`. Connects where there is no connection, or where the engine closed the kept one. After an
     /// error there is none.
-    pub(super) async fn get(
+    pub(super) async fn get<S: Sink>(
         &mut self,
         socket: SocketAddr,
         path: &str,
         max: usize,
-    ) -> Result<Reply, LineError> {
+    ) -> Result<Reply<S>, LineError> {
         let limit = self.limit;
         self.is_connected = false;
         let answer = timeout(limit, self.try_get(socket, path, max)).await;
@@ -89,7 +96,12 @@ impl Line {
         }))
     }
 
-    async fn try_get(&mut self, socket: SocketAddr, path: &str, max: usize) -> Result<Reply, LineError> {
+    async fn try_get<S: Sink>(
+        &mut self,
+        socket: SocketAddr,
+        path: &str,
+        max: usize,
+    ) -> Result<Reply<S>, LineError> {
         if let Some(mut kept) = self.open.take()
             && kept.sender.ready().await.is_ok()
         {
@@ -110,7 +122,7 @@ impl Line {
         Ok(reply)
     }
 
-    async fn ask(&self, open: &mut Open, path: &str, max: usize) -> Result<Reply, LineError> {
+    async fn ask<S: Sink>(&self, open: &mut Open, path: &str, max: usize) -> Result<Reply<S>, LineError> {
         let request = Request::get(path)
             .header(HOST, &self.host)
             .header(USER_AGENT, self.agent)
@@ -120,16 +132,34 @@ impl Line {
         let sent = Instant::now();
         let answer = open.sender.send_request(request).await.map_err(LineError::Broken)?;
         let status = answer.status().as_u16();
-        let body = Limited::new(answer.into_body(), max).collect().await.map_err(|error| match error
-            .downcast::<hyper::Error>(
-        ) {
-            Ok(error) => LineError::Broken(*error),
-            Err(error) => {
-                debug_assert!(error.is::<LengthLimitError>(), "a limited body fails in two ways only");
-                LineError::TooLarge(max)
+        let (mut body, mut taken) = (Limited::new(answer.into_body(), max), S::default());
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| match error.downcast::<hyper::Error>() {
+                Ok(error) => LineError::Broken(*error),
+                Err(error) => {
+                    debug_assert!(error.is::<LengthLimitError>(), "a limited body fails in two ways only");
+                    LineError::TooLarge(max)
+                }
+            })?;
+            if let Some(piece) = frame.data_ref() {
+                taken.take(piece);
             }
-        })?;
-        Ok(Reply { status, body: body.to_bytes(), took: sent.elapsed() })
+        }
+        Ok(Reply { status, body: taken, took: sent.elapsed() })
+    }
+}
+
+// === Sink ===
+
+impl Sink for Vec<u8> {
+    fn take(&mut self, piece: &[u8]) {
+        self.extend_from_slice(piece);
+    }
+}
+
+impl Sink for Sieve {
+    fn take(&mut self, piece: &[u8]) {
+        self.push(piece);
     }
 }
 
@@ -210,7 +240,7 @@ mod tests {
         };
         let reader = async {
             for _ in 0..2 {
-                let reply = line.get(address, "/metrics", 10).await.expect("a reply");
+                let reply = line.get::<Vec<u8>>(address, "/metrics", 10).await.expect("a reply");
                 assert_eq!((reply.status, &*reply.body), (200, &b"ok"[..]));
             }
         };
@@ -230,9 +260,9 @@ mod tests {
             }
         };
         let reader = async {
-            let cut = line.get(address, "/metrics", 10).await;
+            let cut = line.get::<Vec<u8>>(address, "/metrics", 10).await;
             assert!(matches!(cut, Err(LineError::Broken(_))), "{cut:?}");
-            let long = line.get(address, "/metrics", 1).await;
+            let long = line.get::<Vec<u8>>(address, "/metrics", 1).await;
             assert!(matches!(long, Err(LineError::TooLarge(1))), "{long:?}");
         };
         tokio::join!(engine, reader);

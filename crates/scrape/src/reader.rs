@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use tokio::time;
 use warmlane_engine::{
-    metrics::{self, EngineKind, Metrics},
+    metrics::{EngineKind, Metrics, Sieve},
     models::{MAX_LIST_BYTES, ModelList},
 };
 use warmlane_picker::{Signals, Time, Work};
@@ -96,8 +96,11 @@ impl<O: Observer> Reader<O> {
             return (Seen::Failed, Duration::ZERO);
         };
         let before = self.before();
-        let (seen, took) = match self.line.get(socket, self.kind.page(), MAX_PAGE_BYTES).await {
-            Ok(reply) => (self.take_page(socket, &reply, before).await, reply.took),
+        let (seen, took) = match self.line.get::<Sieve>(socket, self.kind.page(), MAX_PAGE_BYTES).await {
+            Ok(reply) => {
+                let took = reply.took;
+                (self.take_page(socket, reply, before).await, took)
+            }
             Err(error) => {
                 let took = self.observer.now().saturating_sub(before.at);
                 self.observer.read(error.outcome(), took);
@@ -114,9 +117,9 @@ impl<O: Observer> Reader<O> {
         Before { at: self.observer.now(), mark: self.observer.sent() }
     }
 
-    async fn take_page(&mut self, socket: SocketAddr, reply: &Reply, before: Before) -> Seen {
+    async fn take_page(&mut self, socket: SocketAddr, reply: Reply<Sieve>, before: Before) -> Seen {
         let (outcome, trouble) = match reply.status {
-            200 => match metrics::scan_of(self.kind, &reply.body) {
+            200 => match reply.body.scan(self.kind) {
                 Ok(metrics) => {
                     self.observer.read(Outcome::Ok, reply.took);
                     self.mood.well(&self.address);
@@ -146,7 +149,7 @@ impl<O: Observer> Reader<O> {
 
     /// The engine answers, but not with a page of use: is it there at all?
     async fn ask_health(&mut self, socket: SocketAddr) -> Seen {
-        match self.line.get(socket, "/health", MAX_HEALTH_BYTES).await {
+        match self.line.get::<Vec<u8>>(socket, "/health", MAX_HEALTH_BYTES).await {
             Ok(reply) if reply.status == 200 => {
                 self.tell(Finding::Alive).await;
                 Seen::Still
@@ -173,7 +176,7 @@ impl<O: Observer> Reader<O> {
     async fn read_list(&mut self, socket: SocketAddr) {
         let at = self.observer.now();
         self.list.asked = Some(at);
-        let Ok(reply) = self.line.get(socket, "/v1/models", MAX_LIST_BYTES).await else { return };
+        let Ok(reply) = self.line.get::<Vec<u8>>(socket, "/v1/models", MAX_LIST_BYTES).await else { return };
         if reply.status != 200 {
             return;
         }
