@@ -41,6 +41,8 @@ pub(super) struct ModelSheet {
 pub struct Models {
     known: HashMap<Box<str>, Vec<Arc<ModelSheet>>>,
     count: usize,
+    /// Most requests are of the same model as the one before.
+    last: Option<Arc<ModelSheet>>,
 }
 
 /// A request of a model under way. Dropping it takes it off.
@@ -93,6 +95,10 @@ impl ModelSheet {
         }
     }
 
+    fn is_of(&self, model: &str, target: &str) -> bool {
+        *self.model == *model && *self.target == *target
+    }
+
     fn absorb(&self, other: &Self) {
         self.requests.add(other.requests.get());
         self.errors.absorb(&other.errors);
@@ -108,18 +114,26 @@ impl Models {
     /// A request begins: of a model that somebody serves or rules, or of one that nobody does.
     pub fn begin(&mut self, sheets: &ModelSheets, named: Option<(&str, &str)>) -> Running {
         let (model, target) = named.unwrap_or((UNKNOWN, UNKNOWN));
-        let sheet = match self.find(model, target) {
-            Some(sheet) => sheet,
-            None if self.count < MOST => self.add(sheets, model, target),
-            None => self.find(OTHER, OTHER).unwrap_or_else(|| self.add(sheets, OTHER, OTHER)),
+        let sheet = match self.last.take().filter(|last| last.is_of(model, target)) {
+            Some(last) => last,
+            None => self.sheet(sheets, model, target),
         };
+        self.last = Some(sheet.clone());
         sheet.requests.add(1);
         sheet.running.add(1);
         Running(sheet)
     }
 
+    fn sheet(&mut self, sheets: &ModelSheets, model: &str, target: &str) -> Arc<ModelSheet> {
+        match self.find(model, target) {
+            Some(sheet) => sheet,
+            None if self.count < MOST => self.add(sheets, model, target),
+            None => self.find(OTHER, OTHER).unwrap_or_else(|| self.add(sheets, OTHER, OTHER)),
+        }
+    }
+
     fn find(&self, model: &str, target: &str) -> Option<Arc<ModelSheet>> {
-        self.known.get(model)?.iter().find(|sheet| *sheet.target == *target).cloned()
+        self.known.get(model)?.iter().find(|sheet| sheet.is_of(model, target)).cloned()
     }
 
     fn add(&mut self, sheets: &ModelSheets, model: &str, target: &str) -> Arc<ModelSheet> {
