@@ -100,6 +100,23 @@ mod tests {
     }
 
     #[test]
+    fn recorded_pages_say_the_same_in_pieces() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/metrics");
+        let pages: Vec<Vec<u8>> = std::fs::read_dir(folder)
+            .expect("recorded pages")
+            .map(|file| std::fs::read(file.expect("a file").path()).expect("a page"))
+            .collect();
+        assert!(pages.len() > 5);
+        for page in pages {
+            let whole = scan_of(EngineKind::Unknown, &page);
+            assert!(whole.is_ok());
+            for piece in [1, 7, 1_000, 16_384] {
+                assert_eq!(sifted(&page, piece), whole);
+            }
+        }
+    }
+
+    #[test]
     fn what_was_left_out_is_not_held() {
         let filler = "python_gc_objects_collected_total{generation=\"0\"} 1.0\n".repeat(1_000);
         let mut sieve = Sieve::default();
