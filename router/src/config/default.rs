@@ -147,6 +147,6 @@ impl Default for Scrape {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { level: "info".to_owned(), json: false, access: false, decisions: 4_096 }
+        Self { level: "info".to_owned(), json: false, access: false, decisions: 1_024 }
     }
 }

@@ -9,6 +9,6 @@ pub struct Log {
     pub json: bool,
     /// One line per request. False by default: at thousands of requests a second it costs more than routing.
     pub access: bool,
-    /// Decisions that are kept for the debug pages. 4,096; 0: none.
+    /// Decisions that are kept for the debug pages. 1,024 of each worker; 0: none.
     pub decisions: usize,
 }

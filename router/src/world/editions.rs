@@ -1,7 +1,7 @@
 //! Snapshots by number, so that a decision can say what it was made of without holding it.
 //!
 //! A pool's newest edition is the pool's. One that is superseded is kept here if a decision was made of it, newest first, as
-//! long as there is room: [`MOST_ROWS`] endpoints in all (some 15 MB). One that was not, only for the moment in which a worker
+//! long as there is room: [`MOST_ROWS`] endpoints in all (some 5 MB). One that was not, only for the moment in which a worker
 //! may still be deciding by it.
 
 use std::{
@@ -17,8 +17,8 @@ use std::{
 
 use warmlane_picker::Snapshot;
 
-/// Endpoints in all snapshots that are kept, see [`OWN_ROWS`]: of 8 pods 2,730 snapshots, of 1,000 pods 32.
-const MOST_ROWS: usize = 32_768;
+/// Endpoints in all snapshots that are kept, see [`OWN_ROWS`]: of 8 pods 682 snapshots, of 1,000 pods 8.
+const MOST_ROWS: usize = 8_192;
 
 /// What a snapshot takes beside its endpoints.
 const OWN_ROWS: usize = 4;
@@ -184,7 +184,7 @@ mod tests {
             })
             .collect();
         let kept: Vec<bool> = all.iter().map(|number| editions.find(*number).is_some()).collect();
-        assert_eq!(kept.iter().filter(|kept| **kept).count(), 32, "{kept:?}");
-        assert!(kept.iter().skip(8).all(|kept| *kept), "the newest are: {kept:?}");
+        assert_eq!(kept.iter().filter(|kept| **kept).count(), 8, "{kept:?}");
+        assert!(kept.iter().skip(32).all(|kept| *kept), "the newest are: {kept:?}");
     }
 }
