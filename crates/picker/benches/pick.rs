@@ -16,8 +16,8 @@ use criterion::{
 use fastrand::Rng;
 use rustix::time::{ClockId, clock_gettime};
 use warmlane_picker::{
-    Chain, Criticality, Endpoint, Health, Live, Matches, Models, PrefixIndex, Profile, Reading, Request,
-    Signals, Slot, Snapshot, Strategy, Time, Work, pick,
+    Chain, Criticality, Endpoint, Live, Matches, Models, PrefixIndex, Profile, Reading, Request, Signals,
+    Slot, Snapshot, Strategy, Time, Work, pick,
 };
 
 const SEED: u64 = 11;
@@ -116,16 +116,11 @@ fn endpoint(slot: u16, rng: &mut Rng) -> (Endpoint, Models) {
         mark: Work { requests: 100, prefill_tokens: 100_000, kv_tokens: 150_000 },
         ..Signals::default()
     };
+    let socket = SocketAddr::from(([10, 0, (slot >> 8) as u8, slot as u8], 8_000));
     let endpoint = Endpoint {
-        slot: Slot(slot),
-        address: format!("replica-{slot}:8000").into(),
-        socket: SocketAddr::from(([10, 0, (slot >> 8) as u8, slot as u8], 8_000)),
-        ready: true,
-        health: Health::Healthy,
-        stuck: None,
         local: slot == 0,
-        joined: None,
         signals,
+        ..Endpoint::ready(Slot(slot), &format!("replica-{slot}:8000"), socket)
     };
     (endpoint, Models::Known { base: vec![MODEL.to_owned()], adapters: Vec::new() })
 }

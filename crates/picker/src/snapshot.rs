@@ -4,7 +4,7 @@
 //! that remember slots were swept. Model names are resolved once per request to a set of endpoints, so no
 //! string is compared per endpoint.
 
-use std::{collections::HashMap, net::SocketAddr, sync::Arc};
+use std::{collections::HashMap, fmt, net::SocketAddr, sync::Arc};
 
 use crate::{
     Signals, Time,
@@ -122,6 +122,35 @@ impl Health {
         match self {
             Self::Healthy => None,
             Self::Degraded(why) | Self::Failed(why) => Some(why),
+        }
+    }
+}
+
+impl fmt::Display for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Healthy => f.write_str("healthy"),
+            Self::Degraded(why) => write!(f, "degraded: {why}"),
+            Self::Failed(why) => write!(f, "failed: {why}"),
+        }
+    }
+}
+
+// === Endpoint ===
+
+impl Endpoint {
+    /// One in working order, of whose load nothing is known.
+    pub fn ready(slot: Slot, address: &str, socket: SocketAddr) -> Self {
+        Self {
+            slot,
+            address: address.into(),
+            socket,
+            ready: true,
+            health: Health::Healthy,
+            stuck: None,
+            local: false,
+            joined: None,
+            signals: Signals::default(),
         }
     }
 }

@@ -203,17 +203,7 @@ fn other_files_are_named_for_what_they_are() {
 
 /// A file of one decision among one endpoint, in which one thing is changed.
 fn forged(state: bool, was: &str, is: &str) -> Result<Vec<Entry>, FileError> {
-    let endpoint = Endpoint {
-        slot: Slot(0),
-        address: "10.0.0.1:8000".into(),
-        socket: SocketAddr::from(([10, 0, 0, 1], 8000)),
-        ready: true,
-        health: Health::Healthy,
-        stuck: None,
-        local: false,
-        joined: None,
-        signals: Signals::default(),
-    };
+    let endpoint = Endpoint::ready(Slot(0), "10.0.0.1:8000", SocketAddr::from(([10, 0, 0, 1], 8000)));
     let snapshot = Snapshot::new(vec![(endpoint, Models::Unknown)]);
     let inputs = Inputs { offered: Some([0].into_iter().collect()), ..Inputs::default() };
     let mut writer = Writer::default();

@@ -59,24 +59,14 @@ impl Offered {
 
 #[cfg(test)]
 mod tests {
-    use warmlane_picker::{Endpoint, Health, Models, Signals, Slot};
+    use warmlane_picker::{Endpoint, Models, Slot};
 
     use super::*;
 
     fn offered(texts: &[&str]) -> Vec<usize> {
         let addresses = ["10.0.0.1:8000", "10.0.0.1:8001", "10.0.0.2:8000", "[fd00::1]:8000"];
         let endpoint = |(at, address): (usize, &&str)| {
-            let endpoint = Endpoint {
-                slot: Slot(at as u16),
-                address: (*address).into(),
-                socket: address.parse().expect("socket"),
-                ready: true,
-                health: Health::Healthy,
-                stuck: None,
-                local: false,
-                joined: None,
-                signals: Signals::default(),
-            };
+            let endpoint = Endpoint::ready(Slot(at as u16), address, address.parse().expect("socket"));
             (endpoint, Models::Unknown)
         };
         let snapshot = Snapshot::new(addresses.iter().enumerate().map(endpoint).collect());

@@ -137,23 +137,13 @@ impl Kept {
 
 #[cfg(test)]
 mod tests {
-    use warmlane_picker::{Endpoint, Health, Models, Signals, Slot};
+    use warmlane_picker::{Endpoint, Models, Slot};
 
     use super::*;
 
     fn snapshot(endpoints: u16) -> Arc<Snapshot> {
         let endpoint = |slot: u16| {
-            let endpoint = Endpoint {
-                slot: Slot(slot),
-                address: "pod:8000".into(),
-                socket: ([10, 0, 0, 1], 8000).into(),
-                ready: true,
-                health: Health::Healthy,
-                stuck: None,
-                local: false,
-                joined: None,
-                signals: Signals::default(),
-            };
+            let endpoint = Endpoint::ready(Slot(slot), "pod:8000", ([10, 0, 0, 1], 8000).into());
             (endpoint, Models::Unknown)
         };
         Arc::new(Snapshot::new((0..endpoints).map(endpoint).collect()))

@@ -216,10 +216,9 @@ impl Pools {
 
 #[cfg(test)]
 mod tests {
-    use warmlane_picker::{Criticality, Profile};
+    use warmlane_picker::Profile;
 
-    use super::*;
-    use crate::config::{ModelRule, Target};
+    use super::{rules::tests::model, *};
 
     fn wanted(names: &[&str]) -> Wanted {
         let pool = |name: &&str| WantedPool {
@@ -228,15 +227,6 @@ mod tests {
             replicas: Vec::new(),
         };
         Wanted { pools: names.iter().map(pool).collect() }
-    }
-
-    fn model(name: &str) -> ModelRule {
-        let name = format!("{name}-model");
-        ModelRule { name, criticality: Criticality::Standard, targets: vec![target("ruled")] }
-    }
-
-    fn target(name: &str) -> Target {
-        Target { name: name.to_owned(), weight: 1 }
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use warmlane_picker::{
-    Criticality, Decision, Endpoint, Health, Live, Matches, Models, NoEndpoint, Profile, Reading, Request,
-    Signals, Slot, Snapshot, Time, Weighed, Work, explain, pick,
+    Criticality, Decision, Endpoint, Live, Matches, Models, NoEndpoint, Profile, Reading, Request, Signals,
+    Slot, Snapshot, Time, Weighed, Work, explain, pick,
 };
 
 pub(crate) const MODEL: &str = "/model/qwen";
@@ -43,17 +43,8 @@ pub(crate) fn load_ago(queue: f32, kv_use: f32, age: Time) -> Signals {
 
 /// A replica in working order.
 pub(crate) fn replica(slot: u16, signals: Signals) -> Endpoint {
-    Endpoint {
-        slot: Slot(slot),
-        address: format!("10.0.0.{slot}:8000").into(),
-        socket: SocketAddr::from(([10, 0, 0, slot as u8], 8_000)),
-        ready: true,
-        health: Health::Healthy,
-        stuck: None,
-        local: false,
-        joined: None,
-        signals,
-    }
+    let socket = SocketAddr::from(([10, 0, 0, slot as u8], 8_000));
+    Endpoint { signals, ..Endpoint::ready(Slot(slot), &format!("10.0.0.{slot}:8000"), socket) }
 }
 
 /// Replicas with these loads, in slots 0, 1, 2 ...

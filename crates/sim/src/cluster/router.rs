@@ -7,8 +7,8 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use warmlane_picker::{
-    Chain, Criticality, Endpoint, GroupTable, Health, Live, Matches, Models, PinTable, PrefixIndex, Profile,
-    Request, Signals, Slot, Snapshot, Time, Work, group::GroupRule, pick, plain,
+    Chain, Criticality, Endpoint, GroupTable, Live, Matches, Models, PinTable, PrefixIndex, Profile, Request,
+    Signals, Slot, Snapshot, Time, Work, group::GroupRule, pick, plain,
 };
 
 use super::{
@@ -219,16 +219,11 @@ fn pin_key(session: u32) -> u64 {
 
 fn snapshot(sides: &[Side], adapters: &[String]) -> Snapshot {
     let entry = |(at, side): (usize, &Side)| {
+        let socket = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let endpoint = Endpoint {
-            slot: Slot(at as u16),
-            address: at.to_string().into(),
-            socket: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             ready: side.ready,
-            health: Health::Healthy,
-            stuck: None,
-            local: false,
-            joined: None,
             signals: side.signals.clone(),
+            ..Endpoint::ready(Slot(at as u16), &at.to_string(), socket)
         };
         (endpoint, Models::Known { base: vec![MODEL.to_owned()], adapters: adapters.to_vec() })
     };

@@ -103,15 +103,15 @@ impl Rules {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn model(name: &str) -> ModelRule {
+    pub(in super::super) fn model(name: &str) -> ModelRule {
         let name = format!("{name}-model");
         ModelRule { name, criticality: Criticality::Standard, targets: vec![target("ruled")] }
     }
 
-    fn target(name: &str) -> Target {
+    pub(in super::super) fn target(name: &str) -> Target {
         Target { name: name.to_owned(), weight: 1 }
     }
 
