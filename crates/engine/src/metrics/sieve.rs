@@ -32,15 +32,13 @@ impl Sieve {
             };
             self.begun.extend_from_slice(&rest[..end]);
             rest = &rest[end + 1..];
-            let line = std::mem::take(&mut self.begun);
-            self.keep(&line);
-            self.begun = line;
+            keep(&mut self.kept, &self.begun);
             self.begun.clear();
         }
         let whole = memrchr(b'\n', rest).map_or(0, |last| last + 1);
         let (lines, begun) = rest.split_at(whole);
         for line in page::lines(lines) {
-            self.keep(line);
+            keep(&mut self.kept, line);
         }
         self.begun.extend_from_slice(begun);
     }
@@ -50,24 +48,22 @@ impl Sieve {
     /// # Errors
     /// When no family of the table was on it.
     pub fn scan(mut self, said: EngineKind) -> Result<Metrics, MetricsError> {
-        let last = std::mem::take(&mut self.begun);
-        self.keep(&last);
-        let MetricsError::NotAnEngine { .. } = match scan_of(said, &self.kept) {
-            Ok(metrics) => return Ok(metrics),
-            Err(error) => error,
-        };
-        Err(MetricsError::NotAnEngine { bytes: self.bytes })
+        keep(&mut self.kept, &self.begun);
+        let of_whole_page =
+            |MetricsError::NotAnEngine { .. }| MetricsError::NotAnEngine { bytes: self.bytes };
+        scan_of(said, &self.kept).map_err(of_whole_page)
     }
+}
 
-    fn keep(&mut self, line: &[u8]) {
-        if matches!(line.first(), None | Some(b'#')) {
-            return;
-        }
-        let rows = table::split(page::name(line)).map(|(engine, family)| engine.rows(family));
-        if rows.is_some_and(|rows| !rows.is_empty()) {
-            self.kept.extend_from_slice(line);
-            self.kept.push(b'\n');
-        }
+/// Adds a line, if it matters.
+fn keep(kept: &mut Vec<u8>, line: &[u8]) {
+    if matches!(line.first(), None | Some(b'#')) {
+        return;
+    }
+    let rows = table::split(page::name(line)).map(|(engine, family)| engine.rows(family));
+    if rows.is_some_and(|rows| !rows.is_empty()) {
+        kept.extend_from_slice(line);
+        kept.push(b'\n');
     }
 }
 
