@@ -12,7 +12,7 @@ use warmlane_api::admin::{
 };
 
 use crate::{
-    args::{Format, Limit, Options, Question, Recall, Replay},
+    args::{Format, Limit, Options, Question, Recall, Replay, Watch},
     changes::Token,
     client::{Ask, Client},
     doctor::{Asked, Checkup, Machine},
@@ -23,6 +23,7 @@ use crate::{
     screen::Screen,
     status::{Pages, Status},
     views::{self, View},
+    watch::watch,
 };
 
 /// What a command says.
@@ -89,6 +90,11 @@ impl Asking {
                 self.show(&Checkup::of(&Machine::look(), &asked))
             }
         }
+    }
+
+    /// Shows decisions as they are made.
+    pub(crate) async fn watch(&mut self, asked: &Watch) -> Result<(), CliError> {
+        watch(asked, &mut self.router, (self.format, self.screen)).await
     }
 
     /// Warnings about who answered.

@@ -28,9 +28,8 @@ pub mod views;
 mod watch;
 
 use args::{Args, Command, Options, Question};
-use client::Client;
-use commands::{Asking, Report};
-use error::{CliError, Side};
+use commands::Asking;
+use error::CliError;
 use screen::Screen;
 
 /// The answer is no.
@@ -59,7 +58,9 @@ pub fn run(args: Args) -> Outcome {
             commands::replay(&replay, &args.options, Screen::of_output(args.options.color))
                 .and_then(|report| write(report.text.as_bytes()).map(|()| report.is_yes))
         }
-        Command::Watch(asked) => watch(&asked, &args.options, &mut complaints).map(|()| true),
+        Command::Watch(asked) => {
+            converse(&args.options, &mut complaints, async |asking| asking.watch(&asked).await).map(|()| true)
+        }
         Command::Ask(question) => ask(&question, &args.options, &mut complaints),
     };
     let exit_code = match done {
@@ -77,24 +78,23 @@ pub fn run(args: Args) -> Outcome {
 
 /// Whether the answer is yes.
 fn ask(question: &Question, options: &Options, complaints: &mut Vec<String>) -> Result<bool, CliError> {
-    let runtime = Builder::new_current_thread().enable_all().build().map_err(CliError::Start)?;
-    let screen = Screen::of_output(options.color);
-    let mut asking = Asking::new(options, screen);
-    let report = runtime.block_on(asking.report(question));
-    // Also where it fails: another version may be why.
-    complaints.extend(asking.warnings().into_iter().map(|warning| format!("warmlane: warning: {warning}")));
-    let Report { text, is_yes } = report?;
-    write(text.as_bytes())?;
-    Ok(is_yes)
+    let report = converse(options, complaints, async |asking| asking.report(question).await)?;
+    write(report.text.as_bytes())?;
+    Ok(report.is_yes)
 }
 
-fn watch(asked: &args::Watch, options: &Options, complaints: &mut Vec<String>) -> Result<(), CliError> {
+/// Asks as often as it takes.
+fn converse<T>(
+    options: &Options,
+    complaints: &mut Vec<String>,
+    ask: impl AsyncFnOnce(&mut Asking) -> Result<T, CliError>,
+) -> Result<T, CliError> {
     let runtime = Builder::new_current_thread().enable_all().build().map_err(CliError::Start)?;
-    let form = (options.output, Screen::of_output(options.color));
-    let mut router = Client::new(Side::Router, options.router.clone(), options.patience());
-    let ended = runtime.block_on(watch::watch(asked, &mut router, form));
-    complaints.extend(router.warning().map(|warning| format!("warmlane: warning: {warning}")));
-    ended
+    let mut asking = Asking::new(options, Screen::of_output(options.color));
+    let answer = runtime.block_on(ask(&mut asking));
+    // Also where it fails: another version may be why.
+    complaints.extend(asking.warnings().into_iter().map(|warning| format!("warmlane: warning: {warning}")));
+    answer
 }
 
 fn man() -> Result<Vec<u8>, CliError> {
