@@ -47,6 +47,13 @@ pub struct Inputs {
 // === Inputs ===
 
 impl Inputs {
+    /// All that the picker read.
+    pub fn of(request: &Request<'_>, at: Time, seed: u64) -> Self {
+        let mut inputs = Self { live: request.live.to_vec(), ..Self::default() };
+        inputs.take(request, at, seed);
+        inputs
+    }
+
     /// What the router knew of its endpoints goes by itself: whoever has it in a buffer of its own swaps them.
     pub fn take(&mut self, request: &Request<'_>, at: Time, seed: u64) {
         (self.at, self.seed) = (at, seed);

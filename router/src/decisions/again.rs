@@ -46,8 +46,6 @@ pub fn again(chooser: &Chooser, record: &Record) -> Option<(Arc<Edition>, Profil
         output_tokens: record.inputs.output_tokens,
         criticality: record.inputs.criticality,
     };
-    let mut inputs = Inputs::default();
-    inputs.take(&request, now, chooser.rng.borrow_mut().u64(..));
-    inputs.live.clone_from(live);
+    let inputs = Inputs::of(&request, now, chooser.rng.borrow_mut().u64(..));
     Some((snapshot, profile, inputs))
 }

@@ -94,18 +94,21 @@ fn shed_if_saturated(
     trace: &mut Trace,
 ) -> Result<(), Fault> {
     let snapshot = admitted.pool.snapshot().clone();
-    snapshot.mark_used();
     let scratch = &mut *chooser.scratch.borrow_mut();
     let asking = Asking { chooser, asked, admitted, snapshot: &snapshot };
     let now = chooser.world.now();
-    let question = Question::new(&asking, scratch, now, GroupTable::find);
+    let question = Question::new(&asking, scratch);
     let profile = &admitted.pool.rules().profile;
     match picker::admit(profile, &snapshot, &question.request(scratch), now) {
         Admission::Pass => Ok(()),
         Admission::Shed { retry_after } => {
-            let seed = chooser.rng.borrow().get_seed();
-            let keep = |ring| asking.keep(ring, &question, scratch, Err(Refused::Shed), trace, (now, seed));
-            trace.decision = chooser.ring.as_deref().map(keep);
+            if let Some(ring) = &chooser.ring {
+                snapshot.mark_used();
+                let question = question.with_prompt(&asking, scratch, now, GroupTable::find);
+                let seed = chooser.rng.borrow().get_seed();
+                let ticket = asking.keep(ring, &question, scratch, Err(Refused::Shed), trace, (now, seed));
+                trace.decision = Some(ticket);
+            }
             Err(Fault::Shed { retry_after })
         }
     }

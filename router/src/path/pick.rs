@@ -115,7 +115,7 @@ fn aware(
     let scratch = &mut *chooser.scratch.borrow_mut();
     let asking = Asking { chooser, asked, admitted: &admitted, snapshot };
     trace.model = asked.map(|body| count_model(worker, &asking, body));
-    let question = Question::new(&asking, scratch, now, GroupTable::observe);
+    let question = Question::new(&asking, scratch).with_prompt(&asking, scratch, now, GroupTable::observe);
     let seed = chooser.rng.borrow().get_seed();
     let rng = &mut chooser.rng.borrow_mut();
     let picked = picker::pick(profile, snapshot, &question.request(scratch), now, rng);

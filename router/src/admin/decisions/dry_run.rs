@@ -54,10 +54,8 @@ pub(in super::super) fn dry_run(
     let profile = admitted.pool.rules().profile;
     let asking = Asking { chooser, asked: Some(&body), admitted: &admitted, snapshot: &snapshot };
     let scratch = &mut *chooser.scratch.borrow_mut();
-    let question = Question::new(&asking, scratch, now, GroupTable::find);
-    let mut inputs = Inputs::default();
-    inputs.take(&question.request(scratch), now, chooser.rng.borrow_mut().u64(..));
-    inputs.live.clone_from(&scratch.live);
+    let question = Question::new(&asking, scratch).with_prompt(&asking, scratch, now, GroupTable::find);
+    let inputs = Inputs::of(&question.request(scratch), now, chooser.rng.borrow_mut().u64(..));
     let choice = judged(&profile, &snapshot, &inputs);
     Ok(Explanation {
         decision: Decision {

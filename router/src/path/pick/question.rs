@@ -45,6 +45,11 @@ impl<'a> Asking<'a> {
         self.asked.map(|body| rewrite.unwrap_or(&body.model))
     }
 
+    /// The same, if it is an adapter's.
+    fn adapter(&self) -> Option<&'a str> {
+        self.model().and_then(|model| adapter(self.snapshot, model))
+    }
+
     /// Keeps a decision. Takes the buffer of what is under way with it: the next request fills it anew.
     pub(crate) fn keep(
         &self,
@@ -77,16 +82,12 @@ impl<'a> Asking<'a> {
 // === Question ===
 
 impl<'a> Question<'a> {
-    /// Reads the ledger, finds who holds the prompt and whom session and group are pinned to.
-    pub(crate) fn new(asking: &Asking<'a>, scratch: &mut Scratch, now: Time, find_group: FindGroup) -> Self {
-        let Asking { chooser, asked, admitted, snapshot } = *asking;
+    /// Reads the ledger. All that admission takes; the prompt is not looked at.
+    pub(crate) fn new(asking: &Asking<'a>, scratch: &mut Scratch) -> Self {
+        let Asking { chooser, admitted, snapshot, .. } = *asking;
         let (world, model) = (&*chooser.world, asking.model());
-        let adapter_name = model.and_then(|model| adapter(snapshot, model));
-        let adapter = adapter_name.map_or(0, |name| world.hash(name.as_bytes()));
+        let adapter = asking.adapter().map_or(0, |name| world.hash(name.as_bytes()));
         world.ledger.read(snapshot, adapter, &mut scratch.live);
-        let needs_prefix = admitted.pool.rules().profile.strategy.needs_prefix();
-        let prompt = asked.zip(model).filter(|_| needs_prefix);
-        find(world, prompt, adapter_name, &mut scratch.holders);
         let passes = chooser.config.unknown_model == UnknownModel::Pass;
         let is_unknown = |model: &str| passes && snapshot.serving(model).is_none();
         Self {
@@ -94,10 +95,27 @@ impl<'a> Question<'a> {
             model: model.filter(|model| !is_unknown(model)),
             admitted,
             adapter,
-            session: session(world, admitted.incoming.session, now),
-            group: find_group(&world.groups, scratch.holders.chain(), now),
+            session: None,
+            group: None,
             offered: admitted.incoming.hints.offered.as_ref().map(|offered| offered.positions(snapshot)),
         }
+    }
+
+    /// Finds who holds the prompt, too, and whom session and group are pinned to.
+    pub(crate) fn with_prompt(
+        mut self,
+        asking: &Asking<'a>,
+        scratch: &mut Scratch,
+        now: Time,
+        find_group: FindGroup,
+    ) -> Self {
+        let world = &*asking.chooser.world;
+        let needs_prefix = self.admitted.pool.rules().profile.strategy.needs_prefix();
+        let prompt = asking.asked.zip(asking.model()).filter(|_| needs_prefix);
+        find(world, prompt, asking.adapter(), &mut scratch.holders);
+        self.session = session(world, self.admitted.incoming.session, now);
+        self.group = find_group(&world.groups, scratch.holders.chain(), now);
+        self
     }
 
     /// The same, with the buffers.
