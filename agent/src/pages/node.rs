@@ -9,6 +9,7 @@ use super::Sources;
 use crate::{
     gpu::{Driver, Gpu, Verdict},
     kubelet::Known,
+    message,
     node::{Contact, Engine},
     score::score,
 };
@@ -132,20 +133,7 @@ fn card(gpu: &Gpu, pods: &Known) -> Card {
 
 /// As routers are told.
 fn shown(gpu: &Gpu) -> admin::Gpu {
-    let sample = &gpu.sample;
-    let watts = |milliwatts: Option<u32>| milliwatts.map(|power| power as f32 / 1_000.0);
-    admin::Gpu {
-        uuid: sample.uuid.as_deref().unwrap_or_default().to_owned(),
-        name: sample.name.as_deref().unwrap_or_default().to_owned(),
-        verdict: verdict(&gpu.verdict),
-        utilisation: sample.utilisation.map(|busy| busy.gpu as f32 / 100.0),
-        temperature_celsius: sample.temperature.map(|degrees| degrees as f32),
-        slowdown_celsius: sample.slowdown_at.map(|degrees| degrees as f32),
-        memory_total_bytes: sample.memory.map(|memory| memory.total),
-        memory_used_bytes: sample.memory.map(|memory| memory.used),
-        power_watts: watts(sample.power),
-        power_limit_watts: watts(sample.power_limit),
-    }
+    admin::Gpu::of(message::gpu(gpu), verdict(&gpu.verdict))
 }
 
 fn driver(driver: &Driver) -> Source {

@@ -1,14 +1,11 @@
 //! `/debug/endpoints`: every replica with what is known of it and how old that is.
 //!
-//! Names of models, nodes and pools are gathered once, by endpoint, so that a row costs no walk over all of them.
+//! Names of nodes and pools are gathered once, by endpoint, so that a row costs no walk over all of them.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use warmlane_api::admin::{self, Aged};
-use warmlane_picker::{Endpoint, Health, Lora, Reading, Signals, Slot, Snapshot, Time};
+use warmlane_picker::{Endpoint, Lora, Models, Reading, Signals, Slot, Snapshot, Time};
 
 use crate::world::World;
 
@@ -16,8 +13,6 @@ use crate::world::World;
 struct Around<'w> {
     world: &'w World,
     now: Time,
-    /// Names of models, by position.
-    served: BTreeMap<usize, Vec<&'w str>>,
     /// Nodes, by address.
     nodes: HashMap<Arc<str>, Arc<str>>,
     /// Names of pools.
@@ -27,8 +22,7 @@ struct Around<'w> {
 /// The page.
 pub(super) fn page(world: &World) -> admin::Endpoints {
     let snapshot = world.snapshot.load();
-    let served = served(&snapshot);
-    let around = Around { world, now: world.now(), served, nodes: nodes(world), pools: pools(world) };
+    let around = Around { world, now: world.now(), nodes: nodes(world), pools: pools(world) };
     let row = |(position, endpoint)| around.row(&snapshot, position, endpoint);
     admin::Endpoints { endpoints: snapshot.endpoints().iter().enumerate().map(row).collect() }
 }
@@ -39,24 +33,15 @@ pub(super) fn why_none_is_ready(endpoints: &[Endpoint]) -> String {
         return "not ready: there is no replica; /debug/pools on the admin port says which pools there are"
             .to_owned();
     };
-    format!(
-        "not ready: none of {} replicas answers; {}: {}",
-        endpoints.len(),
-        first.address,
-        health(&first.health)
-    )
+    format!("not ready: none of {} replicas answers; {}: {}", endpoints.len(), first.address, first.health)
 }
 
-/// Names by position.
-fn served(snapshot: &Snapshot) -> BTreeMap<usize, Vec<&str>> {
-    let mut served: BTreeMap<usize, Vec<&str>> = BTreeMap::new();
-    for name in snapshot.model_names() {
-        let Some(serving) = snapshot.serving(name) else { continue };
-        for position in (0..snapshot.endpoints().len()).filter(|p| serving.endpoints.contains(*p)) {
-            served.entry(position).or_default().push(name);
-        }
-    }
-    served
+/// Names of models, sorted; `None`: not known.
+fn names(models: Models) -> Option<Vec<String>> {
+    let Models::Known { base: mut names, adapters } = models else { return None };
+    names.extend(adapters);
+    names.sort_unstable();
+    Some(names)
 }
 
 /// By address: where the cluster says that it runs, else whose agent tells of it.
@@ -101,34 +86,24 @@ fn aged<T: Copy>(reading: Option<Reading<T>>, now: Time) -> Option<Aged<T>> {
     reading.map(|reading| Aged::new(reading.value, reading.age(now)))
 }
 
-fn health(health: &Health) -> String {
-    match health {
-        Health::Healthy => "healthy".to_owned(),
-        Health::Degraded(why) => format!("degraded: {why}"),
-        Health::Failed(why) => format!("failed: {why}"),
-    }
-}
-
 // === Around ===
 
 impl Around<'_> {
     fn row(&self, snapshot: &Snapshot, position: usize, endpoint: &Endpoint) -> admin::Endpoint {
         let account = self.world.ledger.account(endpoint.slot);
-        let names = || self.served.get(&position).into_iter().flatten();
-        let listed = !snapshot.unlisted().contains(position);
         let pools = self.pools.get(&endpoint.slot).into_iter().flatten();
         admin::Endpoint {
             address: endpoint.address.to_string(),
             ready: endpoint.ready,
             in_flight: account.in_flight(),
             signals: signals(&endpoint.signals, self.now),
-            health: health(&endpoint.health),
+            health: endpoint.health.to_string(),
             slot: endpoint.slot.0,
             socket: endpoint.socket.to_string(),
             local: endpoint.local,
             requests: account.sent().requests,
             kv_capacity_tokens: endpoint.signals.kv_capacity_tokens,
-            models: listed.then(|| names().map(|name| (*name).to_owned()).collect()),
+            models: names(snapshot.models(position)),
             node: self.nodes.get(&endpoint.address).map(|node| node.to_string()),
             pools: pools.map(|pool| pool.to_string()).collect(),
         }

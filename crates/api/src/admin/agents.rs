@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::node;
+
 /// The page.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Agents {
@@ -78,4 +80,24 @@ pub struct Gpu {
     pub power_watts: Option<f32>,
     /// What it may draw.
     pub power_limit_watts: Option<f32>,
+}
+
+// === Gpu ===
+
+impl Gpu {
+    /// One that an agent tells of; what speaks against it is for whoever shows it to word.
+    pub fn of(told: node::Gpu, verdict: String) -> Self {
+        Self {
+            uuid: told.uuid,
+            name: told.name,
+            verdict,
+            utilisation: told.utilisation,
+            temperature_celsius: told.temperature,
+            slowdown_celsius: told.slowdown_temperature,
+            memory_total_bytes: told.memory_total,
+            memory_used_bytes: told.memory_used,
+            power_watts: told.power_watts,
+            power_limit_watts: told.power_limit_watts,
+        }
+    }
 }

@@ -1,7 +1,6 @@
 //! What is shown of an agent, and whom it tells of.
 
 use warmlane_api::{admin, node as told};
-use warmlane_picker::Health;
 
 use super::Follower;
 use crate::{
@@ -62,21 +61,5 @@ impl Agent {
 }
 
 fn gpu(told: &told::Gpu) -> admin::Gpu {
-    let verdict = match merge::health(told.verdict.as_ref()) {
-        Health::Healthy => "healthy".to_owned(),
-        Health::Degraded(why) => format!("degraded: {why}"),
-        Health::Failed(why) => format!("failed: {why}"),
-    };
-    admin::Gpu {
-        uuid: told.uuid.clone(),
-        name: told.name.clone(),
-        verdict,
-        utilisation: told.utilisation,
-        temperature_celsius: told.temperature,
-        slowdown_celsius: told.slowdown_temperature,
-        memory_total_bytes: told.memory_total,
-        memory_used_bytes: told.memory_used,
-        power_watts: told.power_watts,
-        power_limit_watts: told.power_limit_watts,
-    }
+    admin::Gpu::of(told.clone(), merge::health(told.verdict.as_ref()).to_string())
 }

@@ -139,13 +139,18 @@ impl Session {
 
     /// For those who ask later.
     fn what_became(&self, status: u16, end: &'static str) -> Outcome {
-        let (mut served, mut first_byte) = (Served::Nobody, None);
-        if let State::Routed(routed) = &self.request {
-            served = Served::By(routed.at.address.clone());
-            first_byte = routed.first_byte.map(|at| at.duration_since(self.trace.began));
-        }
-        let spent = self.trace.all_spent();
+        let served = match &self.request {
+            State::Routed(routed) => Served::By(routed.at.address.clone()),
+            _ => Served::Nobody,
+        };
+        let (first_byte, spent) = (self.first_byte(), self.trace.all_spent());
         Outcome { status, end, served, first_byte, bytes: None, lane_bytes: 0, spent }
+    }
+
+    /// From the request's first byte to its answer's, as far as that was seen.
+    fn first_byte(&self) -> Option<Duration> {
+        let State::Routed(routed) = &self.request else { return None };
+        Some(routed.first_byte?.duration_since(self.trace.began))
     }
 
     /// The access line, and what became of the decision. What is not known of a request has no field.
@@ -153,12 +158,7 @@ impl Session {
         let (keeps, logs) = (self.trace.decision.is_some(), self.worker.config.log.access);
         if keeps || logs || self.trace.model.is_some() {
             self.trace.enter(Stage::Done);
-            let began = self.trace.began;
-            let first_byte = match &self.request {
-                State::Routed(routed) => routed.first_byte.map(|at| at.duration_since(began)),
-                _ => None,
-            };
-            self.trace.end_of_model(first_byte, failure);
+            self.trace.end_of_model(self.first_byte(), failure);
             self.trace.ended(&self.worker, || self.what_became(status, end));
         }
         if !logs {
@@ -174,7 +174,6 @@ impl Session {
         let model = routed.asked.as_ref().map_or("", |body| body.model.as_str());
         let (picked, fairness) = (&routed.plan.first, &routed.aims.fairness);
         let usage = routed.report.usage;
-        let micros = |at: std::time::Instant| at.duration_since(self.trace.began).as_micros() as u64;
         tracing::info!(
             target: "access", %request_id, listener, model, status, end, endpoint = %routed.at.address,
             // The gateway went to another one.
@@ -186,7 +185,7 @@ impl Session {
             completion_tokens = usage.map(|usage| usage.completion_tokens),
             cached_tokens = usage.and_then(|usage| usage.cached_tokens),
             finish = routed.report.finish.map(|finish| finish.as_str()),
-            first_byte_us = routed.first_byte.map(micros),
+            first_byte_us = self.first_byte().map(|took| took.as_micros() as u64),
             %stages,
         );
     }
