@@ -58,7 +58,7 @@ impl Router {
         let alive = endpoints.iter().filter(|endpoint| TcpStream::connect(endpoint).is_ok()).count();
         wait_for(&address("admin="), alive, &log);
         let page = get(&address("admin="), "/debug/lane");
-        assert!(lane.is_none() || page.contains("\"on\":true"), "{page}");
+        assert!(lane.is_none() || page.contains("\"on\": true"), "{page}");
         router.metrics = address("metrics=");
         router
     }
