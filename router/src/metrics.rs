@@ -15,6 +15,7 @@ use crate::world::World;
 
 mod actions;
 mod agents;
+mod amounts;
 mod build;
 mod by_model;
 mod cells;
@@ -32,7 +33,8 @@ mod tokens;
 mod upstream;
 
 pub use actions::ActionMetrics;
-pub use by_model::{ModelSheets, Models, Running};
+use amounts::Amounts;
+pub use by_model::{Answered, ModelSheets, Models, Running};
 pub use cells::{Counts, Label, Tally};
 pub use cluster::ClusterMetrics;
 pub use durations::Durations;
@@ -84,7 +86,11 @@ impl Metrics {
         registry.register_collector(Box::new(cluster.clone()));
         registry.register_collector(Box::new(actions.clone()));
         let mut upstream = Registry::default();
-        upstream.register_collector(Box::new(upstream::Upstream::new(world.clone(), sheets.clone())));
+        upstream.register_collector(Box::new(upstream::Upstream::new(
+            world.clone(),
+            sheets.clone(),
+            scraping.clone(),
+        )));
         Self { registry, upstream, sheets, scraping, hooks, cluster, actions }
     }
 

@@ -8,7 +8,7 @@ use crate::{
     decisions::{Outcome, Ticket},
     error::Fault,
     front::Client,
-    metrics::{ErrorReason, Listener, Opened, Running},
+    metrics::{Answered, ErrorReason, Listener, Opened, Running},
     stage::Stage,
     worker::Worker,
 };
@@ -170,11 +170,11 @@ impl Trace {
     }
 
     /// Counts it among its model's requests as ended, well or by a failure.
-    pub fn end_of_model(&mut self, first_byte: Option<Duration>, failure: Option<ErrorReason>) {
+    pub fn end_of_model(&mut self, answered: Result<Answered, ErrorReason>) {
         let Some(model) = self.model.take() else { return };
-        match failure {
-            None => model.done(self.spent.iter().sum(), first_byte),
-            Some(reason) => model.failed(reason),
+        match answered {
+            Ok(answered) => model.done(self.spent.iter().sum(), &answered),
+            Err(reason) => model.failed(reason),
         }
     }
 

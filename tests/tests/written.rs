@@ -60,6 +60,13 @@ fn the_page_of_settings_is_the_table_of_settings() {
     assert_eq!(root("docs/configuration.md"), page, "run with WARMLANE_BLESS=1 to write it anew");
 }
 
+/// Labels of families that a router has rows of only with a cluster or the kernel lane; its unit tests have them.
+const WITHOUT_ROWS: [(&str, &str); 3] = [
+    ("warmlane_cluster_source_up", "namespace, resource"),
+    ("warmlane_extension_hook_duration_seconds", "hook"),
+    ("warmlane_lane_handovers", "reason"),
+];
+
 /// One family of metrics, as a page describes it.
 fn family(page: &str, name: &str) -> String {
     let described = |what: &str| {
@@ -77,6 +84,7 @@ fn family(page: &str, name: &str) -> String {
         .filter_map(|label| Some(label.split_once('=')?.0))
         .filter(|label| *label != "le")
         .collect();
+    labels.extend(WITHOUT_ROWS.iter().filter(|(of, _)| *of == name).map(|(_, label)| label));
     labels.sort_unstable();
     labels.dedup();
     format!("| `{shown}` | {kind} | {} | {} |\n", labels.join(", "), described("HELP"))
@@ -92,9 +100,14 @@ fn families(page: &str, of: impl Fn(&str) -> bool) -> String {
 /// `WARMLANE_BLESS=1 cargo test -p warmlane-tests --test written` writes the page anew.
 #[test]
 fn the_page_of_metrics_lists_what_a_router_has() {
-    let picker = warmlane_tests::picker::TestPicker::idle(1);
+    let said = [warmlane_tests::picker::Said::default()];
+    let picker = warmlane_tests::picker::TestPicker::with(&said, |config| {
+        // Nobody's: what is said of agents is that it does not answer.
+        config.agents = vec!["127.0.0.1:9".into()];
+    });
     let router = &picker.router;
     assert_eq!(router.aware().post("/v1/completions", r#"{"model":"m","prompt":"x"}"#).status, 200);
+    assert_eq!(router.aware().post("/v1/completions", r#"{"model":"nobody's","prompt":"x"}"#).status, 404);
     warmlane_tests::eventually("it is counted", || {
         router.metric("inference_objective_request_duration_seconds_count") >= 1.0
     });
@@ -103,8 +116,7 @@ fn the_page_of_metrics_lists_what_a_router_has() {
     let own = families(&page, |name| name.starts_with("warmlane_"));
     let upstream = families(&page, |name| !name.starts_with("warmlane_"));
     let text = format!(
-        "# Metrics of the router\n\nWhat `/metrics` on port 9090 has, in OpenMetrics text. Written by a test from a page; labels are those of the rows \
-         that page had. An agent's\nare in [AGENT.md](AGENT.md).\n\n{head}{own}\n## Under the names of other pickers\n\nSo that dashboards made for the \
+        "# Metrics of the router\n\nWhat `/metrics` on port 9090 has, in OpenMetrics text. Written by a test from a page. An agent's\nare in [AGENT.md](AGENT.md).\n\n{head}{own}\n## Under the names of other pickers\n\nSo that dashboards made for the \
          endpoint picker of the Gateway API Inference Extension (`inference_*`) or of llm-d (`llm_d_epp_*`) work. Values\nare this router's own. A \
          model that no replica lists and no rule names is `unknown`; beyond 256 models and targets on a thread all are `other`. \
          Requests\nthat were shed, and those of the plain listener, are not among them.\n\n{head}{upstream}"

@@ -110,7 +110,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let bench = BENCHES.iter().find(|bench| bench.name == name);
     let bench = bench.with_context(|| format!("no benchmark is called {name:?}; there are:\n{}", list()))?;
     anyhow::ensure!(
-        args.options.is_empty() || ["agent", "ext-proc", "lane", "proxy", "watch"].contains(&bench.name),
+        args.options.is_empty()
+            || ["agent", "ext-proc", "lane", "observability", "proxy", "watch"].contains(&bench.name),
         "{} takes no options after `--`",
         bench.name
     );

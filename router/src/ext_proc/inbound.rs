@@ -120,7 +120,8 @@ impl Inbound {
             None => 0,
         };
         let aims = self.aims();
-        let incoming = Incoming { lists_models: false, session, hints, held: self.held };
+        let bytes = self.pieces.bytes();
+        let incoming = Incoming { lists_models: false, session, hints, bytes, held: self.held };
         Ok(Whole { incoming, asked, pieces: self.pieces.all(), aims })
     }
 

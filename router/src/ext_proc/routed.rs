@@ -52,6 +52,8 @@ pub(super) struct Routed {
     tail: Tail,
     origin: Origin,
     is_events: bool,
+    /// Bytes of the response's body that came.
+    came: u64,
     /// When the first byte of its body came.
     pub(super) first_byte: Option<Instant>,
 }
@@ -87,6 +89,7 @@ impl Routed {
             tail: Tail::default(),
             origin: Origin::default(),
             is_events: false,
+            came: 0,
             first_byte: None,
         }
     }
@@ -174,6 +177,7 @@ impl Routed {
         if self.first_byte.is_none() && !piece.is_empty() {
             self.first_piece(worker, &piece);
         }
+        self.came += piece.len() as u64;
         self.tail.push(&piece);
         if end {
             self.response_ends(worker);
@@ -183,6 +187,11 @@ impl Routed {
             Some(restore) => restore.push(piece, end || self.modes.response != BodyMode::FullDuplexStreamed),
             None => piece,
         }
+    }
+
+    /// Bytes of the response's body, where Envoy shows them.
+    pub(super) fn seen(&self) -> Option<u64> {
+        (self.modes.response != BodyMode::None).then_some(self.came)
     }
 
     fn first_piece(&mut self, worker: &Worker, piece: &[u8]) {

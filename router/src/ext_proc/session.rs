@@ -111,6 +111,7 @@ impl Session {
         pool: Option<String>,
     ) -> Self {
         let trace = Trace::begin(Listener::ExtProc);
+        worker.metrics.stream_began();
         let now = Instant::from_std(trace.began);
         Self {
             deadline: now + worker.config.timeouts.client_head,
@@ -226,7 +227,7 @@ impl Drop for Session {
     fn drop(&mut self) {
         let end = self.end.unwrap_or_else(|| self.settle());
         let metrics = self.worker.metrics.clone();
-        metrics.stream_ended(end);
+        metrics.stream_ended(end, self.trace.began.elapsed());
         if end == StreamEnd::Abandoned && !matches!(self.request, State::Nothing) {
             metrics.aborted();
         }

@@ -10,7 +10,12 @@ use std::{
     time::Duration,
 };
 
-use super::{Counts, Durations, ErrorReason, Tally};
+use warmlane_engine::sse::payload::Usage;
+
+use super::{Amounts, Counts, Durations, ErrorReason, Tally};
+use used::Used;
+
+mod used;
 
 /// Pairs of model and target on one thread.
 const MOST: usize = 256;
@@ -34,6 +39,22 @@ pub(super) struct ModelSheet {
     pub(super) running: Tally,
     pub(super) durations: Durations,
     pub(super) first_bytes: Durations,
+    /// Of requests' bodies, and of answers'.
+    pub(super) sent: Amounts,
+    pub(super) received: Amounts,
+    /// As engines counted them.
+    pub(super) used: Used,
+}
+
+/// What is known of an answer at its end.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Answered {
+    /// From the request's first byte to the answer's.
+    pub first_byte: Option<Duration>,
+    /// Of its body.
+    pub bytes: Option<u64>,
+    /// What its engine counted.
+    pub usage: Option<Usage>,
 }
 
 /// The thread's own way to them.
@@ -92,6 +113,9 @@ impl ModelSheet {
             running: Tally::default(),
             durations: Durations::default(),
             first_bytes: Durations::default(),
+            sent: Amounts::of_bytes(),
+            received: Amounts::of_bytes(),
+            used: Used::default(),
         }
     }
 
@@ -105,14 +129,17 @@ impl ModelSheet {
         self.running.add(other.running.get());
         self.durations.absorb(&other.durations);
         self.first_bytes.absorb(&other.first_bytes);
+        self.sent.absorb(&other.sent);
+        self.received.absorb(&other.received);
+        self.used.absorb(&other.used);
     }
 }
 
 // === Models ===
 
 impl Models {
-    /// A request begins: of a model that somebody serves or rules, or of one that nobody does.
-    pub fn begin(&mut self, sheets: &ModelSheets, named: Option<(&str, &str)>) -> Running {
+    /// A request with a body of so many bytes begins: of a model that somebody serves or rules, or of one that nobody does.
+    pub fn begin(&mut self, sheets: &ModelSheets, named: Option<(&str, &str)>, bytes: u64) -> Running {
         let (model, target) = named.unwrap_or((UNKNOWN, UNKNOWN));
         let sheet = match self.last.take().filter(|last| last.is_of(model, target)) {
             Some(last) => last,
@@ -121,6 +148,7 @@ impl Models {
         self.last = Some(sheet.clone());
         sheet.requests.add(1);
         sheet.running.add(1);
+        sheet.sent.observe(bytes);
         Running(sheet)
     }
 
@@ -153,11 +181,17 @@ impl fmt::Debug for Models {
 // === Running ===
 
 impl Running {
-    /// It was answered after this long, with its first byte after that.
-    pub fn done(&self, took: Duration, first_byte: Option<Duration>) {
+    /// It was answered after this long.
+    pub fn done(&self, took: Duration, answered: &Answered) {
         self.0.durations.observe(took);
-        if let Some(first_byte) = first_byte {
+        if let Some(first_byte) = answered.first_byte {
             self.0.first_bytes.observe(first_byte);
+        }
+        if let Some(bytes) = answered.bytes {
+            self.0.received.observe(bytes);
+        }
+        if let Some(usage) = answered.usage {
+            self.0.used.observe(usage, took, answered.first_byte);
         }
     }
 
@@ -180,9 +214,9 @@ mod tests {
     #[test]
     fn requests_are_counted_by_model_and_target_and_taken_off_when_they_end() {
         let (sheets, mut models) = (ModelSheets::default(), Models::default());
-        let first = models.begin(&sheets, Some(("m", "m-v2")));
-        let second = models.begin(&sheets, Some(("m", "m-v2")));
-        drop(models.begin(&sheets, None));
+        let first = models.begin(&sheets, Some(("m", "m-v2")), 9);
+        let second = models.begin(&sheets, Some(("m", "m-v2")), 9);
+        drop(models.begin(&sheets, None, 0));
         second.failed(ErrorReason::Timeout);
         drop(second);
         let (one, other) = (ModelSheets::default(), ModelSheets::default());
@@ -201,7 +235,7 @@ mod tests {
     fn there_are_no_more_sheets_than_there_may_be() {
         let (sheets, mut models) = (ModelSheets::default(), Models::default());
         for number in 0..10 * MOST {
-            models.begin(&sheets, Some((&format!("m{number}"), "t")));
+            models.begin(&sheets, Some((&format!("m{number}"), "t")), 0);
         }
         let all = sheets.all();
         assert_eq!(all.len(), MOST + 1);

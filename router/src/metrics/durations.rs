@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::Tally;
+use super::{Tally, page::Observed};
 
 /// Upper bounds in microseconds: from a pick of a few to a stream of ten minutes.
 const BOUNDS: [u64; 24] = [
@@ -68,9 +68,11 @@ impl Durations {
     pub fn count(&self) -> u64 {
         self.buckets.iter().map(|bucket| bucket.get()).sum()
     }
+}
 
-    /// Sum in seconds, count, and the buckets as upper bound in seconds and number within.
-    pub(super) fn read(&self) -> (f64, u64, Vec<(f64, u64)>) {
+impl Observed for Durations {
+    /// In seconds.
+    fn read(&self) -> (f64, u64, Vec<(f64, u64)>) {
         let bounds = BOUNDS.iter().map(|micros| *micros as f64 / 1e6).chain([f64::INFINITY]);
         let buckets: Vec<(f64, u64)> = bounds.zip(self.buckets.iter().map(|b| b.get())).collect();
         let count = buckets.iter().map(|(_, n)| n).sum();

@@ -144,6 +144,20 @@ impl StreamEnd {
             Self::WrongOrder | Self::Unreadable | Self::Misconfigured => Some(ErrorReason::Framing),
         }
     }
+
+    /// The status that Envoy, or who counts for it, sees it end with.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Complete | Self::Routed | Self::Unseen | Self::Gateway | Self::Error | Self::Refused => {
+                "OK"
+            }
+            Self::Abandoned => "Canceled",
+            Self::Silent => "DeadlineExceeded",
+            Self::WrongOrder => "FailedPrecondition",
+            Self::Unreadable => "InvalidArgument",
+            Self::Misconfigured => "Unimplemented",
+        }
+    }
 }
 
 labels! {

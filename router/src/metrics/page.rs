@@ -7,10 +7,14 @@ use prometheus_client::{
     metrics::MetricType,
 };
 
-use super::Durations;
-
 /// A page being written.
 pub(super) struct Page<'e>(pub(super) DescriptorEncoder<'e>);
+
+/// A histogram.
+pub(super) trait Observed {
+    /// Sum, count, and the buckets as upper bound and number within.
+    fn read(&self) -> (f64, u64, Vec<(f64, u64)>);
+}
 
 // === Page ===
 
@@ -51,22 +55,22 @@ impl Page<'_> {
     }
 
     /// A family of histograms.
-    pub(super) fn histograms<'d, L: EncodeLabelSet>(
+    pub(super) fn histograms<'o, L: EncodeLabelSet, O: Observed + 'o>(
         &mut self,
         name: &str,
         help: &str,
-        rows: impl IntoIterator<Item = (L, &'d Durations)>,
+        rows: impl IntoIterator<Item = (L, &'o O)>,
     ) -> fmt::Result {
         let mut family = self.0.encode_descriptor(name, help, None, MetricType::Histogram)?;
-        rows.into_iter().try_for_each(|(labels, durations)| {
-            let (sum, count, buckets) = durations.read();
+        rows.into_iter().try_for_each(|(labels, observed)| {
+            let (sum, count, buckets) = observed.read();
             family.encode_family(&labels)?.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
         })
     }
 
     /// One histogram.
-    pub(super) fn histogram(&mut self, name: &str, help: &str, durations: &Durations) -> fmt::Result {
-        let (sum, count, buckets) = durations.read();
+    pub(super) fn histogram(&mut self, name: &str, help: &str, observed: &impl Observed) -> fmt::Result {
+        let (sum, count, buckets) = observed.read();
         let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Histogram)?;
         metric.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
     }

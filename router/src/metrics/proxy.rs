@@ -6,12 +6,13 @@ use warmlane_engine::sse::payload::Usage;
 use warmlane_picker::{Decision, Source, Strategy};
 
 use super::{
-    Counts, Durations, ErrorReason, Goal, Label, Listener, LoadOutcome, ModelSheets, RetryReason, StreamEnd,
-    Tally,
+    Amounts, Counts, Durations, ErrorReason, Goal, Label, Listener, LoadOutcome, ModelSheets, RetryReason,
+    StreamEnd, Tally,
 };
 use crate::{kernel::Refusal, stage::Stage};
 
 mod encode;
+mod seen;
 mod sum;
 
 /// Statuses 100 to 599 have a counter each; what is outside counts as 599.
@@ -48,6 +49,9 @@ pub struct ProxyMetrics {
     floods: Counts<Listener>,
     certificate_loads: Counts<LoadOutcome>,
     streams: Counts<StreamEnd>,
+    /// Exchanges with Envoy that are open, and how long those took that ended.
+    streams_open: Tally,
+    stream_durations: Durations,
     /// Responses that a goal was set for, and those that missed it.
     aims: Counts<Goal>,
     misses: Counts<Goal>,
@@ -57,6 +61,8 @@ pub struct ProxyMetrics {
     refusals: Counts<Refusal>,
     /// Tokens that engines counted: of prompts, of those found in caches, of answers.
     used: [Tally; 3],
+    /// What share of each prompt its endpoint was believed to hold, in percent.
+    hits: Amounts,
     /// By model and target.
     pub by_model: ModelSheets,
 }
@@ -97,11 +103,14 @@ impl ProxyMetrics {
             floods: Counts::new(),
             certificate_loads: Counts::new(),
             streams: Counts::new(),
+            streams_open: Tally::default(),
+            stream_durations: Durations::default(),
             aims: Counts::new(),
             misses: Counts::new(),
             rides: Tally::default(),
             refusals: Counts::new(),
             used: Default::default(),
+            hits: Amounts::of_percent(),
             by_model: ModelSheets::default(),
         }
     }
@@ -152,6 +161,8 @@ impl ProxyMetrics {
         if decision.strategy.needs_prefix() {
             self.lookups.add(1);
             self.matched_tokens.add(decision.matched_tokens);
+            let percent = decision.matched_tokens.saturating_mul(100).checked_div(prompt);
+            self.hits.observe(percent.unwrap_or(0).min(100));
             if let Some(source) = decision.source {
                 self.matches.add(source);
             }
@@ -179,9 +190,16 @@ impl ProxyMetrics {
         self.connections_refused.add(listener);
     }
 
-    /// An exchange with Envoy ended.
-    pub fn stream_ended(&self, end: StreamEnd) {
+    /// An exchange with Envoy began.
+    pub fn stream_began(&self) {
+        self.streams_open.add(1);
+    }
+
+    /// It ended, after this long.
+    pub fn stream_ended(&self, end: StreamEnd, took: Duration) {
+        self.streams_open.sub(1);
         self.streams.add(end);
+        self.stream_durations.observe(took);
     }
 
     /// A response took so many milliseconds, where a goal was set.
@@ -208,19 +226,6 @@ impl ProxyMetrics {
     pub fn used(&self, usage: Usage) {
         let tokens = [usage.prompt_tokens, usage.cached_tokens.unwrap_or(0), usage.completion_tokens];
         self.used.iter().zip(tokens).for_each(|(tally, tokens)| tally.add(tokens));
-    }
-
-    pub(super) fn stage_durations(&self, stage: Stage) -> &Durations {
-        &self.stages[stage.index()]
-    }
-
-    pub(super) fn unpicked_in_all(&self) -> u64 {
-        self.unpicked.get()
-    }
-
-    /// By all strategies.
-    pub(super) fn picked_in_all(&self) -> u64 {
-        self.picks.rows().map(|(_, count)| count).sum()
     }
 
     /// A client's TLS handshake failed or took too long.

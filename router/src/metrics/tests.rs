@@ -154,3 +154,58 @@ fn what_is_watched_of_a_cluster_is_shown_and_nothing_is_wrong_without_one() {
         assert!((value(&page, series) - expected).abs() < f64::EPSILON, "{series}");
     }
 }
+
+#[test]
+fn a_models_counts_have_upstreams_names_too() {
+    let metrics = Metrics::new(&world(&["a:1"]));
+    let (proxy, mut models) = (metrics.proxy(), Models::default());
+    let running = models.begin(&proxy.by_model, Some(("m", "m-v2")), 1_000);
+    let usage = warmlane_engine::sse::payload::Usage {
+        prompt_tokens: 700,
+        completion_tokens: 5,
+        cached_tokens: Some(512),
+    };
+    let (first_byte, took) = (Some(Duration::from_secs(2)), Duration::from_secs(10));
+    running.done(took, &Answered { first_byte, bytes: Some(300), usage: Some(usage) });
+    drop(running);
+    // An answer of one token has no later ones, and one whose engine did not count says nothing of tokens.
+    let one =
+        warmlane_engine::sse::payload::Usage { prompt_tokens: 1, completion_tokens: 1, cached_tokens: None };
+    let running = models.begin(&proxy.by_model, Some(("m", "m-v2")), 1_000);
+    running.done(took, &Answered { first_byte, bytes: None, usage: Some(one) });
+    running.done(took, &Answered::default());
+    let page = metrics.render().expect("page");
+    let of = "{model_name=\"m\",target_model_name=\"m-v2\"}";
+    for (name, expected) in [
+        ("inference_objective_request_sizes_sum", 2_000.0),
+        ("llm_d_epp_response_size_bytes_sum", 300.0),
+        ("inference_objective_input_tokens_sum", 701.0),
+        ("llm_d_epp_request_output_tokens_sum", 6.0),
+        ("llm_d_epp_request_cached_tokens_count", 1.0),
+        ("inference_objective_prompt_cached_tokens_sum", 512.0),
+        ("inference_objective_normalized_time_per_output_token_seconds_sum", 12.0),
+        ("llm_d_epp_request_streaming_tpot_seconds_sum", 2.0),
+        ("llm_d_epp_request_streaming_tpot_seconds_count", 1.0),
+        ("llm_d_epp_request_duration_seconds_count", 3.0),
+    ] {
+        let found = value(&page, &format!("{name}{of}"));
+        assert!((found - expected).abs() < 1e-6, "{name}: {found}");
+    }
+    let renamed = "llm_d_epp_model_rewrite_decisions_total{model_name=\"m\",target_model=\"m-v2\"}";
+    assert_eq!(value(&page, renamed), 2.0);
+}
+
+#[test]
+fn exchanges_with_envoy_end_by_grpcs_names() {
+    let metrics = Metrics::new(&world(&["a:1"]));
+    let proxy = metrics.proxy();
+    (0..4).for_each(|_| proxy.stream_began());
+    for end in [StreamEnd::Complete, StreamEnd::Routed, StreamEnd::Abandoned] {
+        proxy.stream_ended(end, Duration::from_secs(1));
+    }
+    let page = metrics.render().expect("page");
+    assert_eq!(value(&page, "llm_d_epp_extproc_streams_inflight"), 1.0);
+    assert_eq!(value(&page, "llm_d_epp_extproc_streams_total{code=\"OK\"}"), 2.0);
+    assert_eq!(value(&page, "llm_d_epp_extproc_streams_total{code=\"Canceled\"}"), 1.0);
+    assert_eq!(value(&page, "llm_d_epp_extproc_stream_duration_seconds_sum"), 3.0);
+}

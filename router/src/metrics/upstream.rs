@@ -3,16 +3,19 @@
 //!
 //! Values are this router's own; what it does not know is left out.
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
 use warmlane_picker::{Endpoint, Reading};
+use warmlane_scrape::Outcome;
 
-use super::{ProxyMetrics, by_model::ModelSheet, page::Page, sheets::Sheets};
+use super::{Label, ProxyMetrics, ScrapeMetrics, StreamEnd, page::Page, sheets::Sheets};
 use crate::{
     stage::Stage,
     world::{Pool, World},
 };
+
+mod models;
 
 /// One of the two sets of names.
 struct Names {
@@ -24,8 +27,10 @@ struct Names {
     picker: &'static str,
     /// Endpoints of a pool that are ready.
     ready: &'static str,
-    /// Requests under way.
-    running: &'static str,
+    /// Of the names of models' counts, those in which the sets differ.
+    of_models: models::Names,
+    /// Requests waiting at each endpoint, and the label that names it.
+    each_queue: (&'static str, &'static str),
 }
 
 const NAMES: [Names; 2] = [
@@ -34,49 +39,68 @@ const NAMES: [Names; 2] = [
         pool: "inference_pool_",
         picker: "inference_extension_",
         ready: "ready_pods",
-        running: "running_requests",
+        of_models: models::INFERENCE,
+        each_queue: ("per_pod_queue_size", "model_server_pod"),
     },
     Names {
         request: "llm_d_epp_",
         pool: "llm_d_epp_",
         picker: "llm_d_epp_",
         ready: "ready_endpoints",
-        running: "request_running",
+        of_models: models::LLM_D,
+        each_queue: ("per_endpoint_queue_size", "model_server_endpoint"),
     },
+];
+
+/// What an endpoint has said.
+type Said = fn(&Endpoint) -> Option<Reading<f32>>;
+
+/// What pools are shown by: names, what is said, and where it stands.
+const SAID: [(&str, &str, Said); 3] = [
+    ("kv_cache_utilization", "share of the KV cache in use", |endpoint| endpoint.signals.kv_use),
+    ("queue_size", "number of requests waiting", |endpoint| endpoint.signals.queue),
+    ("running_requests", "number of requests running", |endpoint| endpoint.signals.running),
 ];
 
 /// See the module's header.
 pub(super) struct Upstream {
     world: Arc<World>,
     sheets: Arc<Sheets>,
+    scraping: Arc<ScrapeMetrics>,
 }
 
 // === Upstream ===
 
 impl Upstream {
-    pub(super) fn new(world: Arc<World>, sheets: Arc<Sheets>) -> Self {
-        Self { world, sheets }
+    pub(super) fn new(world: Arc<World>, sheets: Arc<Sheets>, scraping: Arc<ScrapeMetrics>) -> Self {
+        Self { world, sheets, scraping }
     }
 
     fn pools(&self, page: &mut Page<'_>, names: &Names) -> fmt::Result {
         let pools = self.world.pools.all();
-        let mut of = |name: &str, help: &str, value: fn(&Pool) -> Option<f64>| {
+        let mut of = |name: &str, help: &str, value: &dyn Fn(&Pool) -> Option<f64>| {
             let rows =
                 pools.iter().filter_map(|pool| Some(([("name", pool.name.to_string())], value(pool)?)));
             page.gauges(&format!("{}{name}", names.pool), help, rows)
         };
-        of("average_kv_cache_utilization", "Mean share of the KV cache in use", |pool| {
-            mean(pool, |endpoint| endpoint.signals.kv_use)
-        })?;
-        of("average_queue_size", "Mean number of requests waiting", |pool| {
-            mean(pool, |endpoint| endpoint.signals.queue)
-        })?;
-        of("average_running_requests", "Mean number of requests running", |pool| {
-            mean(pool, |endpoint| endpoint.signals.running)
-        })?;
-        of(names.ready, "Replicas of the pool that get requests", |pool| {
+        for (what, help, value) in SAID {
+            of(&format!("average_{what}"), &format!("Mean {help}"), &|pool| Some(spread(pool, value)?.0))?;
+            let help = format!("Standard deviation of the {help}");
+            of(&format!("std_dev_{what}"), &help, &|pool| Some(spread(pool, value)?.1))?;
+        }
+        of(names.ready, "Replicas of the pool that get requests", &|pool| {
             Some(pool.snapshot().endpoints().iter().filter(|endpoint| endpoint.ready).count() as f64)
-        })
+        })?;
+        let (name, label) = names.each_queue;
+        let rows = pools.iter().flat_map(|pool| {
+            let each = |endpoint: &Endpoint| {
+                let queue = endpoint.signals.queue?;
+                let labels = [("name", pool.name.to_string()), (label, endpoint.address.to_string())];
+                Some((labels, f64::from(queue.value)))
+            };
+            pool.snapshot().endpoints().iter().filter_map(each).collect::<Vec<_>>()
+        });
+        page.gauges(&format!("{}{name}", names.pool), "Requests waiting at each replica", rows)
     }
 
     fn picker(&self, page: &mut Page<'_>, names: &Names, sum: &ProxyMetrics) -> fmt::Result {
@@ -93,8 +117,32 @@ impl Upstream {
         let index = self.world.index.load();
         let blocks = index.filled() * index.capacity() as f64;
         page.gauge(&name("prefix_indexer_size"), "Blocks in the prefix index, about", blocks)?;
+        let help = "Share of each prompt that its endpoint was believed to hold";
+        page.histogram(&name("prefix_indexer_hit_ratio"), help, sum.hits())?;
         let labels = [("version", env!("CARGO_PKG_VERSION")), ("implementation", "warmlane")];
         page.gauges(&name("info"), "Always 1; the labels say which picker runs", [(labels, 1.0)])
+    }
+}
+
+impl Upstream {
+    /// What only llm-d's router has: exchanges with Envoy, by gRPC's names of how they ended, and readings that failed.
+    fn llm_d(&self, page: &mut Page<'_>, sum: &ProxyMetrics) -> fmt::Result {
+        let mut ended = BTreeMap::new();
+        for end in StreamEnd::ALL {
+            *ended.entry(end.code()).or_default() += sum.streams(*end);
+        }
+        let rows = ended.into_iter().map(|(code, count)| ([("code", code)], count));
+        page.counters("llm_d_epp_extproc_streams", "Exchanges with Envoy that ended, by how", rows)?;
+        let open = sum.streams_open() as f64;
+        page.gauge("llm_d_epp_extproc_streams_inflight", "Exchanges with Envoy that are open", open)?;
+        let help = "Time that an exchange with Envoy was open";
+        page.histogram("llm_d_epp_extproc_stream_duration_seconds", help, sum.stream_durations())?;
+        let failed = Outcome::ALL
+            .iter()
+            .filter(|outcome| **outcome != Outcome::Ok)
+            .map(|outcome| self.scraping.count(*outcome));
+        let rows = [([("source_type", "metrics-data-source")], failed.sum())];
+        page.counters("llm_d_epp_datalayer_poll_errors", "Readings of engines' pages that failed", rows)
     }
 }
 
@@ -104,11 +152,11 @@ impl Collector for Upstream {
         let sum = self.sheets.sum();
         let models = sum.by_model.all();
         for names in &NAMES {
-            requests(page, names, &models)?;
+            models::encode(page, names.request, &names.of_models, &models)?;
             self.pools(page, names)?;
             self.picker(page, names, &sum)?;
         }
-        Ok(())
+        self.llm_d(page, &sum)
     }
 }
 
@@ -118,34 +166,17 @@ impl fmt::Debug for Upstream {
     }
 }
 
-fn requests(page: &mut Page<'_>, names: &Names, models: &[Arc<ModelSheet>]) -> fmt::Result {
-    let name = |name: &str| format!("{}{name}", names.request);
-    let labels = |sheet: &ModelSheet| {
-        [("model_name", sheet.model.to_string()), ("target_model_name", sheet.target.to_string())]
-    };
-    let rows = models.iter().map(|sheet| (labels(sheet), sheet.requests.get()));
-    page.counters(&name("request"), "Requests of each model", rows)?;
-    let errors = models.iter().flat_map(|sheet| {
-        let failed = sheet.errors.rows().filter(|(_, count)| *count > 0);
-        failed.map(|(reason, count)| {
-            let [model, target] = labels(sheet);
-            ([model, target, ("error_code", reason.to_owned())], count)
-        })
-    });
-    page.counters(&name("request_error"), "Requests that failed, by why", errors)?;
-    let running = models.iter().map(|sheet| (labels(sheet), sheet.running.get() as f64));
-    page.gauges(&name(names.running), "Requests under way", running)?;
-    let took = models.iter().map(|sheet| (labels(sheet), &sheet.durations));
-    page.histograms(&name("request_duration_seconds"), "From a request's first byte to its end", took)?;
-    let first = models.iter().map(|sheet| (labels(sheet), &sheet.first_bytes));
-    page.histograms(&name("request_ttft_seconds"), "From a request's first byte to its answer's", first)
-}
-
-/// Of those that get requests and have said so; `None`: nobody has. What is no number is no word.
-fn mean(pool: &Pool, of: impl Fn(&Endpoint) -> Option<Reading<f32>>) -> Option<f64> {
+/// Mean and standard deviation over those that get requests and have said so; `None`: nobody has. What is no number is no word.
+fn spread(pool: &Pool, of: Said) -> Option<(f64, f64)> {
     let snapshot = pool.snapshot();
     let ready = snapshot.endpoints().iter().filter(|endpoint| endpoint.ready);
     let said: Vec<f64> =
         ready.filter_map(of).map(|said| f64::from(said.value)).filter(|v| v.is_finite()).collect();
-    (!said.is_empty()).then(|| said.iter().sum::<f64>() / said.len() as f64)
+    if said.is_empty() {
+        return None;
+    }
+    let count = said.len() as f64;
+    let mean = said.iter().sum::<f64>() / count;
+    let variance = said.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / count;
+    Some((mean, variance.sqrt()))
 }

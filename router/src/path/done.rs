@@ -9,7 +9,7 @@ use crate::{
     error::Fault,
     front::Client,
     http1::{Method, Version, write_simple_head, write_simple_response},
-    metrics::{ErrorReason, Label},
+    metrics::{Answered, ErrorReason, Label},
     stage::Stage,
     worker::Worker,
 };
@@ -42,8 +42,8 @@ pub(super) async fn done(
     trace.close();
     count(worker, &trace, &outcome);
     match &outcome {
-        Ok(relayed) => trace.end_of_model(relayed.first_byte, relayed.end.reason()),
-        Err(fault) => trace.end_of_model(None, Some(fault.reason())),
+        Ok(relayed) => trace.end_of_model(answered(relayed)),
+        Err(fault) => trace.end_of_model(Err(fault.reason())),
     }
     trace.ended(worker, || what_became(&trace, &outcome));
     if worker.config.log.access {
@@ -112,6 +112,12 @@ fn count(worker: &Worker, trace: &Trace, outcome: &Result<Relayed, Fault>) {
             metrics.error(trace.listener, fault.reason());
         }
     }
+}
+
+/// What its model's counts are told.
+fn answered(relayed: &Relayed) -> Result<Answered, ErrorReason> {
+    let answered = Answered { first_byte: relayed.first_byte, bytes: Some(relayed.bytes), usage: None };
+    relayed.end.reason().map_or(Ok(answered), Err)
 }
 
 /// For those who ask later.

@@ -159,7 +159,7 @@ fn count_model(worker: &Worker, asking: &Asking<'_>, body: &RequestBody) -> Runn
     let rules = asking.admitted.pool.rules();
     let is_known = asking.snapshot.serving(&body.model).is_some() || rules.model(&body.model).is_some();
     let named = is_known.then_some((body.model.as_str(), target));
-    worker.models.borrow_mut().begin(&worker.metrics.by_model, named)
+    worker.models.borrow_mut().begin(&worker.metrics.by_model, named, asking.admitted.incoming.bytes)
 }
 
 // === Plan ===

@@ -30,6 +30,8 @@ pub struct Incoming {
     pub session: u64,
     /// What a gateway says of it.
     pub hints: Hints,
+    /// Bytes of its body, as they were sent.
+    pub bytes: u64,
     /// The body's share of the budget.
     pub held: Held,
 }
@@ -57,7 +59,8 @@ pub(crate) async fn read(worker: &Worker, client: &mut Client, trace: &mut Trace
         }
         None => 0,
     };
-    Ok(Incoming { lists_models, session, hints: Hints::default(), held })
+    let bytes = (client.request.len() - client.head.head_len()) as u64;
+    Ok(Incoming { lists_models, session, hints: Hints::default(), bytes, held })
 }
 
 async fn read_head(worker: &Worker, client: &mut Client) -> Result<usize, Fault> {

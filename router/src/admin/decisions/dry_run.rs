@@ -48,7 +48,7 @@ pub(in super::super) fn dry_run(
     let header = |name: &str| headers.get(name).map(|value| value.as_bytes());
     let session = session::key(world, &chooser.config.headers, header, &body);
     let (hints, held) = (Hints::default(), world.budget.share());
-    let incoming = Incoming { lists_models: false, session, hints, held };
+    let incoming = Incoming { lists_models: false, session, hints, bytes: 0, held };
     let admitted = path::judge(chooser, Some(&body), incoming, Listener::Aware)?;
     let snapshot = admitted.pool.snapshot().clone();
     let profile = admitted.pool.rules().profile;

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     decisions::{Outcome, Served},
     error::Fault,
-    metrics::{ErrorReason, Label, Listener, StreamEnd},
+    metrics::{Answered, ErrorReason, Label, Listener, StreamEnd},
     stage::Stage,
 };
 
@@ -147,6 +147,12 @@ impl Session {
         Outcome { status, end, served, first_byte, bytes: None, lane_bytes: 0, spent }
     }
 
+    /// What its model's counts are told.
+    fn answered(&self) -> Answered {
+        let State::Routed(routed) = &self.request else { return Answered::default() };
+        Answered { first_byte: self.first_byte(), bytes: routed.seen(), usage: routed.report.usage }
+    }
+
     /// From the request's first byte to its answer's, as far as that was seen.
     fn first_byte(&self) -> Option<Duration> {
         let State::Routed(routed) = &self.request else { return None };
@@ -158,7 +164,7 @@ impl Session {
         let (keeps, logs) = (self.trace.decision.is_some(), self.worker.config.log.access);
         if keeps || logs || self.trace.model.is_some() {
             self.trace.enter(Stage::Done);
-            self.trace.end_of_model(self.first_byte(), failure);
+            self.trace.end_of_model(failure.map_or_else(|| Ok(self.answered()), Err));
             self.trace.ended(&self.worker, || self.what_became(status, end));
         }
         if !logs {

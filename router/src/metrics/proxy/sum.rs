@@ -26,11 +26,14 @@ impl ProxyMetrics {
             floods,
             certificate_loads,
             streams,
+            streams_open,
+            stream_durations,
             aims,
             misses,
             rides,
             refusals,
             used,
+            hits,
             by_model,
         } = other;
         let add = |mine: &Tally, more: &Tally| mine.add(more.get());
@@ -55,6 +58,9 @@ impl ProxyMetrics {
         self.floods.absorb(floods);
         self.certificate_loads.absorb(certificate_loads);
         self.streams.absorb(streams);
+        add(&self.streams_open, streams_open);
+        self.stream_durations.absorb(stream_durations);
+        self.hits.absorb(hits);
         self.aims.absorb(aims);
         self.misses.absorb(misses);
         add(&self.rides, rides);

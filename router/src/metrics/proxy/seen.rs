@@ -1,0 +1,38 @@
+//! What other pages than its own look up on a sheet.
+
+use super::{
+    super::{Amounts, Durations, StreamEnd},
+    ProxyMetrics,
+};
+use crate::stage::Stage;
+
+impl ProxyMetrics {
+    pub(in super::super) fn stage_durations(&self, stage: Stage) -> &Durations {
+        &self.stages[stage.index()]
+    }
+
+    pub(in super::super) fn hits(&self) -> &Amounts {
+        &self.hits
+    }
+
+    pub(in super::super) fn streams(&self, end: StreamEnd) -> u64 {
+        self.streams.get(end)
+    }
+
+    pub(in super::super) fn streams_open(&self) -> u64 {
+        self.streams_open.get()
+    }
+
+    pub(in super::super) fn stream_durations(&self) -> &Durations {
+        &self.stream_durations
+    }
+
+    pub(in super::super) fn unpicked_in_all(&self) -> u64 {
+        self.unpicked.get()
+    }
+
+    /// By all strategies.
+    pub(in super::super) fn picked_in_all(&self) -> u64 {
+        self.picks.rows().map(|(_, count)| count).sum()
+    }
+}
