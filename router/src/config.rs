@@ -254,6 +254,8 @@ pub struct Scrape {
     pub max_interval: Duration,
     /// A reading that takes longer is given up. 2 s.
     pub timeout: Duration,
+    /// Most readings a second, of all engines together. 2,000.
+    pub rate: usize,
 }
 
 // === Config ===

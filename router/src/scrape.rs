@@ -3,13 +3,17 @@
 use std::{
     collections::{HashMap, HashSet},
     net::{IpAddr, SocketAddr, UdpSocket},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
 use tokio::{
     sync::mpsc,
     task::{AbortHandle, JoinSet},
+    time::sleep,
 };
 use warmlane_picker::{Slot, Time, Work};
 use warmlane_scrape::{Finding, Observer, Outcome, Page, Reader, Rhythm};
@@ -22,6 +26,10 @@ use crate::{
         writer::{Load, Update},
     },
 };
+
+mod turns;
+
+use turns::Turns;
 
 /// What readers share.
 #[derive(Clone)]
@@ -40,6 +48,9 @@ pub struct Scraping {
 struct Endpoint {
     shared: Scraping,
     slot: Slot,
+    turns: Arc<Turns>,
+    /// Something was found.
+    is_known: AtomicBool,
 }
 
 /// Reads every endpoint of the roster, from when it joins until it leaves, for as long as it is polled.
@@ -52,6 +63,7 @@ pub async fn run(shared: Scraping) {
         // Hundreds of pages at one moment would be in the way of requests.
         beat: None,
     };
+    let turns = Arc::new(Turns::new(scrape.rate));
     let mut roster = shared.world.roster.subscribe();
     let (mut tasks, mut readers) = (JoinSet::new(), HashMap::<Entry, AbortHandle>::new());
     loop {
@@ -66,7 +78,12 @@ pub async fn run(shared: Scraping) {
         });
         for entry in now.all() {
             readers.entry(entry.clone()).or_insert_with(|| {
-                let endpoint = Endpoint { shared: shared.clone(), slot: entry.slot };
+                let endpoint = Endpoint {
+                    shared: shared.clone(),
+                    slot: entry.slot,
+                    turns: turns.clone(),
+                    is_known: AtomicBool::new(false),
+                };
                 let reader = Reader::new(entry.address.to_string(), rhythm, endpoint);
                 tasks.spawn(reader.of(entry.runtime).run())
             });
@@ -99,9 +116,13 @@ impl Observer for Endpoint {
         self.shared.world.ledger.account(self.slot).sent()
     }
 
-    /// An engine is read once, however many want to know: not here while an agent does.
+    /// An engine is read once, however many want to know: not here while an agent does. And in its turn.
     async fn wanted(&self) {
         self.shared.world.agents.coverage.uncovered(self.slot).await;
+        let wait = self.turns.take(self.now());
+        if self.is_known.load(Relaxed) && !wait.is_zero() {
+            sleep(wait).await;
+        }
     }
 
     fn read(&self, outcome: Outcome, took: Duration) {
@@ -109,6 +130,7 @@ impl Observer for Endpoint {
     }
 
     async fn found(&self, finding: Finding) -> bool {
+        self.is_known.store(true, Relaxed);
         let slot = self.slot;
         let update = match finding {
             Finding::Resolved(socket) => Update::Resolved { slot, socket, local: is_local(socket.ip()) },

@@ -60,11 +60,15 @@ fn the_page_of_settings_is_the_table_of_settings() {
     assert_eq!(root("docs/configuration.md"), page, "run with WARMLANE_BLESS=1 to write it anew");
 }
 
-/// Labels of families that a router has rows of only with a cluster or the kernel lane; its unit tests have them.
-const WITHOUT_ROWS: [(&str, &str); 3] = [
+/// Labels of families that this page has no rows of: they take a cluster, the kernel lane, an agent or another model's name. Unit
+/// tests of the router have them.
+const WITHOUT_ROWS: [(&str, &str); 6] = [
+    ("inference_extension_model_rewrite_decisions", "model_name, target_model"),
+    ("llm_d_epp_model_rewrite_decisions", "model_name, target_model"),
     ("warmlane_cluster_source_up", "namespace, resource"),
     ("warmlane_extension_hook_duration_seconds", "hook"),
     ("warmlane_lane_handovers", "reason"),
+    ("warmlane_node_silence_seconds", "agent"),
 ];
 
 /// One family of metrics, as a page describes it.

@@ -242,7 +242,8 @@ fn scrape(config: &Config) -> Result<(), Fault> {
         span::write(&config.profile.stale)
     );
     require(scrape.max_interval < config.profile.stale, "scrape.max_interval", why)?;
-    require(scrape.timeout >= Duration::from_millis(1), "scrape.timeout", "must be at least 1ms")
+    require(scrape.timeout >= Duration::from_millis(1), "scrape.timeout", "must be at least 1ms")?;
+    require(scrape.rate >= 1, "scrape.rate", "must be at least 1: without readings nobody is ready")
 }
 
 fn process(config: &Config) -> Result<(), Fault> {

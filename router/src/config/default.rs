@@ -141,6 +141,7 @@ impl Default for Scrape {
             min_interval: Duration::from_millis(50),
             max_interval: Duration::from_secs(1),
             timeout: Duration::from_secs(2),
+            rate: 2_000,
         }
     }
 }

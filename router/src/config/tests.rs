@@ -229,6 +229,7 @@ fn values_must_go_together() {
         ("--endpoint a:1 --prefix-index-bytes 1MiB", "at least 8MiB"),
         ("--endpoint a:1 --scrape-min-interval 10ms", "at least 50ms"),
         ("--endpoint a:1 --scrape-max-interval 10s", "shorter than thresholds.stale"),
+        ("--endpoint a:1 --scrape-rate 0", "at least 1"),
         ("--endpoint a:1 --log-level loud=loudest", "write error, warn"),
         ("--endpoint a:1 --models [{name=\"a\"},{name=\"a\"}]", "\"a\" is there twice"),
     ];

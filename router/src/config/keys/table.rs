@@ -140,6 +140,7 @@ pub(in super::super) const KEYS: &[Key] = &[
     key!(SCRAPE, "scrape.min_interval", "scrape-min-interval", "TIME", span, scrape.min_interval, "Shortest time between two readings of one engine"),
     key!(SCRAPE, "scrape.max_interval", "scrape-max-interval", "TIME", span, scrape.max_interval, "Longest, while nothing moves"),
     key!(SCRAPE, "scrape.timeout", "scrape-timeout", "TIME", span, scrape.timeout, "A reading that takes longer is given up"),
+    key!(SCRAPE, "scrape.rate", "scrape-rate", "COUNT", count, scrape.rate, "Most readings a second of all engines together, some 90 us of the control thread each: with more engines each is read less often; those that an agent speaks for are not read at all"),
     key!(PROCESS, "workers", "workers", "COUNT", count, workers, "Data-plane threads; 0: one per core"),
     key!(PROCESS, "log.level", "log-level", "FILTER", word, log.level, "error, warn, info, debug, trace, or per module: info,warmlane_router::scrape=debug"),
     key!(PROCESS, "log.json", "log-json", "BOOL", switch, log.json, "One JSON object a line"),

@@ -8,7 +8,7 @@ use super::super::{Amounts, Durations};
 
 /// See the module's header. Of the answers whose counts were seen.
 #[derive(Debug)]
-pub(super) struct Used {
+pub(in super::super) struct Used {
     pub(in super::super) prompt: Amounts,
     pub(in super::super) cached: Amounts,
     pub(in super::super) completion: Amounts,

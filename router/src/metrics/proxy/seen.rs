@@ -1,7 +1,7 @@
 //! What other pages than its own look up on a sheet.
 
 use super::{
-    super::{Amounts, Durations, StreamEnd},
+    super::{Amounts, Durations, Label, StreamEnd},
     ProxyMetrics,
 };
 use crate::stage::Stage;

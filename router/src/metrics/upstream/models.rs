@@ -14,8 +14,8 @@ pub(super) struct Names {
     cached: &'static str,
     per_token: &'static str,
     per_later_token: &'static str,
-    /// Of the model's name that a request is sent on with; and the label that says it.
-    rewritten: (&'static str, &'static str),
+    /// All of it.
+    rewritten: &'static str,
 }
 
 pub(super) const INFERENCE: Names = Names {
@@ -27,7 +27,7 @@ pub(super) const INFERENCE: Names = Names {
     cached: "prompt_cached_tokens",
     per_token: "normalized_time_per_output_token_seconds",
     per_later_token: "request_tpot_seconds",
-    rewritten: ("inference_extension_model_rewrite_decisions", "target_model"),
+    rewritten: "inference_extension_model_rewrite_decisions",
 };
 
 pub(super) const LLM_D: Names = Names {
@@ -39,7 +39,7 @@ pub(super) const LLM_D: Names = Names {
     cached: "request_cached_tokens",
     per_token: "request_ntpot_seconds",
     per_later_token: "request_streaming_tpot_seconds",
-    rewritten: ("llm_d_epp_model_rewrite_decisions", "target_model"),
+    rewritten: "llm_d_epp_model_rewrite_decisions",
 };
 
 type Sheets = [Arc<ModelSheet>];
@@ -69,12 +69,14 @@ fn labels(sheet: &ModelSheet) -> [(&'static str, String); 2] {
 }
 
 fn rewrites(page: &mut Page<'_>, names: &Names, models: &Sheets) -> fmt::Result {
-    let (name, label) = names.rewritten;
     let renamed = models.iter().filter(|sheet| sheet.model != sheet.target);
     let rows = renamed.map(|sheet| {
-        ([("model_name", sheet.model.to_string()), (label, sheet.target.to_string())], sheet.requests.get())
+        (
+            [("model_name", sheet.model.to_string()), ("target_model", sheet.target.to_string())],
+            sheet.requests.get(),
+        )
     });
-    page.counters(name, "Requests that were sent on with another model's name", rows)
+    page.counters(names.rewritten, "Requests that were sent on with another model's name", rows)
 }
 
 fn durations(page: &mut Page<'_>, prefix: &str, names: &Names, models: &Sheets) -> fmt::Result {
