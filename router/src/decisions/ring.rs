@@ -26,6 +26,8 @@ pub struct Ring {
 #[derive(Debug, Default)]
 struct Decided {
     all: VecDeque<Kept>,
+    /// Those that made room: the first of `all` was the one after so many.
+    gone: u64,
     bytes: usize,
     last: u64,
 }
@@ -41,7 +43,11 @@ struct Kept {
 
 /// A decision that is kept, for what becomes of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ticket(u64);
+pub struct Ticket {
+    number: u64,
+    /// How many were kept before it.
+    nth: u64,
+}
 
 /// A decision, as somebody found it.
 #[derive(Clone, Debug)]
@@ -52,6 +58,15 @@ pub struct Seen {
     pub record: Arc<Record>,
     /// What became of it, if that is known yet.
     pub outcome: Option<Outcome>,
+}
+
+// === Ticket ===
+
+impl Ticket {
+    /// The decision's number.
+    pub fn number(self) -> u64 {
+        self.number
+    }
 }
 
 // === Ring ===
@@ -73,19 +88,20 @@ impl Ring {
             fill(record);
         }
         let bytes = record.bytes();
+        let nth = kept.gone + kept.all.len() as u64;
         kept.bytes += bytes;
         kept.all.push_back(Kept { number, record, bytes, outcome: None });
         while kept.bytes > self.most_bytes && kept.all.len() > 1 {
             kept.pop();
         }
-        Ticket(number)
+        Ticket { number, nth }
     }
 
     /// What became of a decision, if it is still kept.
-    pub fn end(&self, Ticket(number): Ticket, outcome: Outcome) {
+    pub fn end(&self, Ticket { nth, .. }: Ticket, outcome: Outcome) {
         let mut kept = self.kept();
-        let at = kept.all.partition_point(|kept| kept.number < number);
-        if let Some(kept) = kept.all.get_mut(at).filter(|kept| kept.number == number) {
+        let at = nth.checked_sub(kept.gone).and_then(|at| usize::try_from(at).ok());
+        if let Some(kept) = at.and_then(|at| kept.all.get_mut(at)) {
             kept.outcome = Some(outcome);
         }
     }
@@ -129,6 +145,7 @@ impl Decided {
 
     fn pop(&mut self) -> Option<Arc<Record>> {
         let oldest = self.all.pop_front()?;
+        self.gone += 1;
         self.bytes -= oldest.bytes;
         Some(oldest.record)
     }
