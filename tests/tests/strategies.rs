@@ -1,4 +1,4 @@
-//! Where requests go: prefixes, sessions, adapters and load, on simulated engines.
+//! Where requests go: prefixes, sessions, adapters and load, on simulated engines; and how often engines are read for it.
 
 use std::{collections::HashSet, net::SocketAddr};
 
@@ -209,4 +209,23 @@ fn the_endpoint_header_can_be_turned_off() {
     let router = TestRouter::with(&[replicas[0].address()], |config| config.headers.endpoint = false);
     let response = router.aware().post("/v1/completions", &completion("x"));
     assert_eq!((response.status, response.header("x-warmlane-endpoint")), (200, None));
+}
+
+#[test]
+fn many_engines_together_are_read_no_more_often_than_is_set_and_all_of_them_are() {
+    const RATE: usize = 40;
+    let (engines, addresses) = warmlane_tests::picker::engines(20);
+    let begun = std::time::Instant::now();
+    // All are ready at once: first readings wait for no turn.
+    let router = TestRouter::with(&addresses, |config| {
+        (config.scrape.rate, config.scrape.max_interval) = (RATE, config.scrape.min_interval);
+    });
+    let read = || router.metric("warmlane_scrapes_total{outcome=\"ok\"}") as usize;
+    eventually("each was read some times", || read() > 4 * engines.len());
+    let (read, most) =
+        (read(), engines.len() + 1 + begun.elapsed().as_secs_f64().mul_add(RATE as f64, 1.0) as usize);
+    assert!(read <= most, "{read} readings, and no more than {most} were due");
+    let ages = router.endpoints();
+    let ages = ages.iter().map(|endpoint| endpoint["signals"]["kv_use"]["age_ms"].as_f64());
+    assert!(ages.clone().all(|age| age.is_some_and(|age| age < 5_000.0)), "{:?}", ages.collect::<Vec<_>>());
 }
