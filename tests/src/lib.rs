@@ -32,6 +32,7 @@ pub mod proxy;
 pub mod rides;
 pub mod router;
 pub mod soak;
+pub mod terminal;
 pub mod tls;
 pub mod told;
 pub mod torrent;

@@ -19,8 +19,12 @@ mod others;
 mod recipes;
 #[path = "cli/routers.rs"]
 mod routers;
+#[path = "cli/sessions.rs"]
+mod sessions;
 #[path = "cli/terminal.rs"]
 mod terminal;
+#[path = "cli/top.rs"]
+mod top;
 
 /// What the program did.
 #[derive(Debug)]
@@ -30,10 +34,14 @@ struct Said {
     err: String,
 }
 
-fn program() -> Command {
+/// Where the program lies.
+fn folder() -> PathBuf {
     let folder = std::env::var_os("WARMLANE_BIN_DIR").map(PathBuf::from);
-    let folder = folder.expect("WARMLANE_BIN_DIR names no folder; run this suite as: cargo xtask test");
-    let mut command = Command::new(folder.join("warmlane"));
+    folder.expect("WARMLANE_BIN_DIR names no folder; run this suite as: cargo xtask test")
+}
+
+fn program() -> Command {
+    let mut command = Command::new(folder().join("warmlane"));
     // Nothing of whoever runs the tests.
     command.env_clear().stdin(Stdio::null());
     command

@@ -9,9 +9,11 @@ use crate::{address::Address, screen::Color, views::Order};
 
 mod changes;
 mod decisions;
+mod top;
 
 pub use changes::{Change, Endpoint, Setting, Switch, Unpin};
 pub use decisions::{Filter, Recall, Replay, Watch, Why};
+pub use top::Top;
 
 const EXPLAINED: &str = "\
 ADDR is HOST:PORT, http://HOST:PORT or unix:PATH. Admin ports listen on loopback: run this on the node, or
@@ -27,6 +29,7 @@ Exit codes:
 Examples:
   warmlane status                         is all well, and if not, what is wrong
   warmlane endpoints --sort queue         who is busiest
+  warmlane top                            the same, live
   warmlane pods -o wide                   which replica runs where, and what is around it
   warmlane gpus                           which card is failing
   warmlane --agent 127.0.0.1:9012 agents  what the agent of this node knows, and who follows it
@@ -63,7 +66,7 @@ pub struct Options {
     )]
     pub router: Address,
 
-    /// An agent's admin port, 9012 on its node, for `gpus`, `agents` and `doctor`: the first two then show that node, in more detail
+    /// An agent's admin port, 9012 on its node, for `gpus`, `agents`, `top` and `doctor`: the first three then show that node, in more detail
     #[arg(long, global = true, env = "WARMLANE_AGENT_ADMIN", value_name = "ADDR")]
     pub agent: Option<Address>,
 
@@ -104,6 +107,12 @@ pub enum Command {
     /// Ask somebody.
     #[command(flatten)]
     Ask(Question),
+    /// A live picture of replicas, the hottest first; q ends it, ? says what other keys do
+    #[command(
+        after_help = "Examples:\n  warmlane top --sort kv\n  warmlane --agent 127.0.0.1:9012 top --interval 2s\n\n\
+                            It needs a terminal; elsewhere `warmlane endpoints` and `warmlane watch` tell the same."
+    )]
+    Top(Top),
     /// Decisions as they are made, a line each; ends with Ctrl-C
     Watch(Watch),
     /// Makes recorded decisions again: do they come out alike, and what if they were weighed otherwise

@@ -12,7 +12,7 @@ use warmlane_api::admin::{
 };
 
 use crate::{
-    args::{Format, Limit, Options, Question, Recall, Replay, Watch},
+    args::{self, Format, Limit, Options, Question, Recall, Replay, Watch},
     changes::Token,
     client::{Ask, Client},
     doctor::{Asked, Checkup, Machine},
@@ -22,6 +22,7 @@ use crate::{
     save::save,
     screen::Screen,
     status::{Pages, Status},
+    top::top,
     views::{self, View},
     watch::watch,
 };
@@ -95,6 +96,15 @@ impl Asking {
     /// Shows decisions as they are made.
     pub(crate) async fn watch(&mut self, asked: &Watch) -> Result<(), CliError> {
         watch(asked, &mut self.router, (self.format, self.screen)).await
+    }
+
+    /// Shows a live picture.
+    pub(crate) async fn top(&mut self, asked: &args::Top) -> Result<(), CliError> {
+        if matches!(self.format, Format::Json | Format::Yaml) {
+            return Err(CliError::NoTerminal("JSON and YAML are for programs".to_owned()));
+        }
+        let agent = Some(&mut self.agent).filter(|_| self.of_node);
+        top(asked, &mut self.router, agent, self.screen).await
     }
 
     /// Warnings about who answered.

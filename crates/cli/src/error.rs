@@ -4,7 +4,7 @@
 //! |---|---|
 //! | 0 | done; also where the reader of the output went away |
 //! | 1 | the answer is no: `status` or `doctor` found something wrong, or a replay comes out otherwise or made nothing again |
-//! | 2 | misuse: a flag, a command or an address that there is not, a file that cannot be read or written |
+//! | 2 | misuse: a flag, a command or an address that there is not, a file that cannot be read or written, `top` without a terminal |
 //! | 3 | the other side cannot be reached, or something else answers there |
 //! | 4 | it refused or failed, or what it said cannot be read or written |
 
@@ -128,6 +128,11 @@ pub enum CliError {
         /// Why not.
         why: String,
     },
+    /// `top` cannot be seen here.
+    #[error(
+        "top needs a terminal: {0}\n  `warmlane endpoints` shows the same once, `warmlane watch` decisions as they are made; both can be piped."
+    )]
+    NoTerminal(String),
     /// Standard output takes nothing.
     #[error("cannot write to standard output: {0}")]
     Output(io::Error),
@@ -173,7 +178,7 @@ impl CliError {
             | Self::Form { .. }
             | Self::Start(_) => 4,
             // The user's own.
-            Self::File { .. } | Self::Option(_) => 2,
+            Self::File { .. } | Self::Option(_) | Self::NoTerminal(_) => 2,
             // Who reads has enough, as with `| head`.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
             Self::Output(_) => 4,

@@ -17,12 +17,15 @@ pub mod client;
 mod commands;
 mod doctor;
 pub mod error;
+#[cfg(test)]
+mod pictures;
 mod question;
 pub mod replay;
 mod save;
 pub mod screen;
 pub mod status;
 pub mod table;
+pub mod top;
 pub mod units;
 pub mod views;
 mod watch;
@@ -60,6 +63,9 @@ pub fn run(args: Args) -> Outcome {
         }
         Command::Watch(asked) => {
             converse(&args.options, &mut complaints, async |asking| asking.watch(&asked).await).map(|()| true)
+        }
+        Command::Top(asked) => {
+            converse(&args.options, &mut complaints, async |asking| asking.top(&asked).await).map(|()| true)
         }
         Command::Ask(question) => ask(&question, &args.options, &mut complaints),
     };

@@ -51,17 +51,18 @@ struct About {
     readiness: String,
 }
 
+/// How many there are of which kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-struct Replicas {
-    all: usize,
-    ready: usize,
+pub(crate) struct Replicas {
+    pub(crate) all: usize,
+    pub(crate) ready: usize,
     /// Something speaks against them, and nobody wants it so.
-    unhealthy: usize,
+    pub(crate) unhealthy: usize,
     /// Somebody wants no requests there.
-    drained: usize,
+    pub(crate) drained: usize,
     /// On the router's own node.
-    local: usize,
-    in_flight: u64,
+    pub(crate) local: usize,
+    pub(crate) in_flight: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -147,7 +148,8 @@ fn heat(a: &Endpoint, b: &Endpoint) -> std::cmp::Ordering {
         .then_with(|| b.address.cmp(&a.address))
 }
 
-fn local_requests(endpoints: &[Endpoint]) -> Option<f32> {
+/// Of the requests that the router has sent, the share that went to its own node.
+pub(crate) fn local_requests(endpoints: &[Endpoint]) -> Option<f32> {
     let sum = |all: &mut dyn Iterator<Item = &Endpoint>| all.map(|endpoint| endpoint.requests).sum::<u64>();
     let (local, all) = (sum(&mut endpoints.iter().filter(|e| e.local)), sum(&mut endpoints.iter()));
     (all > 0).then(|| local as f32 / all as f32)
@@ -156,7 +158,7 @@ fn local_requests(endpoints: &[Endpoint]) -> Option<f32> {
 // === Replicas ===
 
 impl Replicas {
-    fn of(all: &[Endpoint]) -> Self {
+    pub(crate) fn of(all: &[Endpoint]) -> Self {
         let count = |is: fn(&&Endpoint) -> bool| all.iter().filter(is).count();
         Self {
             all: all.len(),

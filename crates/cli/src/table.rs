@@ -11,7 +11,8 @@ use crate::{
 
 mod layout;
 
-use layout::{GAP, fit, shorten};
+use layout::GAP;
+pub(crate) use layout::{Column as Space, fit, shorten};
 
 /// Clients give requests their ids, and one of a kilobyte would push all else off the page. The forms for programs have it whole.
 const ID_CHARS: usize = 64;
@@ -73,9 +74,11 @@ impl Column {
 // === Cell ===
 
 impl Cell {
-    /// A text that anybody may have written.
+    /// A text that anybody may have written. An empty one is [`Self::none`]: a column without anything in it would shift those
+    /// behind it, for who cuts lines at blanks.
     pub fn new(text: impl AsRef<str>) -> Self {
-        Self { text: clean(text.as_ref()).into_owned(), tone: Tone::Plain }
+        let text = clean(text.as_ref());
+        if text.is_empty() { Self::none() } else { Self { text: text.into_owned(), tone: Tone::Plain } }
     }
 
     /// An id that anybody may have given: shortened wherever it is shown.
@@ -102,6 +105,16 @@ impl Cell {
     /// `yes`, or `no`.
     pub fn truth(is: bool) -> Self {
         Self::new(if is { "yes" } else { "no" })
+    }
+
+    /// What stands there.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// How it is meant.
+    pub(crate) fn tone(&self) -> Tone {
+        self.tone
     }
 
     /// The same in this tone.

@@ -15,9 +15,9 @@ use crate::{
 mod agents;
 mod changed;
 mod decisions;
-mod endpoints;
+pub(crate) mod endpoints;
 mod explained;
-mod gpus;
+pub(crate) mod gpus;
 mod lane;
 mod node;
 mod pins;

@@ -37,9 +37,9 @@ fn each_example_runs() {
     let (admin, node) = (router.listening().admin.to_string(), agent.admin_address().to_string());
     let (page, help) = (examples(&page()), examples(&help()));
     assert!(page.len() >= 5 && help.len() >= 8, "{page:?} {help:?}");
-    // Those that need requests are run with the recipes.
+    // Those that need requests, or a terminal, are run with the recipes.
     let needs_requests = |words: &Vec<String>| {
-        matches!(words.first().map(String::as_str), Some("explain" | "watch" | "drain"))
+        matches!(words.first().map(String::as_str), Some("explain" | "watch" | "drain" | "top"))
     };
     for words in page.into_iter().chain(help).filter(|words| !needs_requests(words)) {
         // Other machines' addresses are this one's here.

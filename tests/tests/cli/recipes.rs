@@ -2,9 +2,9 @@
 
 use std::{fs, path::PathBuf, thread};
 
-use warmlane_tests::{TestRouter, picker::TestPicker};
+use warmlane_tests::{TestRouter, picker::TestPicker, terminal::Terminal};
 
-use super::{Said, program, run};
+use super::{Said, folder, program, run};
 
 const BODY: &str = r#"{"model":"m","prompt":"hello hello hello","max_tokens":2}"#;
 
@@ -43,6 +43,17 @@ fn send(router: &TestRouter, id: &str) -> String {
     sent.header("x-warmlane-endpoint").expect("an endpoint").to_owned()
 }
 
+/// What is to be seen on a terminal, and ends by a key.
+fn watched(admin: &str, words: &[String]) {
+    let start = Terminal::start(&folder().join("warmlane"), (100, 20), |command| {
+        command.env_clear().envs([("TERM", "xterm"), ("WARMLANE_ROUTER", admin)]).args(words);
+    });
+    let terminal = start.expect("a terminal");
+    terminal.shows("2 of 2 ready");
+    terminal.press("q");
+    assert_eq!(terminal.left().code, Some(0), "{words:?}");
+}
+
 #[test]
 fn every_command_of_the_recipes_answers() {
     let picker = TestPicker::idle(2);
@@ -57,6 +68,10 @@ fn every_command_of_the_recipes_answers() {
         let recipe = recipe.replace("ROUTER", &admin).replace("MODEL", "m");
         let mut words = words(&recipe);
         assert_eq!(words.remove(0), "warmlane", "{recipe}");
+        if words[0] == "top" {
+            watched(&admin, &words);
+            continue;
+        }
         let said: Said = thread::scope(|scope| {
             let mut command = program();
             command.current_dir(folder.path()).env("WARMLANE_ROUTER", &admin).args(&words);

@@ -11,17 +11,17 @@ const ELLIPSIS: &str = "..";
 
 /// A column as far as its width goes.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Column {
+pub(crate) struct Column {
     /// What it would like.
-    pub(super) width: usize,
+    pub(crate) width: usize,
     /// What it can do with.
-    pub(super) least: usize,
+    pub(crate) least: usize,
     /// Those with more go first.
-    pub(super) rank: u8,
+    pub(crate) rank: u8,
 }
 
 /// The width of each, `None` for one that is left out. Together with the gaps they are at most `width`.
-pub(super) fn fit(columns: &[Column], width: Option<usize>) -> Vec<Option<usize>> {
+pub(crate) fn fit(columns: &[Column], width: Option<usize>) -> Vec<Option<usize>> {
     let mut kept: Vec<Option<Column>> = columns.iter().copied().map(Some).collect();
     let Some(width) = width else { return columns.iter().map(|column| Some(column.width)).collect() };
     loop {
@@ -56,7 +56,7 @@ fn share(columns: &[Column], room: usize) -> Option<Vec<usize>> {
 }
 
 /// The text, or as much of its beginning as fits and a sign that there is more.
-pub(super) fn shorten(text: &str, width: usize) -> Cow<'_, str> {
+pub(crate) fn shorten(text: &str, width: usize) -> Cow<'_, str> {
     if text.width() <= width {
         return Cow::Borrowed(text);
     }

@@ -95,3 +95,8 @@ fn a_long_id_is_cut_even_where_nothing_limits_the_width() {
     assert_eq!(text("x".repeat(64)), format!("A\n{}\n", "x".repeat(64)));
     assert_eq!(text("x".repeat(9_000)), format!("A\n{}..\n", "x".repeat(62)));
 }
+
+#[test]
+fn where_nothing_stands_a_sign_says_so() {
+    assert_eq!(Cell::new(""), Cell::none());
+}

@@ -95,7 +95,7 @@ fn row(endpoint: &Endpoint) -> Vec<Cell> {
         health(&endpoint.health),
         Cell::maybe(number(signals.queue)),
         Cell::maybe(number(signals.running)),
-        kv(signals.kv_use),
+        kv(signals.kv_use, units::bar),
         Cell::new(endpoint.in_flight.to_string()),
         age(endpoint),
         Cell::maybe(endpoint.kv_capacity_tokens.map(units::count)),
@@ -111,7 +111,7 @@ fn row(endpoint: &Endpoint) -> Vec<Cell> {
 }
 
 /// Whether it gets requests.
-pub(super) fn readiness(endpoint: &Endpoint) -> Cell {
+pub(crate) fn readiness(endpoint: &Endpoint) -> Cell {
     let asleep = endpoint.signals.awake.is_some_and(|awake| !awake.value);
     match (endpoint.ready, asleep) {
         (true, false) => Cell::new("yes").toned(Tone::Good),
@@ -121,7 +121,7 @@ pub(super) fn readiness(endpoint: &Endpoint) -> Cell {
 }
 
 /// As the router has it, in the colour of how bad it is.
-pub(super) fn health(health: &str) -> Cell {
+pub(crate) fn health(health: &str) -> Cell {
     Cell::new(health).toned(match health.split(':').next() {
         Some("healthy") => Tone::Good,
         Some("failed") => Tone::Bad,
@@ -130,16 +130,18 @@ pub(super) fn health(health: &str) -> Cell {
 }
 
 /// A reading that was never had is not zero.
-fn number(reading: Option<Aged<f32>>) -> Option<String> {
+pub(crate) fn number(reading: Option<Aged<f32>>) -> Option<String> {
     reading.map(|reading| units::number(reading.value))
 }
 
-fn kv(kv_use: Option<Aged<f32>>) -> Cell {
-    let cell = Cell::maybe(kv_use.map(|reading| units::bar(reading.value)));
+/// As `bar` draws it.
+pub(crate) fn kv(kv_use: Option<Aged<f32>>, bar: impl Fn(f32) -> String) -> Cell {
+    let cell = Cell::maybe(kv_use.map(|reading| bar(reading.value)));
     if kv_use.is_some_and(|reading| reading.value >= FULL) { cell.toned(Tone::Warn) } else { cell }
 }
 
-fn age(endpoint: &Endpoint) -> Cell {
+/// Of the oldest reading.
+pub(crate) fn age(endpoint: &Endpoint) -> Cell {
     let Some(age) = oldest(endpoint) else { return Cell::none() };
     Cell::new(units::millis(age)).toned(if age >= OLD_MS { Tone::Warn } else { Tone::Plain })
 }
@@ -151,8 +153,13 @@ pub(crate) fn oldest(endpoint: &Endpoint) -> Option<u64> {
 }
 
 fn adapters(lora: &admin::Lora) -> String {
+    format!("{} {}", counted(lora), lora.active.join(",")).trim_end().to_owned()
+}
+
+/// How many adapters are in use, and waited for.
+pub(crate) fn counted(lora: &admin::Lora) -> String {
     let waiting = if lora.waiting.is_empty() { String::new() } else { format!("+{}", lora.waiting.len()) };
-    format!("{}{waiting} of {} {}", lora.active.len(), lora.max, lora.active.join(",")).trim_end().to_owned()
+    format!("{}{waiting} of {}", lora.active.len(), lora.max)
 }
 
 // === Order ===
@@ -178,12 +185,15 @@ impl Order {
     }
 }
 
+/// [`illness`] of one that has none.
+pub(crate) const WELL: u8 = 3;
+
 /// Less is worse.
-fn illness(endpoint: &Endpoint) -> u8 {
+pub(crate) fn illness(endpoint: &Endpoint) -> u8 {
     match (endpoint.ready, endpoint.health.split(':').next()) {
         (false, _) => 0,
         (true, Some("failed")) => 1,
-        (true, Some("healthy")) => 3,
+        (true, Some("healthy")) => WELL,
         (true, _) => 2,
     }
 }

@@ -89,7 +89,7 @@ impl Gpu {
     }
 }
 
-pub(super) fn verdict(verdict: &str) -> Cell {
+pub(crate) fn verdict(verdict: &str) -> Cell {
     Cell::new(verdict).toned(match verdict.split(':').next() {
         Some("healthy") => Tone::Good,
         Some("degraded") => Tone::Warn,
@@ -97,22 +97,22 @@ pub(super) fn verdict(verdict: &str) -> Cell {
     })
 }
 
-pub(super) fn degrees(gpu: &admin::Gpu) -> Cell {
+pub(crate) fn degrees(gpu: &admin::Gpu) -> Cell {
     let cell = Cell::maybe(gpu.temperature_celsius.map(|degrees| format!("{degrees:.0} C")));
     let hot = gpu.temperature_celsius.zip(gpu.slowdown_celsius).is_some_and(|(now, limit)| now > limit - HOT);
     if hot { cell.toned(Tone::Warn) } else { cell }
 }
 
-pub(super) fn busy(gpu: &admin::Gpu) -> Cell {
+pub(crate) fn busy(gpu: &admin::Gpu) -> Cell {
     Cell::maybe(gpu.utilisation.map(units::percent))
 }
 
-pub(super) fn memory(gpu: &admin::Gpu) -> Cell {
+pub(crate) fn memory(gpu: &admin::Gpu) -> Cell {
     let of = |(used, all): (u64, u64)| format!("{} of {}", units::bytes(used), units::bytes(all));
     Cell::maybe(gpu.memory_used_bytes.zip(gpu.memory_total_bytes).map(of))
 }
 
-pub(super) fn watts(gpu: &admin::Gpu) -> Cell {
+pub(crate) fn watts(gpu: &admin::Gpu) -> Cell {
     let limit = |power: String| match gpu.power_limit_watts {
         Some(limit) => format!("{power} of {limit:.0} W"),
         None => power + " W",
