@@ -8,15 +8,20 @@ use serde::{Deserialize, Serialize};
 
 mod actions;
 mod agents;
+pub mod answer;
 mod decisions;
 mod endpoints;
+pub mod foreign;
 mod lane;
 mod node;
+#[cfg(feature = "schema")]
+pub mod openapi;
 mod pins;
 mod pools;
+pub mod route;
 mod router;
 
-pub use actions::{Changed, Now, SetLog, SwitchLane};
+pub use actions::{Changed, Log, Now, SetLog, SwitchLane};
 pub use agents::{Agent, Agents, Gpu, Kv};
 pub use decisions::{Choice, Considered, Decision, Decisions, Estimate, Explanation, Outcome, Stated};
 pub use endpoints::{Aged, Endpoint, Endpoints, Lora, Signals};
@@ -49,12 +54,14 @@ pub mod path {
     pub const DECISIONS: &str = "/debug/decisions";
     /// [`super::Explanation`] of a body that is posted.
     pub const EXPLAIN: &str = "/debug/explain";
-    /// Where the log's filter is set.
+    /// [`super::Log`], and where its filter is set.
     pub const LOG: &str = "/debug/log";
     /// The settings, as text with the source of each.
     pub const CONFIG: &str = "/debug/config";
     /// Of an agent: [`super::Node`].
     pub const NODE: &str = "/debug/node";
+    /// What the port has, as OpenAPI describes it.
+    pub const OPENAPI: &str = "/openapi.json";
     /// Text: whether requests can be served, and why not.
     pub const READY: &str = "/readyz";
     /// Text: that it answers.
@@ -63,6 +70,7 @@ pub mod path {
 
 /// What an answer other than 200 holds, where it is JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Failure {
     /// Why.
     pub error: Problem,
@@ -70,6 +78,7 @@ pub struct Failure {
 
 /// See [`Failure`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Problem {
     /// For people.
     pub message: String,

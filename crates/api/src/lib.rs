@@ -2,7 +2,7 @@
 //! it what agents ask the kubelet, `proto/kubelet/podresources/v1/podresources.proto`, what Envoy Gateway asks its extensions,
 //! `proto/envoygateway/extension/extension.proto`, what is read of Kubernetes resources, and the pages of admin ports.
 //!
-//! Messages only: what they are made of and what becomes of them is the business of those who speak it.
+//! Messages only, and how they are sent: what they are made of and what becomes of them is the business of those who speak it.
 
 #[warn(missing_docs)]
 pub mod admin;

@@ -1,4 +1,4 @@
-//! Changes of a running router: what is sent with one, and what is answered.
+//! Changes of a running router: what is sent with one, and what is answered; and `/debug/log`, which holds nothing but one.
 
 use std::fmt;
 
@@ -6,14 +6,24 @@ use serde::{Deserialize, Serialize};
 
 /// The body of `POST /debug/lane`.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SwitchLane {
     /// Whether responses may take it.
     pub on: bool,
 }
 
+/// `GET /debug/log`: what is written.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Log {
+    /// `tracing` filter directives; `null`: the log is not the router's own.
+    pub level: Option<String>,
+}
+
 /// The body of `POST /debug/log`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SetLog {
     /// `tracing` filter directives.
@@ -22,6 +32,7 @@ pub struct SetLog {
 
 /// What holds now, and whether it was otherwise before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Changed {
     /// It was otherwise before.
     pub changed: bool,
@@ -32,6 +43,7 @@ pub struct Changed {
 
 /// What holds now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum Now {
     /// Of an endpoint: whether it gets no new requests, and how many it has of this router.

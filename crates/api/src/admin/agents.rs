@@ -6,6 +6,7 @@ use crate::node;
 
 /// The page.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Agents {
     /// Each.
     pub agents: Vec<Agent>,
@@ -13,6 +14,7 @@ pub struct Agents {
 
 /// An agent.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Agent {
     /// `host:port`, as the router dials it.
     pub address: String,
@@ -46,6 +48,7 @@ pub struct Agent {
 
 /// What one engine says it holds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Kv {
     /// Its address.
     pub endpoint: String,
@@ -59,6 +62,7 @@ pub struct Kv {
 
 /// A GPU, as its agent tells of it to routers. What cards or drivers do not tell is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Gpu {
     /// Of the device or MIG slice.
     pub uuid: String,

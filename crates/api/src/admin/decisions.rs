@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// `GET /debug/decisions`: the latest decisions, newest first.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Decisions {
     /// Those that were asked for.
     pub decisions: Vec<Decision>,
@@ -19,6 +20,7 @@ pub struct Decisions {
 
 /// One decision.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Decision {
     /// Names it, in the order in which decisions were made: 16 hexadecimal digits.
     pub cursor: String,
@@ -62,6 +64,7 @@ pub struct Decision {
 
 /// What became of a request.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Outcome {
     /// The status that the client got.
     pub status: u16,
@@ -82,6 +85,7 @@ pub struct Outcome {
 
 /// `GET /debug/decisions/ID` and `POST /debug/explain`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Explanation {
     /// The decision; of several with this id the newest.
     pub decision: Decision,
@@ -98,6 +102,7 @@ pub struct Explanation {
 
 /// Somebody chosen among endpoints, with all that was weighed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Choice {
     /// Who was chosen.
     pub endpoint: Option<String>,
@@ -119,6 +124,7 @@ pub struct Choice {
 
 /// One endpoint as it was weighed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Considered {
     /// `host:port`.
     pub address: String,
@@ -146,6 +152,7 @@ pub struct Considered {
 
 /// Load reckoned from the last readings and what was sent since.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Estimate {
     /// Requests waiting.
     pub queue: f32,
@@ -159,6 +166,7 @@ pub struct Estimate {
 
 /// A value that an engine stated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Stated {
     /// As stated.
     pub value: f32,

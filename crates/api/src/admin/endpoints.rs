@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// The page.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Endpoints {
     /// Each, in the order in which the router numbers them.
     pub endpoints: Vec<Endpoint>,
@@ -13,6 +14,7 @@ pub struct Endpoints {
 
 /// A replica.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Endpoint {
     /// `host:port`, as headers and logs call it.
     pub address: String,
@@ -46,6 +48,7 @@ pub struct Endpoint {
 
 /// What an engine says of its load. `None`: it never said so.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Signals {
     /// Requests waiting for its scheduler.
     pub queue: Option<Aged<f32>>,
@@ -61,6 +64,7 @@ pub struct Signals {
 
 /// A value that was true so long ago.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Aged<T> {
     /// As the engine stated it.
     pub value: T,
@@ -70,6 +74,7 @@ pub struct Aged<T> {
 
 /// Adapters of an engine.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Lora {
     /// Those that running requests use.
     pub active: Vec<String>,

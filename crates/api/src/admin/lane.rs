@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// The page.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Lane {
     /// Responses may take it now.
     pub on: bool,

@@ -6,6 +6,7 @@ use super::{Gpu, Signals};
 
 /// The page.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Node {
     /// Of the program.
     pub version: String,
@@ -31,6 +32,7 @@ pub struct Node {
 
 /// An engine of the node.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NodeEngine {
     /// `host:port`.
     pub address: String,
@@ -56,6 +58,7 @@ pub struct NodeEngine {
 
 /// What an engine holds in its KV cache, as its events add up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Held {
     /// How many.
     pub blocks: u64,
@@ -65,6 +68,7 @@ pub struct Held {
 
 /// A GPU or a MIG slice of one. Of a slice only name, UUID and memory are its own.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Card {
     /// As routers are told.
     #[serde(flatten)]
@@ -99,6 +103,7 @@ pub struct Card {
 
 /// A router that follows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Follower {
     /// As it calls itself.
     pub router: String,
@@ -108,6 +113,7 @@ pub struct Follower {
 
 /// Somebody whom the agent asks.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Source {
     /// It tells; `None`: it has not answered yet.
     pub works: Option<bool>,

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// The page `/debug/pins`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Pins {
     /// By what clients call their sessions.
     pub sessions: Sessions,
@@ -14,6 +15,7 @@ pub struct Pins {
 
 /// The page `/debug/groups`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct GroupPins {
     /// As in [`Pins`].
     pub groups: Groups,
@@ -21,6 +23,7 @@ pub struct GroupPins {
 
 /// Pinned sessions.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Sessions {
     /// In all, shown or not.
     pub pinned: usize,
@@ -34,6 +37,7 @@ pub struct Sessions {
 
 /// A pinned session.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Session {
     /// The first bits of its key's hash: 16 hexadecimal digits.
     pub session: String,
@@ -49,6 +53,7 @@ pub struct Session {
 
 /// Pinned prefix groups.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Groups {
     /// In all, shown or not.
     pub pinned: usize,
@@ -62,6 +67,7 @@ pub struct Groups {
 
 /// A pinned prefix group.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Group {
     /// The first bits of its prefix's hash: 16 hexadecimal digits.
     pub group: String,
@@ -75,6 +81,7 @@ pub struct Group {
 
 /// What the kernel lane carried.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Carried {
     /// Responses that took it.
     pub responses: u64,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// The page.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Pools {
     /// The first one serves what names no model.
     pub pools: Vec<Pool>,
@@ -13,6 +14,7 @@ pub struct Pools {
 
 /// A pool.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Pool {
     /// `namespace/name`, or `endpoints` without a cluster.
     pub name: String,
@@ -32,6 +34,7 @@ pub struct Pool {
 
 /// A rule for a model.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Model {
     /// As clients call it.
     pub name: String,
@@ -43,6 +46,7 @@ pub struct Model {
 
 /// A name that is asked of replicas.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Target {
     /// As replicas call it.
     pub name: String,
@@ -52,6 +56,7 @@ pub struct Target {
 
 /// What a cluster says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Cluster {
     /// What is wrong, and what to do.
     pub troubles: Vec<String>,
@@ -63,6 +68,7 @@ pub struct Cluster {
 
 /// An InferenceModel that is not served.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Refused {
     /// `namespace/name`.
     pub model: String,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// The page.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Router {
     /// Of the program.
     pub version: String,
