@@ -4,14 +4,8 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::{
-    Request, Response, StatusCode,
-    body::Incoming,
-    header::{CONTENT_TYPE, HeaderName, HeaderValue},
-    server::conn::http1,
-    service::service_fn,
+    HeaderMap, Method, Request, StatusCode, body::Incoming, server::conn::http1, service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
@@ -20,7 +14,12 @@ use tokio::{
     task::JoinSet,
     time::{sleep, timeout},
 };
-use warmlane_api::admin::{self, Failure, path};
+use warmlane_api::admin::{
+    Failure,
+    answer::{self, Answer, JSON, TEXT, page, refused, shown},
+    foreign, path,
+    route::{self, Route},
+};
 
 use crate::{
     gpu::Driver,
@@ -38,11 +37,8 @@ const MOST_CONNECTIONS: usize = 64;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 /// A connection is closed after this long, whatever it does.
 const CONNECTION_LIFETIME: Duration = Duration::from_secs(600);
-const TEXT: &str = "text/plain; charset=utf-8";
-const JSON: &str = "application/json";
-/// Whoever reads an answer knows by it what answered.
-const VERSION: (HeaderName, HeaderValue) =
-    (HeaderName::from_static(admin::VERSION_HEADER), HeaderValue::from_static(env!("CARGO_PKG_VERSION")));
+/// Written by the suite `written`, and held against an agent by the suite `openapi`.
+const OPENAPI: &str = include_str!("../../docs/openapi-agent.json");
 /// Wait after a failed accept: out of file descriptors, mostly.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -89,7 +85,7 @@ pub(crate) async fn serve(listener: TcpListener, port: Port, sources: Sources) {
 
 async fn converse(stream: TcpStream, port: Port, sources: Sources) {
     let service = service_fn(move |request: Request<Incoming>| {
-        let answer = answer(port, request.uri().path(), &sources);
+        let answer = answer(port, &request, &sources);
         async { Ok::<_, Infallible>(answer) }
     });
     let connection = http1::Builder::new()
@@ -100,30 +96,65 @@ async fn converse(stream: TcpStream, port: Port, sources: Sources) {
     let _ = timeout(CONNECTION_LIFETIME, connection).await;
 }
 
-fn answer(port: Port, path: &str, sources: &Sources) -> Response<Full<Bytes>> {
+fn answer<B>(port: Port, request: &Request<B>, sources: &Sources) -> Answer {
+    let path = request.uri().path();
+    if let Some(why) = refusal(port, path, request.headers(), sources) {
+        return refused(StatusCode::FORBIDDEN, &Failure::new(why, &[]));
+    }
+    match route::find(routes(port), path) {
+        None => {
+            let failure = Failure::new(format!("nothing at {path}"), &route::names(routes(port)));
+            refused(StatusCode::NOT_FOUND, &failure)
+        }
+        Some(route) if !matches!(*request.method(), Method::GET | Method::HEAD) => {
+            answer::only(route.methods)
+        }
+        Some(route) => shown_at(route, sources),
+    }
+}
+
+fn shown_at(route: &Route, sources: &Sources) -> Answer {
     let found = sources.found.as_ref().map(|found| found.borrow().clone());
-    match (port, path) {
-        (Port::Metrics, "/metrics") => match sources.metrics.render() {
+    match route.path {
+        "/metrics" => match sources.metrics.render() {
             Ok(text) => page(StatusCode::OK, metrics::CONTENT_TYPE, text),
             Err(error) => {
                 page(StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("cannot write the page: {error}\n"))
             }
         },
-        (Port::Admin, path::NODE) => page(StatusCode::OK, JSON, admin::text(&node::page(sources))),
-        (_, path::READY) if let Some(found) = found.filter(|found| !found.on_all) => {
+        path::NODE => shown(&node::page(sources)),
+        path::OPENAPI => page(StatusCode::OK, JSON, OPENAPI),
+        path::READY if let Some(found) = found.filter(|found| !found.on_all) => {
             page(StatusCode::SERVICE_UNAVAILABLE, TEXT, unready(&found))
         }
         // Of engines that are listed it tells from its first moment on.
-        (_, path::HEALTH | path::READY) => page(StatusCode::OK, TEXT, "ok\n".to_owned()),
-        (port, path) => {
-            let paths = match port {
-                Port::Metrics => ["/metrics", path::HEALTH, path::READY],
-                Port::Admin => [path::NODE, path::HEALTH, path::READY],
-            };
-            let failure = Failure::new(format!("nothing at {path}"), &paths);
-            page(StatusCode::NOT_FOUND, JSON, admin::text(&failure))
-        }
+        _ => page(StatusCode::OK, TEXT, "ok\n"),
     }
+}
+
+fn routes(port: Port) -> &'static [Route] {
+    match port {
+        Port::Metrics => route::METRICS,
+        Port::Admin => route::AGENT,
+    }
+}
+
+/// Why a request is not answered that a page of another site sent, or could have sent. Probes may come by any name, and who
+/// monitors too.
+fn refusal(port: Port, path: &str, headers: &HeaderMap, sources: &Sources) -> Option<String> {
+    if port == Port::Metrics {
+        return None;
+    }
+    if let Some(origin) = foreign::origin(headers) {
+        return Some(format!("asked by a page of {origin:?}: only this port's own pages may ask"));
+    }
+    if matches!(path, path::HEALTH | path::READY) {
+        return None;
+    }
+    let host = foreign::host(headers, &[sources.node.name().to_owned()])?;
+    Some(format!(
+        "called by the name {host:?}: use an address, localhost or the node's name; a page of another site could be behind it"
+    ))
 }
 
 fn unready(found: &Found) -> String {
@@ -138,13 +169,4 @@ fn unready(found: &Found) -> String {
         text.push('\n');
     });
     text
-}
-
-fn page(status: StatusCode, kind: &'static str, body: String) -> Response<Full<Bytes>> {
-    let mut answer = Response::new(Full::new(Bytes::from(body)));
-    *answer.status_mut() = status;
-    let (name, version) = VERSION;
-    answer.headers_mut().insert(name, version);
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-    answer
 }

@@ -14,6 +14,8 @@ use tokio::{
     time::timeout,
 };
 
+use warmlane_api::admin::answer::Answer;
+
 use crate::{
     config::Config, control::take_in, kube::Desired, metrics::Metrics, shutdown::Shutdown, world::World,
 };
@@ -29,6 +31,7 @@ mod percent;
 mod pins;
 mod pools;
 mod router;
+mod site;
 mod socket;
 
 pub use actions::Levers;
@@ -148,14 +151,14 @@ where
     let _ = timeout(CONNECTION_LIFETIME, connection).await;
 }
 
-async fn answer(request: Request<Incoming>, port: Port, caller: Caller, sources: &Sources) -> pages::Answer {
+async fn answer(request: Request<Incoming>, port: Port, caller: Caller, sources: &Sources) -> Answer {
     if port != Port::Admin {
         return pages::answer(port, &request, sources);
     }
     if let Some(asked) = Asked::of(request.method(), request.uri().path()) {
         return actions::answer(asked, request, caller, sources).await;
     }
-    match actions::refusal(&request) {
+    match actions::refusal(&request, caller, &sources.levers) {
         Some(refused) => refused,
         None => pages::respond(request, sources).await,
     }

@@ -72,6 +72,11 @@ impl LogLevel {
         Self { level: Arc::new(Mutex::new(level.to_owned())), replace: Arc::new(replace) }
     }
 
+    /// How much is written.
+    pub fn level(&self) -> String {
+        self.level.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Writes so much from now on. What was set before.
     ///
     /// # Errors

@@ -16,10 +16,14 @@ use tokio::{
     sync::{mpsc, oneshot},
     time::timeout,
 };
-use warmlane_api::admin::{Changed, Failure, Now, hex};
+use warmlane_api::admin::{
+    Changed, Failure, Now,
+    answer::{self, Answer},
+    hex, path,
+};
 use warmlane_picker::{Slot, Snapshot};
 
-use super::{Sources, pages};
+use super::Sources;
 use crate::{
     log::LogLevel,
     metrics::{ActionOutcome, Label as _},
@@ -62,18 +66,17 @@ pub struct Levers {
     pub hosts: Vec<String>,
 }
 
-/// The refusal of a request, whatever it is for, that a page of another site sent.
-pub(super) fn refusal<B>(request: &Request<B>) -> Option<pages::Answer> {
-    gate::refuse_foreign_origin(request.headers()).err().map(|error| refused(&error))
+/// The refusal of a request that a page of another site sent or could have sent, whatever it is for; probes, which tell nothing,
+/// may come by any name.
+pub(super) fn refusal<B>(request: &Request<B>, caller: Caller, levers: &Levers) -> Option<Answer> {
+    let gate = gate(levers);
+    let is_probe = matches!(request.uri().path(), path::HEALTH | path::READY);
+    let hosts = if is_probe { Ok(()) } else { gate.refuse_foreign_host(caller, request.headers()) };
+    gate::refuse_foreign_origin(request.headers()).and(hosts).err().map(|error| refused(&error))
 }
 
 /// Makes the change that a request asks for.
-pub(super) async fn answer<B>(
-    asked: Asked,
-    request: Request<B>,
-    caller: Caller,
-    sources: &Sources,
-) -> pages::Answer
+pub(super) async fn answer<B>(asked: Asked, request: Request<B>, caller: Caller, sources: &Sources) -> Answer
 where
     B: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
 {
@@ -91,7 +94,7 @@ where
     };
     sources.metrics.actions().done(asked.kind, outcome);
     match changed {
-        Ok(changed) => pages::shown(&changed),
+        Ok(changed) => answer::shown(&changed),
         Err(error) => {
             // Who may not ask could fill the log with that.
             let due = if is_in { Some(None) } else { REFUSED.is_due() };
@@ -104,8 +107,11 @@ where
 }
 
 fn admit(caller: Caller, headers: &HeaderMap, levers: &Levers) -> Result<(), ActionError> {
-    let gate = Gate { hosts: &levers.hosts, own: rustix::process::geteuid().as_raw() };
-    gate.admit(caller, headers, || levers.token())
+    gate(levers).admit(caller, headers, || levers.token())
+}
+
+fn gate(levers: &Levers) -> Gate<'_> {
+    Gate { hosts: &levers.hosts, own: rustix::process::geteuid().as_raw() }
 }
 
 /// Who was let in is served.
@@ -193,8 +199,8 @@ fn slot_of(snapshot: &Snapshot, address: &str) -> Result<Slot, ActionError> {
     found.map(|endpoint| endpoint.slot).ok_or_else(absent)
 }
 
-fn refused(error: &ActionError) -> pages::Answer {
-    let mut answer = pages::refused(error.status(), &Failure::new(error.to_string(), &[]));
+fn refused(error: &ActionError) -> Answer {
+    let mut answer = answer::refused(error.status(), &Failure::new(error.to_string(), &[]));
     if matches!(error, ActionError::WrongToken) {
         answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }

@@ -3,45 +3,23 @@
 use std::error::Error;
 
 use bytes::Bytes;
-use http_body_util::Full;
-use hyper::{
-    Method, Request, Response, StatusCode,
-    body::Body,
-    header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue},
-};
+use hyper::{Method, Request, StatusCode, body::Body};
 use serde::Serialize;
 use tokio::task::spawn_blocking;
-use warmlane_api::admin::{self, Failure, path};
+use warmlane_api::admin::{
+    Failure, Log,
+    answer::{self, Answer, JSON, TEXT, page, refused, shown},
+    path,
+    route::{self, Route},
+};
 
-use super::{Port, Sources, agents, endpoints, lane, pins, pools, router};
-use crate::metrics;
+use super::{Port, Sources, agents, endpoints, lane, pins, pools, router, site};
+use crate::{log::LogLevel, metrics};
 
 mod asked;
 
-pub(super) type Answer = Response<Full<Bytes>>;
-
-const TEXT: &str = "text/plain; charset=utf-8";
-const JSON: &str = "application/json";
-/// Whoever reads an answer knows by it what answered.
-const VERSION: (HeaderName, HeaderValue) =
-    (HeaderName::from_static(admin::VERSION_HEADER), HeaderValue::from_static(env!("CARGO_PKG_VERSION")));
-
-const METRICS_PATHS: &[&str] = &["/metrics", path::HEALTH, path::READY];
-const ADMIN_PATHS: &[&str] = &[
-    path::HEALTH,
-    path::READY,
-    path::ROUTER,
-    path::ENDPOINTS,
-    path::AGENTS,
-    path::LANE,
-    path::PINS,
-    path::GROUPS,
-    path::POOLS,
-    path::DECISIONS,
-    "/debug/decisions/REQUEST-ID",
-    path::EXPLAIN,
-    path::CONFIG,
-];
+/// Written by the suite `written`, and held against a router by the suite `openapi`.
+const OPENAPI: &str = include_str!("../../../docs/openapi-router.json");
 
 /// The answer of the admin port to a request. Its body is read only where one is asked for.
 pub(super) async fn respond<B>(request: Request<B>, sources: &Sources) -> Answer
@@ -50,7 +28,6 @@ where
 {
     match request.uri().path() {
         path::EXPLAIN if request.method() == Method::POST => asked::explain(request, sources).await,
-        path::EXPLAIN => only("POST"),
         // Thousands of decisions take a while to write, and the writer of snapshots must not wait for it.
         asked if asked.starts_with(path::DECISIONS) => {
             let (request, sources) = (request.map(|_| ()), sources.clone());
@@ -68,14 +45,20 @@ where
 
 /// The answer to a request without a body.
 pub(super) fn answer<B>(port: Port, request: &Request<B>, sources: &Sources) -> Answer {
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return only("GET, HEAD");
+    let path = request.uri().path();
+    match route::find(routes(port), path) {
+        None => return unknown(port, path),
+        Some(route) if !is_read(request.method(), route) => return answer::only(route.methods),
+        Some(_) => {}
     }
     let (world, query) = (&sources.world, request.uri().query());
-    match (port, request.uri().path()) {
+    match (port, path) {
         (_, path::HEALTH) => page(StatusCode::OK, TEXT, "ok\n".to_owned()),
         (_, path::READY) => readiness(sources),
         (Port::Metrics, "/metrics") => metrics(sources),
+        (Port::Admin, "/") => site::front(request.headers()),
+        (Port::Admin, path::OPENAPI) => page(StatusCode::OK, JSON, OPENAPI),
+        (Port::Admin, path::LOG) => shown(&log(sources.levers.log.as_ref())),
         (Port::Admin, path::ROUTER) => shown(&router::page(sources)),
         (Port::Admin, path::ENDPOINTS) => shown(&endpoints::page(world)),
         (Port::Admin, path::AGENTS) => shown(&agents::page(world)),
@@ -85,14 +68,24 @@ pub(super) fn answer<B>(port: Port, request: &Request<B>, sources: &Sources) -> 
         (Port::Admin, path::POOLS) => shown(&pools::page(sources)),
         (Port::Admin, path::CONFIG) => page(StatusCode::OK, TEXT, sources.config_text.to_string()),
         (Port::Admin, path::DECISIONS) => asked::decided(world, query),
-        (Port::Admin, path) => {
-            match path.strip_prefix(path::DECISIONS).and_then(|rest| rest.strip_prefix('/')) {
-                Some(request_id) => asked::explained(sources, request_id),
-                None => unknown(port, path),
-            }
-        }
+        (Port::Admin, path) => below(path, sources).unwrap_or_else(|| unknown(port, path)),
         (port, path) => unknown(port, path),
     }
+}
+
+/// A page that the path has the name of.
+fn below(path: &str, sources: &Sources) -> Option<Answer> {
+    match path.strip_prefix("/page/") {
+        Some(file) => site::file(file),
+        None => {
+            let request_id = path.strip_prefix(path::DECISIONS)?.strip_prefix('/')?;
+            Some(asked::explained(sources, request_id))
+        }
+    }
+}
+
+fn log(log: Option<&LogLevel>) -> Log {
+    Log { level: log.map(LogLevel::level) }
 }
 
 /// As many rows as the query asks for.
@@ -120,38 +113,21 @@ fn metrics(sources: &Sources) -> Answer {
     }
 }
 
-fn unknown(port: Port, path: &str) -> Answer {
-    let paths = match port {
-        Port::Metrics => METRICS_PATHS,
-        Port::Admin => ADMIN_PATHS,
+fn routes(port: Port) -> &'static [Route] {
+    match port {
+        Port::Metrics => route::METRICS,
+        Port::Admin => route::ROUTER,
         // It speaks gRPC, and never comes here.
         Port::Health => &[],
-    };
-    refused(StatusCode::NOT_FOUND, &Failure::new(format!("nothing at {path}"), paths))
+    }
 }
 
-/// Another method is wanted.
-fn only(allowed: &'static str) -> Answer {
-    let mut refused = page(StatusCode::METHOD_NOT_ALLOWED, TEXT, format!("only {allowed} is served here\n"));
-    refused.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
-    refused
+/// Whether it only asks, as the path allows.
+fn is_read(method: &Method, route: &Route) -> bool {
+    matches!(*method, Method::GET | Method::HEAD) && route.takes(method.as_str())
 }
 
-/// A page.
-pub(super) fn shown(what: &impl Serialize) -> Answer {
-    page(StatusCode::OK, JSON, admin::text(what))
-}
-
-/// Why there is none.
-pub(super) fn refused(status: StatusCode, why: &Failure) -> Answer {
-    page(status, JSON, admin::text(why))
-}
-
-fn page(status: StatusCode, kind: &'static str, text: String) -> Answer {
-    let mut answer = Response::new(Full::new(Bytes::from(text)));
-    *answer.status_mut() = status;
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-    let (name, version) = VERSION;
-    answer.headers_mut().insert(name, version);
-    answer
+fn unknown(port: Port, path: &str) -> Answer {
+    let known = route::names(routes(port));
+    refused(StatusCode::NOT_FOUND, &Failure::new(format!("nothing at {path}"), &known))
 }

@@ -84,4 +84,8 @@ fn the_context_has_every_member_of_the_workspace() {
         let top = member.split('/').next().expect("a folder");
         assert!(kept.contains(&top), "{member} is not in the context");
     }
+    // What programs have built in of the documents.
+    for described in ["docs/openapi-agent.json", "docs/openapi-router.json"] {
+        assert!(kept.contains(&described), "{described} is not in the context");
+    }
 }

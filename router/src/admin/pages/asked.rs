@@ -6,14 +6,14 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::{Request, StatusCode, body::Body};
 use tokio::{sync::Semaphore, time::timeout};
-use warmlane_api::admin::Failure;
+use warmlane_api::admin::{
+    Failure,
+    answer::{Answer, page, refused, shown},
+};
 
-use super::{
-    super::{
-        Sources, decisions,
-        percent::{decoded, decoded_bytes},
-    },
-    Answer, page, refused, shown,
+use super::super::{
+    Sources, decisions,
+    percent::{decoded, decoded_bytes},
 };
 use crate::{chooser::Chooser, world::World};
 
