@@ -27,7 +27,9 @@ pub struct Answer {
     pub status: u16,
     /// Head as received.
     pub head: String,
-    /// Body; `null` where it is no JSON.
+    /// Body as received.
+    pub body: String,
+    /// The same; `null` where it is no JSON.
     pub page: Value,
 }
 
@@ -67,7 +69,12 @@ impl Door {
         };
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
         let status = head.get(9..12).and_then(|status| status.parse().ok()).expect("a status");
-        Answer { status, head: head.to_owned(), page: serde_json::from_str(body).unwrap_or_default() }
+        Answer {
+            status,
+            head: head.to_owned(),
+            page: serde_json::from_str(body).unwrap_or_default(),
+            body: body.to_owned(),
+        }
     }
 
     /// Asks with the token.

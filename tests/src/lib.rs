@@ -8,6 +8,7 @@
 pub mod admin;
 pub mod agent;
 pub mod boards;
+pub mod browser;
 pub mod caller;
 pub mod cgroup;
 pub mod clusters;

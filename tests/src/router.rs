@@ -88,7 +88,7 @@ impl TestRouter {
 
     /// A connection to the admin port.
     pub fn admin(&self) -> Wire {
-        Wire::connect(self.running.listening.admin)
+        Wire::connect(self.running.listening.admin).called("localhost")
     }
 
     /// A connection to the metrics port.

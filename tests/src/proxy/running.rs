@@ -73,7 +73,7 @@ impl Running {
 
 /// What a page's answer says, head and all.
 pub(crate) async fn page(address: SocketAddr, path: &str) -> anyhow::Result<String> {
-    let request = format!("GET {path} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     ask(address, &request).await.with_context(|| format!("cannot read {path} at {address}"))
 }
 

@@ -41,6 +41,11 @@ pub(crate) fn iproute2() -> anyhow::Result<PathBuf> {
     from("iproute2", "ip", "-Version")
 }
 
+/// A browser without a screen, in which a suite looks at the router's page. It is a third smaller than the one for people.
+pub(crate) fn chromium() -> anyhow::Result<PathBuf> {
+    from("chromium-headless-shell", "chromium-headless-shell", "--version")
+}
+
 /// `setpriv`, with which tests give capabilities up.
 pub(crate) fn setpriv() -> anyhow::Result<PathBuf> {
     from("util-linux", "setpriv", "--version")

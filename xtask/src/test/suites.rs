@@ -54,6 +54,7 @@ pub(super) fn simulated(fast: bool) -> anyhow::Result<()> {
     command.env("WARMLANE_KUBECTL", setup::kubectl()?);
     command.env("WARMLANE_KUBERNETES_VALIDATE", setup::kubernetes_validate()?);
     command.env("WARMLANE_PROMETHEUS", setup::prometheus()?);
+    command.env("WARMLANE_CHROMIUM", setup::chromium()?);
     step::shown(command.env("WARMLANE_BIN_DIR", binaries()).env("WARMLANE_ENVOY", setup::envoy()?))
 }
 
