@@ -98,7 +98,8 @@ impl Server {
     /// Serves until it is dropped; its connections end with it.
     pub async fn run(self) {
         let Self { listener, port, sources } = self;
-        let failed = |error| tracing::warn!(?port, "cannot accept a connection: {error}");
+        let failed =
+            |error, not_logged| tracing::warn!(?port, not_logged, "cannot accept a connection: {error}");
         take_in(listener, MAX_CONNECTIONS, |stream| serve(stream, port, sources.clone()), failed).await;
     }
 }
@@ -112,7 +113,9 @@ pub fn serve_locally(socket: LocalSocket, sources: Sources) -> io::Result<impl F
     let listener = UnixListener::from_std(listener)?;
     Ok(async move {
         let _file = file;
-        let failed = |error| tracing::warn!("cannot accept a connection on --admin-socket: {error}");
+        let failed = |error, not_logged| {
+            tracing::warn!(not_logged, "cannot accept a connection on --admin-socket: {error}");
+        };
         take_in(listener, MAX_CONNECTIONS, |stream| serve_local(stream, sources.clone()), failed).await;
     })
 }

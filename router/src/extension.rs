@@ -78,7 +78,9 @@ impl Server {
     /// Serves until it is dropped; its connections end with it.
     pub async fn run(self) {
         let Self { listener, tls, hooks, metrics } = self;
-        let failed = |error| tracing::warn!("cannot accept a connection of Envoy Gateway's: {error}");
+        let failed = |error, not_logged| {
+            tracing::warn!(not_logged, "cannot accept a connection of Envoy Gateway's: {error}");
+        };
         let converse = |stream| converse(stream, tls.clone(), hooks.clone(), metrics.clone());
         take_in(listener, MAX_CONNECTIONS, converse, failed).await;
     }

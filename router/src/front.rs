@@ -23,6 +23,7 @@ pub use transport::{Layer, ReadHalf, Transport, WriteHalf};
 
 use crate::{
     metrics::{Label, Listener},
+    seldom::Seldom,
     tls::Tls,
     worker::{SWEEP_INTERVAL, Worker},
 };
@@ -37,6 +38,8 @@ mod transport;
 
 /// Connections waiting to be accepted, per listener and worker.
 const BACKLOG: i32 = 1_024;
+
+static UNACCEPTED: Seldom = Seldom::new();
 
 /// What one listening socket is for.
 #[derive(Clone, Debug)]
@@ -171,7 +174,10 @@ async fn seat(front: &Rc<Front>, connections: &mut Connections, door: Door, acce
         },
         Err(error) => {
             // Out of descriptors, most likely: going on at once would spin.
-            tracing::warn!(listener = door.listener.name(), %error, "accepting a connection failed");
+            if let Some(not_logged) = UNACCEPTED.is_due() {
+                let listener = door.listener.name();
+                tracing::warn!(not_logged, listener, %error, "accepting a connection failed");
+            }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }

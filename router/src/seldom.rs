@@ -1,4 +1,5 @@
-//! A line of the log that others can provoke, written at most once in ten seconds, with how many like it were not logged.
+//! A line of the log that others can provoke: written so often in ten seconds, once unless said otherwise, with how many like it
+//! were not.
 
 use std::{
     sync::{
@@ -8,16 +9,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Between two of them.
+/// The time that lines are counted in: it begins with the first.
 const PAUSE: Duration = Duration::from_secs(10);
 
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// See the module's header. One for each kind of line.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Seldom {
-    /// From when on the next may be written, in milliseconds of the process.
+    most: u64,
+    /// From when on lines are counted anew, in milliseconds of the process.
     next: AtomicU64,
+    written: AtomicU64,
     not_logged: AtomicU64,
 }
 
@@ -26,7 +29,12 @@ pub struct Seldom {
 impl Seldom {
     /// None was written yet.
     pub const fn new() -> Self {
-        Self { next: AtomicU64::new(0), not_logged: AtomicU64::new(0) }
+        Self::of(1)
+    }
+
+    /// So many in ten seconds.
+    pub const fn of(most: u64) -> Self {
+        Self { most, next: AtomicU64::new(0), written: AtomicU64::new(0), not_logged: AtomicU64::new(0) }
     }
 
     /// Whether one may be written now, and its field `not_logged`: how many were not since the last, where there are any.
@@ -36,14 +44,21 @@ impl Seldom {
 
     fn is_due_at(&self, now: Duration) -> Option<u64> {
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        let take = |next| (millis(now) >= next).then(|| millis(now + PAUSE));
-        match self.next.fetch_update(Relaxed, Relaxed, take) {
-            Ok(_) => Some(self.not_logged.swap(0, Relaxed)),
-            Err(_) => {
-                self.not_logged.fetch_add(1, Relaxed);
-                None
-            }
+        let begin = |next| (millis(now) >= next).then(|| millis(now + PAUSE));
+        if self.next.fetch_update(Relaxed, Relaxed, begin).is_ok() {
+            self.written.store(0, Relaxed);
         }
+        if self.written.fetch_add(1, Relaxed) < self.most {
+            return Some(self.not_logged.swap(0, Relaxed));
+        }
+        self.not_logged.fetch_add(1, Relaxed);
+        None
+    }
+}
+
+impl Default for Seldom {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -59,5 +74,16 @@ mod tests {
         assert_eq!(seldom.is_due_at(second + PAUSE / 2), None);
         assert_eq!(seldom.is_due_at(second + PAUSE), Some(2));
         assert_eq!(seldom.is_due_at(second + 2 * PAUSE), Some(0));
+    }
+
+    #[test]
+    fn several_may_be_written_in_a_row_and_then_none_for_a_while() {
+        let (seldom, second) = (Seldom::of(3), Duration::from_secs(1));
+        let due = |now| seldom.is_due_at(now);
+        assert_eq!(
+            [due(second), due(second), due(2 * second), due(3 * second)],
+            [Some(0), Some(0), Some(0), None]
+        );
+        assert_eq!([due(second + PAUSE), due(second + PAUSE)], [Some(1), Some(0)]);
     }
 }

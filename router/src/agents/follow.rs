@@ -12,6 +12,7 @@ use warmlane_picker::{Health, Slot};
 use super::{Following, Known, Marks, dial::dial, order::Order, places::Places};
 use crate::{
     blocks::Diverged,
+    seldom::Seldom,
     world::{Entry, Roster, writer::Update},
 };
 
@@ -37,6 +38,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// Engines that an agent may tell of, each counted again in the update that tells of it. A node has a few dozen.
 const MOST_TOLD: usize = 8_192;
 
+/// Lines in ten seconds of one agent that is lost again and again, each time by something else.
+const MOST_LINES: u64 = 3;
+
 /// See the module's header.
 pub(super) struct Follower {
     following: Following,
@@ -53,6 +57,8 @@ pub(super) struct Follower {
     spoken_for: HashMap<Slot, Said>,
     /// How often in a row what it told of an engine's blocks did not add up.
     diverged: HashMap<Slot, u32>,
+    /// That it was lost.
+    complaint: Seldom,
     rng: fastrand::Rng,
 }
 
@@ -90,6 +96,7 @@ impl Follower {
             tells_of: HashMap::new(),
             spoken_for: HashMap::new(),
             diverged: HashMap::new(),
+            complaint: Seldom::of(MOST_LINES),
             rng: fastrand::Rng::new(),
         }
     }
@@ -243,8 +250,10 @@ impl Follower {
         {
             let mut agent = self.agent.lock();
             let trouble = lost.to_string();
-            if agent.connected || agent.trouble.as_deref() != Some(&trouble) {
+            let is_news = agent.connected || agent.trouble.as_deref() != Some(&trouble);
+            if let Some(not_logged) = is_news.then(|| self.complaint.is_due()).flatten() {
                 tracing::warn!(
+                    not_logged,
                     agent = agent.address,
                     node = agent.node,
                     "an agent is away, and its replicas are read by the router itself: {lost}"

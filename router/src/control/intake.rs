@@ -10,6 +10,8 @@ use tokio::{
     time::sleep,
 };
 
+use crate::seldom::Seldom;
+
 /// Wait after a failed accept: out of file descriptors, mostly.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -22,14 +24,15 @@ pub(crate) trait Intake {
     fn next(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
 }
 
-/// Serves until it is dropped; its connections end with it.
+/// Serves until it is dropped; its connections end with it. `failed` tells the log now and then why none was accepted, and how often it
+/// was not told.
 pub(crate) async fn take_in<I: Intake, S: Future<Output = ()> + Send + 'static>(
     intake: I,
     most: usize,
     serve: impl Fn(I::Stream) -> S,
-    failed: impl Fn(io::Error),
+    failed: impl Fn(io::Error, Option<u64>),
 ) {
-    let mut connections = JoinSet::new();
+    let (mut connections, complaint) = (JoinSet::new(), Seldom::new());
     loop {
         tokio::select! {
             accepted = intake.next(), if connections.len() < most => match accepted {
@@ -37,7 +40,9 @@ pub(crate) async fn take_in<I: Intake, S: Future<Output = ()> + Send + 'static>(
                     connections.spawn(serve(stream));
                 }
                 Err(error) => {
-                    failed(error);
+                    if let Some(not_logged) = complaint.is_due() {
+                        failed(error, not_logged);
+                    }
                     sleep(ACCEPT_PAUSE).await;
                 }
             },

@@ -1,22 +1,19 @@
 //! Places for client connections, and for the streams of HTTP/2 connections, under one process-wide limit.
 
-use std::{
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
-    time::{Duration, Instant},
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
-/// How often a full house is logged, at most: it is full for as long as somebody keeps knocking.
-const LOG_INTERVAL: Duration = Duration::from_secs(10);
+use crate::seldom::Seldom;
 
 /// All places of a process.
 #[derive(Debug)]
 pub struct Seats {
     limit: usize,
     taken: AtomicUsize,
-    logged: Mutex<Option<Instant>>,
+    /// It is full for as long as somebody keeps knocking.
+    full: Seldom,
 }
 
 /// One taken place. Dropping it frees it.
@@ -28,7 +25,7 @@ pub struct Seat(Arc<Seats>);
 impl Seats {
     /// So many places.
     pub fn new(limit: usize) -> Self {
-        Self { limit, taken: AtomicUsize::new(0), logged: Mutex::new(None) }
+        Self { limit, taken: AtomicUsize::new(0), full: Seldom::new() }
     }
 
     /// A place, if one is free. A refusal is logged now and then.
@@ -37,20 +34,11 @@ impl Seats {
         if self.taken.fetch_update(Relaxed, Relaxed, fits).is_ok() {
             return Some(Seat(self.clone()));
         }
-        if self.may_log(Instant::now()) {
+        if let Some(not_logged) = self.full.is_due() {
             let limit = self.limit;
-            tracing::warn!(limit, "connections are refused: limits.connections is reached");
+            tracing::warn!(limit, not_logged, "connections are refused: limits.connections is reached");
         }
         None
-    }
-
-    fn may_log(&self, now: Instant) -> bool {
-        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
-        let may = logged.is_none_or(|last| now.saturating_duration_since(last) >= LOG_INTERVAL);
-        if may {
-            *logged = Some(now);
-        }
-        may
     }
 }
 
@@ -73,13 +61,5 @@ mod tests {
         assert!(first.is_some() && second.is_some() && seats.take().is_none());
         drop(first);
         assert!(seats.take().is_some());
-    }
-
-    #[test]
-    fn a_full_house_is_logged_now_and_then() {
-        let (seats, start) = (Seats::new(0), Instant::now());
-        assert!(seats.may_log(start));
-        assert!(!seats.may_log(start + Duration::from_secs(9)));
-        assert!(seats.may_log(start + Duration::from_secs(11)));
     }
 }

@@ -14,7 +14,7 @@ use tokio::{
     sync::{mpsc, watch},
     time::{self, Instant},
 };
-use warmlane_picker::{Health, estimate::MOST};
+use warmlane_picker::estimate::MOST;
 pub use warmlane_scrape::Failure;
 
 use crate::{
@@ -22,12 +22,14 @@ use crate::{
     world::{MAX_ENDPOINTS, World, pools::Wanted},
 };
 
+mod lines;
 mod members;
 mod presence;
 mod slots;
 mod update;
 mod upkeep;
 
+use lines::Lines;
 use members::{Conduct, Members, News};
 pub use update::{Drain, Load, Update};
 use upkeep::Upkeep;
@@ -51,6 +53,7 @@ pub struct Writer {
     /// What is to be routed to, where that changes.
     wanted: Option<watch::Receiver<Arc<Wanted>>>,
     upkeep: Upkeep,
+    lines: Lines,
     /// The members differ from the snapshot.
     dirty: bool,
     began: Instant,
@@ -67,8 +70,17 @@ impl Writer {
         let members = Members::new(config.breaker, config.profile.slow_start);
         let upkeep = Upkeep::new(world.clone(), &config.prefix);
         let (wanted, began) = (None, Instant::now());
-        let mut writer =
-            Self { world, updates, members, wanted, upkeep, dirty: true, began, not_before: began };
+        let mut writer = Self {
+            world,
+            updates,
+            members,
+            wanted,
+            upkeep,
+            lines: Lines::new(),
+            dirty: true,
+            began,
+            not_before: began,
+        };
         writer.want(&Wanted::of(config));
         writer.publish();
         (writer, sender)
@@ -128,7 +140,7 @@ impl Writer {
         let asker = update.asker();
         let news = self.members.apply(update, self.world.now());
         let is_news = news.is_some();
-        news.into_iter().for_each(|news| self.tell(news));
+        news.into_iter().for_each(|news| self.tell(&news));
         if let Some(asker) = asker {
             if is_news {
                 self.publish();
@@ -205,53 +217,25 @@ impl Writer {
             }
         };
         let news = self.members.look(self.world.now(), conduct);
-        news.into_iter().for_each(|news| self.tell(news));
+        news.into_iter().for_each(|news| self.tell(&news));
     }
 
-    fn tell(&mut self, news: News) {
+    fn tell(&mut self, news: &News) {
         self.dirty = true;
+        self.lines.tell(news);
         match news {
-            News::Readings => {}
-            News::Listed => self.publish_models(),
-            News::Up { address } => {
-                tracing::info!(endpoint = %address, "replica is ready");
-                self.publish_models();
-            }
-            News::Down { address, why } => tracing::warn!(endpoint = %address, "replica is not ready: {why}"),
-            News::Terminating { address } => {
-                tracing::info!(endpoint = %address, "replica is shutting down: it gets no new requests");
-            }
-            News::Resting { address, why } => {
-                tracing::warn!(endpoint = %address, "replica is left alone for a while: {why}");
-            }
-            News::Trying { address } => {
-                tracing::info!(endpoint = %address, "replica gets a few requests again, to see whether it works");
-            }
-            News::Rested { address, why } => {
-                tracing::info!(endpoint = %address, "replica has rested, but still gets no requests: {why}");
-            }
-            News::Stalled { address } => {
-                tracing::warn!(endpoint = %address, "replica holds requests and computes nothing: they go elsewhere");
-            }
-            News::Recovered { address } => tracing::info!(endpoint = %address, "replica works again"),
-            News::Gpu { address, health } => match health {
-                Health::Healthy => {
-                    tracing::info!(endpoint = %address, "nothing speaks against the replica's GPU any more");
-                }
-                Health::Degraded(why) => {
-                    tracing::warn!(endpoint = %address, "replica is a last resort: {why}");
-                }
-                Health::Failed(why) => {
-                    tracing::error!(endpoint = %address, "replica gets no requests: {why}");
-                }
-            },
-            News::GpuUntold { address, held } => {
-                tracing::warn!(endpoint = %address, "nobody tells of the replica's GPU any more: what was said last holds for {held:?}");
-            }
-            News::Restarted { address, slot } => {
-                tracing::info!(endpoint = %address, "replica was restarted: its prefixes are forgotten");
-                self.upkeep.forget(slot);
-            }
+            News::Listed | News::Up { .. } => self.publish_models(),
+            News::Restarted { slot, .. } => self.upkeep.forget(*slot),
+            News::Readings
+            | News::Down { .. }
+            | News::Terminating { .. }
+            | News::Resting { .. }
+            | News::Trying { .. }
+            | News::Rested { .. }
+            | News::Stalled { .. }
+            | News::Recovered { .. }
+            | News::Gpu { .. }
+            | News::GpuUntold { .. } => {}
         }
     }
 

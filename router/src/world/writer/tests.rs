@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 use warmlane_engine::metrics::EngineKind;
-use warmlane_picker::{Chain, Matches, Reading, Signals, Slot, Time};
+use warmlane_picker::{Chain, Health, Matches, Reading, Signals, Slot, Time};
 
 use super::*;
 use crate::world::{
