@@ -55,11 +55,19 @@ pub fn filter(level: &str) -> Result<EnvFilter, String> {
         return Err(format!("{stray:?} is no level: write error, warn, info, debug, trace, or MODULE=LEVEL"));
     }
     for (library, directive) in QUIET {
-        if !level.contains(library) {
+        if !names(level, library) {
             filter = filter.add_directive(directive.parse().unwrap_or_default());
         }
     }
     Ok(filter)
+}
+
+/// Whether a filter says something of this library, or of a part of it.
+fn names(filter: &str, library: &str) -> bool {
+    filter.split(',').any(|directive| {
+        let target = directive.trim().split(['=', '[']).next().unwrap_or_default();
+        target.strip_prefix(library).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+    })
 }
 
 // === LogLevel ===
@@ -82,8 +90,10 @@ impl LogLevel {
     /// # Errors
     /// Why not; then it stays as it was.
     pub fn set(&self, level: &str) -> Result<String, String> {
-        (self.replace)(filter(level)?)?;
+        let filter = filter(level)?;
+        // Held while it is replaced: of two who change it at once, the one who is told last has changed it last.
         let mut now = self.level.lock().unwrap_or_else(PoisonError::into_inner);
+        (self.replace)(filter)?;
         Ok(std::mem::replace(&mut now, level.to_owned()))
     }
 }
@@ -115,5 +125,37 @@ mod tests {
         let filters = seen.lock().unwrap().clone();
         assert!(filters[0].contains("h2=debug") && filters[0].contains("kube_client=off"), "{filters:?}");
         assert!(filters[1].contains("h2=error"), "{filters:?}");
+    }
+
+    #[test]
+    fn a_library_is_named_by_its_whole_name_or_a_part_of_it_and_by_no_other() {
+        for (level, is_quiet) in [
+            ("info", true),
+            ("info,h2=debug", false),
+            ("info,h2::proto=debug", false),
+            ("info,h2[connection]=debug", false),
+            ("info,warmlane_router::http1::h2x=debug", true),
+            ("info,mesh2=debug", true),
+            ("info,warmlane_router::front::http2=debug", true),
+        ] {
+            let filter = filter(level).expect(level).to_string();
+            assert_eq!(filter.contains("h2=error"), is_quiet, "{level}: {filter}");
+        }
+    }
+
+    #[test]
+    fn whoever_changes_the_level_last_is_the_one_that_it_is_said_to_be_of() {
+        let held = Arc::new(Mutex::new(None::<LogLevel>));
+        let (probe, seen) = (held.clone(), Arc::new(Mutex::new(Vec::new())));
+        let noted = seen.clone();
+        let level = LogLevel::new("info", move |filter| {
+            // Nobody else can be between the change and its being written down.
+            let level = probe.lock().unwrap().clone().expect("it was put here");
+            noted.lock().unwrap().push((filter.to_string(), level.level.try_lock().is_err()));
+            Ok(())
+        });
+        *held.lock().unwrap() = Some(level.clone());
+        assert_eq!(level.set("warn"), Ok("info".to_owned()));
+        assert!(seen.lock().unwrap().iter().all(|(_, is_held)| *is_held), "{seen:?}");
     }
 }
