@@ -25,6 +25,7 @@ use crate::{
     log::LogLevel,
     metrics::{Listener, Metrics},
     shutdown::Shutdown,
+    spans::Tracer,
     worker::{Shared, Worker},
     world::World,
 };
@@ -93,6 +94,7 @@ impl App {
         if let Some(desired) = &desired {
             metrics.cluster().follow(desired.clone());
         }
+        let (tracer, exporter) = Tracer::new(&config.tracing, metrics.spans()).unzip();
         let (shutdown, is_shutdown) = watch::channel(Shutdown::default());
         let (cut, is_cut) = watch::channel(None);
         let control = Control::start(control::Inputs {
@@ -105,10 +107,12 @@ impl App {
             credentials,
             desired,
             log,
+            exporter,
         })?;
         control.say_where(&mut listening);
         let shared = Shared {
             metrics: metrics.clone(),
+            tracer,
             updates: control.updates(),
             shutdown: is_shutdown,
             world,

@@ -31,6 +31,7 @@ mod objectives;
 mod origin;
 pub mod reference;
 mod show;
+mod spans;
 mod tables;
 mod text;
 mod tokenizers;
@@ -42,6 +43,7 @@ pub use log::Log;
 pub use models::{ModelRule, Target, UnknownModel};
 pub use objectives::Objective;
 pub use origin::{Origin, Origins};
+pub use spans::Tracing;
 
 /// The checked configuration.
 #[derive(Clone, Debug, Default)]
@@ -98,6 +100,8 @@ pub struct Config {
     pub workers: usize,
     /// What is written about requests and how.
     pub log: Log,
+    /// Whether spans of requests are told, and to whom.
+    pub tracing: Tracing,
     /// Where each setting that is not a default came from.
     pub origins: Origins,
 }

@@ -7,12 +7,14 @@ use std::{
     io,
     net::{SocketAddr, TcpListener},
     sync::Arc,
+    time::Duration,
 };
 
 use tokio::{
     runtime::Builder,
     sync::{mpsc, watch},
     task::JoinSet,
+    time::timeout,
 };
 
 use crate::{
@@ -27,6 +29,7 @@ use crate::{
     own_thread::{OwnThread, Stopped},
     scrape::{self, Scraping},
     shutdown::Shutdown,
+    spans::Exporter,
     tls::Tls,
     world::{
         World,
@@ -39,6 +42,9 @@ mod ports;
 
 pub(crate) use intake::take_in;
 use ports::{Places, Ports};
+
+/// How long a router that stops waits for the collector to take its last spans.
+const FLUSH: Duration = Duration::from_secs(1);
 
 /// What the control plane works with.
 pub struct Inputs {
@@ -60,6 +66,8 @@ pub struct Inputs {
     pub desired: Option<watch::Receiver<Arc<Desired>>>,
     /// The router's own log, if it is.
     pub log: Option<LogLevel>,
+    /// Who hands spans over, where there are any.
+    pub exporter: Option<Exporter>,
 }
 
 /// The running control plane. Dropping it stops all of it and waits for its thread.
@@ -99,8 +107,7 @@ impl Control {
     /// # Errors
     /// When a port cannot be bound or the thread not started.
     pub fn start(inputs: Inputs) -> Result<Self, ControlError> {
-        let Inputs { world, config, metrics, shutdown, certificates, extension, credentials, desired, log } =
-            inputs;
+        let Inputs { world, config, metrics, shutdown, extension, desired, log, exporter, .. } = inputs;
         let (ports, places) = Ports::bind(&config)?;
         let hooks = Hooks::new(config.extension.clone(), metrics.hooks());
         let (writer, updates) = Writer::new(world.clone(), &config);
@@ -117,11 +124,11 @@ impl Control {
             levers,
         };
         let reload = |tls: Arc<Tls>| tls.follow(metrics.proxy());
-        let reloading: Vec<_> = certificates.into_iter().map(reload).collect();
+        let reloading: Vec<_> = inputs.certificates.into_iter().map(reload).collect();
         let following = Following {
             world: world.clone(),
             config: config.clone(),
-            credentials: credentials.map(Arc::new),
+            credentials: inputs.credentials.map(Arc::new),
             updates: updates.clone(),
         };
         let scraping = Scraping { world, config, metrics: metrics.scraping(), updates: updates.clone() };
@@ -149,8 +156,7 @@ impl Control {
             }
             hooks.map(|hooks| tasks.spawn(hooks.run()));
             local.map(|local| tasks.spawn(local));
-            // Ends when its owner lets it go.
-            let _ = stopped.await;
+            export_until(stopped, exporter).await;
         };
         let thread = OwnThread::start("control", runtime, work)?;
         Ok(Self { places, updates, _thread: thread })
@@ -186,6 +192,15 @@ fn follow(
     let Some(desired) = desired else { return (writer, None, None) };
     let (cluster, (wanted, agents)) = Cluster::new(config.clone(), desired);
     (writer.following(wanted), Some(cluster), Some(agents))
+}
+
+/// Ends when its owner lets it go. By then the workers have ended, and so does the exporter, with what they have left.
+async fn export_until(stopped: Stopped, exporter: Option<Exporter>) {
+    let exporting = exporter.map(|exporter| tokio::spawn(exporter.run()));
+    let _ = stopped.await;
+    if let Some(exporting) = exporting {
+        let _ = timeout(FLUSH, exporting).await;
+    }
 }
 
 fn levers(config: &Config, updates: mpsc::Sender<Update>, log: Option<LogLevel>) -> Levers {

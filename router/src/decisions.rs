@@ -76,6 +76,11 @@ impl Decisions {
     }
 }
 
+/// A key as the tables of pins keep it, and the pages of pins show it: its first 40 bits.
+pub fn kept_key(key: u64) -> u64 {
+    key >> 24 << 24
+}
+
 /// When a decision of this number was made.
 pub fn made_at(number: u64) -> Time {
     Time::from_nanos(number - number % RINGS)

@@ -68,7 +68,6 @@ mod reply;
 mod restore;
 mod routed;
 mod session;
-mod tail;
 mod told;
 mod watched;
 

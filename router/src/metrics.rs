@@ -11,7 +11,7 @@ use std::{
 
 use prometheus_client::{encoding::text, registry::Registry};
 
-use crate::world::World;
+use crate::{spans::SpanCounts, world::World};
 
 mod actions;
 mod agents;
@@ -29,6 +29,7 @@ mod pool;
 mod proxy;
 mod scraping;
 mod sheets;
+mod spans;
 mod tokens;
 mod upstream;
 
@@ -62,6 +63,7 @@ pub struct Metrics {
     hooks: Arc<HookMetrics>,
     cluster: Arc<ClusterMetrics>,
     actions: Arc<ActionMetrics>,
+    spans: Arc<SpanCounts>,
 }
 
 // === Metrics ===
@@ -74,6 +76,7 @@ impl Metrics {
         let hooks = Arc::new(HookMetrics::default());
         let cluster = Arc::new(ClusterMetrics::default());
         let actions = Arc::new(ActionMetrics::default());
+        let spans = Arc::new(SpanCounts::default());
         let mut registry = Registry::with_prefix("warmlane");
         registry.register_collector(Box::new(build::Build::new(Instant::now(), world)));
         registry.register_collector(Box::new(sheets.clone()));
@@ -85,13 +88,14 @@ impl Metrics {
         registry.register_collector(Box::new(hooks.clone()));
         registry.register_collector(Box::new(cluster.clone()));
         registry.register_collector(Box::new(actions.clone()));
+        registry.register_collector(Box::new(spans::Spans(spans.clone())));
         let mut upstream = Registry::default();
         upstream.register_collector(Box::new(upstream::Upstream::new(
             world.clone(),
             sheets.clone(),
             scraping.clone(),
         )));
-        Self { registry, upstream, sheets, scraping, hooks, cluster, actions }
+        Self { registry, upstream, sheets, scraping, hooks, cluster, actions, spans }
     }
 
     /// A sheet for what one more thread counts.
@@ -117,6 +121,11 @@ impl Metrics {
     /// How watching the cluster fares.
     pub fn cluster(&self) -> Arc<ClusterMetrics> {
         self.cluster.clone()
+    }
+
+    /// What becomes of spans.
+    pub fn spans(&self) -> Arc<SpanCounts> {
+        self.spans.clone()
     }
 
     /// What changes of the running router are counted by.

@@ -9,6 +9,7 @@ use crate::{
     error::Fault,
     front::Client,
     metrics::{Answered, ErrorReason, Listener, Opened, Running},
+    spans::Place,
     stage::Stage,
     worker::Worker,
 };
@@ -27,7 +28,7 @@ pub(crate) use admit::{Admitted, judge};
 pub use done::Next;
 pub use hints::{Hints, Offered};
 pub(crate) use pick::{Asking, Question, adapter};
-pub use pick::{Destination, Plan, moved};
+pub use pick::{Destination, Plan, Reasons, moved};
 #[cfg(test)]
 pub(crate) use read::read as read_http;
 pub use read::{Incoming, api_of};
@@ -48,6 +49,14 @@ pub struct Trace {
     pub decision: Option<Ticket>,
     /// Its place among its model's requests.
     pub model: Option<Running>,
+    /// Its head could be read.
+    pub has_head: bool,
+    /// The session it belongs to; 0 is none.
+    pub session: u64,
+    /// Why it went where it did, where that will be told.
+    pub reasons: Option<Reasons>,
+    /// Its place among the spans of its trace, where there are any.
+    pub place: Option<Place>,
     stage: Stage,
     entered: Instant,
     spent: [Duration; Stage::ALL.len()],
@@ -73,6 +82,7 @@ async fn exchange(worker: &Worker, client: &mut Client, trace: &mut Trace) -> Re
         trace.enter(Stage::Done);
         return Ok(relayed);
     }
+    trace.session = request.session;
     let now = trace.enter(Stage::Admit);
     let admitted = admit::admit(&worker.chooser, client.asked(), request, trace)?;
     // Admission takes less time than looking at a clock: it is not timed by itself.
@@ -100,6 +110,7 @@ pub(crate) fn admit(
     trace: &mut Trace,
     content: impl FnOnce() -> Vec<u8>,
 ) -> Result<(Admitted, Option<Coming>), Fault> {
+    trace.session = request.session;
     let now = trace.enter(Stage::Admit);
     let admitted = admit::admit(&worker.chooser, asked.map(|(_, body)| body), request, trace)?;
     trace.enter_at(Stage::Pick, now);
@@ -130,6 +141,10 @@ impl Trace {
             request_id: RequestId::default(),
             decision: None,
             model: None,
+            has_head: false,
+            session: 0,
+            reasons: None,
+            place: None,
             stage: Stage::Read,
             entered: now,
             spent,
@@ -160,6 +175,11 @@ impl Trace {
     pub fn shown(&self) -> String {
         let micros = |stage: Stage| self.spent[stage as usize].as_micros();
         Stage::ALL.map(|stage| format!("{}={}us", stage.name(), micros(stage))).join(" ")
+    }
+
+    /// Whether somebody will be told of it when it has ended.
+    pub fn is_told(&self, worker: &Worker) -> bool {
+        worker.config.log.access || self.place.as_ref().is_some_and(|place| place.is_sampled)
     }
 
     /// What became of it is known: kept beside what was decided.

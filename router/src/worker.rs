@@ -22,6 +22,7 @@ use crate::{
     ledger::{InFlight, Outcome},
     metrics::{Metrics, Models, ProxyMetrics},
     shutdown::Shutdown,
+    spans::Tracer,
     upstream::Pool,
     world::World,
     world::writer::Update,
@@ -39,6 +40,8 @@ pub struct Worker {
     pub config: Arc<Config>,
     /// Counters.
     pub metrics: Arc<ProxyMetrics>,
+    /// Where spans of requests go; `None`: there are none.
+    pub tracer: Option<Tracer>,
     /// Tells the writer about endpoints that cannot be reached.
     pub updates: mpsc::Sender<Update>,
     /// How far the process is on its way out.
@@ -75,6 +78,8 @@ pub struct Shared {
     pub config: Arc<Config>,
     /// Where each worker gets a sheet from.
     pub metrics: Arc<Metrics>,
+    /// See [`Worker::tracer`].
+    pub tracer: Option<Tracer>,
     /// See [`Worker::updates`].
     pub updates: mpsc::Sender<Update>,
     /// See [`Worker::shutdown`].
@@ -89,7 +94,7 @@ pub const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
 impl Worker {
     /// A worker over what is shared.
     pub fn new(shared: Shared) -> Self {
-        let Shared { world, config, metrics, updates, shutdown } = shared;
+        let Shared { world, config, metrics, tracer, updates, shutdown } = shared;
         let limits = config.limits;
         let head_limits = HeadLimits {
             head: limits.head,
@@ -109,6 +114,7 @@ impl Worker {
             world,
             config,
             metrics: metrics.proxy(),
+            tracer,
             updates,
             shutdown,
             draining: watch::Sender::new(false),

@@ -99,7 +99,7 @@ fn what_became_of_a_request_stands_beside_why_it_went_there() {
     let outcome = |id: &str| explanation(&router, id).decision.outcome;
     eventually("its end is noted", || outcome("done").is_some());
     let done = outcome("done").expect("it ended");
-    assert_eq!((done.status, &*done.end, done.endpoint.as_deref()), (200, "complete", Some(&*home)));
+    assert_eq!((done.status, &*done.end, done.endpoint.as_deref()), (Some(200), "complete", Some(&*home)));
     assert!(done.bytes.is_some_and(|bytes| bytes > 0) && done.first_byte_us.is_some());
     assert!(["read", "pick", "relay"].iter().all(|stage| done.stages_us.contains_key(*stage)), "{done:?}");
     let refused = r#"{"model":"nobody's"}"#;

@@ -163,6 +163,7 @@ fn every_link_between_documents_leads_somewhere() {
         "docs/errors.md",
         "docs/debugging.md",
         "docs/metrics.md",
+        "docs/tracing.md",
         "docs/BENCHMARKS.md",
         "docs/ENVOY.md",
         "docs/gateways.md",

@@ -72,9 +72,8 @@ pub fn choice(asked: Asked<'_>) -> Choice {
     let chosen = weighed.iter().find(|weighed| weighed.slot == decision.endpoint);
     let other = best_but(&weighed, decision.endpoint);
     let ahead = chosen.map(|chosen| why::ahead(&asked.profile.weights, chosen, other)).unwrap_or_default();
-    let named = other.and_then(|other| Some((other, name(other.slot)?)));
     Choice {
-        why: why::sentence(&decision, &weighed, named, &ahead),
+        why: sentence(asked.profile, asked.snapshot, &decision, &weighed),
         endpoint: name(decision.endpoint),
         refusal: None,
         ahead: ahead.into_iter().map(|(scorer, points)| (scorer.name().to_owned(), points)).collect(),
@@ -83,6 +82,15 @@ pub fn choice(asked: Asked<'_>) -> Choice {
         relaxed: decision.relaxed.iter().map(|filter| filter.name().to_owned()).collect(),
         endpoints,
     }
+}
+
+/// Why a decision came out so, in one sentence.
+pub fn sentence(profile: &Profile, snapshot: &Snapshot, decision: &Decision, weighed: &[Weighed]) -> String {
+    let chosen = weighed.iter().find(|weighed| weighed.slot == decision.endpoint);
+    let other = best_but(weighed, decision.endpoint);
+    let ahead = chosen.map(|chosen| why::ahead(&profile.weights, chosen, other)).unwrap_or_default();
+    let named = other.and_then(|other| Some((other, snapshot.endpoint(other.slot)?.address.to_string())));
+    why::sentence(decision, weighed, named, &ahead)
 }
 
 /// The best of the others that competed.

@@ -15,6 +15,6 @@ mod recorded;
 mod state;
 mod why;
 
-pub use choice::{Admit, Asked, Refusal, choice, explain};
+pub use choice::{Admit, Asked, Refusal, choice, explain, sentence};
 pub use inputs::{Held, Inputs};
 pub use state::{State, weights};

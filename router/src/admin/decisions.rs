@@ -132,9 +132,9 @@ fn outcome(outcome: &decisions::Outcome) -> Outcome {
     }
 }
 
-/// A key as the tables of pins keep it, and the pages of pins show it: its first 40 bits.
+/// A key as the pages of pins show it.
 fn kept(key: u64) -> String {
-    hex(key >> 24 << 24)
+    hex(decisions::kept_key(key))
 }
 
 /// An id as text: of bytes that are none, percent signs, by which it can be asked for.

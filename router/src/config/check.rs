@@ -14,12 +14,14 @@ mod addresses;
 mod extension;
 mod listeners;
 mod replicas;
+mod spans;
 
 use addresses::addresses;
 use extension::extension;
 use listeners::{admin, listeners, tls};
 pub(super) use replicas::idle;
 use replicas::replicas;
+use spans::tracing;
 
 /// The smallest prefix index there is: 100,000 blocks and the sets of their owners.
 const MIN_INDEX_BYTES: u64 = 8 << 20;
@@ -36,7 +38,7 @@ type Fault = (&'static str, String);
 pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     let rules = [
         replicas, kube, agents, agent_tls, listeners, admin, tls, extension, models, profile, fallbacks,
-        faults, limits, timeouts, stopping, headers, prefix, lane, scrape, process,
+        faults, limits, timeouts, stopping, headers, prefix, lane, scrape, process, tracing,
     ];
     rules.into_iter().try_for_each(|rule| rule(config)).map_err(|(key, why)| {
         let value = keys::find(key).map(|key| (key.get)(config)).unwrap_or_default();

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    Config, Headers, Kube, Lane, LaneMode, Limits, Listen, Log, Prefix, RemoteLane, Scrape, Timeouts,
+    Config, Headers, Kube, Lane, LaneMode, Limits, Listen, Log, Prefix, RemoteLane, Scrape, Timeouts, Tracing,
 };
 use crate::{kernel, tls::TlsFiles};
 
@@ -143,6 +143,12 @@ impl Default for Scrape {
             timeout: Duration::from_secs(2),
             rate: 2_000,
         }
+    }
+}
+
+impl Default for Tracing {
+    fn default() -> Self {
+        Self { endpoint: String::new(), sample: 1.0, service_name: "warmlane-router".to_owned() }
     }
 }
 

@@ -92,6 +92,7 @@ fn every_setting_can_be_set_by_file_environment_and_flag() {
             }
             "listen.admin_socket" | "admin.token_file" => "/a/file".to_owned(),
             "admin.hosts" => "router.example.com".to_owned(),
+            "tracing.endpoint" => "http://a:4317".to_owned(),
             path if path.starts_with("extension_tls.") => "/a/file.pem".to_owned(),
             _ => text,
         };

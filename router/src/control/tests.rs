@@ -22,6 +22,7 @@ fn inputs(change: impl FnOnce(&mut Config)) -> (Inputs, watch::Sender<Shutdown>)
             credentials: None,
             desired: None,
             log: None,
+            exporter: None,
         },
         shutdown,
     )

@@ -60,8 +60,8 @@ pub enum Refused {
 /// What became of a request.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// The status that the client got.
-    pub status: u16,
+    /// The status that the client got; `None` where none was seen.
+    pub status: Option<u16>,
     /// `complete`, or the reason that errors are counted under.
     pub end: &'static str,
     /// Who served it.

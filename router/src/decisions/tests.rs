@@ -21,7 +21,7 @@ fn ids(seen: &[Seen]) -> Vec<String> {
 
 fn outcome(status: u16) -> Outcome {
     Outcome {
-        status,
+        status: Some(status),
         end: "complete",
         served: Served::Nobody,
         first_byte: None,
@@ -73,7 +73,7 @@ fn what_becomes_of_a_decision_goes_to_it_and_to_no_later_one() {
     ring.end(tickets[1], outcome(201));
     let status = |id: &str| {
         let seen = decisions.latest(0, 1, |record| record.request_id == id.as_bytes());
-        seen.first().map(|seen| seen.outcome.as_ref().map(|outcome| outcome.status))
+        seen.first().map(|seen| seen.outcome.as_ref().and_then(|outcome| outcome.status))
     };
     assert_eq!(status("1"), None, "it has made room");
     assert_eq!(status("17"), Some(None), "which came in its place");

@@ -90,6 +90,13 @@ impl Inbound {
         self.headers.get("x-request-id").filter(|id| !id.is_empty())
     }
 
+    /// Its method, and its path without a query.
+    pub(super) fn line(&self) -> (Vec<u8>, Vec<u8>) {
+        let header = |name| self.headers.get(name).unwrap_or_default();
+        let path = header(":path").split(|byte| *byte == b'?').next().unwrap_or_default();
+        (header(":method").to_vec(), path.to_vec())
+    }
+
     /// Takes the next piece of its body; `beside`: what else came in its message.
     pub(super) fn push(&mut self, worker: &Worker, piece: Bytes, beside: usize) -> Result<(), Fault> {
         let limit = worker.config.limits.body;

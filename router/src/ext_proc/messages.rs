@@ -263,7 +263,20 @@ impl HeaderMap {
     /// The first value of a header, by its name in lower case.
     pub(super) fn get(&self, name: &str) -> Option<&[u8]> {
         let found = self.headers.iter().find(|header| header.key.eq_ignore_ascii_case(name.as_bytes()))?;
-        Some(if found.raw_value.is_empty() { &found.value } else { &found.raw_value })
+        Some(found.text())
+    }
+
+    /// Names and values of all of them in order.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.headers.iter().map(|header| (&*header.key, header.text()))
+    }
+}
+
+// === HeaderValue ===
+
+impl HeaderValue {
+    fn text(&self) -> &[u8] {
+        if self.raw_value.is_empty() { &self.value } else { &self.raw_value }
     }
 }
 

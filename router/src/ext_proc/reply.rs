@@ -25,7 +25,7 @@ pub(super) type Headers = Vec<(&'static str, Bytes)>;
 pub(super) struct Changes {
     pub(super) set: Headers,
     /// A client's word that must not pass for the router's.
-    pub(super) remove: Option<&'static str>,
+    pub(super) remove: Vec<&'static str>,
 }
 
 /// The answer to a request's head: where it goes.
@@ -46,7 +46,7 @@ pub(super) fn routed_by_body(changes: Changes, endpoints: String, body: Option<B
 }
 
 fn routing(changes: Changes, body: Option<Mutation>) -> Answer {
-    let remove_headers = changes.remove.map(str::to_owned).into_iter().collect();
+    let remove_headers = changes.remove.into_iter().map(str::to_owned).collect();
     Answer {
         response: Some(CommonResponse {
             header_mutation: Some(HeaderMutation { set_headers: set(changes.set), remove_headers }),

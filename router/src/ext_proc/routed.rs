@@ -12,7 +12,6 @@ use super::{
     phase::Modes,
     reply::{Changes, Headers},
     restore::Restore,
-    tail::{End, Tail},
     told::{Origin, Told},
 };
 use crate::{
@@ -20,6 +19,8 @@ use crate::{
     metrics::Goal,
     path::{self, Destination, Plan},
     session,
+    spans::{Place, TRACEPARENT, TRACESTATE},
+    tail::{End, Tail},
     worker::Worker,
 };
 
@@ -94,6 +95,11 @@ impl Routed {
         }
     }
 
+    /// The response's status, if it was seen.
+    pub(super) fn seen_status(&self) -> Option<u16> {
+        (self.status != 0).then_some(self.status)
+    }
+
     /// The model's new name, where it gets one.
     pub(super) fn renamed(&self) -> Option<&str> {
         self.restore.as_ref()?;
@@ -113,7 +119,7 @@ impl Routed {
     }
 
     /// What changes in the request's head.
-    pub(super) fn changes(&self, endpoints: &str, id: Option<&[u8]>) -> Changes {
+    pub(super) fn changes(&self, endpoints: &str, id: Option<&[u8]>, place: Option<&Place>) -> Changes {
         let mut set: Headers = vec![(DESTINATION, Bytes::copy_from_slice(endpoints.as_bytes()))];
         if let Some(id) = id {
             set.push((REQUEST_ID, Bytes::copy_from_slice(id)));
@@ -121,7 +127,12 @@ impl Routed {
         let model = self.asked.as_ref().map(|body| body.model.as_bytes());
         // A name may be any text; not every text may stand in a header.
         let model = model.filter(|model| model.iter().all(|byte| (0x20..0x7f).contains(byte)));
-        let remove = if model.is_none() { Some(MODEL) } else { None };
+        let mut remove = Vec::new();
+        remove.extend(model.is_none().then_some(MODEL));
+        if let Some(place) = place {
+            set.push((TRACEPARENT, Bytes::copy_from_slice(&place.for_gateway())));
+            remove.extend((!place.is_child()).then_some(TRACESTATE));
+        }
         set.extend(model.map(|model| (MODEL, Bytes::copy_from_slice(model))));
         Changes { set, remove }
     }

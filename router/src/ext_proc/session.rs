@@ -60,6 +60,10 @@ pub(super) struct Session {
     /// How the stream ends once the queue is empty.
     ending: Option<Ending>,
     trace: Trace,
+    /// Its method and its path, where they will be told.
+    line: (Vec<u8>, Vec<u8>),
+    /// The model that it names, where that will be told.
+    model: String,
     alarm: Alarm,
     /// When what is waited for is late.
     deadline: Instant,
@@ -128,6 +132,8 @@ impl Session {
             outbox: VecDeque::new(),
             ending: None,
             trace,
+            line: Default::default(),
+            model: String::new(),
             alarm: Alarm::default(),
             end: None,
         }
@@ -232,16 +238,16 @@ impl Drop for Session {
             metrics.aborted();
         }
         let status = match &self.request {
-            State::Routed(routed) => routed.status,
-            State::Inbound(_) | State::Deciding(_) | State::Nothing => 0,
+            State::Routed(routed) => routed.seen_status(),
+            State::Inbound(_) | State::Deciding(_) | State::Nothing => None,
         };
         let is_answered =
             matches!(end, StreamEnd::Complete | StreamEnd::Routed | StreamEnd::Gateway | StreamEnd::Error);
-        if is_answered && status != 0 {
+        if let Some(status) = status.filter(|_| is_answered) {
             metrics.request_done(Listener::ExtProc, status);
         }
         if end != StreamEnd::Refused && !matches!(self.request, State::Nothing) {
-            self.log(status, end.name(), end.failure());
+            self.tell(status, end.name(), end.failure(), None);
         }
         self.trace.enter(Stage::Done);
         self.trace.close();

@@ -44,7 +44,7 @@ fn worker(strategy: Strategy) -> Worker {
     let metrics = Arc::new(Metrics::new(&world));
     let (updates, _) = mpsc::channel(1);
     let (_, shutdown) = watch::channel(Shutdown::Serving);
-    Worker::new(Shared { world, config, metrics, updates, shutdown })
+    Worker::new(Shared { world, config, metrics, tracer: None, updates, shutdown })
 }
 
 /// Anything that writers may publish; with readings that count in full, since two clocks are never the same.

@@ -5,12 +5,13 @@ use super::{
     relay::{End, Relayed},
 };
 use crate::{
-    decisions::{Outcome, Served},
+    decisions::{self, Outcome},
     error::Fault,
     front::Client,
     http1::{Method, Version, write_simple_head, write_simple_response},
     metrics::{Answered, ErrorReason, Label},
     stage::Stage,
+    summary::{Served, Summary},
     worker::Worker,
 };
 
@@ -46,8 +47,8 @@ pub(super) async fn done(
         Err(fault) => trace.end_of_model(Err(fault.reason())),
     }
     trace.ended(worker, || what_became(&trace, &outcome));
-    if worker.config.log.access {
-        log(&trace, client, &outcome);
+    if trace.is_told(worker) {
+        summary(&trace, client, &outcome).tell(worker);
     }
     if next == Next::Again {
         client.next_request(end);
@@ -116,7 +117,7 @@ fn count(worker: &Worker, trace: &Trace, outcome: &Result<Relayed, Fault>) {
 
 /// What its model's counts are told.
 fn answered(relayed: &Relayed) -> Result<Answered, ErrorReason> {
-    let answered = Answered { first_byte: relayed.first_byte, bytes: Some(relayed.bytes), usage: None };
+    let answered = Answered { first_byte: relayed.first_byte, bytes: Some(relayed.bytes), usage: relayed.report.usage };
     relayed.end.reason().map_or(Ok(answered), Err)
 }
 
@@ -127,9 +128,9 @@ fn what_became(trace: &Trace, outcome: &Result<Relayed, Fault>) -> Outcome {
         Ok(relayed) => {
             let rode = relayed.rode.has_ridden().then_some(relayed.rode.progress.data);
             Outcome {
-                status: relayed.status,
+                status: Some(relayed.status),
                 end: relayed.end.reason().map_or("complete", Label::name),
-                served: relayed.endpoint.clone().map_or(Served::Nobody, Served::By),
+                served: relayed.endpoint.clone().map_or(decisions::Served::Nobody, decisions::Served::By),
                 first_byte: relayed.first_byte,
                 bytes: Some(relayed.bytes),
                 lane_bytes: rode.unwrap_or(0),
@@ -137,9 +138,9 @@ fn what_became(trace: &Trace, outcome: &Result<Relayed, Fault>) -> Outcome {
             }
         }
         Err(fault) => Outcome {
-            status: fault.status(),
+            status: Some(fault.status()),
             end: fault.reason().name(),
-            served: Served::Nobody,
+            served: decisions::Served::Nobody,
             first_byte: None,
             bytes: None,
             lane_bytes: 0,
@@ -148,22 +149,38 @@ fn what_became(trace: &Trace, outcome: &Result<Relayed, Fault>) -> Outcome {
     }
 }
 
-fn log(trace: &Trace, client: &Client, outcome: &Result<Relayed, Fault>) {
-    let model = client.body.model.as_str();
-    let request_id = String::from_utf8_lossy(&trace.request_id);
-    let stages = trace.shown();
-    let listener = trace.listener.name();
+/// What is told of it.
+fn summary<'a>(trace: &'a Trace, client: &'a Client, outcome: &'a Result<Relayed, Fault>) -> Summary<'a> {
+    // Of a head that could not be read nothing is known; what stands there is an earlier one's.
+    let head = trace.has_head.then_some(&client.head);
+    let method = head.map_or(&b""[..], |head| head.method_bytes(&client.request));
+    let path = head.map_or(&b""[..], |head| head.path(&client.request));
+    let model = &client.body.model;
+    let unserved = Summary { method, path, api: client.api, model, ..Summary::begin(trace) };
     match outcome {
-        Ok(relayed) => tracing::info!(
-            target: "access", %request_id, listener, model, status = relayed.status, end = relayed.end.reason().map_or("complete", Label::name),
-            endpoint = relayed.endpoint.as_deref().unwrap_or("-"), matched_tokens = relayed.matched.map(|(tokens, _)| tokens),
-            matched_by = relayed.matched.map(|(_, source)| source.name()), tried = relayed.tried, bytes = relayed.bytes,
-            lane_bytes = relayed.rode.has_ridden().then_some(relayed.rode.progress.data),
-            first_byte_us = relayed.first_byte.map(|at| at.as_micros() as u64), %stages,
-        ),
-        Err(fault) => tracing::info!(
-            target: "access", %request_id, listener, model, status = fault.status(), end = fault.reason().name(), %fault, %stages,
-        ),
+        Ok(relayed) => Summary {
+            status: Some(relayed.status),
+            end: relayed.end.reason().map_or("complete", Label::name),
+            failure: relayed.end.reason(),
+            served: Served {
+                by: relayed.endpoint.as_deref(),
+                picked: None,
+                matched: relayed.matched,
+                tried: Some(relayed.tried),
+                report: relayed.report,
+            },
+            bytes: Some(relayed.bytes),
+            lane_bytes: relayed.rode.has_ridden().then_some(relayed.rode.progress.data),
+            first_byte: relayed.first_byte,
+            ..unserved
+        },
+        Err(fault) => Summary {
+            status: Some(fault.status()),
+            end: fault.reason().name(),
+            failure: Some(fault.reason()),
+            fault: Some(fault),
+            ..unserved
+        },
     }
 }
 

@@ -4,8 +4,9 @@ use std::{net::SocketAddr, sync::Arc};
 
 use warmlane_engine::body::RequestBody;
 use warmlane_picker::{
-    self as picker, Decision, Group, GroupTable, Matches, NoEndpoint, Slot, Snapshot, Source, Time,
+    self as picker, Decision, Group, GroupTable, Matches, NoEndpoint, Slot, Snapshot, Source, Strategy, Time,
 };
+use warmlane_replay::sentence;
 
 use super::{Trace, admit::Admitted, read::Incoming};
 use crate::{
@@ -55,6 +56,19 @@ pub struct Destination {
     pub matched_tokens: u64,
     /// Where that is known from.
     pub source: Option<Source>,
+}
+
+/// Why a request goes where it does, in short.
+#[derive(Clone, Debug)]
+pub struct Reasons {
+    /// The strategy that weighed.
+    pub strategy: Strategy,
+    /// In one sentence.
+    pub why: String,
+    /// Where it would have gone next, best first, separated by commas.
+    pub fallbacks: String,
+    /// The model that it was sent on for, where that is another one.
+    pub rewrite: Option<String>,
 }
 
 /// Chooses as the listener does.
@@ -107,7 +121,7 @@ fn aware(
     trace: &mut Trace,
     now: Time,
 ) -> Result<Plan, Fault> {
-    let (chooser, profile) = (&worker.chooser, &admitted.pool.rules().profile);
+    let chooser = &worker.chooser;
     if chooser.ring.is_some() {
         // At once: an edition that nobody has used goes soon.
         snapshot.mark_used();
@@ -117,8 +131,7 @@ fn aware(
     trace.model = asked.map(|body| count_model(worker, &asking, body));
     let question = Question::new(&asking, scratch).with_prompt(&asking, scratch, now, GroupTable::observe);
     let seed = chooser.rng.borrow().get_seed();
-    let rng = &mut chooser.rng.borrow_mut();
-    let picked = picker::pick(profile, snapshot, &question.request(scratch), now, rng);
+    let (picked, why) = ask(worker, &asking, &question.request(scratch), now, trace.is_told(worker));
     let first = match &picked {
         Ok(decision) => destination(snapshot, decision.endpoint, Some(scratch.holders.matches())),
         Err(_) => None,
@@ -136,6 +149,7 @@ fn aware(
         fault(none, snapshot)
     })?;
     worker.metrics.picked(&decision, admitted.prompt_tokens);
+    trace.reasons = why.map(|why| Reasons::new(&decision, snapshot, why, admitted.rewrite.clone()));
     let first = first.ok_or_else(|| fault(NoEndpoint::EmptyPool, snapshot))?;
     let fallbacks = std::mem::take(&mut decision.fallbacks);
     let load = Load {
@@ -153,6 +167,24 @@ fn aware(
     Ok(plan)
 }
 
+/// Asks the picker. Why it answers so is found out for those only of which it will be told.
+fn ask(
+    worker: &Worker,
+    asking: &Asking<'_>,
+    request: &picker::Request<'_>,
+    now: Time,
+    is_told: bool,
+) -> (Result<Decision, NoEndpoint>, Option<String>) {
+    let (profile, snapshot) = (&asking.admitted.pool.rules().profile, asking.snapshot);
+    let rng = &mut worker.chooser.rng.borrow_mut();
+    if !is_told {
+        return (picker::pick(profile, snapshot, request, now, rng), None);
+    }
+    let (picked, weighed) = picker::pick::explain(profile, snapshot, request, now, rng);
+    let why = picked.as_ref().ok().map(|decision| sentence(profile, snapshot, decision, &weighed));
+    (picked, why)
+}
+
 /// Names that nobody serves and no rule has make no labels.
 fn count_model(worker: &Worker, asking: &Asking<'_>, body: &RequestBody) -> Running {
     let target = asking.model().unwrap_or(&body.model);
@@ -160,6 +192,16 @@ fn count_model(worker: &Worker, asking: &Asking<'_>, body: &RequestBody) -> Runn
     let is_known = asking.snapshot.serving(&body.model).is_some() || rules.model(&body.model).is_some();
     let named = is_known.then_some((body.model.as_str(), target));
     worker.models.borrow_mut().begin(&worker.metrics.by_model, named, asking.admitted.incoming.bytes)
+}
+
+// === Reasons ===
+
+impl Reasons {
+    fn new(decision: &Decision, snapshot: &Snapshot, why: String, rewrite: Option<String>) -> Self {
+        let address = |slot: &Slot| snapshot.endpoint(*slot).map(|endpoint| &*endpoint.address);
+        let fallbacks: Vec<&str> = decision.fallbacks.iter().filter_map(address).collect();
+        Self { strategy: decision.strategy, why, fallbacks: fallbacks.join(","), rewrite }
+    }
 }
 
 // === Plan ===

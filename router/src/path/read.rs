@@ -43,8 +43,13 @@ pub(crate) async fn read(worker: &Worker, client: &mut Client, trace: &mut Trace
     // Before the head is read, so that an answer to a bad one can be found in the logs too.
     trace.request_id = RequestId::made(worker.chooser.rng.borrow_mut().u128(..));
     let head_end = read_head(worker, client).await?;
+    trace.has_head = true;
     if let Some(id) = client.head.header(&client.request, "x-request-id").filter(|id| !id.is_empty()) {
         trace.request_id.give(id);
+    }
+    if let Some(tracer) = &worker.tracer {
+        let headers = client.head.headers(&client.request);
+        trace.place = Some(tracer.place(headers, &mut worker.chooser.rng.borrow_mut()));
     }
     let path = client.head.path(&client.request);
     let aware = trace.listener == Listener::Aware;

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
-use warmlane_engine::body::Api;
+use warmlane_engine::{body::Api, sse::payload::Report};
 use warmlane_picker::{Slot, Source};
 
 use super::{Trace, connect::Answered};
@@ -22,6 +22,7 @@ use crate::{
     ledger::Outcome,
     session::{self, COOKIE},
     stage::Stage,
+    tail,
     worker::Worker,
 };
 
@@ -54,6 +55,8 @@ pub(super) struct Relayed {
     pub tried: usize,
     /// What of it took the kernel lane.
     pub rode: Rode,
+    /// What its end says, where somebody will be told of it. Where the kernel lane carried the end, that is not known.
+    pub report: Report,
     /// Time from the request's first byte to the first of the response's payload.
     pub first_byte: Option<Duration>,
 }
@@ -64,6 +67,7 @@ struct Copied {
     bytes: u64,
     first_byte: Option<Instant>,
     rode: Rode,
+    report: Report,
     /// The endpoint sent something behind the body's end.
     surplus: bool,
 }
@@ -79,8 +83,9 @@ pub(super) async fn relay(
     let unchunk =
         client.head.version() == Version::Http10 && client.answer_head.framing() == Framing::Chunked;
     let keep_alive = write_head(worker, client, &answered, trace, unchunk);
-    let Copied { end, bytes, first_byte, rode, surplus } =
-        copy(worker, client, &mut answered, unchunk, now.into()).await?;
+    let tail = trace.is_told(worker).then(tail::Copied::default);
+    let Copied { end, bytes, first_byte, rode, report, surplus } =
+        copy(worker, client, &mut answered, (unchunk, tail), now.into()).await?;
     let now = trace.enter(Stage::Done);
     judge(worker, &mut answered, client.answer_head.status(), end);
     credit(&worker.world, &answered.plan, &rode);
@@ -105,6 +110,7 @@ pub(super) async fn relay(
         endpoint: Some(destination.address),
         tried,
         rode,
+        report,
         first_byte: first_byte.map(|at| at.saturating_duration_since(trace.began.into())),
     })
 }
@@ -114,7 +120,7 @@ async fn copy(
     worker: &Worker,
     client: &mut Client,
     answered: &mut Answered,
-    unchunk: bool,
+    (unchunk, tail): (bool, Option<tail::Copied>),
     now: Instant,
 ) -> Result<Copied, Fault> {
     let head_len = client.answer_head.head_len();
@@ -141,6 +147,7 @@ async fn copy(
         first_byte: None,
         is_events,
         gave_up: false,
+        tail,
         surplus: false,
         fresh: true,
         messages: 0,
@@ -158,13 +165,15 @@ async fn copy(
     let client_gone = client_gone(&mut from_client, &mut client.ahead);
     let end = flow.run(client_gone, &mut client.alarm, answered.deadline, &mut ride).await;
     let end = if end == End::Complete && flow.gave_up { End::GaveUp } else { end };
-    let Flow { bytes, first_byte, surplus, .. } = flow;
+    let Flow { bytes, first_byte, surplus, tail, .. } = flow;
+    // Of an answer that was cut, an engine that states its usage all along has not stated what it came to.
+    let report = tail.filter(|_| end.is_whole()).map(|tail| tail.read(is_events)).unwrap_or_default();
     let rode = ride.map_or_else(Rode::default, |ride| {
         let (part, rode) = ride.end();
         answered.connection.lane = part;
         rode
     });
-    Ok(Copied { end, bytes, first_byte, rode, surplus })
+    Ok(Copied { end, bytes, first_byte, rode, report, surplus })
 }
 
 /// Whether the body is a stream of events.
@@ -264,6 +273,7 @@ pub(super) async fn models(worker: &Worker, client: &mut Client, trace: &Trace, 
         matched: None,
         tried: 0,
         rode: Rode::default(),
+        report: Report::default(),
         first_byte: None,
     }
 }

@@ -66,8 +66,8 @@ pub struct Decision {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Outcome {
-    /// The status that the client got.
-    pub status: u16,
+    /// The status that the client got; `null` where none was seen, since it left before or a gateway does not show it.
+    pub status: Option<u16>,
     /// `complete`, or why not.
     pub end: String,
     /// Who served it; another than was chosen where that one failed. `null`: nobody, or nobody told.

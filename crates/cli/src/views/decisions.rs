@@ -1,6 +1,6 @@
 //! `decisions` and `watch`: decisions a line each.
 
-use warmlane_api::admin::{Decision, Decisions};
+use warmlane_api::admin::{Decision, Decisions, Outcome};
 
 use super::View;
 use crate::{
@@ -54,8 +54,11 @@ fn row(decision: &Decision) -> Vec<Cell> {
     };
     let status = match outcome {
         None => Cell::new("..").toned(Tone::Faint),
-        Some(outcome) if outcome.end == "complete" => Cell::new(outcome.status.to_string()),
-        Some(outcome) => Cell::new(format!("{} {}", outcome.status, outcome.end)).toned(Tone::Warn),
+        Some(Outcome { status: Some(status), end, .. }) if end == "complete" => Cell::new(status.to_string()),
+        Some(Outcome { status: Some(status), end, .. }) => {
+            Cell::new(format!("{status} {end}")).toned(Tone::Warn)
+        }
+        Some(Outcome { status: None, end, .. }) => Cell::new(end).toned(Tone::Warn),
     };
     let first_byte = outcome.and_then(|outcome| outcome.first_byte_us);
     let pin = match (&decision.session, &decision.group) {

@@ -106,7 +106,8 @@ pub(super) fn asked(decision: &Decision) -> String {
 }
 
 fn became(outcome: &Outcome, chosen: Option<&str>) -> String {
-    let mut parts = vec![format!("{} {}", outcome.status, outcome.end)];
+    let status = outcome.status.map(|status| format!("{status} ")).unwrap_or_default();
+    let mut parts = vec![format!("{status}{}", outcome.end)];
     if let Some(endpoint) = outcome.endpoint.as_deref().filter(|endpoint| Some(*endpoint) != chosen) {
         parts.push(format!("served by {endpoint}"));
     }

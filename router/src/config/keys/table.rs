@@ -21,6 +21,7 @@ const PREFIX: &str = "Prefix reuse";
 const LANE: &str = "Kernel lane (responses of pods on this node without waking the router)";
 const SCRAPE: &str = "Reading engines";
 const PROCESS: &str = "Process and log";
+const TRACING: &str = "Tracing (spans of requests for an OpenTelemetry collector)";
 
 /// A row whose value is a field: group, name, flag, value's name, unit, field, help.
 macro_rules! key {
@@ -146,6 +147,9 @@ pub(in super::super) const KEYS: &[Key] = &[
     key!(PROCESS, "log.json", "log-json", "BOOL", switch, log.json, "One JSON object a line"),
     key!(PROCESS, "log.access", "log-access", "BOOL", switch, log.access, "One line per request; costs more than routing it"),
     key!(PROCESS, "log.decisions", "log-decisions", "COUNT", count, log.decisions, "Decisions that each worker keeps in memory for /debug/decisions, all workers together 32 MiB of them at most; 0: none. No prompt is in them"),
+    key!(TRACING, "tracing.endpoint", "tracing-endpoint", "URL", word, tracing.endpoint, "The collector's gRPC port, such as http://127.0.0.1:4317, without TLS. Unset: no spans are made, and traceparent passes as it came"),
+    key!(TRACING, "tracing.sample", "tracing-sample", "SHARE", ratio, tracing.sample, "Share of requests whose spans are handed over, of those that come without a traceparent; else that decides"),
+    key!(TRACING, "tracing.service_name", "tracing-service-name", "NAME", word, tracing.service_name, "What the router is called there"),
 ];
 
 const STRATEGY: Key = Key {

@@ -115,7 +115,7 @@ fn attributes_are_read_whichever_filter_they_are_for() {
 fn every_answer_is_understood() {
     use super::super::reply;
     use published::{body_mutation::Mutation as Published, processing_response::Response};
-    let changes = reply::Changes { set: vec![("x-a", Bytes::from_static(b"1"))], remove: Some("x-b") };
+    let changes = reply::Changes { set: vec![("x-a", Bytes::from_static(b"1"))], remove: vec!["x-b"] };
     let routed = theirs(&reply::routed(changes, "10.0.0.1:1".to_owned()));
     let metadata = routed.dynamic_metadata.expect("metadata");
     let known::value::Kind::StructValue(inner) = metadata.fields["envoy.lb"].kind.clone().expect("a kind")

@@ -4,8 +4,6 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tonic::{Code, Status};
-use tracing::field;
-use warmlane_picker::Source;
 
 use super::{
     super::{
@@ -15,10 +13,11 @@ use super::{
     Session, State,
 };
 use crate::{
-    decisions::{Outcome, Served},
+    decisions::{self, Outcome},
     error::Fault,
-    metrics::{Answered, ErrorReason, Label, Listener, StreamEnd},
+    metrics::{Answered, ErrorReason, Label as _, Listener, StreamEnd},
     stage::Stage,
+    summary::{Served, Summary},
 };
 
 /// How long Envoy may take to close a stream that was refused. Ended first by the router, a stream whose body is still
@@ -59,18 +58,18 @@ impl Session {
         if matches!(fault, Fault::Shed { .. }) {
             metrics.shed();
         }
-        self.log(fault.status(), fault.reason().name(), Some(fault.reason()));
+        self.tell(Some(fault.status()), fault.reason().name(), Some(fault.reason()), Some(fault));
         self.answer_instead(fault);
     }
 
     /// A response that has begun must not seem to end well: Envoy cuts it for an answer that comes now.
     pub(super) fn cut(&mut self, reason: ErrorReason) {
         let State::Routed(routed) = &self.request else { return };
-        let (status, limits) = (routed.status, &self.worker.config.timeouts);
+        let (status, limits) = (routed.seen_status(), &self.worker.config.timeouts);
         let limit = if reason == ErrorReason::Timeout { limits.request } else { limits.stream_idle };
-        self.worker.metrics.request_done(Listener::ExtProc, status);
+        self.worker.metrics.request_done(Listener::ExtProc, status.unwrap_or_default());
         self.worker.metrics.error(Listener::ExtProc, reason);
-        self.log(status, reason.name(), Some(reason));
+        self.tell(status, reason.name(), Some(reason), None);
         self.answer_instead(&Fault::Timeout(limit));
     }
 
@@ -138,10 +137,10 @@ impl Session {
     }
 
     /// For those who ask later.
-    fn what_became(&self, status: u16, end: &'static str) -> Outcome {
+    fn what_became(&self, status: Option<u16>, end: &'static str) -> Outcome {
         let served = match &self.request {
-            State::Routed(routed) => Served::By(routed.at.address.clone()),
-            _ => Served::Nobody,
+            State::Routed(routed) => decisions::Served::By(routed.at.address.clone()),
+            _ => decisions::Served::Nobody,
         };
         let (first_byte, spent) = (self.first_byte(), self.trace.all_spent());
         Outcome { status, end, served, first_byte, bytes: None, lane_bytes: 0, spent }
@@ -159,40 +158,45 @@ impl Session {
         Some(routed.first_byte?.duration_since(self.trace.began))
     }
 
-    /// The access line, and what became of the decision. What is not known of a request has no field.
-    pub(super) fn log(&mut self, status: u16, end: &'static str, failure: Option<ErrorReason>) {
-        let (keeps, logs) = (self.trace.decision.is_some(), self.worker.config.log.access);
-        if keeps || logs || self.trace.model.is_some() {
+    /// Tells what became of the request: beside the decision, in the access log and in its trace.
+    pub(super) fn tell(
+        &mut self,
+        status: Option<u16>,
+        end: &'static str,
+        failure: Option<ErrorReason>,
+        fault: Option<&Fault>,
+    ) {
+        let (keeps, is_told) = (self.trace.decision.is_some(), self.trace.is_told(&self.worker));
+        if keeps || is_told || self.trace.model.is_some() {
             self.trace.enter(Stage::Done);
+            self.trace.close();
             self.trace.end_of_model(failure.map_or_else(|| Ok(self.answered()), Err));
             self.trace.ended(&self.worker, || self.what_became(status, end));
         }
-        if !logs {
-            return;
+        if is_told {
+            self.summary(Summary { status, end, failure, fault, ..Summary::begin(&self.trace) })
+                .tell(&self.worker);
         }
-        let stages = self.trace.shown();
-        let request_id = String::from_utf8_lossy(&self.trace.request_id);
-        let listener = Listener::ExtProc.name();
-        let State::Routed(routed) = &self.request else {
-            tracing::info!(target: "access", %request_id, listener, status, end, %stages);
-            return;
-        };
-        let model = routed.asked.as_ref().map_or("", |body| body.model.as_str());
-        let (picked, fairness) = (&routed.plan.first, &routed.aims.fairness);
-        let usage = routed.report.usage;
-        tracing::info!(
-            target: "access", %request_id, listener, model, status, end, endpoint = %routed.at.address,
-            // The gateway went to another one.
-            picked = (picked.slot != routed.at.slot).then(|| field::display(&picked.address)),
-            matched_tokens = routed.at.source.map(|_| routed.at.matched_tokens),
-            matched_by = routed.at.source.map(Source::name),
-            fairness = (!fairness.is_empty()).then_some(fairness.as_str()),
-            prompt_tokens = usage.map(|usage| usage.prompt_tokens),
-            completion_tokens = usage.map(|usage| usage.completion_tokens),
-            cached_tokens = usage.and_then(|usage| usage.cached_tokens),
-            finish = routed.report.finish.map(|finish| finish.as_str()),
-            first_byte_us = self.first_byte().map(|took| took.as_micros() as u64),
-            %stages,
-        );
+    }
+
+    /// The same with what is known of the request.
+    fn summary<'a>(&'a self, told: Summary<'a>) -> Summary<'a> {
+        let ((method, path), model) = (&self.line, &self.model);
+        let told = Summary { method, path, model, api: self.api, ..told };
+        let State::Routed(routed) = &self.request else { return told };
+        let (picked, at) = (&routed.plan.first, &routed.at);
+        Summary {
+            served: Served {
+                by: Some(&at.address),
+                // The gateway went to another one.
+                picked: (picked.slot != at.slot).then_some(&*picked.address),
+                matched: at.source.map(|source| (at.matched_tokens, source)),
+                tried: None,
+                report: routed.report,
+            },
+            first_byte: self.first_byte(),
+            fairness: &routed.aims.fairness,
+            ..told
+        }
     }
 }

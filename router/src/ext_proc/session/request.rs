@@ -64,6 +64,14 @@ impl Session {
         let step = self.phase.on_request(RequestEvent::Headers { end, body_decides })?;
         self.api = inbound.api;
         self.trace.request_id = inbound::identify(&self.worker, &inbound);
+        self.trace.has_head = true;
+        if let Some(tracer) = &self.worker.tracer {
+            let rng = &mut self.worker.chooser.rng.borrow_mut();
+            self.trace.place = Some(tracer.place(inbound.headers.pairs(), rng));
+        }
+        if self.trace.is_told(&self.worker) {
+            self.line = inbound.line();
+        }
         self.request = State::Inbound(Box::new(inbound));
         self.request_step(step, Bytes::new())
     }
@@ -104,6 +112,9 @@ impl Session {
         let worker = self.worker.clone();
         let by_head = step == RequestStep::DecideByHead;
         let Whole { incoming, asked, pieces, aims } = inbound.finish(&worker, by_head)?;
+        if let Some(body) = asked.as_ref().filter(|_| self.trace.is_told(&worker)) {
+            self.model.clone_from(&body.model);
+        }
         let content = || joined(pieces.clone()).to_vec();
         let speaks = self.api.zip(asked.as_ref());
         let (admitted, coming) = path::admit(&worker, speaks, incoming, &mut self.trace, content)?;
@@ -140,7 +151,8 @@ impl Session {
             _ => pieces,
         };
         let endpoints = routed.endpoints(&self.worker);
-        let mut changes = routed.changes(&endpoints, is_new.then_some(&*self.trace.request_id));
+        let mut changes =
+            routed.changes(&endpoints, is_new.then_some(&*self.trace.request_id), self.trace.place.as_ref());
         match step {
             RequestStep::DecideInBody => {
                 let body = routed.renamed().map(|_| joined(pieces));

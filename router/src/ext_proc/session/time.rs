@@ -114,7 +114,7 @@ impl Session {
         }
         if self.end.is_none() {
             if !matches!(self.request, State::Nothing) {
-                self.log(0, StreamEnd::Silent.name(), StreamEnd::Silent.failure());
+                self.tell(None, StreamEnd::Silent.name(), StreamEnd::Silent.failure(), None);
             }
             self.end = Some(StreamEnd::Silent);
         }

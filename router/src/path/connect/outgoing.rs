@@ -12,6 +12,7 @@ use crate::{
     http1::{Framing, LengthLine, RequestEdits, Version, write_request},
     metrics::Listener,
     path::{Trace, pick::Plan},
+    spans::{Place, TRACEPARENT, TRACESTATE},
     worker::Worker,
 };
 
@@ -53,7 +54,9 @@ pub(super) fn write_head(
         None => LengthLine::Keep,
     };
     let has_id = client.head.header(&client.request, "x-request-id").is_some_and(|id| !id.is_empty());
-    let add = [("x-request-id", &*trace.request_id)];
+    let place = trace.place.as_ref();
+    let parent = place.map(Place::for_endpoint);
+    let add = [("x-request-id", &*trace.request_id), (TRACEPARENT, parent.as_ref().map_or(b"", |text| text))];
     let host = match client.head.version() {
         Version::Http10 => own_address(worker, trace.listener),
         // It came with one.
@@ -61,8 +64,8 @@ pub(super) fn write_head(
     };
     let edits = RequestEdits {
         host: host.as_bytes(),
-        remove: if has_id { &[] } else { &["x-request-id"] },
-        add: if has_id { &[] } else { &add },
+        remove: replaced(has_id, place),
+        add: &add[usize::from(has_id)..1 + usize::from(place.is_some())],
         length,
         ..RequestEdits::default()
     };
@@ -73,6 +76,18 @@ pub(super) fn write_head(
         client.out.extend_from_slice(body);
     }
     name
+}
+
+/// Headers that do not go on as they came. A state without a parent that can be read is nobody's.
+fn replaced(has_id: bool, place: Option<&Place>) -> &'static [&'static str] {
+    match (has_id, place.map(|place| place.is_child())) {
+        (true, None) => &[],
+        (false, None) => &["x-request-id"],
+        (true, Some(true)) => &[TRACEPARENT],
+        (true, Some(false)) => &[TRACEPARENT, TRACESTATE],
+        (false, Some(true)) => &["x-request-id", TRACEPARENT],
+        (false, Some(false)) => &["x-request-id", TRACEPARENT, TRACESTATE],
+    }
 }
 
 fn own_address(worker: &Worker, listener: Listener) -> String {

@@ -22,6 +22,7 @@ use crate::{
     ledger::InFlight,
     path::connect::Unsent,
     session,
+    tail::Copied,
     upstream::Connection,
     worker::Worker,
 };
@@ -82,6 +83,8 @@ pub(super) struct Flow<'r> {
     pub(super) is_events: bool,
     /// One did.
     pub(super) gave_up: bool,
+    /// Its end, where somebody will be told of it.
+    pub(super) tail: Option<Copied>,
     /// The endpoint sent something behind the body's end.
     pub(super) surplus: bool,
     /// Bytes have come since the kernel lane was last offered.
@@ -202,6 +205,9 @@ impl Flow<'_> {
             }
             if self.is_events && begins_with_failure(step.payload) {
                 self.gave_up = true;
+            }
+            if let Some(tail) = &mut self.tail {
+                tail.push(step.payload);
             }
             if self.unchunk {
                 self.pending.extend_from_slice(step.payload);

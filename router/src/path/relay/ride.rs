@@ -170,6 +170,10 @@ where
         let mut buffer = ReadBuf::new(&mut landing);
         if let Poll::Ready(read) = Pin::new(&mut *flow.upstream).poll_read(cx, &mut buffer) {
             let bytes = buffer.filled();
+            // What the kernel carried was not seen: what came before it is not what the response ends with.
+            if let Some(tail) = flow.tail.as_mut().filter(|_| armed.progress().data > 0) {
+                tail.forget();
+            }
             return Poll::Ready(match take_back(flow, armed, !bytes.is_empty()) {
                 Ok(()) => flow.keep(&read, bytes),
                 Err(end) => Some(end),

@@ -1,6 +1,7 @@
 //! The end of a response: what it cost and why it ended stand there. Nothing before it is looked at.
 //!
-//! Keeps the last pieces as they came, without a copy: at most those that hold the last 4 KiB, and 8 of them.
+//! A [`Tail`] keeps the last pieces as they came, without a copy: at most those that hold the last 4 KiB, and 8 of them. A
+//! [`Copied`] is for bytes that land in a buffer which others use next: at most 8 KiB.
 
 use std::collections::VecDeque;
 
@@ -21,26 +22,30 @@ const LAST: [&[u8]; 4] = [b"message_stop", b"response.completed", b"response.inc
 
 /// What the end of a response says.
 #[derive(Debug, Default)]
-pub(super) struct End {
-    pub(super) report: Report,
+pub(crate) struct End {
+    pub(crate) report: Report,
     /// The engine gave the answer up and is to blame.
-    pub(super) gave_up: bool,
+    pub(crate) gave_up: bool,
     /// Nothing of it is to come.
-    pub(super) is_last: bool,
+    pub(crate) is_last: bool,
 }
 
 /// See the module's header.
 #[derive(Debug, Default)]
-pub(super) struct Tail {
+pub(crate) struct Tail {
     pieces: VecDeque<Bytes>,
     bytes: usize,
 }
+
+/// See the module's header.
+#[derive(Debug, Default)]
+pub(crate) struct Copied(Vec<u8>);
 
 // === Tail ===
 
 impl Tail {
     /// Takes the next piece.
-    pub(super) fn push(&mut self, piece: &Bytes) {
+    pub(crate) fn push(&mut self, piece: &Bytes) {
         if piece.is_empty() {
             return;
         }
@@ -54,20 +59,9 @@ impl Tail {
         }
     }
 
-    /// What it says. An object that is no stream of events says by its status whether it is an answer.
-    pub(super) fn read(&self, is_events: bool) -> End {
-        let text = self.text();
-        if !is_events {
-            let report = of_object(&text);
-            return End { report, gave_up: false, is_last: report != Report::default() };
-        }
-        let mut end = End::default();
-        Splitter::new(ENOUGH).push(&text, |event| {
-            end.gave_up |= payload::is_failure(event);
-            end.is_last |= payload::kind(event) == Kind::Done || LAST.contains(&event.name);
-            end.report.absorb(Report::of(event.data));
-        });
-        end
+    /// What it says.
+    pub(crate) fn read(&self, is_events: bool) -> End {
+        End::of(&self.text(), is_events)
     }
 
     /// The last bytes, and no more of them than are of use.
@@ -80,6 +74,48 @@ impl Tail {
             text.extend_from_slice(&piece[from..]);
         }
         text
+    }
+}
+
+// === Copied ===
+
+impl Copied {
+    /// Takes the next piece.
+    pub(crate) fn push(&mut self, piece: &[u8]) {
+        let piece = &piece[piece.len().saturating_sub(ENOUGH)..];
+        if self.0.len() + piece.len() > 2 * ENOUGH {
+            self.0.drain(..self.0.len() - (ENOUGH - piece.len()));
+        }
+        self.0.extend_from_slice(piece);
+    }
+
+    /// What came so far is not what stands before the next piece.
+    pub(crate) fn forget(&mut self) {
+        self.0.clear();
+    }
+
+    /// What it says.
+    pub(crate) fn read(&self, is_events: bool) -> Report {
+        End::of(&self.0[self.0.len().saturating_sub(ENOUGH)..], is_events).report
+    }
+}
+
+// === End ===
+
+impl End {
+    /// What a text says. An object that is no stream of events says by its status whether it is an answer.
+    fn of(text: &[u8], is_events: bool) -> Self {
+        if !is_events {
+            let report = of_object(text);
+            return Self { report, gave_up: false, is_last: report != Report::default() };
+        }
+        let mut end = Self::default();
+        Splitter::new(ENOUGH).push(text, |event| {
+            end.gave_up |= payload::is_failure(event);
+            end.is_last |= payload::kind(event) == Kind::Done || LAST.contains(&event.name);
+            end.report.absorb(Report::of(event.data));
+        });
+        end
     }
 }
 
@@ -142,6 +178,21 @@ mod tests {
             (b"event: response.output_text.delta\ndata: {}\n\n", false),
         ] {
             assert_eq!(read(&[event], true).is_last, is_last, "{}", String::from_utf8_lossy(event));
+        }
+    }
+
+    #[test]
+    fn a_copy_says_the_same_however_it_was_cut_and_nothing_of_what_was_forgotten() {
+        let usage = b"data: {\"choices\":[],\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":10}}\n\ndata: [DONE]\n\n";
+        let stream = [&b"data: {\"choices\":[{\"text\":\"x\"}]}\n\n".repeat(1_000)[..], usage].concat();
+        for size in [1, 7, 100, 4_095, 4_096, 5_000, stream.len()] {
+            let mut copied = Copied::default();
+            stream.chunks(size).for_each(|piece| copied.push(piece));
+            assert_eq!(copied.read(true).usage.map(|usage| usage.prompt_tokens), Some(7), "by {size}");
+            assert!(copied.0.len() <= 2 * ENOUGH, "by {size}: {}", copied.0.len());
+            copied.forget();
+            copied.push(b"data: [DONE]\n\n");
+            assert_eq!(copied.read(true), Report::default());
         }
     }
 
