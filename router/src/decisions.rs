@@ -14,7 +14,7 @@ mod again;
 mod record;
 mod ring;
 
-pub use again::again;
+pub use again::{Lost, again};
 pub use record::{Outcome, Record, Refused, Served};
 pub use ring::{Ring, Seen, Ticket};
 
@@ -31,6 +31,30 @@ pub struct Decisions {
     each: usize,
     bytes_each: usize,
     rings: Mutex<Vec<Arc<Ring>>>,
+}
+
+/// Which decisions are looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Numbers greater than this.
+    pub since: u64,
+    /// Numbers less than this.
+    pub until: u64,
+    /// Most of them, the newest.
+    pub limit: usize,
+}
+
+/// Decisions that were looked for.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// Those that pass, newest first.
+    pub seen: Vec<Seen>,
+    /// Those that pass too and are more than were wanted.
+    pub left_out: usize,
+    /// Those that are kept and were made within the bounds, whether they pass or not.
+    pub newer: usize,
+    /// Made up to the upper bound since the router started, whether they are kept or not.
+    pub made: u64,
 }
 
 // === Decisions ===
@@ -62,13 +86,20 @@ impl Decisions {
         self.rings().iter().map(|ring| ring.count()).sum()
     }
 
-    /// The newest `limit` that were made after `since` and pass, newest first.
-    pub fn latest(&self, since: u64, limit: usize, passes: impl Fn(&Record) -> bool) -> Vec<Seen> {
-        let mut all: Vec<Seen> =
-            self.rings().iter().flat_map(|ring| ring.latest(since, limit, &passes)).collect();
-        all.sort_unstable_by_key(|seen| std::cmp::Reverse(seen.number));
-        all.truncate(limit);
-        all
+    /// The newest that pass. Complete up to `until` where the clock had come there before this was called: of two calls, the
+    /// second with the first one's `until` as `since`, each decision is in exactly one.
+    pub fn find(&self, wanted: Wanted, passes: impl Fn(&Record) -> bool) -> Found {
+        let mut found = Found::default();
+        self.rings().iter().for_each(|ring| ring.find(wanted, &passes, &mut found));
+        found.seen.sort_unstable_by_key(|seen| std::cmp::Reverse(seen.number));
+        found.left_out += found.seen.len().saturating_sub(wanted.limit);
+        found.seen.truncate(wanted.limit);
+        found
+    }
+
+    /// The newest `limit` that pass, newest first.
+    pub fn latest(&self, limit: usize, passes: impl Fn(&Record) -> bool) -> Vec<Seen> {
+        self.find(Wanted { since: 0, until: u64::MAX, limit }, passes).seen
     }
 
     fn rings(&self) -> Vec<Arc<Ring>> {
@@ -79,6 +110,11 @@ impl Decisions {
 /// A key as the tables of pins keep it, and the pages of pins show it: its first 40 bits.
 pub fn kept_key(key: u64) -> u64 {
     key >> 24 << 24
+}
+
+/// The first number of this moment.
+pub fn numbered(at: Time) -> u64 {
+    at.as_nanos() as u64 / RINGS * RINGS
 }
 
 /// When a decision of this number was made.

@@ -23,7 +23,9 @@ mod router;
 
 pub use actions::{Changed, Log, Now, SetLog, SwitchLane};
 pub use agents::{Agent, Agents, Gpu, Kv};
-pub use decisions::{Choice, Considered, Decision, Decisions, Estimate, Explanation, Outcome, Stated};
+pub use decisions::{
+    Choice, Considered, Counts, Decision, Decisions, Estimate, Explanation, Outcome, Stated,
+};
 pub use endpoints::{Aged, Endpoint, Endpoints, Lora, Signals};
 pub use lane::Lane;
 pub use node::{Card, Follower, Held, Node, NodeEngine, Source};

@@ -1,12 +1,15 @@
 //! `watch`: asks for what is new again and again, and writes it as it comes.
+//!
+//! Each decision is shown once, or it is told how many were not: the router keeps some thousands, and more may be made within a beat.
 
 use std::time::Duration;
 
 use tokio::time::sleep;
-use warmlane_api::admin::{Decision, Decisions};
+use warmlane_api::admin::{Counts, Decision, Decisions};
 
 use crate::{
     args::{Format, Watch},
+    clean::clean,
     client::Client,
     error::CliError,
     question,
@@ -16,8 +19,10 @@ use crate::{
 
 /// Between two questions.
 const BEAT: Duration = Duration::from_millis(500);
-/// Decisions of one answer; of more than these within a beat the older ones are passed over.
-const MOST: usize = 1_000;
+/// The same while much is new.
+const SHORT_BEAT: Duration = Duration::from_millis(50);
+/// Decisions of one answer: as many as a router gives.
+const MOST: usize = 10_000;
 
 /// Runs until enough were shown, the reader of the output has gone, or the other side fails.
 pub(crate) async fn watch(
@@ -27,11 +32,18 @@ pub(crate) async fn watch(
 ) -> Result<(), CliError> {
     let newest: Decisions =
         router.answer(&question::decisions(&watch.filter, &[("limit", "1".to_owned())])).await?;
+    let is_filtered =
+        watch.filter.model.is_some() || watch.filter.endpoint.is_some() || watch.filter.pool.is_some();
     let (mut since, mut left, mut is_first) = (newest.cursor, watch.count.unwrap_or(u64::MAX), true);
+    let mut made = newest.counts.map(|counts| counts.made);
     while left > 0 {
         let more = [("since", since.clone()), ("limit", MOST.to_string())];
         let mut page: Decisions = router.answer(&question::decisions(&watch.filter, &more)).await?;
         since = page.cursor;
+        if let Some(missed) = missed(made, page.counts, is_filtered) {
+            eprintln!("warmlane: warning: {}", clean(&missed));
+        }
+        made = page.counts.map(|counts| counts.made);
         page.decisions.reverse();
         page.decisions.truncate(usize::try_from(left).unwrap_or(usize::MAX));
         left -= page.decisions.len() as u64;
@@ -40,10 +52,30 @@ pub(crate) async fn watch(
             is_first = false;
         }
         if left > 0 {
-            sleep(BEAT).await;
+            let is_much = page.counts.is_some_and(|counts| counts.newer > page.kept / 4);
+            sleep(if is_much { SHORT_BEAT } else { BEAT }).await;
         }
     }
     Ok(())
+}
+
+/// What is to be told of decisions that are not shown; `made` is what the page before had.
+fn missed(made: Option<u64>, counts: Option<Counts>, is_filtered: bool) -> Option<String> {
+    let counts = counts?;
+    if made? > counts.made {
+        return Some(
+            "the router was started anew; what it decided before that and was not shown is gone".to_owned(),
+        );
+    }
+    let gone = (counts.made - made?).saturating_sub(counts.newer as u64);
+    let gone = (gone > 0).then(|| {
+        let fit = if is_filtered { ", whether they fit or not" } else { "" };
+        format!("{gone} decisions were made and gone before they could be shown{fit}: the router keeps as many as its log.decisions says")
+    });
+    let left_out = (counts.left_out > 0)
+        .then(|| format!("{} more than one answer holds are not shown", counts.left_out));
+    let all: Vec<String> = gone.into_iter().chain(left_out).collect();
+    (!all.is_empty()).then(|| all.join("; "))
 }
 
 /// Rows below those before; the heads of columns once.
@@ -57,5 +89,25 @@ fn lines(decisions: &[Decision], is_first: bool, format: Format, screen: Screen)
         Format::Yaml => {
             decisions.iter().map(|decision| Ok("---\n".to_owned() + &views::yaml(decision)?)).collect()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_shown_is_told_by_its_number() {
+        let counts = |made, newer, left_out| Some(Counts { made, newer, left_out });
+        assert_eq!(missed(Some(10), counts(15, 5, 0), false), None);
+        assert_eq!(missed(Some(10), None, false), None, "an older router does not count");
+        assert_eq!(missed(None, counts(15, 1, 0), false), None);
+        let gone = missed(Some(10), counts(115, 5, 0), false).expect("a hundred");
+        assert!(gone.starts_with("100 decisions were made and gone before they could be shown: "), "{gone}");
+        let filtered = missed(Some(10), counts(115, 5, 0), true).expect("a hundred");
+        assert!(filtered.contains("whether they fit or not"), "{filtered}");
+        let more = missed(Some(10), counts(30, 20, 7), false).expect("seven");
+        assert_eq!(more, "7 more than one answer holds are not shown");
+        assert!(missed(Some(10), counts(3, 3, 0), false).is_some_and(|text| text.contains("started anew")));
     }
 }

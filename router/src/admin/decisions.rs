@@ -1,13 +1,13 @@
 //! `/debug/decisions`: what was decided lately; `/debug/decisions/ID`: why; `POST /debug/explain`: what would be decided for a
 //! body, and why. Asking changes nothing: no pin, no count, no account.
 
-use warmlane_api::admin::{Choice, Decision, Decisions, Explanation, Outcome, hex};
+use warmlane_api::admin::{Choice, Counts, Decision, Decisions, Explanation, Outcome, hex};
 use warmlane_picker::{Profile, Snapshot};
 use warmlane_replay::{Admit, Asked, Inputs, Refusal, choice, file, weights};
 
 use crate::{
     chooser::Chooser,
-    decisions::{self, Record, Refused, Seen, Served, again},
+    decisions::{self, Found, Record, Refused, Seen, Served, again},
     metrics::Label,
     stage::Stage,
     world::World,
@@ -21,19 +21,19 @@ pub(super) use query::Query;
 
 /// The list.
 pub(super) fn list(world: &World, query: &Query) -> Decisions {
-    let seen = query.find(world);
-    let cursor = seen.first().map_or(query.since, |newest| newest.number);
+    let (Found { seen, left_out, newer, made }, cursor) = query.find(world);
     Decisions {
         decisions: seen.iter().map(|seen| decision(world, seen)).collect(),
         kept: world.decisions.kept(),
         cursor: hex(cursor),
+        counts: Some(Counts { made, newer, left_out }),
     }
 }
 
 /// The same as a file: see [`warmlane_replay::file`]. Oldest first.
 pub(super) fn export(world: &World, query: &Query) -> String {
     let mut writer = file::Writer::default();
-    for seen in query.find(world).iter().rev() {
+    for seen in query.find(world).0.seen.iter().rev() {
         let edition = world.pools.edition(seen.record.edition);
         let state = edition.as_ref().map(|edition| (edition.number(), &***edition));
         writer.add(decision(world, seen), &seen.record.inputs, &seen.record.profile, state);
@@ -46,7 +46,7 @@ pub(super) fn explain(chooser: &Chooser, request_id: &[u8]) -> Option<Explanatio
     let world = &chooser.world;
     let hash = world.hash(request_id);
     let is_it = |record: &Record| record.id_hash == hash;
-    let all = world.decisions.latest(0, usize::MAX, is_it);
+    let all = world.decisions.latest(usize::MAX, is_it);
     let seen = all.first()?;
     let record = &*seen.record;
     let then = world.pools.edition(record.edition).map(|edition| {
@@ -58,12 +58,14 @@ pub(super) fn explain(chooser: &Chooser, request_id: &[u8]) -> Option<Explanatio
         })
     });
     let now = again(chooser, record).map(|(edition, profile, inputs)| judged(&profile, &edition, &inputs));
+    let now_unknown = now.as_ref().err().map(ToString::to_string);
     Some(Explanation {
         decision: decision(world, seen),
         others: all.len() - 1,
         weights: weights(&record.profile.weights),
         then,
-        now,
+        now: now.ok(),
+        now_unknown,
     })
 }
 

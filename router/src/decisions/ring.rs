@@ -7,7 +7,7 @@ use std::{
 
 use warmlane_picker::Time;
 
-use super::{Outcome, RINGS, Record};
+use super::{Found, Outcome, RINGS, Record, Wanted, numbered};
 
 /// A record that is larger than this, beside 64 bytes for each endpoint, is not used again.
 const LARGE: usize = 4 << 10;
@@ -30,6 +30,8 @@ struct Decided {
     gone: u64,
     bytes: usize,
     last: u64,
+    /// Since the router started.
+    made: u64,
 }
 
 #[derive(Debug)]
@@ -77,11 +79,14 @@ impl Ring {
     }
 
     /// Keeps one more decision. `fill` writes all of it.
-    pub fn add(&self, at: Time, fill: impl FnOnce(&mut Record)) -> Ticket {
+    ///
+    /// The clock is read while the ring is held, so that who reads the clock first and the ring then finds all numbers up to there.
+    pub fn add(&self, clock: impl FnOnce() -> Time, fill: impl FnOnce(&mut Record)) -> Ticket {
         let kept = &mut *self.kept();
-        // The clock may stand still between two looks.
-        let number = (at.as_nanos() as u64 / RINGS * RINGS + self.place).max(kept.last + RINGS);
+        // It may stand still between two looks.
+        let number = (numbered(clock()) + self.place).max(kept.last + RINGS);
         kept.last = number;
+        kept.made += 1;
         let mut record = kept.spare(self.most, self.most_bytes);
         // Just made, or nobody else's.
         if let Some(record) = Arc::get_mut(&mut record) {
@@ -110,17 +115,34 @@ impl Ring {
         self.kept().all.len()
     }
 
-    pub(super) fn latest(&self, since: u64, limit: usize, passes: impl Fn(&Record) -> bool) -> Vec<Seen> {
-        let mut found = Vec::with_capacity(limit.min(self.most));
+    /// Adds what is wanted of it.
+    pub(super) fn find(&self, wanted: Wanted, passes: impl Fn(&Record) -> bool, found: &mut Found) {
+        let Wanted { since, until, limit } = wanted;
+        // Outside of the lock.
+        let room = limit.min(self.most);
+        found.seen.reserve(room);
         let kept = self.kept();
-        let newest_first = kept.all.iter().rev().take_while(|kept| kept.number > since);
-        let wanted = newest_first.filter(|kept| passes(&kept.record)).take(limit);
-        found.extend(wanted.map(|kept| Seen {
-            number: kept.number,
-            record: kept.record.clone(),
-            outcome: kept.outcome.clone(),
-        }));
-        found
+        let is_later = |kept: &&Kept| kept.number >= until;
+        let later = kept.all.iter().rev().take_while(is_later).count();
+        found.made += kept.made - later as u64;
+        let newest_first = kept.all.iter().rev().skip(later).take_while(|kept| kept.number > since);
+        let mut left = room;
+        for kept in newest_first {
+            found.newer += 1;
+            if !passes(&kept.record) {
+                continue;
+            }
+            if left == 0 {
+                found.left_out += 1;
+                continue;
+            }
+            left -= 1;
+            found.seen.push(Seen {
+                number: kept.number,
+                record: kept.record.clone(),
+                outcome: kept.outcome.clone(),
+            });
+        }
     }
 
     fn kept(&self) -> MutexGuard<'_, Decided> {

@@ -1,18 +1,27 @@
 use std::time::Duration;
 
-use warmlane_picker::Live;
+use warmlane_picker::{Endpoint, Live, Models, Slot, Snapshot};
+use warmlane_replay::Inputs;
 
 use super::{record::MOST_ID, *};
+use crate::{
+    chooser::Chooser,
+    config::Config,
+    world::{World, pools::Wanted as Wants},
+};
 
 const fn micros(micros: u64) -> Time {
     Time::from_micros(micros)
 }
 
 fn add(ring: &Ring, at: Time, id: &str) -> Ticket {
-    ring.add(at, |record| {
-        record.name(id.as_bytes(), 0);
-        record.inputs.live.resize(8, Live::default());
-    })
+    ring.add(
+        || at,
+        |record| {
+            record.name(id.as_bytes(), 0);
+            record.inputs.live.resize(8, Live::default());
+        },
+    )
 }
 
 fn ids(seen: &[Seen]) -> Vec<String> {
@@ -39,14 +48,14 @@ fn the_newest_of_all_workers_come_first_and_the_oldest_make_room() {
         add(&rings[at as usize % 2], micros(at * 10), &at.to_string());
     }
     assert_eq!(decisions.kept(), 40);
-    let latest = decisions.latest(0, 3, |_| true);
+    let latest = decisions.latest(3, |_| true);
     assert_eq!(ids(&latest), ["99", "98", "97"]);
-    let all = decisions.latest(0, 1_000, |_| true);
+    let all = decisions.latest(1_000, |_| true);
     assert_eq!(all.len(), 40);
     assert_eq!(ids(&all).last().map(String::as_str), Some("60"));
-    let newer = decisions.latest(latest[2].number, 1_000, |_| true);
-    assert_eq!(ids(&newer), ["99", "98"], "what came after a cursor");
-    let odd = decisions.latest(0, 2, |record| record.request_id.ends_with(b"1"));
+    let since = Wanted { since: latest[2].number, until: u64::MAX, limit: 1_000 };
+    assert_eq!(ids(&decisions.find(since, |_| true).seen), ["99", "98"], "what came after a cursor");
+    let odd = decisions.latest(2, |record| record.request_id.ends_with(b"1"));
     assert_eq!(ids(&odd), ["91", "81"]);
 }
 
@@ -57,7 +66,7 @@ fn numbers_grow_where_the_clock_stands_still_and_differ_between_workers() {
     for ring in [0, 1, 0, 1] {
         add(&rings[ring], micros(5), "x");
     }
-    let mut numbers: Vec<u64> = decisions.latest(0, 10, |_| true).iter().map(|seen| seen.number).collect();
+    let mut numbers: Vec<u64> = decisions.latest(10, |_| true).iter().map(|seen| seen.number).collect();
     numbers.dedup();
     assert_eq!(numbers.len(), 4, "{numbers:?}");
     let first = numbers.last().copied().expect("four");
@@ -72,7 +81,7 @@ fn what_becomes_of_a_decision_goes_to_it_and_to_no_later_one() {
     ring.end(tickets[0], outcome(200));
     ring.end(tickets[1], outcome(201));
     let status = |id: &str| {
-        let seen = decisions.latest(0, 1, |record| record.request_id == id.as_bytes());
+        let seen = decisions.latest(1, |record| record.request_id == id.as_bytes());
         seen.first().map(|seen| seen.outcome.as_ref().and_then(|outcome| outcome.status))
     };
     assert_eq!(status("1"), None, "it has made room");
@@ -85,15 +94,15 @@ fn what_somebody_looks_at_stays_as_it_was() {
     let decisions = Decisions::new(1, 1);
     let ring = decisions.ring().expect("on");
     add(&ring, micros(1), "looked-at");
-    let seen = decisions.latest(0, 1, |_| true);
+    let seen = decisions.latest(1, |_| true);
     add(&ring, micros(2), "newer");
     assert_eq!(ids(&seen), ["looked-at"]);
-    assert_eq!(ids(&decisions.latest(0, 9, |_| true)), ["newer"]);
+    assert_eq!(ids(&decisions.latest(9, |_| true)), ["newer"]);
 }
 
 /// One among so many endpoints.
 fn among(ring: &Ring, at: Time, endpoints: usize) -> Ticket {
-    ring.add(at, |record| record.inputs.live.resize(endpoints, Live::default()))
+    ring.add(|| at, |record| record.inputs.live.resize(endpoints, Live::default()))
 }
 
 #[test]
@@ -104,18 +113,21 @@ fn no_more_bytes_are_kept_than_there_may_be_whatever_the_records_hold() {
         among(&ring, micros(at), 1_000);
     }
     let bytes = |decisions: &Decisions| -> usize {
-        decisions.latest(0, usize::MAX, |_| true).iter().map(|seen| seen.record.bytes()).sum()
+        decisions.latest(usize::MAX, |_| true).iter().map(|seen| seen.record.bytes()).sum()
     };
     assert!((MOST_BYTES / 2..=MOST_BYTES).contains(&bytes(&decisions)), "{}", bytes(&decisions));
     let id = vec![b'x'; 60_000];
     for at in 3_000..40_000 {
-        ring.add(micros(at), |record| {
-            record.name(&id, 7);
-            record.links.resize(1_024, 0);
-        });
+        ring.add(
+            || micros(at),
+            |record| {
+                record.name(&id, 7);
+                record.links.resize(1_024, 0);
+            },
+        );
     }
     assert!(bytes(&decisions) <= MOST_BYTES, "{}", bytes(&decisions));
-    let newest = decisions.latest(0, 1, |record| record.id_hash == 7);
+    let newest = decisions.latest(1, |record| record.id_hash == 7);
     assert!(newest.first().is_some_and(|seen| seen.record.request_id.len() == MOST_ID));
 }
 
@@ -126,7 +138,7 @@ fn a_large_pool_takes_the_room_of_the_oldest_decisions_of_a_small_one() {
     let tickets: Vec<Ticket> = (0..1_000).map(|at| among(&ring, micros(at), 8)).collect();
     among(&ring, micros(1_000), 1_000);
     ring.end(tickets[999], outcome(200));
-    let kept = decisions.latest(0, usize::MAX, |_| true);
+    let kept = decisions.latest(usize::MAX, |_| true);
     assert!(kept.len() > 500 && kept[1].outcome.is_some(), "the newest are there: {}", kept.len());
     assert!(kept.is_sorted_by(|a, b| a.number > b.number));
 }
@@ -135,4 +147,101 @@ fn a_large_pool_takes_the_room_of_the_oldest_decisions_of_a_small_one() {
 fn none_are_kept_where_none_are_wanted() {
     assert!(Decisions::new(0, 4).ring().is_none());
     assert!(!Decisions::new(0, 4).is_on());
+}
+
+/// As a reader does: what is newer than the last time, up to now.
+fn next(decisions: &Decisions, since: &mut u64, now: Time, limit: usize) -> Found {
+    let until = numbered(now);
+    let found = decisions.find(Wanted { since: *since, until, limit }, |_| true);
+    *since = until - 1;
+    found
+}
+
+#[test]
+fn what_was_made_and_is_not_shown_is_counted() {
+    let decisions = Decisions::new(16, 2);
+    let rings = [decisions.ring().expect("on"), decisions.ring().expect("on")];
+    let (mut since, mut at) = (0, 0);
+    let mut make = |count: u64| {
+        for _ in 0..count {
+            at += 10;
+            add(&rings[at as usize / 10 % 2], micros(at), &at.to_string());
+        }
+        micros(at + 5)
+    };
+    let first = next(&decisions, &mut since, make(6), 100);
+    assert_eq!((first.seen.len(), first.newer, first.left_out, first.made), (6, 6, 0, 6));
+    let limited = next(&decisions, &mut since, make(10), 4);
+    assert_eq!((limited.seen.len(), limited.newer, limited.left_out, limited.made), (4, 10, 6, 16));
+    let many = next(&decisions, &mut since, make(50), 100);
+    assert_eq!((many.seen.len(), many.newer, many.made), (32, 32, 66), "18 of 50 were thrown out before");
+    let none = decisions.find(Wanted { since, until: u64::MAX, limit: 9 }, |_| true);
+    assert_eq!((none.seen.len(), none.newer, none.made), (0, 0, 66));
+}
+
+#[test]
+fn a_reader_sees_each_decision_of_all_workers_once() {
+    const EACH: usize = 4_000;
+    let decisions = Decisions::new(EACH * 2, 4);
+    let begun = std::time::Instant::now();
+    let mut seen = Vec::new();
+    let mut since = 0;
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..4)
+            .map(|_| {
+                let ring = decisions.ring().expect("on");
+                scope.spawn(move || {
+                    for _ in 0..EACH {
+                        ring.add(|| begun.elapsed(), |record| record.name(b"x", 0));
+                    }
+                })
+            })
+            .collect();
+        loop {
+            let is_over = workers.iter().all(std::thread::ScopedJoinHandle::is_finished);
+            // Numbers may be ahead of a clock that is asked faster than they grow.
+            let now = begun.elapsed() + Duration::from_secs(u64::from(is_over));
+            seen.extend(next(&decisions, &mut since, now, usize::MAX).seen.iter().map(|seen| seen.number));
+            if is_over {
+                break;
+            }
+        }
+    });
+    let count = seen.len();
+    seen.sort_unstable();
+    seen.dedup();
+    assert_eq!((count, seen.len()), (EACH * 4, EACH * 4));
+}
+
+#[test]
+fn what_was_offered_is_kept_to_or_it_is_said_that_it_cannot() {
+    let config = Arc::new(Config::for_endpoints(vec!["a:1".to_owned()]));
+    let world = Arc::new(World::new(&config, 1));
+    world.pools.want(&Wants::of(&config));
+    let pool = world.pools.first().expect("the configured one");
+    let chooser = Chooser::of_pages(world.clone(), config);
+    let publish = |slots: &[u16]| {
+        let endpoint = |slot: &u16| {
+            let endpoint = Endpoint::ready(Slot(*slot), "pod:8000", ([10, 0, 0, 1], 8000).into());
+            (endpoint, Models::Unknown)
+        };
+        pool.publish(Arc::new(Snapshot::new(slots.iter().map(endpoint).collect())));
+        pool.snapshot().number()
+    };
+    let offered = |edition| {
+        let inputs = Inputs { offered: Some([0, 2].into_iter().collect()), ..Inputs::default() };
+        let record = Record { pool: pool.name.to_string(), edition, inputs, ..Record::default() };
+        again(&chooser, &record).map(|(snapshot, _, inputs)| {
+            let positions = inputs.offered.expect("still a part").positions().collect::<Vec<_>>();
+            positions.into_iter().map(|at| snapshot.endpoints()[at].slot.0).collect::<Vec<_>>()
+        })
+    };
+    let edition = publish(&[4, 5, 6]);
+    pool.snapshot().mark_used();
+    assert_eq!(offered(edition), Ok(vec![4, 6]));
+    publish(&[3, 6, 5]);
+    assert_eq!(offered(edition), Ok(vec![6]), "5 was not offered, and 3 has come since");
+    assert_eq!(offered(edition + 1_000), Err(Lost::Offered), "to nobody knows whom, and not to nobody");
+    let of_all = Record { pool: pool.name.to_string(), edition: edition + 1_000, ..Record::default() };
+    assert_eq!(again(&chooser, &of_all).map(|(_, _, inputs)| inputs.offered), Ok(None));
 }

@@ -14,8 +14,23 @@ pub struct Decisions {
     pub decisions: Vec<Decision>,
     /// Decisions that are kept now.
     pub kept: usize,
-    /// Where to go on: `?since=` this gives what is newer.
+    /// Where to go on: `?since=` this gives what is newer, each decision once.
     pub cursor: String,
+    /// By which it shows whether any were missed; `None` from an older router.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counts: Option<Counts>,
+}
+
+/// How many there were, shown or not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Decisions of this router since it started, up to the cursor.
+    pub made: u64,
+    /// Those after the `?since=` that was asked for and up to the cursor that are kept, whether they were asked for or not. Of two
+    /// pages, the second since the first, as many were missed as `made` has grown by more than this.
+    pub newer: usize,
+    /// Those of them that were asked for and are not shown, for the limit.
+    pub left_out: usize,
 }
 
 /// One decision.
@@ -96,8 +111,11 @@ pub struct Explanation {
     pub weights: BTreeMap<String, f32>,
     /// What led to it; `null` where the state that it was made of is no longer kept.
     pub then: Option<Choice>,
-    /// The same request weighed by what is known now; `null` of a dry run, which is by what is known now.
+    /// The same request weighed by what is known now; `null` of a dry run, which is by what is known now, and where it cannot be said.
     pub now: Option<Choice>,
+    /// Why it cannot be said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub now_unknown: Option<String>,
 }
 
 /// Somebody chosen among endpoints, with all that was weighed.

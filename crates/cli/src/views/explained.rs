@@ -51,6 +51,9 @@ impl View for Explanation {
         };
         if let Some(now) = &self.now {
             text += &later(screen, now, self.then.as_ref());
+        } else if let Some(why) = &self.now_unknown {
+            let cannot = format!("where it would go cannot be said: {why}");
+            text += &format!("\n{}", line(screen, "now", Tone::Warn, &cannot));
         }
         text
     }

@@ -70,6 +70,7 @@ pub(in super::super) fn dry_run(
         weights: weights(&profile.weights),
         then: Some(choice),
         now: None,
+        now_unknown: None,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     admin::percent::decoded,
-    decisions::{self, Record, Seen},
+    decisions::{self, Found, Record, Wanted},
     world::World,
 };
 
@@ -49,12 +49,17 @@ impl Query {
         Ok(asked)
     }
 
-    pub(super) fn find(&self, world: &World) -> Vec<Seen> {
+    /// What is asked for, and where to go on: what is decided from now on is newer than that.
+    pub(super) fn find(&self, world: &World) -> (Found, u64) {
         // A file is to hold all there is.
         let rows = if self.as_file { MOST_ROWS } else { ROWS };
+        let now = world.now();
         // What is yet to come was the cursor of another router: this one was started since.
-        let since = if decisions::made_at(self.since) > world.now() { 0 } else { self.since };
-        world.decisions.latest(since, self.limit.unwrap_or(rows), |record| self.passes(record))
+        let since = if decisions::made_at(self.since) > now { 0 } else { self.since };
+        let until = decisions::numbered(now);
+        let wanted = Wanted { since, until, limit: self.limit.unwrap_or(rows) };
+        let found = world.decisions.find(wanted, |record| self.passes(record));
+        (found, since.max(until.saturating_sub(1)))
     }
 
     fn passes(&self, record: &Record) -> bool {

@@ -60,22 +60,25 @@ impl<'a> Asking<'a> {
         trace: &Trace,
         (now, seed): (Time, u64),
     ) -> Ticket {
-        ring.add(now, |record| {
-            record.name(&trace.request_id, self.chooser.world.hash(&trace.request_id));
-            record.listener = trace.listener;
-            record.pool.clear();
-            record.pool.push_str(&self.admitted.pool.name);
-            record.asked.clear();
-            record.asked.push_str(self.asked.map_or("", |body| &body.model));
-            record.edition = self.snapshot.number();
-            record.profile = self.admitted.pool.rules().profile;
-            record.session = self.admitted.incoming.session;
-            record.chain(scratch.holders.chain());
-            record.tokens_per_block = scratch.holders.tokens_per_block();
-            record.inputs.take(&question.request(scratch), now, seed);
-            std::mem::swap(&mut record.inputs.live, &mut scratch.live);
-            record.choose(chosen);
-        })
+        ring.add(
+            || self.chooser.world.now(),
+            |record| {
+                record.name(&trace.request_id, self.chooser.world.hash(&trace.request_id));
+                record.listener = trace.listener;
+                record.pool.clear();
+                record.pool.push_str(&self.admitted.pool.name);
+                record.asked.clear();
+                record.asked.push_str(self.asked.map_or("", |body| &body.model));
+                record.edition = self.snapshot.number();
+                record.profile = self.admitted.pool.rules().profile;
+                record.session = self.admitted.incoming.session;
+                record.chain(scratch.holders.chain());
+                record.tokens_per_block = scratch.holders.tokens_per_block();
+                record.inputs.take(&question.request(scratch), now, seed);
+                std::mem::swap(&mut record.inputs.live, &mut scratch.live);
+                record.choose(chosen);
+            },
+        )
     }
 }
 
