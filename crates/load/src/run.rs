@@ -15,6 +15,7 @@ use std::{
 };
 
 use tokio::{
+    sync::Notify,
     task::JoinSet,
     time::{Instant, sleep_until},
 };
@@ -46,6 +47,7 @@ pub enum Pace {
 #[derive(Debug, Default)]
 pub struct Progress {
     ending: AtomicBool,
+    stopping: Notify,
     sent: AtomicU64,
     done: AtomicU64,
     failed: AtomicU64,
@@ -115,6 +117,12 @@ impl Progress {
         self.ending.store(true, Relaxed);
     }
 
+    /// Ends it now: what is in flight is given up, and is in no outcome.
+    pub fn stop(&self) {
+        self.end();
+        self.stopping.notify_one();
+    }
+
     fn ending(&self) -> bool {
         self.ending.load(Relaxed)
     }
@@ -149,8 +157,13 @@ impl Runner {
             {
                 self.launch(request);
             }
-            let Some(landed) = self.flights.join_next().await else { return self.finish() };
-            self.land(landed);
+            tokio::select! {
+                landed = self.flights.join_next() => match landed {
+                    Some(landed) => self.land(landed),
+                    None => return self.finish(),
+                },
+                () = self.progress.stopping.notified() => return self.finish(),
+            }
         }
     }
 
@@ -169,6 +182,7 @@ impl Runner {
                         self.launch(request);
                     }
                 }
+                () = self.progress.stopping.notified() => break,
             }
         }
         self.finish()

@@ -102,14 +102,17 @@ impl Row {
         }
     }
 
-    /// Best of its row. Where all read alike none is.
+    /// Best of its row. Where all read alike none is, and what is no number is none either.
     fn is_best(&self, cell: &Cell) -> bool {
+        if cell.value.is_nan() {
+            return false;
+        }
         let beaten_by = |other: &Cell| match self.better {
             Better::Lower => other.value < cell.value && other.text != cell.text,
             Better::Higher => other.value > cell.value && other.text != cell.text,
             Better::Neither => true,
         };
-        let differ = self.cells.iter().any(|other| other.text != cell.text);
+        let differ = self.cells.iter().any(|other| other.text != cell.text && !other.value.is_nan());
         differ && !self.cells.iter().any(beaten_by)
     }
 }
@@ -156,6 +159,14 @@ mod tests {
         let coloured = table().render(true);
         assert!(coloured.contains(GREEN));
         assert_eq!(coloured.replace(GREEN, "").replace(RESET, ""), table().render(false));
+    }
+
+    #[test]
+    fn what_is_not_known_is_neither_better_nor_worse() {
+        let mut table = Table::new(["a", "b"]);
+        let unknown = Cell { value: f64::NAN, text: "-".to_owned() };
+        table.row("x", Better::Lower, vec![Cell::number(1.0, 1), unknown]);
+        assert!(!table.render(false).contains('*'), "{}", table.render(false));
     }
 
     #[test]

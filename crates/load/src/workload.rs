@@ -9,12 +9,14 @@ use crate::request::Request;
 mod lora;
 mod prefix;
 mod random;
+mod shared;
 mod words;
 mod zipf;
 
 pub use lora::Lora;
 pub use prefix::Prefix;
 pub use random::Random;
+pub use shared::Shared;
 pub use words::{Span, Words};
 
 /// A stream of requests.
@@ -32,6 +34,8 @@ pub enum Shape {
     Prefix(Prefix),
     /// A base model and adapters.
     Lora(Lora),
+    /// Independent prompts after one of a few prefixes.
+    Shared(Shared),
 }
 
 // === Workload ===
@@ -45,6 +49,7 @@ impl Workload {
             Shape::Random(shape) => Box::new(shape.requests(model, words).take(count)),
             Shape::Prefix(shape) => Box::new(shape.requests(model, words).take(count)),
             Shape::Lora(shape) => Box::new(shape.requests(model, words).take(count)),
+            Shape::Shared(shape) => Box::new(shape.requests(model, words).take(count)),
         };
         Self { requests, len: count }
     }
@@ -81,6 +86,7 @@ impl Shape {
             Self::Random(shape) => Self::Random(shape.scaled(factor)),
             Self::Prefix(shape) => Self::Prefix(shape.scaled(factor)),
             Self::Lora(shape) => Self::Lora(shape.scaled(factor)),
+            Self::Shared(shape) => Self::Shared(shape.scaled(factor)),
         }
     }
 }
@@ -89,11 +95,12 @@ impl Shape {
 mod tests {
     use super::*;
 
-    fn shapes() -> [Shape; 3] {
+    fn shapes() -> [Shape; 4] {
         [
             Shape::Random(Random::default()),
             Shape::Prefix(Prefix::default()),
             Shape::Lora(Lora { adapters: vec!["x".into(), "y".into()], ..Lora::default() }),
+            Shape::Shared(Shared::default()),
         ]
     }
 

@@ -190,6 +190,10 @@ impl Plan {
                 "{} system prompts of about {} tokens (Zipf {}), sessions of about {} turns",
                 prefix.systems, prefix.system.mean, prefix.skew, prefix.turns.mean
             ),
+            Shape::Shared(shared) => format!(
+                "{} prefixes of {} tokens, about {} more in, {} out",
+                shared.prefixes, shared.prefix, shared.rest.mean, shared.output.mean
+            ),
             Shape::Lora(lora) => format!(
                 "{} adapters (Zipf {}) and {:.0} % base model, about {} tokens in, {} out",
                 lora.adapters.len(),

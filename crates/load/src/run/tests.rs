@@ -137,3 +137,27 @@ fn the_loaded_part_lies_between_the_first_end_and_the_last_send() {
     let short = Run { outcomes: vec![outcome(0, 30)], elapsed: Duration::ZERO };
     assert_eq!(short.loaded(), None, "one batch has no loaded part");
 }
+
+#[tokio::test]
+async fn a_run_that_is_stopped_keeps_what_has_ended_and_gives_up_the_rest() {
+    // Every second one is never answered.
+    let count = Arc::new(AtomicUsize::new(0));
+    let server = Scripted::start(move |_| {
+        let number = count.fetch_add(1, SeqCst);
+        async move { if number.is_multiple_of(2) { Answer::Send(stream(1)) } else { Answer::Hang } }
+    })
+    .await;
+    for pace in [Pace::Closed { concurrency: 4 }, Pace::Open { per_second: 1e5, seed: 1 }] {
+        let progress = Arc::new(Progress::default());
+        let stopper = Arc::clone(&progress);
+        let run =
+            tokio::spawn(run(Arc::new(Client::new(server.addr)), pace, requests(8), Arc::clone(&progress)));
+        while stopper.done() < 3 {
+            tokio::task::yield_now().await;
+        }
+        stopper.stop();
+        let run = run.await.unwrap();
+        assert!(!run.outcomes.is_empty() && run.outcomes.len() < 8, "{pace:?}: {}", run.outcomes.len());
+        assert!(run.outcomes.iter().all(Outcome::ok));
+    }
+}
