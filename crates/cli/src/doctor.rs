@@ -14,6 +14,7 @@ use crate::{
 pub(crate) mod asked;
 mod judgement;
 pub(crate) mod machine;
+mod ports;
 
 pub(crate) use asked::Asked;
 pub(crate) use machine::Machine;

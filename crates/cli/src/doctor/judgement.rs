@@ -6,6 +6,7 @@ use super::{
     Asked, Finding, Machine,
     asked::Said,
     machine::{Cgroups, Kubelet, Nvidia, Process},
+    ports::{Holder, PORTS, Taken},
 };
 use crate::error::CliError;
 
@@ -21,6 +22,7 @@ pub(super) fn findings(machine: &Machine, asked: &Asked) -> Vec<Finding> {
     let mut findings = vec![kernel(&machine.release), btf(machine.btf), cgroups(machine.cgroups)];
     findings.extend(machine.routers.iter().map(capabilities));
     findings.extend([nvidia(&machine.nvidia), kubelet(&machine.kubelet)]);
+    findings.extend(ports(&machine.ports));
     let both_away = asked.router.is_err() && asked.agent.is_err();
     match &asked.router {
         Ok(said) => findings.extend(router(said, &asked.reached)),
@@ -120,6 +122,40 @@ fn kubelet(kubelet: &Kubelet) -> Finding {
             "see how it does: journalctl -u kubelet; in a container, mount the socket's directory, not the socket",
         ),
     }
+}
+
+/// One for what is well, and one for each port that another has.
+fn ports(taken: &[Taken]) -> Vec<Finding> {
+    let numbers = |right: Option<bool>| {
+        let such = taken.iter().filter(|taken| taken.is_right() == right);
+        such.map(|taken| taken.port.number.to_string()).collect::<Vec<_>>()
+    };
+    let (ours, hidden) = (numbers(Some(true)), numbers(None));
+    let mut said = match ours.is_empty() {
+        true => "no program of Warmlane listens on its usual ones".to_owned(),
+        false => format!("Warmlane listens on {}", ours.join(", ")),
+    };
+    if !hidden.is_empty() {
+        said += &format!("; who listens on {} only root can see", hidden.join(", "));
+    }
+    let free = PORTS.len() - taken.len();
+    said += &format!("; {free} of {} are free", PORTS.len());
+    let others = taken.iter().filter(|taken| taken.is_right() == Some(false)).map(stranger);
+    [Finding::ok("ports", said)].into_iter().chain(others).collect()
+}
+
+fn stranger(taken: &Taken) -> Finding {
+    let port = taken.port;
+    let who = match &taken.by {
+        Holder::Program(name) => name.as_str(),
+        Holder::Ours | Holder::Stranger | Holder::Hidden => "a program that does not answer as Warmlane does",
+    };
+    let said = format!("{}, usually {}'s {}, is taken by {who}", port.number, port.program, port.flag);
+    let fix = format!(
+        "see who it is: sudo ss -ltnp 'sport = :{}'; stop it, or give {} another port by {}",
+        port.number, port.program, port.flag
+    );
+    Finding::warn("ports", said, fix)
 }
 
 fn router(said: &Said, reached: &[(String, bool)]) -> Vec<Finding> {

@@ -1,10 +1,12 @@
 //! What this machine is like: read from its files, its sockets and its driver.
 //!
-//! Bounds: one second for the kubelet's socket, five for the driver's library, which may hang and is asked on a thread of its own.
+//! Bounds: five seconds for the driver's library, which may hang and is asked on a thread of its own; those of [`super::ports`].
 
 use std::{fs, io::ErrorKind, os::unix::net::UnixStream, path::Path, sync::mpsc, thread, time::Duration};
 
 use nvml_wrapper::{Nvml, error::NvmlError};
+
+use super::ports::{Taken, answers};
 
 /// Where kubelets tell which pod has which GPU.
 const KUBELET: &str = "var/lib/kubelet/pod-resources/kubelet.sock";
@@ -23,6 +25,8 @@ pub(crate) struct Machine {
     pub(crate) routers: Vec<Process>,
     pub(crate) kubelet: Kubelet,
     pub(crate) nvidia: Nvidia,
+    /// Of our ports, those on which somebody listens.
+    pub(crate) ports: Vec<Taken>,
 }
 
 /// Which hierarchies are mounted.
@@ -79,7 +83,12 @@ impl Machine {
     /// As it is now.
     pub(crate) fn look() -> Self {
         let root = Path::new("/");
-        Self { nvidia: Nvidia::look(root), kubelet: Kubelet::look(root), ..Self::read(root) }
+        Self {
+            nvidia: Nvidia::look(root),
+            kubelet: Kubelet::look(root),
+            ports: Taken::look(root, answers),
+            ..Self::read(root)
+        }
     }
 
     /// What stands in files below this folder.

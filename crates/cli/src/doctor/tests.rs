@@ -3,6 +3,7 @@ use warmlane_api::admin::{Agent, Agents, Lane, Node, Router};
 use super::{
     asked::Said,
     machine::{Cgroups, Kubelet, Nvidia, Process},
+    ports::{Holder, PORTS, Taken},
     *,
 };
 use crate::error::{CliError, Side};
@@ -15,6 +16,7 @@ fn sound() -> Machine {
         routers: vec![Process { id: 7, capabilities: 1 << 12 | 1 << 38 | 1 << 39 }],
         kubelet: Kubelet::Answers,
         nvidia: Nvidia::Works { version: "550.54".to_owned(), cards: 2 },
+        ports: vec![Taken { port: PORTS[3], by: Holder::Program("warmlane-router".to_owned()) }],
     }
 }
 
@@ -158,4 +160,31 @@ fn clocks_and_versions_may_differ_but_that_is_told() {
     let older = found(|_, asked| asked.agent.as_mut().expect("it answers").version = "0.0.1".to_owned());
     assert_eq!(older[0].0, Grade::Warn);
     assert!(older[0].1.starts_with("agent version: 0.0.1, and this program is of"), "{older:?}");
+}
+
+#[test]
+fn a_port_that_another_program_has_is_told_with_a_way_out() {
+    let by = |by: Holder| {
+        let mut machine = sound();
+        machine.ports.push(Taken { port: PORTS[0], by });
+        Checkup::of(&machine, &well()).findings
+    };
+    let finding = |findings: &[Finding], grade| {
+        let found = findings.iter().find(|finding| finding.what == "ports" && finding.grade == grade);
+        found.map(|finding| (finding.said.clone(), finding.fix.clone().unwrap_or_default()))
+    };
+    let taken = by(Holder::Program("nginx".to_owned()));
+    let (said, fix) = finding(&taken, Grade::Warn).expect("a warning");
+    assert_eq!(said, "8080, usually warmlane-router's --plain, is taken by nginx");
+    assert!(fix.contains("ss -ltnp 'sport = :8080'") && fix.contains("another port by --plain"), "{fix}");
+    let (said, _) = finding(&taken, Grade::Ok).expect("what is well");
+    assert_eq!(said, "Warmlane listens on 9091; 5 of 7 are free");
+    // Its agent on the router's port is as wrong.
+    assert!(finding(&by(Holder::Program("warmlane-agent".to_owned())), Grade::Warn).is_some());
+    let (said, _) = finding(&by(Holder::Stranger), Grade::Warn).expect("a warning");
+    assert!(said.ends_with("taken by a program that does not answer as Warmlane does"), "{said}");
+    let hidden = by(Holder::Hidden);
+    assert_eq!(finding(&hidden, Grade::Warn), None, "nobody knows");
+    let (said, _) = finding(&hidden, Grade::Ok).expect("what is well");
+    assert_eq!(said, "Warmlane listens on 9091; who listens on 8080 only root can see; 5 of 7 are free");
 }
