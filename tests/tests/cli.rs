@@ -9,10 +9,18 @@ use std::{
 
 #[path = "cli/answers.rs"]
 mod answers;
+#[path = "cli/bench.rs"]
+mod bench;
+#[path = "cli/bundle.rs"]
+mod bundle;
 #[path = "cli/documented.rs"]
 mod documented;
+#[path = "cli/kube.rs"]
+mod kube;
 #[path = "cli/nodes.rs"]
 mod nodes;
+#[path = "cli/odd.rs"]
+mod odd;
 #[path = "cli/others.rs"]
 mod others;
 #[path = "cli/recipes.rs"]

@@ -33,6 +33,19 @@ pub enum NoAddress {
 
 // === Address ===
 
+impl Address {
+    /// Another port of the same machine.
+    pub fn beside(&self, port: u16) -> Option<Self> {
+        match self {
+            Self::Tcp(address) => {
+                let (host, _) = address.rsplit_once(':')?;
+                Some(Self::Tcp(format!("{host}:{port}")))
+            }
+            Self::Unix(_) => Some(Self::Tcp(format!("127.0.0.1:{port}"))),
+        }
+    }
+}
+
 impl FromStr for Address {
     type Err = NoAddress;
 

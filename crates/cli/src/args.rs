@@ -5,12 +5,16 @@ use std::{num::NonZeroU16, path::PathBuf, time::Duration};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::{address::Address, screen::Color, views::Order};
+use crate::{address::Address, error::Side, kube::Wanted, screen::Color, views::Order};
 
+mod bench;
+mod bundle;
 mod changes;
 mod decisions;
 mod top;
 
+pub use bench::Bench;
+pub use bundle::Bundle;
 pub use changes::{Change, Endpoint, Setting, Switch, Unpin};
 pub use decisions::{Filter, Recall, Replay, Watch, Why};
 pub use top::Top;
@@ -21,7 +25,7 @@ ADDR is HOST:PORT, http://HOST:PORT or unix:PATH. Admin ports listen on loopback
 
 Exit codes:
   0  done
-  1  the answer is no: `status` or `doctor` found something wrong, or a replay differs or is empty
+  1  the answer is no: something is wrong, differs, failed or is missing
   2  misuse: a flag, command or address that there is not, a file that cannot be read or written
   3  the other side cannot be reached, or something else answers there
   4  it refused or failed, or what it said cannot be read
@@ -69,6 +73,22 @@ pub struct Options {
     /// An agent's admin port, 9012 on its node, for `gpus`, `agents`, `top` and `doctor`: the first three then show that node, in more detail
     #[arg(long, global = true, env = "WARMLANE_AGENT_ADMIN", value_name = "ADDR")]
     pub agent: Option<Address>,
+
+    /// Instead of addresses: the pods of a cluster, by kubectl; of the kubeconfig's own context, or of another one by --kube=CONTEXT
+    #[arg(long, global = true, value_name = "CONTEXT", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    pub kube: Option<String>,
+
+    /// With --kube, where Warmlane runs
+    #[arg(long, global = true, value_name = "NAMESPACE", default_value = "warmlane-system")]
+    pub namespace: String,
+
+    /// With --kube, whose agent is asked, and whose router where each node has one
+    #[arg(long, global = true, value_name = "NODE")]
+    pub node: Option<String>,
+
+    /// With --kube, the router's pod; a ready one unless given
+    #[arg(long, global = true, value_name = "NAME")]
+    pub pod: Option<String>,
 
     /// File with the router's token, for commands that change it; WARMLANE_TOKEN is the token itself
     #[arg(long, global = true, env = "WARMLANE_TOKEN_FILE", value_name = "FILE")]
@@ -176,6 +196,15 @@ pub enum Question {
     Change(Change),
     /// Whether this machine, and what runs on it, is as it should be, each finding with a fix; exit code 1 where something fails
     Doctor,
+    /// An archive of all that router, agent and this machine say, without secrets and prompts, for somebody who was not there
+    ///
+    /// The exit code is 1 where neither router nor agent said anything, or where one that answers did not say all; what there is, is
+    /// written all the same.
+    #[command(after_help = bundle::EXPLAINED)]
+    Bundle(Bundle),
+    /// Sends a small load through a route, or two, and shows how it did; this puts load on real replicas
+    #[command(after_help = bench::EXPLAINED)]
+    Bench(Bench),
 }
 
 /// How much of what may be much.
@@ -195,6 +224,23 @@ impl Options {
     /// The agent's admin port: the one that is given, or the one of this node.
     pub fn agent_here(&self) -> Address {
         self.agent.clone().unwrap_or_else(|| Address::Tcp(AGENT.to_owned()))
+    }
+
+    /// The pod to ask instead of an address.
+    pub fn pod_of(&self, who: Side) -> Option<Wanted> {
+        let context = self.kube.clone()?;
+        let (port, pod) = match who {
+            Side::Router => (9_091, self.pod.clone()),
+            Side::Agent if self.agent.is_some() => return None,
+            Side::Agent => (9_012, None),
+        };
+        let context = Some(context).filter(|context| !context.is_empty());
+        Some(Wanted { who, context, namespace: self.namespace.clone(), node: self.node.clone(), pod, port })
+    }
+
+    /// Whether the agent of one node is meant.
+    pub fn is_of_node(&self) -> bool {
+        self.agent.is_some() || (self.kube.is_some() && self.node.is_some())
     }
 
     /// How long each answer may take.

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// The token itself, where no file names it.
-const TOKEN: &str = "WARMLANE_TOKEN";
+pub(crate) const TOKEN: &str = "WARMLANE_TOKEN";
 
 /// Who asks for a change, if it shows who it is.
 pub(crate) struct Token(Option<HeaderValue>);

@@ -19,6 +19,7 @@ use crate::{
     address::Address,
     clean::clean,
     error::{CliError, Side},
+    kube::{Forward, KubeError, Wanted},
 };
 
 mod connection;
@@ -35,6 +36,9 @@ const MAX_QUOTE_CHARS: usize = 500;
 pub struct Client {
     who: Side,
     address: Address,
+    /// The pod that it is the address of, where a port is forwarded.
+    pod: Option<Wanted>,
+    forward: Option<Forward>,
     /// For each page.
     patience: Duration,
     connection: Option<Connection>,
@@ -71,7 +75,30 @@ impl Ask {
 impl Client {
     /// One that has not connected yet.
     pub fn new(who: Side, address: Address, patience: Duration) -> Self {
-        Self { who, address, patience, connection: None, version: None, ahead_seconds: None }
+        Self {
+            who,
+            address,
+            pod: None,
+            forward: None,
+            patience,
+            connection: None,
+            version: None,
+            ahead_seconds: None,
+        }
+    }
+
+    /// One of a pod, to which a port will be forwarded.
+    pub fn of_pod(pod: Wanted, patience: Duration) -> Self {
+        let address = Address::Tcp(format!("127.0.0.1:{}", pod.port));
+        Self { pod: Some(pod.clone()), ..Self::new(pod.who, address, patience) }
+    }
+
+    /// One of another port of the same machine or pod.
+    pub fn beside(&self, port: u16) -> Option<Self> {
+        match &self.pod {
+            Some(pod) => Some(Self::of_pod(Wanted { port, ..pod.clone() }, self.patience)),
+            None => Some(Self::new(self.who, self.address.beside(port)?, self.patience)),
+        }
     }
 
     /// Where it asks.
@@ -122,6 +149,7 @@ impl Client {
     /// # Errors
     /// When it cannot be had.
     pub async fn bytes(&mut self, ask: &Ask) -> Result<Bytes, CliError> {
+        self.find_way().await?;
         match timeout(self.patience, self.exchange(ask)).await {
             Ok(Ok(body)) => Ok(body),
             Ok(Err(error)) => {
@@ -133,6 +161,20 @@ impl Client {
                 Err(CliError::Silent { who: self.who, address: self.address.clone(), after: self.patience })
             }
         }
+    }
+
+    /// Opens the way to a pod, once. It takes its own time.
+    async fn find_way(&mut self) -> Result<(), KubeError> {
+        let Some(pod) = self.pod.as_mut().filter(|_| self.forward.is_none()) else { return Ok(()) };
+        let forward = Forward::open(pod).await?;
+        // Other ports are to be the same one's.
+        pod.pod = Some(forward.pod.clone());
+        self.address.clone_from(&forward.address);
+        if let Some(note) = &forward.note {
+            eprintln!("warmlane: {}", clean(note));
+        }
+        self.forward = Some(forward);
+        Ok(())
     }
 
     async fn exchange(&mut self, ask: &Ask) -> Result<Bytes, CliError> {
@@ -193,8 +235,10 @@ impl Client {
     }
 
     async fn connect(&self) -> Result<Connection, CliError> {
-        let unreachable =
-            |source| CliError::Unreachable { who: self.who, address: self.address.clone(), source };
+        let unreachable = |source| match &self.forward {
+            Some(forward) => KubeError::Lost { pod: forward.pod.clone() }.into(),
+            None => CliError::Unreachable { who: self.who, address: self.address.clone(), source },
+        };
         Connection::to(&self.address).await.map_err(unreachable)
     }
 

@@ -4,6 +4,7 @@ use std::{
     fs::File,
     io::BufReader,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use serde::de::DeserializeOwned;
@@ -12,7 +13,9 @@ use warmlane_api::admin::{
 };
 
 use crate::{
-    args::{self, Format, Limit, Options, Question, Recall, Replay, Watch},
+    args::{self, Bundle, Format, Limit, Options, Question, Recall, Replay, Watch},
+    bench::bench,
+    bundle::{self, Sources},
     changes::Token,
     client::{Ask, Client},
     doctor::{Asked, Checkup, Machine},
@@ -44,6 +47,8 @@ pub(crate) struct Asking {
     of_node: bool,
     /// Of the router's token.
     token_file: Option<PathBuf>,
+    /// For each page.
+    patience: Duration,
     format: Format,
     screen: Screen,
 }
@@ -53,12 +58,16 @@ pub(crate) struct Asking {
 impl Asking {
     /// Connects to nobody yet.
     pub(crate) fn new(options: &Options, screen: Screen) -> Self {
-        let client = |who, address| Client::new(who, address, options.patience());
+        let client = |who, address| match options.pod_of(who) {
+            Some(pod) => Client::of_pod(pod, options.patience()),
+            None => Client::new(who, address, options.patience()),
+        };
         Self {
             router: client(Side::Router, options.router.clone()),
             agent: client(Side::Agent, options.agent_here()),
-            of_node: options.agent.is_some(),
+            of_node: options.is_of_node(),
             token_file: options.token_file.clone(),
+            patience: options.patience(),
             format: options.output,
             screen,
         }
@@ -90,6 +99,11 @@ impl Asking {
                 let asked = Asked::ask(&mut self.router, &mut self.agent).await;
                 self.show(&Checkup::of(&Machine::look(), &asked))
             }
+            Question::Bundle(asked) => self.bundle(asked).await,
+            Question::Bench(asked) => {
+                let figures = bench(asked, &mut self.router).await?;
+                self.show(&figures)
+            }
         }
     }
 
@@ -110,6 +124,13 @@ impl Asking {
     /// Warnings about who answered.
     pub(crate) fn warnings(&self) -> Vec<String> {
         [&self.router, &self.agent].into_iter().filter_map(Client::warning).collect()
+    }
+
+    async fn bundle(&mut self, asked: &Bundle) -> Result<Report, CliError> {
+        let (patience, token_file) = (self.patience, self.token_file.clone());
+        let sources = Sources { router: &mut self.router, agent: &mut self.agent, patience, token_file };
+        let manifest = bundle::bundle(asked, sources).await?;
+        self.show(&manifest)
     }
 
     async fn status(&mut self) -> Result<Report, CliError> {

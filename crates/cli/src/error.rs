@@ -3,14 +3,14 @@
 //! | code | meaning |
 //! |---|---|
 //! | 0 | done; also where the reader of the output went away |
-//! | 1 | the answer is no: `status` or `doctor` found something wrong, or a replay comes out otherwise or made nothing again |
+//! | 1 | the answer is no: `status` or `doctor` found something wrong, a replay comes out otherwise or made nothing again, a bundle lacks something, requests of a bench failed |
 //! | 2 | misuse: a flag, a command or an address that there is not, a file that cannot be read or written, `top` without a terminal |
 //! | 3 | the other side cannot be reached, or something else answers there |
 //! | 4 | it refused or failed, or what it said cannot be read or written |
 
 use std::{fmt, io, path::PathBuf, time::Duration};
 
-use crate::address::Address;
+use crate::{address::Address, kube::KubeError};
 
 mod hint;
 
@@ -120,6 +120,27 @@ pub enum CliError {
         /// Where it differs.
         source: serde_json::Error,
     },
+    /// No way to a pod.
+    #[error(transparent)]
+    Kube(#[from] KubeError),
+    /// No way for requests.
+    #[error(
+        "no request can be sent to {route}: {why}\n  Is it the address of a router's listener, 8080 or 8081 unless set otherwise, or of an engine?"
+    )]
+    Route {
+        /// Where.
+        route: String,
+        /// Why.
+        why: String,
+    },
+    /// It takes requests, and its answer is of no use.
+    #[error("{route}: {why}")]
+    Answer {
+        /// Where.
+        route: String,
+        /// How.
+        why: String,
+    },
     /// What is to be shown cannot be put into the form.
     #[error("cannot write it as {form}: {why}")]
     Form {
@@ -169,13 +190,18 @@ impl CliError {
     /// See the module's header.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Unreachable { .. } | Self::Silent { .. } | Self::Foreign { .. } => 3,
+            Self::Unreachable { .. }
+            | Self::Silent { .. }
+            | Self::Foreign { .. }
+            | Self::Route { .. }
+            | Self::Kube(_) => 3,
             Self::Missing { .. }
             | Self::Refused { .. }
             | Self::Large { .. }
             | Self::Broken { .. }
             | Self::Unreadable { .. }
             | Self::Form { .. }
+            | Self::Answer { .. }
             | Self::Start(_) => 4,
             // The user's own.
             Self::File { .. } | Self::Option(_) | Self::NoTerminal(_) => 2,

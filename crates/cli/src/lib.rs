@@ -11,6 +11,8 @@ use tokio::runtime::Builder;
 
 pub mod address;
 pub mod args;
+mod bench;
+mod bundle;
 mod changes;
 pub mod clean;
 pub mod client;
@@ -19,6 +21,7 @@ mod doctor;
 pub mod error;
 #[cfg(test)]
 mod pictures;
+pub mod kube;
 mod question;
 pub mod replay;
 mod save;

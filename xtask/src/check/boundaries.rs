@@ -26,7 +26,7 @@ const ALLOWED: [(&str, &[&str]); 18] = [
         ],
     ),
     ("warmlane-api", &[]),
-    ("warmlane-cli", &["warmlane-api", "warmlane-picker", "warmlane-replay"]),
+    ("warmlane-cli", &["warmlane-api", "warmlane-load", "warmlane-picker", "warmlane-replay"]),
     ("warmlane-engine", &[]),
     ("warmlane-fake-nvml", &[]),
     ("warmlane-kube", &["warmlane-api", "warmlane-engine", "warmlane-picker"]),
