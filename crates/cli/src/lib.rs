@@ -19,9 +19,9 @@ pub mod client;
 mod commands;
 mod doctor;
 pub mod error;
+pub mod kube;
 #[cfg(test)]
 mod pictures;
-pub mod kube;
 mod question;
 pub mod replay;
 mod save;

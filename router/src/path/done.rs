@@ -117,7 +117,8 @@ fn count(worker: &Worker, trace: &Trace, outcome: &Result<Relayed, Fault>) {
 
 /// What its model's counts are told.
 fn answered(relayed: &Relayed) -> Result<Answered, ErrorReason> {
-    let answered = Answered { first_byte: relayed.first_byte, bytes: Some(relayed.bytes), usage: relayed.report.usage };
+    let answered =
+        Answered { first_byte: relayed.first_byte, bytes: Some(relayed.bytes), usage: relayed.report.usage };
     relayed.end.reason().map_or(Ok(answered), Err)
 }
 

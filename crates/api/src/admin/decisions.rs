@@ -23,6 +23,7 @@ pub struct Decisions {
 
 /// How many there were, shown or not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Counts {
     /// Decisions of this router since it started, up to the cursor.
     pub made: u64,
