@@ -81,7 +81,12 @@ fn it_shows_who_is_busy_and_does_what_keys_say() {
     terminal.until("both are back", |lines| !lines[4].is_empty());
     terminal.press("?");
     terminal.shows("sort the other way round");
-    terminal.press("?q");
+    terminal.press("?");
+    terminal.shows("by KV CACHE");
+    let seen = terminal.sent().len();
+    terminal.press("\u{c}");
+    eventually("all of it is drawn again", || terminal.sent()[seen..].contains("ADDRESS"));
+    terminal.press("q");
     let left = terminal.left();
     assert_eq!((left.code, left.as_before), (Some(0), true), "{left:?}");
 }

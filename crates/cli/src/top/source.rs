@@ -89,13 +89,13 @@ impl<'c> Source<'c> {
             }
             let wish = wishes.borrow_and_update().clone();
             if !wish.paused {
-                let page = self.page().await.unwrap_or_else(away);
+                let page = self.page().await.unwrap_or_else(|error| away(&error));
                 if news.send(page).await.is_err() {
                     return;
                 }
             }
             if let Some(address) = wish.decisions_of.filter(|address| self.is_due(address, wish.paused)) {
-                let decisions = self.decisions(address).await.unwrap_or_else(away);
+                let decisions = self.decisions(address).await.unwrap_or_else(|error| away(&error));
                 if news.send(decisions).await.is_err() {
                     return;
                 }
@@ -143,6 +143,6 @@ fn reasons(choice: &Choice) -> String {
     }
 }
 
-fn away(error: CliError) -> News {
+fn away(error: &CliError) -> News {
     News::Away(error.to_string())
 }

@@ -246,7 +246,7 @@ impl Top {
             }
             Key::Backspace => _ = self.filter.pop(),
             Key::Char(c) if self.filter.chars().count() < LONGEST_FILTER => {
-                self.filter.extend(c.to_lowercase())
+                self.filter.extend(c.to_lowercase());
             }
             _ => return,
         }

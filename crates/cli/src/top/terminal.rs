@@ -86,9 +86,10 @@ impl Held {
         Ok(())
     }
 
-    /// Forgets what is there, so that all is drawn.
+    /// Forgets what is there, so that all is drawn. Not by the library's `clear`, which asks the terminal where its cursor is and
+    /// would wait for an answer that the reader of keys takes.
     pub(super) fn forget(&mut self) -> io::Result<()> {
-        self.terminal.clear()
+        self.terminal.resize(Rect::new(0, 0, self.size.0, self.size.1))
     }
 
     /// Takes it again, after somebody else may have had it.

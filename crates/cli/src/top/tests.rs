@@ -295,7 +295,7 @@ fn a_filter_looks_at_all_that_names_a_replica() {
     let long = [vec![Key::Char('/')], typed(&"x".repeat(500))].concat();
     press(&mut top, &long);
     assert_eq!(top.filter.len(), 64);
-    press(&mut top, &vec![Key::Backspace; 100]);
+    press(&mut top, &[Key::Backspace; 100]);
     assert_eq!(top.shown.len(), 4);
     assert_eq!(top.press(Key::Interrupt, seconds(3)), Deed::End, "also while it is typed");
 }
@@ -319,7 +319,7 @@ fn of_thousands_those_are_drawn_that_are_seen() {
     press(&mut top, &[Key::Home]);
     assert_eq!(rows(&mut top), first);
     // Smaller than before, the selected one is still seen.
-    press(&mut top, &vec![Key::Down; 7]);
+    press(&mut top, &[Key::Down; 7]);
     let small = screen(&mut top, (60, 5), PLAIN, seconds(0));
     assert!(small.iter().any(|line| line.starts_with("> 10.1.19.242:8000")), "{small:?}");
 }
