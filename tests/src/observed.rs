@@ -1,5 +1,5 @@
 //! What `cargo xtask bench observability` measures: what counting and keeping decisions cost a request, by two routers that
-//! differ in nothing else, in turns on the same work.
+//! differ in nothing else, in turns on the same work; and what it takes to watch a router ([`watching`]).
 //!
 //! One core for the routers, one for engines and load; CPU is read from the scheduler's own counters. The router that does
 //! without is built with the feature `uncounted` and keeps no decisions. Each round compares the two; of their shares the median counts.
@@ -22,6 +22,8 @@ use crate::proxy::{
     tell,
 };
 
+mod watching;
+
 /// What observing may cost, as a share of the CPU that a request takes without.
 const LIMIT: f64 = 1.03;
 /// Requests in a round.
@@ -38,6 +40,12 @@ pub struct Args {
     /// The same with the feature `uncounted`
     #[arg(long, value_name = "FILE")]
     uncounted: PathBuf,
+    /// The CLI, built with profile `dist`
+    #[arg(long, value_name = "FILE")]
+    cli: PathBuf,
+    /// Only what `warmlane top` takes
+    #[arg(long)]
+    top_only: bool,
     /// Interleaved rounds
     #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u32).range(1..=50))]
     rounds: u32,
@@ -59,6 +67,10 @@ enum What {
     /// By the number of replicas.
     Requests(usize),
     Chunks,
+    /// By `top`, of a core.
+    Watching,
+    /// By the router that it watches.
+    Telling,
 }
 
 /// A router that runs.
@@ -75,6 +87,10 @@ struct Observed {
 pub fn run(args: &Args) -> anyhow::Result<()> {
     on_last_core(async {
         let mut figures = Figures::default();
+        watching::measure(args, &mut figures).await?;
+        if args.top_only {
+            return tell(&figures, &Kind::ALL, &[watching::bar(&figures)], args.json.as_deref());
+        }
         for replicas in REPLICAS {
             let engines = Engines::start(replicas).await?;
             let mut routers = Vec::new();
@@ -119,7 +135,8 @@ async fn rounds(
 fn bars(figures: &Figures<What, Kind>) -> Vec<Bar> {
     let share = |what| -> Option<Ratio> { figures.ratio(what, Kind::Observed, Kind::Unobserved) };
     let bar = |what: What| Bar::ratio(format!("{what}, with / without"), share(what), LIMIT);
-    REPLICAS.map(What::Requests).into_iter().chain([What::Chunks]).map(bar).collect()
+    let shares = REPLICAS.map(What::Requests).into_iter().chain([What::Chunks]).map(bar);
+    shares.chain([watching::bar(figures)]).collect()
 }
 
 // === Observed ===
@@ -173,6 +190,8 @@ impl fmt::Display for What {
         match self {
             Self::Requests(replicas) => write!(f, "CPU s per 10k requests, 1 KB, {replicas} replicas"),
             Self::Chunks => f.write_str("CPU s per million chunks"),
+            Self::Watching => f.write_str("CPU of `top`, 1,000 endpoints at 2 Hz, % of a core"),
+            Self::Telling => f.write_str("CPU of the router with `top` or without, % of a core"),
         }
     }
 }
@@ -190,9 +209,10 @@ mod tests {
         for (kind, value) in [(Kind::Observed, 1.02), (Kind::Unobserved, 1.0)] {
             figures.add(What::Requests(8), kind, value);
         }
+        figures.add(What::Watching, Kind::Observed, 5.1);
         let text = serde_json::to_value(bars(&figures)).expect("bars");
         let holds: Vec<bool> =
             text.as_array().expect("a list").iter().map(|bar| bar["holds"] == true).collect();
-        assert_eq!(holds, [true, false, false], "of 64 replicas nothing was measured: {text}");
+        assert_eq!(holds, [true, false, false, false], "of 64 replicas nothing was measured: {text}");
     }
 }

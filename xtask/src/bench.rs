@@ -63,7 +63,7 @@ const BENCHES: [Bench; 8] = [
     },
     Bench {
         name: "observability",
-        about: "what counting and keeping decisions costs a request",
+        about: "what counting and keeping decisions costs a request, and what `warmlane top` takes",
         run: observability::run,
     },
     Bench {

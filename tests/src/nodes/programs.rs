@@ -144,6 +144,11 @@ impl Router {
             && endpoints["endpoints"].as_array().is_some_and(|all| all.iter().all(|e| e["ready"] == true)))
     }
 
+    /// Its admin port.
+    pub(crate) fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
     /// A page of the admin port.
     pub(crate) async fn get(&mut self, path: &str) -> anyhow::Result<Value> {
         if let Some(kept) = self.connection.take() {

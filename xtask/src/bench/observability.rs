@@ -1,4 +1,5 @@
-//! `bench observability`: what counting and keeping decisions costs a request, by a router that does and one that does not.
+//! `bench observability`: what counting and keeping decisions costs a request, by a router that does and one that does not; and
+//! what `warmlane top` takes.
 
 use std::{ffi::OsString, fs, process::Command};
 
@@ -31,7 +32,11 @@ fn program() -> anyhow::Result<Command> {
     progress.finish("done");
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     fs::copy(&built, &aside).with_context(|| format!("cannot copy {}", built.display()))?;
+    let mut progress = Progress::start("build (dist, CLI)");
+    let build = ["build", "--locked", "--profile", "dist", "--package", "warmlane-cli", "--bins"];
+    step::quiet(&mut progress, &step::log_file("bench cli"), &mut workspace::cargo(build))?;
+    progress.finish("done");
     let mut command = measured::program("warmlane-observed", &["router"])?;
-    command.arg("--uncounted").arg(aside);
+    command.arg("--uncounted").arg(aside).arg("--cli").arg(workspace::target().join("dist/warmlane"));
     Ok(command)
 }
