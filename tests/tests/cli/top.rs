@@ -5,7 +5,10 @@ use std::{path::Path, process::Command, thread, time::Duration};
 use rustix::process::{Pid, Signal, kill_process};
 use warmlane_router::config::Config;
 use warmlane_tests::{
-    TestRouter, eventually,
+    TestRouter,
+    agent::TestAgent,
+    eventually,
+    nvml::FakeNvml,
     picker::{Said as Page, TestPicker, engines},
     terminal::{Size, Terminal},
 };
@@ -223,6 +226,23 @@ fn a_router_that_goes_away_and_comes_back_is_waited_for() {
         .until("it is back", |lines| lines[0].contains("version") && lines[1].starts_with("2 of 2 ready"));
     terminal.press("q");
     assert_eq!(terminal.left().code, Some(0));
+}
+
+#[test]
+fn an_agent_tells_of_gpus_and_may_go_away() {
+    let (_engines, addresses) = engines(1);
+    let fake = FakeNvml::new(1);
+    let agent = TestAgent::with(&addresses, |config| config.nvml_lib = fake.path());
+    let router = TestRouter::start(&addresses);
+    let node = agent.admin_address().to_string();
+    let terminal = top(&router.listening().admin.to_string(), WIDE, |command| {
+        command.args(["--agent", &node]);
+    });
+    let lines = terminal.until("its GPU", |lines| lines[3].contains(" C  healthy"));
+    assert!(lines[3].contains(&addresses[0].to_string()), "{lines:?}");
+    drop(agent);
+    let lines = terminal.shows("cannot reach the agent");
+    assert!(lines[1].starts_with("1 of 1 ready"), "the router is still there: {lines:?}");
 }
 
 #[test]
