@@ -1,5 +1,5 @@
 //! What `cargo xtask bench observability` measures: what counting and keeping decisions cost a request, by two routers that
-//! differ in nothing else, in turns on the same work; and what it takes to watch a router ([`watching`]).
+//! differ in nothing else, in turns on the same work; and what it takes to watch a router (`watching`).
 //!
 //! One core for the routers, one for engines and load; CPU is read from the scheduler's own counters. The router that does
 //! without is built with the feature `uncounted` and keeps no decisions. Each round compares the two; of their shares the median counts.

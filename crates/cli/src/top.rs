@@ -1,6 +1,6 @@
 //! `top`: a live picture of one router's replicas on a terminal.
 //!
-//! What is known and what is drawn are pure ([`state`], [`draw`]); asking ([`source`]) and the terminal ([`terminal`]) stand apart.
+//! What is known and what is drawn are pure (`state`, `draw`); asking (`source`) and the terminal (`terminal`) stand apart.
 //! Here they meet: each page, key and signal that comes, and each second that passes, is drawn once.
 
 use std::{
