@@ -1,6 +1,10 @@
 //! Spans of requests, taken by a collector; who their parents are, what they say, and that no request waits for them.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::{
+    net::TcpStream,
+    thread,
+    time::{Duration, Instant, SystemTime},
+};
 
 use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind};
 use warmlane_router::config::{Config, ModelRule, Target};
@@ -281,16 +285,22 @@ fn a_collector_that_hangs_or_refuses_loses_spans_and_they_are_counted() {
 
 #[test]
 fn a_router_that_stops_hands_over_what_it_has_and_does_not_wait_for_one_that_hangs() {
-    let (engine, collector) = (engine(), Collector::start());
+    let collector = Collector::start();
+    let (engine, parts) = RawEngine::in_parts();
     let first = router(&engine, &collector, |_| {});
-    send(&first, "last-word", "");
-    first.drain();
-    assert!(
-        collector
-            .spans()
-            .iter()
-            .any(|span| attributes(span).get("warmlane.request_id").is_some_and(|id| id == "last-word"))
-    );
+    let (address, mut wire) = (first.aware_address(), first.aware());
+    wire.begin_post(PATH, "x-request-id: last-word\r\n", CHAT);
+    parts.send(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\na".to_vec()).expect("the engine runs");
+    wire.head();
+    let stopping = thread::spawn(move || first.drain());
+    eventually("it takes nobody in", || TcpStream::connect(address).is_err());
+    // The last moment: once it has ended, so has its worker.
+    parts.send(b"b".to_vec()).expect("the engine runs");
+    assert_eq!(stopping.join().expect("it stops"), 0);
+    let is_it = |span: &Span| attributes(span).get("warmlane.request_id").is_some_and(|id| id == "last-word");
+    assert!(collector.spans().iter().any(is_it), "{:?}", collector.spans());
+    drop(parts);
+    let engine = self::engine();
     collector.behave(Manner::Hangs);
     let second = router(&engine, &collector, |_| {});
     send(&second, "unheard", "");
