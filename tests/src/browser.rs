@@ -69,13 +69,13 @@ impl Browser {
         });
         let profile = tempfile::tempdir().expect("folder");
         let mut pipe = Pipe::start(Path::new(&program), profile.path());
-        let target = pipe.call(None, "Target.createTarget", json!({ "url": "about:blank" }));
+        let target = pipe.call(None, "Target.createTarget", &json!({ "url": "about:blank" }));
         let attach = json!({ "targetId": target["targetId"], "flatten": true });
-        let session = pipe.call(None, "Target.attachToTarget", attach);
+        let session = pipe.call(None, "Target.attachToTarget", &attach);
         let session = session["sessionId"].as_str().expect("a session").to_owned();
         let mut browser = Self { pipe, session, complaints: Vec::new(), _profile: profile };
         for domain in ["Page", "Runtime", "Log", "Audits"] {
-            browser.call(&format!("{domain}.enable"), json!({}));
+            browser.call(&format!("{domain}.enable"), &json!({}));
         }
         browser.look_by(Screen::DESK);
         browser
@@ -86,10 +86,10 @@ impl Browser {
         let Screen { width, height, dark } = screen;
         let metrics =
             json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600 });
-        self.call("Emulation.setDeviceMetricsOverride", metrics);
+        self.call("Emulation.setDeviceMetricsOverride", &metrics);
         let scheme = if dark { "dark" } else { "light" };
         let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
-        self.call("Emulation.setEmulatedMedia", json!({ "features": features }));
+        self.call("Emulation.setEmulatedMedia", &json!({ "features": features }));
     }
 
     /// Goes to an address.
@@ -97,7 +97,7 @@ impl Browser {
     /// # Panics
     /// When there is nothing.
     pub fn open(&mut self, url: &str) {
-        let went = self.call("Page.navigate", json!({ "url": url }));
+        let went = self.call("Page.navigate", &json!({ "url": url }));
         assert!(went["errorText"].is_null(), "{url}: {went}");
         self.until("document.readyState === 'complete' && location.href !== 'about:blank'");
     }
@@ -108,7 +108,7 @@ impl Browser {
     /// When it fails.
     pub fn value(&mut self, expression: &str) -> Value {
         let asked = json!({ "expression": expression, "returnByValue": true, "awaitPromise": true, "allowUnsafeEvalBlockedByCSP": false });
-        let mut said = self.call("Runtime.evaluate", asked);
+        let mut said = self.call("Runtime.evaluate", &asked);
         assert!(said["exceptionDetails"].is_null(), "{expression}: {said}");
         said["result"]["value"].take()
     }
@@ -147,7 +147,7 @@ impl Browser {
         assert_eq!(at[2], true, "{selector} lies below something else");
         for kind in ["mousePressed", "mouseReleased"] {
             let event = json!({ "type": kind, "x": at[0], "y": at[1], "button": "left", "clickCount": 1 });
-            self.call("Input.dispatchMouseEvent", event);
+            self.call("Input.dispatchMouseEvent", &event);
         }
     }
 
@@ -162,13 +162,13 @@ impl Browser {
         for kind in ["keyDown", "keyUp"] {
             let text = if kind == "keyDown" { text } else { "" };
             let event = json!({ "type": kind, "key": key, "text": text, "windowsVirtualKeyCode": code });
-            self.call("Input.dispatchKeyEvent", event);
+            self.call("Input.dispatchKeyEvent", &event);
         }
     }
 
     /// Writes into what has the focus.
     pub fn write(&mut self, text: &str) {
-        self.call("Input.insertText", json!({ "text": text }));
+        self.call("Input.insertText", &json!({ "text": text }));
     }
 
     /// A picture of what is seen.
@@ -176,7 +176,8 @@ impl Browser {
     /// # Panics
     /// When there is none.
     pub fn picture(&mut self) -> Vec<u8> {
-        let said = self.call("Page.captureScreenshot", json!({ "format": "png", "optimizeForSpeed": false }));
+        let said =
+            self.call("Page.captureScreenshot", &json!({ "format": "png", "optimizeForSpeed": false }));
         BASE64_STANDARD.decode(said["data"].as_str().expect("data")).expect("base64")
     }
 
@@ -188,7 +189,7 @@ impl Browser {
         std::mem::take(&mut self.complaints)
     }
 
-    fn call(&mut self, method: &str, params: Value) -> Value {
+    fn call(&mut self, method: &str, params: &Value) -> Value {
         let said = self.pipe.call(Some(&self.session), method, params);
         let complaints = self.pipe.events().filter_map(|event| complaint(&event)).collect::<Vec<_>>();
         self.complaints.extend(complaints);

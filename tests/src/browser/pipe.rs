@@ -64,7 +64,7 @@ impl Pipe {
     }
 
     /// Asks, and waits for the answer.
-    pub(super) fn call(&mut self, session: Option<&str>, method: &str, params: Value) -> Value {
+    pub(super) fn call(&mut self, session: Option<&str>, method: &str, params: &Value) -> Value {
         self.last += 1;
         let mut message = json!({ "id": self.last, "method": method, "params": params });
         if let Some(session) = session {

@@ -12,7 +12,7 @@ const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 /// Two nodes with cards, five engines, some requests: an ordinary day, with one engine full.
 fn day() -> (House, Vec<TestAgent>, Vec<FakeNvml>) {
     let said = [(0, 6, 0.31), (0, 9, 0.44), (3, 24, 0.78), (11, 31, 0.97), (0, 4, 0.22)];
-    let active = |number: usize| if number % 2 == 0 { "a" } else { "" };
+    let active = |number: usize| if number.is_multiple_of(2) { "a" } else { "" };
     let all = said.iter().enumerate();
     let engines: Vec<RawEngine> = all
         .map(|(number, (queue, running, kv))| {

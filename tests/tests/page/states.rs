@@ -20,6 +20,24 @@ fn before_there_is_anything_it_says_what_is_missing() {
 }
 
 #[test]
+fn a_pool_without_replicas_is_told() {
+    let router = TestRouter::unready(&[], |_| {});
+    let mut browser = Browser::start();
+    browser.open(&url(router.listening().admin));
+    browser.until("!document.querySelector('#replicas-note').hidden");
+    assert!(
+        browser.text("#replicas-note").starts_with("There is no replica yet"),
+        "{}",
+        browser.text("main")
+    );
+    assert!(
+        browser.text("#pools").contains("0 of 0 ready") && browser.text("#tiles").contains("there is none")
+    );
+    assert_eq!(browser.text("#readiness"), "not ready");
+    assert_eq!(browser.complaints(), [""; 0]);
+}
+
+#[test]
 fn a_router_that_is_gone_is_told_with_the_time_and_found_again_when_it_is_back() {
     let house = House::of(&three(), |_| {});
     let (url, admin) = (house.url(), house.router.listening().admin);
