@@ -3,10 +3,14 @@
 //! Two routes take turns, a quarter of their requests each time and in the order A B B A A B B A, so that what changes meanwhile
 //! meets both. Bounds: what [`Bench`] takes, and [`PATIENCE`] for a request.
 
-use std::{collections::BTreeMap, pin::pin, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, future::pending, pin::pin, sync::Arc, time::Duration};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use tokio::{net::lookup_host, time::interval};
+use tokio::{
+    net::lookup_host,
+    signal::unix::{Signal, SignalKind, signal},
+    time::interval,
+};
 use warmlane_api::admin::{Endpoints, path};
 use warmlane_load::{
     Client, Failure, Outcome, Pace, Progress, Request, Run, run,
@@ -40,7 +44,10 @@ struct Lane {
 
 /// What all routes share.
 struct Load<'c> {
-    router: &'c mut client::Client,
+    /// `None` once it has not answered.
+    router: Option<&'c mut client::Client>,
+    /// Heard from the beginning: none that comes between two turns is lost.
+    enough: Option<Signal>,
     pace: Pace,
     progress: Arc<Progress>,
     bar: ProgressBar,
@@ -62,7 +69,9 @@ pub(crate) async fn bench(asked: &Bench, router: &mut client::Client) -> Result<
         lane.turns = turns(asked, &model, number as u64);
     }
     let mut load = Load {
-        router,
+        router: Some(router),
+        // Where no signal can be waited for, it ends the program.
+        enough: signal(SignalKind::interrupt()).ok(),
         pace: Pace::Closed { concurrency: asked.concurrency.into() },
         progress: Arc::default(),
         bar: bar(u64::from(asked.requests) * lanes.len() as u64),
@@ -179,13 +188,18 @@ impl Load<'_> {
     async fn send(&mut self, client: Arc<Client>, requests: Workload, to: &Address) -> Run {
         let progress = self.progress.clone();
         let mut run = pin!(run(client, self.pace, requests, progress.clone()));
-        let mut enough = pin!(tokio::signal::ctrl_c());
+        let signals = &mut self.enough;
+        let mut enough = pin!(async {
+            match signals {
+                Some(signal) => signal.recv().await,
+                None => pending().await,
+            }
+        });
         let mut glances = interval(GLANCE);
         loop {
             tokio::select! {
                 run = &mut run => return run,
-                // Where no signal can be waited for, none comes.
-                Ok(()) = &mut enough, if !self.interrupted => {
+                Some(()) = &mut enough, if !self.interrupted => {
                     self.interrupted = true;
                     progress.stop();
                 }
@@ -203,7 +217,11 @@ impl Load<'_> {
 
     /// By replica, as the router counts them; `None`: no router says so.
     async fn requests(&mut self) -> Option<BTreeMap<String, u64>> {
-        let page: Endpoints = self.router.page(path::ENDPOINTS).await.ok()?;
+        let answer = self.router.as_mut()?.page::<Endpoints>(path::ENDPOINTS).await;
+        if answer.is_err() {
+            self.router = None;
+        }
+        let page = answer.ok()?;
         Some(page.endpoints.into_iter().map(|endpoint| (endpoint.address, endpoint.requests)).collect())
     }
 }

@@ -255,15 +255,33 @@ impl View for Manifest {
         if self.removed > 0 {
             text += &line("removed", Tone::Warn, &format!("{} secrets or prompts", self.removed));
         }
-        for Missing { name, why } in &self.missing {
-            let first = why.lines().next().unwrap_or_default();
-            text += &line("lacks", Tone::Warn, &format!("{name}: {first}"));
+        for (why, names) in self.missing_by_reason() {
+            let more = match names.len() - 1 {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            text += &line("lacks", Tone::Warn, &format!("{}{more}: {why}", names[0]));
         }
         text
     }
 
     fn is_yes(&self) -> bool {
         self.is_whole
+    }
+}
+
+impl Manifest {
+    /// One that cannot be reached lacks all its pages for one reason.
+    fn missing_by_reason(&self) -> Vec<(&str, Vec<&str>)> {
+        let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+        for Missing { name, why } in &self.missing {
+            let why = why.lines().next().unwrap_or_default();
+            match reasons.iter_mut().find(|(reason, _)| *reason == why) {
+                Some((_, names)) => names.push(name),
+                None => reasons.push((why, vec![name])),
+            }
+        }
+        reasons
     }
 }
 

@@ -192,7 +192,10 @@ impl Wanted {
     }
 
     fn failed(&self, what: &'static str, status: ExitStatus, said: &[u8]) -> KubeError {
-        let said = quote(said);
+        let text = String::from_utf8_lossy(said);
+        // Its log comes before what it says.
+        let last = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+        let said = quote(last.as_bytes());
         match said.contains("forbidden") || said.contains("Forbidden") {
             true => KubeError::Forbidden { said, namespace: self.namespace.clone() },
             false => KubeError::Failed { what, status, said },

@@ -30,8 +30,6 @@ struct Decided {
     gone: u64,
     bytes: usize,
     last: u64,
-    /// Since the router started.
-    made: u64,
 }
 
 #[derive(Debug)]
@@ -86,7 +84,6 @@ impl Ring {
         // It may stand still between two looks.
         let number = (numbered(clock()) + self.place).max(kept.last + RINGS);
         kept.last = number;
-        kept.made += 1;
         let mut record = kept.spare(self.most, self.most_bytes);
         // Just made, or nobody else's.
         if let Some(record) = Arc::get_mut(&mut record) {
@@ -124,7 +121,7 @@ impl Ring {
         let kept = self.kept();
         let is_later = |kept: &&Kept| kept.number >= until;
         let later = kept.all.iter().rev().take_while(is_later).count();
-        found.made += kept.made - later as u64;
+        found.made += kept.gone + (kept.all.len() - later) as u64;
         let newest_first = kept.all.iter().rev().skip(later).take_while(|kept| kept.number > since);
         let mut left = room;
         for kept in newest_first {

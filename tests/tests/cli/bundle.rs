@@ -156,7 +156,7 @@ fn what_cannot_be_had_costs_nothing_else() {
     assert_eq!((said.code, said.err.as_str()), (Some(1), ""), "{said:?}");
     assert!(said.out.contains("lacks     router/metrics.txt: where it is cannot be told"), "{}", said.out);
     assert!(
-        said.out.contains("lacks     agent/node.json: cannot reach the agent at 127.0.0.1:1"),
+        said.out.contains("lacks     agent/node.json and 2 more: cannot reach the agent at 127.0.0.1:1"),
         "{}",
         said.out
     );
