@@ -90,7 +90,8 @@ impl Client {
     /// One of a pod, to which a port will be forwarded.
     pub fn of_pod(pod: Wanted, patience: Duration) -> Self {
         let address = Address::Tcp(format!("127.0.0.1:{}", pod.port));
-        Self { pod: Some(pod.clone()), ..Self::new(pod.who, address, patience) }
+        let client = Self::new(pod.who, address, patience);
+        Self { pod: Some(pod), ..client }
     }
 
     /// One of another port of the same machine or pod.

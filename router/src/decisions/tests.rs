@@ -219,7 +219,7 @@ fn what_was_offered_is_kept_to_or_it_is_said_that_it_cannot() {
     let world = Arc::new(World::new(&config, 1));
     world.pools.want(&Wants::of(&config));
     let pool = world.pools.first().expect("the configured one");
-    let chooser = Chooser::of_pages(world.clone(), config);
+    let chooser = Chooser::of_pages(world, config);
     let publish = |slots: &[u16]| {
         let endpoint = |slot: &u16| {
             let endpoint = Endpoint::ready(Slot(*slot), "pod:8000", ([10, 0, 0, 1], 8000).into());
