@@ -118,13 +118,7 @@ impl App {
             world,
             config: config.clone(),
         };
-        let seats = Arc::new(Seats::new(config.limits.connections));
-        let workers = sockets.into_iter().enumerate().map(|(number, sockets)| {
-            let (shared, seats, cut) = (shared.clone(), seats.clone(), is_cut.clone());
-            let front = move || Rc::new(Front { worker: Rc::new(Worker::new(shared)), seats });
-            spawn(number, front, sockets, cut)
-        });
-        let workers = workers.collect::<io::Result<_>>().context("starting a data-plane thread failed")?;
+        let workers = workers(sockets, &shared, &is_cut).context("starting a data-plane thread failed")?;
         Ok(Running {
             listening,
             metrics,
@@ -138,6 +132,21 @@ impl App {
             drain_limit: config.timeouts.drain,
         })
     }
+}
+
+/// Starts the data plane's threads.
+fn workers(
+    sockets: Vec<Sockets>,
+    shared: &Shared,
+    is_cut: &watch::Receiver<Option<u64>>,
+) -> io::Result<Vec<JoinHandle<io::Result<()>>>> {
+    let seats = Arc::new(Seats::new(shared.config.limits.connections));
+    let workers = sockets.into_iter().enumerate().map(|(number, sockets)| {
+        let (shared, seats, cut) = (shared.clone(), seats.clone(), is_cut.clone());
+        let front = move || Rc::new(Front { worker: Rc::new(Worker::new(shared)), seats });
+        spawn(number, front, sockets, cut)
+    });
+    workers.collect()
 }
 
 fn world(config: &Config, lane: Lane, tokenizers: Vec<(String, Tokenizer)>) -> World {

@@ -30,6 +30,7 @@ mod models;
 mod objectives;
 mod origin;
 pub mod reference;
+mod scrape;
 mod show;
 mod spans;
 mod tables;
@@ -43,6 +44,7 @@ pub use log::Log;
 pub use models::{ModelRule, Target, UnknownModel};
 pub use objectives::Objective;
 pub use origin::{Origin, Origins};
+pub use scrape::Scrape;
 pub use spans::Tracing;
 
 /// The checked configuration.
@@ -247,19 +249,6 @@ pub struct TokenizerFile {
     pub model: String,
     /// A `tokenizer.json`, or the folder that has one.
     pub path: PathBuf,
-}
-
-/// How often engines are read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Scrape {
-    /// Shortest time between two readings of one engine. 50 ms.
-    pub min_interval: Duration,
-    /// Longest, when nothing moves. 1 s.
-    pub max_interval: Duration,
-    /// A reading that takes longer is given up. 2 s.
-    pub timeout: Duration,
-    /// Most readings a second, of all engines together. 2,000.
-    pub rate: usize,
 }
 
 // === Config ===

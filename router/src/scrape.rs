@@ -76,6 +76,7 @@ pub async fn run(shared: Scraping) {
             }
             stays
         });
+        turns.among(now.all().len(), shared.config.profile.stale / 2);
         for entry in now.all() {
             readers.entry(entry.clone()).or_insert_with(|| {
                 let endpoint = Endpoint {

@@ -4,7 +4,6 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use tracing::field;
 use warmlane_api::admin::hex;
 use warmlane_engine::{body::Api, sse::payload::Report};
 use warmlane_picker::Source;
@@ -104,7 +103,7 @@ impl<'a> Summary<'a> {
         let reasons = trace.reasons.as_ref();
         tracing::info!(
             target: "access", request_id = %self.request_id(), listener = trace.listener.name(), model,
-            status = self.status, end, fault = self.fault.map(field::display),
+            status = self.status, end, fault = self.fault.map(ToString::to_string),
             endpoint = served.by, picked = served.picked, tried = served.tried,
             matched_tokens = served.matched.map(|(tokens, _)| tokens),
             matched_by = served.matched.map(|(_, source)| source.name()),

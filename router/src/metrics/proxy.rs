@@ -12,8 +12,11 @@ use super::{
 use crate::{kernel::Refusal, stage::Stage};
 
 mod encode;
+mod exchanges;
 mod seen;
 mod sum;
+
+use exchanges::Exchanges;
 
 /// Statuses 100 to 599 have a counter each; what is outside counts as 599.
 const FIRST_STATUS: u16 = 100;
@@ -48,10 +51,7 @@ pub struct ProxyMetrics {
     handshakes_failed: Counts<Listener>,
     floods: Counts<Listener>,
     certificate_loads: Counts<LoadOutcome>,
-    streams: Counts<StreamEnd>,
-    /// Exchanges with Envoy that are open, and how long those took that ended.
-    streams_open: Tally,
-    stream_durations: Durations,
+    exchanges: Exchanges,
     /// Responses that a goal was set for, and those that missed it.
     aims: Counts<Goal>,
     misses: Counts<Goal>,
@@ -102,9 +102,7 @@ impl ProxyMetrics {
             handshakes_failed: Counts::new(),
             floods: Counts::new(),
             certificate_loads: Counts::new(),
-            streams: Counts::new(),
-            streams_open: Tally::default(),
-            stream_durations: Durations::default(),
+            exchanges: Exchanges::default(),
             aims: Counts::new(),
             misses: Counts::new(),
             rides: Tally::default(),
@@ -192,14 +190,12 @@ impl ProxyMetrics {
 
     /// An exchange with Envoy began.
     pub fn stream_began(&self) {
-        self.streams_open.add(1);
+        self.exchanges.open.add(1);
     }
 
     /// It ended, after this long.
     pub fn stream_ended(&self, end: StreamEnd, took: Duration) {
-        self.streams_open.sub(1);
-        self.streams.add(end);
-        self.stream_durations.observe(took);
+        self.exchanges.ended(end, took);
     }
 
     /// A response took so many milliseconds, where a goal was set.

@@ -127,16 +127,17 @@ impl Upstream {
 impl Upstream {
     /// What only llm-d's router has: exchanges with Envoy, by gRPC's names of how they ended, and readings that failed.
     fn llm_d(&self, page: &mut Page<'_>, sum: &ProxyMetrics) -> fmt::Result {
+        let exchanges = sum.exchanges();
         let mut ended = BTreeMap::new();
         for end in StreamEnd::ALL {
-            *ended.entry(end.code()).or_default() += sum.streams(*end);
+            *ended.entry(end.code()).or_default() += exchanges.ends.get(*end);
         }
         let rows = ended.into_iter().map(|(code, count)| ([("code", code)], count));
         page.counters("llm_d_epp_extproc_streams", "Exchanges with Envoy that ended, by how", rows)?;
-        let open = sum.streams_open() as f64;
+        let open = exchanges.open.get() as f64;
         page.gauge("llm_d_epp_extproc_streams_inflight", "Exchanges with Envoy that are open", open)?;
         let help = "Time that an exchange with Envoy was open";
-        page.histogram("llm_d_epp_extproc_stream_duration_seconds", help, sum.stream_durations())?;
+        page.histogram("llm_d_epp_extproc_stream_duration_seconds", help, &exchanges.durations)?;
         let failed = Outcome::ALL
             .iter()
             .filter(|outcome| **outcome != Outcome::Ok)

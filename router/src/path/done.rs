@@ -43,7 +43,7 @@ pub(super) async fn done(
     trace.close();
     count(worker, &trace, &outcome);
     match &outcome {
-        Ok(relayed) => trace.end_of_model(answered(relayed)),
+        Ok(relayed) => trace.end_of_model(answered(worker, relayed)),
         Err(fault) => trace.end_of_model(Err(fault.reason())),
     }
     trace.ended(worker, || what_became(&trace, &outcome));
@@ -116,9 +116,10 @@ fn count(worker: &Worker, trace: &Trace, outcome: &Result<Relayed, Fault>) {
 }
 
 /// What its model's counts are told.
-fn answered(relayed: &Relayed) -> Result<Answered, ErrorReason> {
-    let answered =
-        Answered { first_byte: relayed.first_byte, bytes: Some(relayed.bytes), usage: relayed.report.usage };
+fn answered(worker: &Worker, relayed: &Relayed) -> Result<Answered, ErrorReason> {
+    // A sample that traces choose must not pass for all there was.
+    let usage = relayed.report.usage.filter(|_| worker.config.log.access);
+    let answered = Answered { first_byte: relayed.first_byte, bytes: Some(relayed.bytes), usage };
     relayed.end.reason().map_or(Ok(answered), Err)
 }
 

@@ -59,8 +59,7 @@ fn served(request: &Finished, times: (u64, u64)) -> Span {
     // What stands in the name must have few values: paths of others may be anything.
     let name = match request.api {
         Some(_) => format!("{} {}", request.method, request.path),
-        None if request.method.is_empty() => "HTTP".to_owned(),
-        None => request.method.clone(),
+        None => method(&request.method).to_owned(),
     };
     let ids = (request.place.server, request.place.parent);
     let mut span = span(request, ids, name, Kind::Server, times);
@@ -88,13 +87,19 @@ fn served(request: &Finished, times: (u64, u64)) -> Span {
     span
 }
 
+/// A method as spans are named by: anything may be a method.
+fn method(method: &str) -> &str {
+    let known = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+    if known.contains(&method) { method } else { "HTTP" }
+}
+
 fn called(request: &Finished, times: (u64, u64)) -> Span {
     let sent =
         request.reasons.as_ref().and_then(|reasons| reasons.rewrite.as_ref()).unwrap_or(&request.model);
     let operation = request.api.and_then(operation);
     let name = match operation {
         Some(operation) => format!("{operation} {sent}"),
-        None => request.method.clone(),
+        None => method(&request.method).to_owned(),
     };
     let ids = (request.place.client, Some(request.place.server));
     let mut span = span(request, ids, name, Kind::Client, times);

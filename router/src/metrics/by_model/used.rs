@@ -22,7 +22,10 @@ pub(in super::super) struct Used {
 
 impl Used {
     pub(super) fn observe(&self, usage: Usage, took: Duration, first_byte: Option<Duration>) {
-        self.prompt.observe(usage.prompt_tokens);
+        // No prompt is empty: a 0 says that what states it was not seen.
+        if usage.prompt_tokens > 0 {
+            self.prompt.observe(usage.prompt_tokens);
+        }
         self.completion.observe(usage.completion_tokens);
         if let Some(cached) = usage.cached_tokens {
             self.cached.observe(cached);

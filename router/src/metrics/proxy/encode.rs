@@ -67,7 +67,7 @@ impl ProxyMetrics {
         page.counters("http2_floods", help, by_listener(&self.floods))?;
         let loads = self.certificate_loads.rows().map(|(outcome, n)| ([("outcome", outcome)], n));
         page.counters("tls_certificate_loads", "Loads of a TLS certificate whose files have changed", loads)?;
-        let ends = self.streams.rows().map(|(end, n)| ([("end", end)], n));
+        let ends = self.exchanges.ends.rows().map(|(end, n)| ([("end", end)], n));
         self.encode_answers(page)?;
         page.counters(
             "ext_proc_streams",

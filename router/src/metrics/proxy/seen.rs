@@ -1,8 +1,8 @@
 //! What other pages than its own look up on a sheet.
 
 use super::{
-    super::{Amounts, Durations, Label, StreamEnd},
-    ProxyMetrics,
+    super::{Amounts, Durations, Label},
+    Exchanges, ProxyMetrics,
 };
 use crate::stage::Stage;
 
@@ -15,16 +15,8 @@ impl ProxyMetrics {
         &self.hits
     }
 
-    pub(in super::super) fn streams(&self, end: StreamEnd) -> u64 {
-        self.streams.get(end)
-    }
-
-    pub(in super::super) fn streams_open(&self) -> u64 {
-        self.streams_open.get()
-    }
-
-    pub(in super::super) fn stream_durations(&self) -> &Durations {
-        &self.stream_durations
+    pub(in super::super) fn exchanges(&self) -> &Exchanges {
+        &self.exchanges
     }
 
     pub(in super::super) fn unpicked_in_all(&self) -> u64 {

@@ -25,9 +25,7 @@ impl ProxyMetrics {
             handshakes_failed,
             floods,
             certificate_loads,
-            streams,
-            streams_open,
-            stream_durations,
+            exchanges,
             aims,
             misses,
             rides,
@@ -57,9 +55,7 @@ impl ProxyMetrics {
         self.handshakes_failed.absorb(handshakes_failed);
         self.floods.absorb(floods);
         self.certificate_loads.absorb(certificate_loads);
-        self.streams.absorb(streams);
-        add(&self.streams_open, streams_open);
-        self.stream_durations.absorb(stream_durations);
+        self.exchanges.absorb(exchanges);
         self.hits.absorb(hits);
         self.aims.absorb(aims);
         self.misses.absorb(misses);

@@ -84,8 +84,12 @@ fn durations(page: &mut Page<'_>, prefix: &str, names: &Names, models: &Sheets) 
     let families: [(&str, &str, Of); 4] = [
         ("request_duration_seconds", "From a request's first byte to its end", |sheet| &sheet.durations),
         ("request_ttft_seconds", "From a request's first byte to its answer's", |sheet| &sheet.first_bytes),
-        (names.per_token, "Time of a request for each token of its answer", |sheet| &sheet.used.per_token),
-        (names.per_later_token, "Time of an answer for each token after its first", |sheet| {
+        (
+            names.per_token,
+            "Time of a request for each token of its answer, where tokens were counted",
+            |sheet| &sheet.used.per_token,
+        ),
+        (names.per_later_token, "Time of an answer for each token after its first, likewise", |sheet| {
             &sheet.used.per_later_token
         }),
     ];
@@ -100,9 +104,15 @@ fn amounts(page: &mut Page<'_>, prefix: &str, names: &Names, models: &Sheets) ->
     let families: [(&str, &str, Of); 5] = [
         (names.sent, "Bytes of requests' bodies", |sheet| &sheet.sent),
         (names.received, "Bytes of answers' bodies", |sheet| &sheet.received),
-        (names.prompt, "Tokens of prompts, as engines counted them", |sheet| &sheet.used.prompt),
-        (names.completion, "Tokens of answers, as engines counted them", |sheet| &sheet.used.completion),
-        (names.cached, "Tokens of prompts that engines had in their caches", |sheet| &sheet.used.cached),
+        (
+            names.prompt,
+            "Tokens of prompts, as engines counted them: through Envoy, and with log.access",
+            |sheet| &sheet.used.prompt,
+        ),
+        (names.completion, "Tokens of answers, likewise", |sheet| &sheet.used.completion),
+        (names.cached, "Tokens of prompts that engines had in their caches, likewise", |sheet| {
+            &sheet.used.cached
+        }),
     ];
     families.into_iter().try_for_each(|(name, help, of)| {
         let rows = models.iter().map(|sheet| (labels(sheet), of(sheet)));
