@@ -1,50 +1,37 @@
-//! One number for a replica, from 0 (avoid it) to 1 (idle and well).
+//! One number for an engine: its [`standing()`], from 0 (avoid it) to 1 (idle and well).
 //!
-//! `score = health * (1 - kv_use) / (1 + queue / 8)`, where `health` is 1 for a sound GPU or one of which nothing is known,
-//! 0.5 for a degraded one, and 0 for a failed one; 0 also for an engine that sleeps or does not answer. Eight waiting
-//! requests halve it: about as many as an engine starts in one second.
+//! It is as fit as its GPU; one of which nothing is known counts as sound. An engine that sleeps or does not answer is out.
 //!
 //! For people and for consumers that want one number. Warmlane's own router weighs the signals themselves.
 
-use warmlane_picker::Signals;
+use warmlane_picker::{Fitness, Reading, standing};
 use warmlane_scrape::Page;
 
 use crate::{gpu::Verdict, node::Contact};
 
-/// Waiting requests that halve a score.
-const HALF: f32 = 8.0;
-
 /// The score of an engine.
 pub fn score(contact: &Contact, verdict: Option<&Verdict>) -> f32 {
-    let health = match verdict {
-        None | Some(Verdict::Healthy) => 1.0,
-        Some(Verdict::Degraded { .. }) => 0.5,
-        Some(Verdict::Failed { .. }) => 0.0,
+    let fitness = match verdict {
+        None | Some(Verdict::Healthy) => Fitness::Well,
+        Some(Verdict::Degraded { .. }) => Fitness::Ill,
+        Some(Verdict::Failed { .. }) => Fitness::Out,
     };
     match contact {
-        Contact::Load(Page { signals, .. }) => health * load(signals),
+        Contact::Load(Page { signals, .. }) if signals.is_awake() => {
+            let value = |reading: Option<Reading<f32>>| reading.map(|reading| reading.value);
+            standing(fitness, value(signals.queue), value(signals.kv_use))
+        }
         // Nothing says that it is busy.
-        Contact::Alive => health,
-        Contact::Untried | Contact::Unreachable { .. } => 0.0,
+        Contact::Alive => standing(fitness, None, None),
+        Contact::Load(_) | Contact::Untried | Contact::Unreachable { .. } => {
+            standing(Fitness::Out, None, None)
+        }
     }
-}
-
-fn load(signals: &Signals) -> f32 {
-    if !signals.is_awake() {
-        return 0.0;
-    }
-    let value = |reading: Option<warmlane_picker::Reading<f32>>| reading.map_or(0.0, |reading| reading.value);
-    // What no engine can mean (more than all, less than nothing, no number) counts as the nearest that it can.
-    let kv_use = value(signals.kv_use).clamp(0.0, 1.0);
-    let queue = value(signals.queue).max(0.0);
-    let score = (1.0 - kv_use) / (1.0 + queue / HALF);
-    if score.is_finite() { score } else { 0.0 }
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-    use warmlane_picker::{Reading, Time};
+    use warmlane_picker::{Signals, Time};
 
     use super::*;
     use crate::gpu::Cause;
@@ -59,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_formula_says() {
+    fn it_is_the_standing_by_its_load_and_the_verdict_on_its_gpu() {
         assert_eq!(score(&page(0.0, 0.0), None), 1.0);
         assert_eq!(score(&page(8.0, 0.5), None), 0.25);
         assert_eq!(score(&page(8.0, 0.5), Some(&Verdict::Degraded { why: Cause::RowRemapFailed })), 0.125);
@@ -72,12 +59,5 @@ mod tests {
     fn an_engine_that_sleeps_looks_idle_and_gets_nothing() {
         let signals = Signals { awake: reading(false), queue: reading(0.0), ..Signals::default() };
         assert_eq!(score(&Contact::Load(Page { signals, progress: None }), None), 0.0);
-    }
-
-    proptest! {
-        #[test]
-        fn it_is_a_share_whatever_an_engine_says(queue in any::<f32>(), kv_use in any::<f32>()) {
-            prop_assert!((0.0..=1.0).contains(&score(&page(queue, kv_use), None)));
-        }
     }
 }

@@ -25,6 +25,7 @@ mod saved;
 pub mod score;
 pub mod signal;
 pub mod snapshot;
+pub mod standing;
 pub mod table;
 
 pub use admit::{Admission, Criticality, admit};
@@ -43,6 +44,7 @@ pub use saved::Saved;
 pub use score::Scorer;
 pub use signal::{Lora, Reading, Signals};
 pub use snapshot::{Endpoint, Health, Models, Slot, SlotSet, Snapshot, Stuck};
+pub use standing::{Fitness, standing};
 
 /// Time since an epoch that the caller chooses: the process start in the router, zero in a simulation.
 pub type Time = std::time::Duration;

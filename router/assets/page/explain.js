@@ -10,13 +10,14 @@ const STAGES = ["read", "admit", "pick", "connect", "relay", "done"];
 const HUES = 8;
 const GONE = "What it was made of is no longer kept: newer snapshots have taken its place.";
 
-export function drawExplanation({ decision, others, weights, then, now }) {
+export function drawExplanation({ decision, others, weights, then, now, now_unknown: unknown }) {
   const drawn = [make("section", "", facts(decision, others, then))];
   const names = scoresOf(weights);
   // Why stands above already.
   if (then) drawn.push(choice("As it was decided", { ...then, why: "" }, weights, names));
   else drawn.push(make("section", "", make("h3", "", "As it was decided"), make("p", "warn", GONE)));
   if (now) drawn.push(choice(later(now, then), now, weights, names));
+  else if (unknown) drawn.push(make("section", "", make("h3", "", "Now"), make("p", "warn", `It cannot be said: ${unknown}`)));
   return drawn;
 }
 

@@ -45,6 +45,14 @@ export class Scores {
     const every = replicas > LARGE ? LARGE_EVERY : 0;
     if (this.busy || performance.now() - this.asked < every) return;
     [this.busy, this.asked] = [true, performance.now()];
+    try {
+      this.known = await this.weighed(pools);
+    } finally {
+      this.busy = false;
+    }
+  }
+
+  async weighed(pools) {
     const fresh = new Map();
     const scored = (pools ?? []).filter(({ serves }) => serves?.length > 0).slice(0, POOLS_SCORED);
     for (const { serves } of scored) {
@@ -57,8 +65,7 @@ export class Scores {
         fresh.set(address, { verdict, total: verdict === "candidate" ? total : null, model: serves[0] });
       }
     }
-    this.known = fresh;
-    this.busy = false;
+    return fresh;
   }
 
   of(address) {

@@ -5,7 +5,7 @@
 import { Decisions } from "/page/decisions.js";
 import { by, make, note, say } from "/page/dom.js";
 import { drawExplanation } from "/page/explain.js";
-import { Scores, explanation, picture } from "/page/feed.js";
+import { Refused, Scores, explanation, picture } from "/page/feed.js";
 import { Overview } from "/page/overview.js";
 import { Replicas } from "/page/replicas.js";
 import { clock, millis } from "/page/units.js";
@@ -13,7 +13,8 @@ import { clock, millis } from "/page/units.js";
 const EVERY = 1000;
 const EVERY_AWAY = 2000;
 
-const state = { paused: false, heard: null, heardAt: null, away: false, replica: null, why: null };
+// asked: how often a picture was asked for; shown: of which replica the one on the page has the decisions, null for all.
+const state = { paused: false, heard: null, heardAt: null, away: false, replica: null, why: null, asked: 0, shown: undefined };
 const scores = new Scores();
 const overview = new Overview();
 const replicas = new Replicas((address) => go({ replica: address }));
@@ -51,31 +52,60 @@ async function explain(id) {
   const body = by("why-body");
   body.replaceChildren(make("p", "faint", `Asking why ${id} went where it went \u2026`));
   if (!by("why").open) by("why").showModal();
-  let drawn;
-  try {
-    drawn = drawExplanation(await explanation(id));
-  } catch (error) {
-    drawn = [make("p", "bad", error.name === "TypeError" ? "The router does not answer." : error.message)];
-  }
+  const drawn = await explained(id);
   // Somebody may have asked for another meanwhile.
   if (state.why === id) body.replaceChildren(...drawn);
 }
 
+async function explained(id) {
+  let said;
+  try {
+    said = await explanation(id);
+  } catch (error) {
+    return [make("p", "bad", error instanceof Refused ? error.message : "The router does not answer.")];
+  }
+  try {
+    return drawExplanation(said);
+  } catch (error) {
+    return [make("p", "bad", fault(error))];
+  }
+}
+
 // === The picture ===
 
+// Two may be under way: what is looked at has changed since, or a tab has come to the front.
 async function refresh() {
+  state.asked += 1;
+  const { asked, replica } = state;
   let seen;
   try {
-    seen = await picture(state.replica);
+    seen = await picture(replica);
   } catch {
-    lost();
+    if (asked === state.asked) lost();
     return;
   }
-  [state.heard, state.heardAt, state.away] = [performance.now(), new Date(), false];
-  note(by("away"), "");
+  if (!isWanted(asked, replica)) return;
+  state.away = false;
   document.body.dataset.state = "live";
-  show(seen);
-  scores.refresh(seen.pools?.pools, seen.endpoints?.endpoints.length ?? 0);
+  try {
+    show(seen);
+    [state.heard, state.heardAt, state.shown] = [performance.now(), new Date(), replica];
+    note(by("away"), "");
+    scores.refresh(seen.pools?.pools, seen.endpoints?.endpoints.length ?? 0).catch(fault);
+  } catch (error) {
+    note(by("away"), `${fault(error)} What stands below may be old; it is tried again each second.`);
+  }
+}
+
+// Only the newest answer is shown, and while paused only one with other decisions than those that are shown.
+function isWanted(asked, replica) {
+  return asked === state.asked && !(state.paused && replica === state.shown);
+}
+
+// Ours, not the router's: the console has where.
+function fault(error) {
+  console.error(error);
+  return `This page could not show what the router said (${error.message}).`;
 }
 
 function show(seen) {
@@ -102,8 +132,11 @@ function freshness() {
 }
 
 async function turn() {
-  if (!state.paused && !document.hidden) await refresh();
-  setTimeout(turn, state.away ? EVERY_AWAY : EVERY);
+  try {
+    if (!state.paused && !document.hidden) await refresh();
+  } finally {
+    setTimeout(turn, state.away ? EVERY_AWAY : EVERY);
+  }
 }
 
 // === Keys and buttons ===

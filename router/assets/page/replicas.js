@@ -1,4 +1,4 @@
-// The table of replicas: what `warmlane top` has.
+// The table of replicas: the columns of `warmlane top`, but points of a pick in place of its score.
 
 import { by, dress, fillGauge, gauge, hint, make, note, say } from "/page/dom.js";
 import { MOST, Table } from "/page/table.js";
@@ -81,7 +81,7 @@ const inFlight = text((row) => count(row.in_flight));
 const active = (row) => row.signals?.lora?.value?.active.length;
 
 const ABOUT = {
-  score: "What a short new request for the pool's first model would give this replica now: more is better",
+  score: "The total of a pick, as an explanation has it: what a short new request for the pool's first model would give this replica now. More is better",
   queue: "Requests waiting for its scheduler",
   in_flight: "Requests of this router under way there",
   running: "Requests in its batch, whoever sent them",
@@ -94,7 +94,7 @@ const ABOUT = {
 function columns(choose) {
   const all = [
     { key: "address", title: "Replica", draw: address(choose), sort: (row) => row.address },
-    { key: "score", title: "Score", num: true, draw: text(scored), sort: rounded },
+    { key: "score", title: "Points", num: true, draw: text(scored), sort: rounded },
     { key: "queue", title: "Queue", num: true, draw: text((row) => number(reading("queue")(row)), queued), sort: reading("queue") },
     { key: "kv", title: "KV cache", num: true, draw: kv, sort: reading("kv_use") },
     { key: "in_flight", title: "In flight", num: true, draw: inFlight, sort: (row) => row.in_flight },

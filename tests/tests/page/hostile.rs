@@ -65,8 +65,16 @@ fn nothing_of_others_is_loaded_and_no_text_becomes_a_script() {
         ));
         assert_eq!(said, "refused", "{script}");
     }
-    browser.value(&format!("(() => {{ const it = document.createElement('img'); it.src = '{there}'; document.body.append(it) }})()"));
-    browser.until("window.performance.getEntriesByType('resource').length > 0");
+    // Those of the scripts are not what is waited for.
+    browser.complaints();
+    let drawn = browser.value(&format!(
+        "new Promise((tell) => {{ const it = document.createElement('img'); it.onload = () => tell('came');
+          it.onerror = () => tell('refused'); it.src = '{there}'; document.body.append(it) }})"
+    ));
+    assert_eq!(drawn, "refused");
+    eventually("it is told", || {
+        browser.complaints().iter().any(|said| said.contains("img-src") && said.contains(&there))
+    });
     assert!(other.seen().is_empty(), "nobody asked it for anything");
     assert_eq!(browser.value("window.hit ?? 0"), 0);
     let framed = format!(
