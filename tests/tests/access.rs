@@ -77,7 +77,7 @@ impl Router {
     }
 
     fn admin(&self) -> Wire {
-        Wire::connect(self.at("admin"))
+        Wire::connect(self.at("admin")).called("localhost")
     }
 
     fn log(&self) -> Vec<String> {

@@ -3,7 +3,14 @@
 //! Two routes take turns, a quarter of their requests each time and in the order A B B A A B B A, so that what changes meanwhile
 //! meets both. Bounds: what [`Bench`] takes, and [`PATIENCE`] for a request.
 
-use std::{collections::BTreeMap, future::pending, pin::pin, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    future::pending,
+    hash::{BuildHasher as _, RandomState},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::{
@@ -102,8 +109,9 @@ fn turns(asked: &Bench, model: &str, number: u64) -> Vec<Vec<Request>> {
         rest: Span::new(rest, 0.1),
         output: Span::new(asked.output_tokens, 0.0),
     };
-    // Another seed each time: what the last bench left in caches must not serve this one.
-    let seed = u64::from(std::process::id()) << 1 | number;
+    // Another seed each time: what the last bench left in caches must not serve this one. Not of the process's number, which is the
+    // same one in every container.
+    let seed = RandomState::new().hash_one(number);
     let mut requests = Workload::new(Shape::Shared(shape), model, asked.requests.into(), seed);
     let each = usize::from(asked.requests).div_ceil(TURNS);
     let mut turns: Vec<Vec<Request>> = (0..TURNS).map(|_| requests.by_ref().take(each).collect()).collect();

@@ -1,6 +1,6 @@
 //! `bundle`: an archive of what router, agent and this machine say, for somebody who was not there.
 //!
-//! Bounds: [`MOST_BYTES`] of contents in all before they are pressed, and a page's own ([`Client`]); what does not fit is left out. A
+//! Bounds: [`gathered::MOST_BYTES`] of contents in all before they are pressed, and a page's own ([`Client`]); what does not fit is left out. A
 //! page that cannot be had costs no other: the manifest says why. Secrets and prompts leave nothing behind ([`secrets`]); with
 //! `--redact` names do not either ([`pseudonyms`]).
 
@@ -12,13 +12,11 @@ use std::{
 use serde::Serialize;
 
 use crate::{
-    address::Address,
     args::Bundle,
     clean::clean,
     client::Client,
-    doctor::{Asked, Checkup, Machine},
-    error::{CliError, Side},
-    save::save,
+    error::CliError,
+    save::{Readers, save},
     screen::{Screen, Tone},
     units,
     views::{View, hang},
@@ -26,18 +24,15 @@ use crate::{
 
 mod archive;
 mod facts;
+mod gathered;
 mod pages;
 mod pseudonyms;
 mod secrets;
 
 use archive::archive;
-use facts::Facts;
-use pages::{At, PAGES, Page, metrics};
+use gathered::Gathered;
 use pseudonyms::Pseudonyms;
 use secrets::Secrets;
-
-/// Of all contents together, before they are pressed: more than a router of thousands of replicas has to say.
-const MOST_BYTES: usize = 128 << 20;
 
 /// A file of the archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,8 +44,11 @@ struct File {
 /// What is in the archive, and what is not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Manifest {
-    /// The archive.
-    archive: PathBuf,
+    /// The archive's name. Not its folder, which may be called as its user is.
+    archive: String,
+    /// Where it is.
+    #[serde(skip)]
+    path: PathBuf,
     /// Of this program.
     version: &'static str,
     /// By this machine's clock.
@@ -88,36 +86,34 @@ pub(crate) struct Sources<'c> {
     pub(crate) token_file: Option<PathBuf>,
 }
 
-/// What was got.
-struct Gathered {
-    files: Vec<File>,
-    missing: Vec<Missing>,
-    bytes: usize,
-    bar: indicatif::ProgressBar,
-}
-
 /// Asks for everything, writes the archive, and says what is in it.
 pub(crate) async fn bundle(asked: &Bundle, sources: Sources<'_>) -> Result<Manifest, CliError> {
     #[expect(clippy::disallowed_methods, reason = "a date for people is asked for")]
     let now = SystemTime::now();
     let secrets = Secrets::known(sources.token_file.as_deref());
-    let mut gathered = Gathered::new();
-    gathered.ask(asked, sources).await;
+    let mut gathered = Gathered::new(asked.redact);
+    let Sources { router, agent, patience, .. } = sources;
+    gathered.ask(asked, (&mut *router, &mut *agent), patience).await;
     let (mut files, mut missing) = gathered.take();
     gathered.bar.set_message("writing");
     let mut removed: usize = files.iter_mut().map(|file| secrets.remove(file)).sum();
     if asked.redact {
         let mut names = Pseudonyms::default();
+        [&*router, &*agent].into_iter().for_each(|client| names.own(client.address(), client.pod()));
+        let given = [&asked.router_metrics, &asked.agent_metrics];
+        given.into_iter().flatten().for_each(|address| names.own(address, None));
+        missing.iter().for_each(|missing| names.learn_text(&missing.why));
         files.iter().for_each(|file| names.learn(file));
         files.iter_mut().for_each(|file| file.text = names.hide(file));
         missing.iter_mut().for_each(|missing| missing.why = names.text(&missing.why));
     }
     for missing in &mut missing {
-        removed += secrets.remove_from(&mut missing.why);
+        removed += secrets.remove_from_text(&mut missing.why);
     }
     let path = asked.file.clone().unwrap_or_else(|| named(now));
     let manifest = Manifest {
-        archive: path.clone(),
+        archive: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        path: path.clone(),
         version: env!("CARGO_PKG_VERSION"),
         made: httpdate::fmt_http_date(now),
         redacted: asked.redact,
@@ -127,7 +123,8 @@ pub(crate) async fn bundle(asked: &Bundle, sources: Sources<'_>) -> Result<Manif
         missing,
     };
     let packed = archive(&manifest, &files, now).map_err(CliError::Start)?;
-    save(&packed, &path)?;
+    // What it says of a machine is for whoever it is given to.
+    save(&packed, &path, Readers::User)?;
     Ok(manifest)
 }
 
@@ -145,99 +142,6 @@ fn is_whole(files: &[File], missing: &[Missing]) -> bool {
         && [router, agent].into_iter().all(|side| !answers(side) || !lacks(side))
 }
 
-// === Gathered ===
-
-impl Gathered {
-    fn new() -> Self {
-        let bar = indicatif::ProgressBar::new(PAGES.len() as u64 + 4);
-        // The template is a constant, so the fallback is never taken.
-        let style =
-            indicatif::ProgressStyle::with_template("  {bar:28} {pos:>2}/{len} {elapsed:>4} {wide_msg}");
-        bar.set_style(style.unwrap_or_else(|_| indicatif::ProgressStyle::default_bar()));
-        Self { files: Vec::new(), missing: Vec::new(), bytes: 0, bar }
-    }
-
-    async fn ask(&mut self, asked: &Bundle, sources: Sources<'_>) {
-        let Sources { router, agent, patience, .. } = sources;
-        for page in PAGES {
-            let client = match page.of {
-                Side::Agent => &mut *agent,
-                _ => &mut *router,
-            };
-            self.page(client, page).await;
-        }
-        let given = |who, address: &Option<Address>| {
-            address.clone().map(|address| Client::new(who, address, patience))
-        };
-        let theirs = given(Side::Router, &asked.router_metrics).or_else(|| {
-            let config = self.files.iter().find(|file| file.name == pages::CONFIG)?;
-            match metrics(&config.text)? {
-                At::Beside(port) => router.beside(port),
-                At::There(address) => Some(Client::new(Side::Router, address, patience)),
-            }
-        });
-        self.metrics(pages::ROUTER_METRICS, Side::Router, theirs).await;
-        let theirs =
-            given(Side::Agent, &asked.agent_metrics).or_else(|| agent.beside(pages::AGENT_METRICS_PORT));
-        self.metrics(pages::AGENT_METRICS, Side::Agent, theirs).await;
-        self.bar.set_message("this machine");
-        let checkup = Checkup::of(&Machine::look(), &Asked::ask(router, agent).await);
-        self.json("doctor.json", &checkup);
-        self.json("machine.json", &Facts::look());
-    }
-
-    async fn page(&mut self, client: &mut Client, page: Page) {
-        self.bar.inc(1);
-        self.bar.set_message(format!("{}: {}", page.of, page.path));
-        let answer = client.bytes(&crate::client::Ask::page(page.path)).await;
-        self.keep(page.name, answer.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()));
-    }
-
-    async fn metrics(&mut self, name: &'static str, of: Side, client: Option<Client>) {
-        match client {
-            Some(mut client) => self.page(&mut client, Page { name, of, path: "/metrics" }).await,
-            None => {
-                let why = "where it is cannot be told: give --router-metrics or --agent-metrics";
-                self.lacks(name, why.to_owned());
-            }
-        }
-    }
-
-    fn json(&mut self, name: &'static str, value: &impl Serialize) {
-        self.bar.inc(1);
-        let text = serde_json::to_string_pretty(value).map(|text| text + "\n");
-        self.keep(name, text.map_err(|error| CliError::Form { form: "JSON", why: error.to_string() }));
-    }
-
-    fn keep(&mut self, name: &'static str, answer: Result<String, CliError>) {
-        match answer {
-            Ok(text) if self.bytes + text.len() > MOST_BYTES => {
-                let why = format!("it has {} bytes, for which there is no more room", text.len());
-                self.lacks(name, why);
-            }
-            Ok(text) => {
-                self.bytes += text.len();
-                self.files.push(File { name, text });
-            }
-            Err(error) => self.lacks(name, error.to_string()),
-        }
-    }
-
-    fn lacks(&mut self, name: &'static str, why: String) {
-        self.missing.push(Missing { name, why });
-    }
-
-    fn take(&mut self) -> (Vec<File>, Vec<Missing>) {
-        (std::mem::take(&mut self.files), std::mem::take(&mut self.missing))
-    }
-}
-
-impl Drop for Gathered {
-    fn drop(&mut self) {
-        self.bar.finish_and_clear();
-    }
-}
-
 // === Manifest ===
 
 impl View for Manifest {
@@ -250,7 +154,7 @@ impl View for Manifest {
             units::bytes(bytes as u64),
             if self.redacted { "; names stand for others" } else { "" }
         );
-        let mut text = line("archive", Tone::Plain, &self.archive.display().to_string());
+        let mut text = line("archive", Tone::Plain, &self.path.display().to_string());
         text += &line("holds", Tone::Plain, &summary);
         if self.removed > 0 {
             text += &line("removed", Tone::Warn, &format!("{} secrets or prompts", self.removed));

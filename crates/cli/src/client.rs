@@ -19,12 +19,14 @@ use crate::{
     address::Address,
     clean::clean,
     error::{CliError, Side},
-    kube::{Forward, KubeError, Wanted},
+    kube::{KubeError, Wanted},
 };
 
 mod connection;
+mod way;
 
 use connection::{Connection, cause, is_babble};
+use way::Way;
 
 /// Largest page: 10,000 pins are 4 MiB, 16,384 endpoints 15.
 const MAX_PAGE_BYTES: usize = 64 << 20;
@@ -37,8 +39,7 @@ pub struct Client {
     who: Side,
     address: Address,
     /// The pod that it is the address of, where a port is forwarded.
-    pod: Option<Wanted>,
-    forward: Option<Forward>,
+    way: Option<Way>,
     /// For each page.
     patience: Duration,
     connection: Option<Connection>,
@@ -75,28 +76,19 @@ impl Ask {
 impl Client {
     /// One that has not connected yet.
     pub fn new(who: Side, address: Address, patience: Duration) -> Self {
-        Self {
-            who,
-            address,
-            pod: None,
-            forward: None,
-            patience,
-            connection: None,
-            version: None,
-            ahead_seconds: None,
-        }
+        Self { who, address, way: None, patience, connection: None, version: None, ahead_seconds: None }
     }
 
     /// One of a pod, to which a port will be forwarded.
     pub fn of_pod(pod: Wanted, patience: Duration) -> Self {
         let address = Address::Tcp(format!("127.0.0.1:{}", pod.port));
         let client = Self::new(pod.who, address, patience);
-        Self { pod: Some(pod), ..client }
+        Self { way: Some(Way::to(pod)), ..client }
     }
 
     /// One of another port of the same machine or pod.
     pub fn beside(&self, port: u16) -> Option<Self> {
-        match &self.pod {
+        match self.pod() {
             Some(pod) => Some(Self::of_pod(Wanted { port, ..pod.clone() }, self.patience)),
             None => Some(Self::new(self.who, self.address.beside(port)?, self.patience)),
         }
@@ -150,7 +142,11 @@ impl Client {
     /// # Errors
     /// When it cannot be had.
     pub async fn bytes(&mut self, ask: &Ask) -> Result<Bytes, CliError> {
-        self.find_way().await?;
+        if let Some(way) = &mut self.way
+            && let Some(address) = way.open().await?
+        {
+            (self.address, self.connection) = (address, None);
+        }
         match timeout(self.patience, self.exchange(ask)).await {
             Ok(Ok(body)) => Ok(body),
             Ok(Err(error)) => {
@@ -164,18 +160,17 @@ impl Client {
         }
     }
 
-    /// Opens the way to a pod, once. It takes its own time.
-    async fn find_way(&mut self) -> Result<(), KubeError> {
-        let Some(pod) = self.pod.as_mut().filter(|_| self.forward.is_none()) else { return Ok(()) };
-        let forward = Forward::open(pod).await?;
-        // Other ports are to be the same one's.
-        pod.pod = Some(forward.pod.clone());
-        self.address.clone_from(&forward.address);
-        if let Some(note) = &forward.note {
-            eprintln!("warmlane: {}", clean(note));
+    /// Ends the way to a pod, where there is one. The next question opens another.
+    pub(crate) fn close(&mut self) {
+        self.connection = None;
+        if let Some(way) = &mut self.way {
+            way.forward = None;
         }
-        self.forward = Some(forward);
-        Ok(())
+    }
+
+    /// The pod that is asked, as far as one is named or chosen.
+    pub(crate) fn pod(&self) -> Option<&Wanted> {
+        self.way.as_ref().map(|way| &way.wanted)
     }
 
     async fn exchange(&mut self, ask: &Ask) -> Result<Bytes, CliError> {
@@ -236,7 +231,7 @@ impl Client {
     }
 
     async fn connect(&self) -> Result<Connection, CliError> {
-        let unreachable = |source| match &self.forward {
+        let unreachable = |source| match self.way.as_ref().and_then(|way| way.forward.as_ref()) {
             Some(forward) => KubeError::Lost { pod: forward.pod.clone() }.into(),
             None => CliError::Unreachable { who: self.who, address: self.address.clone(), source },
         };

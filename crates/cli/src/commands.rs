@@ -22,7 +22,7 @@ use crate::{
     error::{CliError, Side},
     question,
     replay::{Change, Replayed},
-    save::save,
+    save::{Readers, save},
     screen::Screen,
     status::{Pages, Status},
     top::top,
@@ -96,7 +96,7 @@ impl Asking {
                 self.answer::<Changed>(&ask).await
             }
             Question::Doctor => {
-                let asked = Asked::ask(&mut self.router, &mut self.agent).await;
+                let asked = Asked::ask(Ok(&mut self.router), Ok(&mut self.agent)).await;
                 self.show(&Checkup::of(&Machine::look(), &asked))
             }
             Question::Bundle(asked) => self.bundle(asked).await,
@@ -196,7 +196,7 @@ fn limited(path: &str, limit: Limit) -> String {
 
 /// A line says how much there was.
 fn saved(decisions: &[u8], file: &Path) -> Result<Report, CliError> {
-    save(decisions, file)?;
+    save(decisions, file, Readers::Usual)?;
     let marker = b"{\"decision\"";
     let count = decisions.split(|byte| *byte == b'\n').filter(|line| line.starts_with(marker)).count();
     let text = format!("{count} decisions are in {}; `warmlane replay` makes them again\n", file.display());

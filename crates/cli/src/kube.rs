@@ -1,6 +1,6 @@
 //! A way to the admin port of a pod: `kubectl port-forward`, which knows every way to sign in to a cluster that its user has.
 //!
-//! Bounds: [`PATIENCE`] for a list and for the forwarded port. The port is on loopback, chosen by the system, and closed with [`Forward`].
+//! Bounds: `PATIENCE` for a list and for the forwarded port. The port is on loopback, chosen by the system, and closed with `Forward`.
 
 use std::{
     env, io,
@@ -46,7 +46,7 @@ pub(crate) struct Forward {
     pub(crate) pod: String,
     /// What people should know of the choice.
     pub(crate) note: Option<String>,
-    _child: Child,
+    child: Child,
 }
 
 /// Why there is none.
@@ -127,10 +127,18 @@ impl Forward {
         let port = format!(":{}", wanted.port);
         let target = format!("pod/{pod}");
         let mut command = wanted.kubectl(&["port-forward", "--address", "127.0.0.1", &target, &port]);
+        // Of its own, so that a Ctrl-C at the terminal does not end it before us: a bench may still ask by it.
+        command.process_group(0);
         let mut child = command.spawn().map_err(|source| tool(&command, source))?;
         let what = "port-forward";
         let address = timeout(PATIENCE, wanted.forwarded(&mut child)).await;
-        Ok(Self { address: address.map_err(|_| KubeError::Silent { what })??, pod, note, _child: child })
+        Ok(Self { address: address.map_err(|_| KubeError::Silent { what })??, pod, note, child })
+    }
+
+    /// Whether kubectl has ended, as it does when it has lost its pod.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        // Where that cannot be told, asking by it will show.
+        matches!(self.child.try_wait(), Ok(Some(_)))
     }
 }
 

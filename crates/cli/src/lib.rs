@@ -7,6 +7,7 @@
 use std::io::{self, Write as _};
 
 use clap::CommandFactory as _;
+use signal_hook::low_level::emulate_default_handler;
 use tokio::runtime::Builder;
 
 pub mod address;
@@ -18,6 +19,7 @@ pub mod clean;
 pub mod client;
 mod commands;
 mod doctor;
+mod ending;
 pub mod error;
 pub mod kube;
 #[cfg(test)]
@@ -35,6 +37,7 @@ mod watch;
 
 use args::{Args, Command, Options, Question};
 use commands::Asking;
+use ending::unless_told;
 use error::CliError;
 use screen::Screen;
 
@@ -65,10 +68,12 @@ pub fn run(args: Args) -> Outcome {
                 .and_then(|report| write(report.text.as_bytes()).map(|()| report.is_yes))
         }
         Command::Watch(asked) => {
-            converse(&args.options, &mut complaints, async |asking| asking.watch(&asked).await).map(|()| true)
+            converse(&args.options, true, &mut complaints, async |asking| asking.watch(&asked).await)
+                .map(|()| true)
         }
         Command::Top(asked) => {
-            converse(&args.options, &mut complaints, async |asking| asking.top(&asked).await).map(|()| true)
+            converse(&args.options, true, &mut complaints, async |asking| asking.top(&asked).await)
+                .map(|()| true)
         }
         Command::Ask(question) => ask(&question, &args.options, &mut complaints),
     };
@@ -87,20 +92,37 @@ pub fn run(args: Args) -> Outcome {
 
 /// Whether the answer is yes.
 fn ask(question: &Question, options: &Options, complaints: &mut Vec<String>) -> Result<bool, CliError> {
-    let report = converse(options, complaints, async |asking| asking.report(question).await)?;
+    // A bench goes by it, and says what it has until then.
+    let interrupt = !matches!(question, Question::Bench(_));
+    let report = converse(options, interrupt, complaints, async |asking| asking.report(question).await)?;
     write(report.text.as_bytes())?;
     Ok(report.is_yes)
 }
 
-/// Asks as often as it takes.
+/// Asks as often as it takes. `interrupt`: a Ctrl-C ends it, as other signals do, and leaves nothing behind.
 fn converse<T>(
     options: &Options,
+    interrupt: bool,
     complaints: &mut Vec<String>,
     ask: impl AsyncFnOnce(&mut Asking) -> Result<T, CliError>,
 ) -> Result<T, CliError> {
     let runtime = Builder::new_current_thread().enable_all().build().map_err(CliError::Start)?;
     let mut asking = Asking::new(options, Screen::of_output(options.color));
-    let answer = runtime.block_on(ask(&mut asking));
+    let answer = match options.kube.is_some() {
+        true => runtime.block_on(unless_told(ask(&mut asking), interrupt)).map_err(CliError::Start)?,
+        false => Ok(runtime.block_on(ask(&mut asking))),
+    };
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(number) => {
+            // With it goes kubectl. Whoever waits sees what this ended by.
+            drop(asking);
+            return Err(CliError::Start(match emulate_default_handler(number) {
+                Ok(()) => io::ErrorKind::Interrupted.into(),
+                Err(error) => error,
+            }));
+        }
+    };
     // Also where it fails: another version may be why.
     complaints.extend(asking.warnings().into_iter().map(|warning| format!("warmlane: warning: {warning}")));
     answer

@@ -63,12 +63,12 @@ struct Signals {
 pub(crate) async fn top(
     asked: &args::Top,
     router: &mut Client,
-    agent: Option<&mut Client>,
+    mut agent: Option<&mut Client>,
     screen: Screen,
 ) -> Result<(), CliError> {
     let look = look(screen)?;
     let mut top = Top::new(router.address().to_string(), asked.sort, asked.interval);
-    let mut source = Source::new(router, agent, asked.interval);
+    let mut source = Source::new(router, agent.as_deref_mut(), asked.interval);
     // Before the terminal is taken: where nobody answers, that is all there is to say.
     let start = Instant::now();
     top.hear(source.page().await?, Duration::ZERO);
@@ -78,8 +78,12 @@ pub(crate) async fn top(
     drop(held);
     match end {
         Ok(End::Wanted) => Ok(()),
-        // Whoever waits for it sees what it ended by.
-        Ok(End::Signal(number)) => emulate_default_handler(number).map_err(CliError::Start),
+        Ok(End::Signal(number)) => {
+            // Nothing is dropped after it: kubectl would stay.
+            [Some(router), agent].into_iter().flatten().for_each(Client::close);
+            // Whoever waits for it sees what it ended by.
+            emulate_default_handler(number).map_err(CliError::Start)
+        }
         Err(error) => Err(CliError::Output(error)),
     }
 }

@@ -1,6 +1,8 @@
 //! What `warmlane bundle` packs of a router and an agent that run, and what must not be in it.
 
-use std::{collections::BTreeMap, io::Read as _, path::Path};
+use std::{
+    collections::BTreeMap, io::Read as _, net::TcpListener, os::unix::fs::PermissionsExt as _, path::Path,
+};
 
 use serde_json::Value;
 use warmlane_tests::{
@@ -49,6 +51,8 @@ impl Scene {
         let router = TestRouter::with(&addresses, |config| {
             config.agents = vec![agent.address().to_string()];
             config.admin.token_file = token;
+            // Of the settings alone: no other page has them.
+            config.admin.hosts = vec!["debug.corp.example".to_owned(), "10.11.12.13".to_owned()];
         });
         eventually("it follows", || {
             router.admin().get("/debug/agents").json()["agents"][0]["connected"] == true
@@ -131,10 +135,14 @@ fn other_names_take_the_place_of_names_and_decisions_can_still_be_replayed() {
     let scene = Scene::play();
     let archive = scene.folder.path().join("a.tar.gz");
     let manifest = scene.bundle(&archive, &["--redact", "-o", "json"]).json();
-    assert_eq!(manifest["redacted"], true);
+    assert_eq!((&manifest["redacted"], &manifest["archive"]), (&true.into(), &"a.tar.gz".into()));
+    let mode = std::fs::metadata(&archive).expect("it is there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "it is for who made it");
     let files = files(&archive);
-    for (name, text) in files.iter().filter(|(name, _)| *name != "manifest.json") {
-        for secret in ["a-model", "somebodys-request", "node-a"] {
+    let folder = scene.folder.path().display().to_string();
+    assert!(!files["manifest.json"].contains(&folder), "{folder}");
+    for (name, text) in &files {
+        for secret in ["a-model", "somebodys-request", "node-a", "10.11.12.13", "corp.example"] {
             assert!(!text.contains(secret), "{secret} in {name}: {text}");
         }
     }
@@ -170,4 +178,20 @@ fn what_cannot_be_had_costs_nothing_else() {
     assert!(said.code == Some(1) && files(&archive).contains_key("machine.json"), "{said:?}");
     let said = ask(admin, &["bundle", "/nowhere/a.tar.gz"]);
     assert!(said.code == Some(2) && said.err.contains("/nowhere/a.tar.gz"), "{said:?}");
+}
+
+#[test]
+fn who_does_not_answer_is_waited_for_once() {
+    let picker = TestPicker::idle(1);
+    let silent = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let agent = silent.local_addr().expect("address").to_string();
+    let folder = tempfile::tempdir().expect("a folder");
+    let archive = folder.path().join("a.tar.gz");
+    let words = ["--agent", &agent, "--timeout", "2", "bundle", archive.to_str().expect("UTF-8")];
+    let said = ask(picker.router.listening().admin, &words);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.out.contains("agent/node.json and 3 more: the agent at"), "{}", said.out);
+    silent.set_nonblocking(true).expect("it does not wait");
+    let asked = std::iter::from_fn(|| silent.accept().ok()).count();
+    assert_eq!(asked, 1);
 }

@@ -1,8 +1,14 @@
 //! `--kube`, with a `kubectl` that a test plays: which pod is asked, what is said where that does not work, and that no
 //! forwarded port stays open.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf};
+use std::{
+    fs,
+    os::unix::{fs::PermissionsExt as _, process::ExitStatusExt as _},
+    path::PathBuf,
+    process::Stdio,
+};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use warmlane_tests::{eventually, picker::TestPicker};
 
@@ -126,4 +132,45 @@ fn what_is_in_the_way_is_told_with_a_way_out() {
     refused(&Kubectl::to(&router, 1), &["--kube", "lane"], &["the way to warmlane-router-x is gone"]);
     let said = run(program().env("WARMLANE_KUBECTL", "/nowhere/kubectl").args(["--kube", "lane"]));
     assert!(said.code == Some(3) && said.err.contains("--kube goes by kubectl: install it"), "{said:?}");
+}
+
+#[test]
+fn where_kubectl_has_lost_its_pod_another_is_chosen() {
+    let picker = TestPicker::idle(1);
+    let port = picker.router.listening().admin.port();
+    // It ends at once, and the port leads to the router all the same.
+    let kubectl = Kubectl::with(
+        &[("warmlane-router-x", "n1")],
+        &format!("echo 'Forwarding from 127.0.0.1:{port} -> 9091'"),
+    );
+    let mut watched = program();
+    watched.env("WARMLANE_KUBECTL", kubectl.path()).args(["--kube", "watch"]);
+    let mut watching = watched.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+    // It asks for decisions again and again.
+    eventually("a pod is chosen again", || kubectl.asked().matches("get pods").count() > 2);
+    let forwards = kubectl.asked().matches("port-forward").count();
+    assert!(forwards >= 2, "{}", kubectl.asked());
+    watching.kill().expect("it runs");
+    watching.wait().expect("it ends");
+    // One that is named is kept to.
+    let named = Kubectl::with(&[], &format!("echo 'Forwarding from 127.0.0.1:{port} -> 9091'"));
+    named.ask(&["--kube", "--pod", "mine", "status"]);
+    assert!(!named.asked().contains("get pods") && named.asked().contains("pod/mine"), "{}", named.asked());
+}
+
+#[test]
+fn a_signal_takes_kubectl_with_it_and_ends_the_program_as_it_would_have() {
+    let picker = TestPicker::idle(1);
+    for signal in [Signal::TERM, Signal::HUP, Signal::INT] {
+        let kubectl = Kubectl::to(&[("warmlane-router-x", "n1")], picker.router.listening().admin.port());
+        let mut watched = program();
+        watched.env("WARMLANE_KUBECTL", kubectl.path()).args(["--kube", "watch"]);
+        let mut watching = watched.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+        let pid = || fs::read_to_string(kubectl.folder.path().join("pid")).unwrap_or_default();
+        eventually("kubectl runs", || !pid().trim().is_empty());
+        kill_process(Pid::from_child(&watching), signal).expect("it runs");
+        let ended = watching.wait().expect("it ends");
+        assert_eq!(ended.signal(), Some(signal.as_raw()), "{ended:?}");
+        eventually("kubectl is gone", || !PathBuf::from(format!("/proc/{}", pid().trim())).exists());
+    }
 }

@@ -20,7 +20,7 @@ Examples:
   warmlane bench 127.0.0.1:8080 127.0.0.1:8081 --requests 200 --concurrency 16
   warmlane bench 127.0.0.1:8081 --model qwen --prefixes 0 --prompt-tokens 2000 -o json";
 
-/// See [`EXPLAINED`].
+/// See `EXPLAINED`.
 #[derive(Clone, Debug, ClapArgs)]
 pub struct Bench {
     /// Where requests are sent: HOST:PORT or http://HOST:PORT; two are compared

@@ -17,7 +17,7 @@ Examples:
   warmlane bundle monday.tar.gz --redact
   warmlane bundle monday.tar.gz --agent 127.0.0.1:9012 -o json     with the manifest on standard output";
 
-/// See [`EXPLAINED`].
+/// See `EXPLAINED`.
 #[derive(Clone, Debug, ClapArgs)]
 pub struct Bundle {
     /// Where to write it; warmlane-bundle-SECONDS.tar.gz unless given

@@ -20,6 +20,9 @@ const MOST_REPLICAS: usize = 16;
 /// Of a bad answer that is shown.
 const MOST_EXAMPLE: usize = 200;
 
+/// Adds a line to the table: its name, what is better, the value of a route, digits after the point.
+type Row<'r> = dyn FnMut(&str, Better, &dyn Fn(&Route) -> Option<f64>, usize) + 'r;
+
 /// See the module's header.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Figures {
@@ -119,6 +122,12 @@ fn table(routes: &[Route], names: &[&str]) -> Table {
         };
         table.row(figure, better, routes.iter().map(cell).collect());
     };
+    times(&mut row);
+    places(routes, &mut row);
+    table
+}
+
+fn times(row: &mut Row<'_>) {
     // Of no good answer there is no time.
     let time = |route: &Route, value: f64| (route.requests > route.failed).then_some(value);
     row("requests", Better::Neither, &|route| Some(route.requests as f64), 0);
@@ -136,6 +145,10 @@ fn table(routes: &[Route], names: &[&str]) -> Table {
         &|route| route.cached_share.map(|share| share * 100.0),
         0,
     );
+}
+
+/// Which replicas served.
+fn places(routes: &[Route], row: &mut Row<'_>) {
     row("replicas", Better::Neither, &|route| route.replicas_by.map(|_| route.replicas.len() as f64), 0);
     let (named, others) = replicas(routes);
     for replica in &named {
@@ -149,7 +162,6 @@ fn table(routes: &[Route], names: &[&str]) -> Table {
         };
         row(&format!("  to {others} others"), Better::Neither, &rest, 0);
     }
-    table
 }
 
 /// Those with most requests, and how many others there are.

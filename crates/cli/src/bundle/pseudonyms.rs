@@ -13,6 +13,12 @@ use std::{
 use serde_json::Value;
 
 use super::File;
+use crate::{address::Address, kube::Wanted};
+
+mod place;
+mod settings;
+
+use place::{Kind, Place, place};
 
 /// Names that are no single word are looked for letter by letter: so many of them.
 const MOST_PHRASES: usize = 256;
@@ -21,17 +27,6 @@ const ENDS: &str = "\"'`,;(){}<>|";
 /// Where a word can be cut, the outermost first.
 const CUTS: [char; 4] = ['=', '/', '@', ':'];
 
-/// What a name is of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
-    Host,
-    Model,
-    Node,
-    Pod,
-    Pool,
-    Request,
-}
-
 /// See the module's header.
 #[derive(Debug, Default)]
 pub(super) struct Pseudonyms {
@@ -39,16 +34,6 @@ pub(super) struct Pseudonyms {
     /// Those of `names` that are no single word.
     phrases: Vec<String>,
     counts: BTreeMap<Kind, u32>,
-}
-
-/// What stands at a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
-    /// A word of ours, which means the same everywhere.
-    Ours,
-    Name(Kind),
-    /// Anything.
-    Text,
 }
 
 // === Pseudonyms ===
@@ -62,7 +47,27 @@ impl Pseudonyms {
         if file.name.ends_with(".txt") {
             self.labels(&file.text);
         }
+        if file.name.ends_with(".toml") {
+            settings::names(&file.text).into_iter().for_each(|(kind, name)| self.name(kind, name));
+            self.addresses(&file.text);
+        }
         self.phrases.sort_by_key(|phrase| std::cmp::Reverse(phrase.len()));
+    }
+
+    /// Looks for addresses in a text that is no file.
+    pub(super) fn learn_text(&mut self, text: &str) {
+        self.addresses(text);
+    }
+
+    /// Names that were asked by: where, and what was chosen of a cluster.
+    pub(super) fn own(&mut self, address: &Address, pod: Option<&Wanted>) {
+        if let Address::Tcp(address) = address {
+            self.name(Kind::Host, address);
+        }
+        if let Some(pod) = pod {
+            let names = [(Kind::Pod, &pod.pod), (Kind::Node, &pod.node)];
+            names.into_iter().for_each(|(kind, name)| self.name(kind, name.as_deref().unwrap_or_default()));
+        }
     }
 
     /// The file's text with other names.
@@ -102,8 +107,13 @@ impl Pseudonyms {
         if let Some(other) = self.names.get(word) {
             return Cow::Owned(other.clone());
         }
-        if word.parse::<IpAddr>().is_ok() {
-            return Cow::Borrowed(word);
+        // However it is written.
+        if let Ok(address) = word.parse::<IpAddr>() {
+            return match self.names.get(&address.to_string()) {
+                Some(other) => Cow::Owned(other.clone()),
+                None if stays(address) => Cow::Borrowed(word),
+                None => Cow::Owned(numbered(address, 0).to_string()),
+            };
         }
         let inner = word.strip_prefix('[').and_then(|word| word.split_once(']'));
         if let Some((inner, rest)) = inner {
@@ -141,8 +151,21 @@ impl Pseudonyms {
         self.addresses(page);
     }
 
-    /// Those of IP in any text.
+    /// Hosts of URLs, and addresses of IP, in any text.
     fn addresses(&mut self, text: &str) {
+        for (at, scheme) in text.match_indices("://") {
+            let rest = &text[at + scheme.len()..];
+            let end = rest.find(|c: char| c.is_whitespace() || ENDS.contains(c) || "/?#".contains(c));
+            let authority = &rest[..end.unwrap_or(rest.len())];
+            let host = authority.rsplit('@').next().unwrap_or_default().split(':').next().unwrap_or_default();
+            // `HOST` stands for one.
+            if host.chars().any(|c| c.is_ascii_lowercase())
+                && host.parse::<IpAddr>().is_err()
+                && host != "localhost"
+            {
+                self.add(Kind::Host, host);
+            }
+        }
         let is_end = |c: char| c.is_whitespace() || ENDS.contains(c) || "=/@".contains(c);
         for word in text.split(is_end) {
             let word = word.trim_end_matches(['.', ':']);
@@ -188,15 +211,12 @@ impl Pseudonyms {
 
     fn address(&mut self, address: IpAddr) {
         let text = address.to_string();
-        if address.is_loopback() || address.is_unspecified() || self.names.contains_key(&text) {
+        if stays(address) || self.names.contains_key(&text) {
             return;
         }
         let count = self.counts.entry(Kind::Host).or_default();
         *count += 1;
-        let other = match address {
-            IpAddr::V4(_) => IpAddr::from(Ipv4Addr::from(0xf000_0000 | *count)),
-            IpAddr::V6(_) => IpAddr::from(Ipv6Addr::from(0x2001_0db8 << 96 | u128::from(*count))),
-        };
+        let other = numbered(address, *count);
         self.names.insert(text, other.to_string());
     }
 
@@ -216,6 +236,19 @@ impl Pseudonyms {
     }
 }
 
+/// It means the machine itself.
+fn stays(address: IpAddr) -> bool {
+    address.is_loopback() || address.is_unspecified()
+}
+
+/// One that nobody has.
+fn numbered(address: IpAddr, number: u32) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => Ipv4Addr::from(0xf000_0000 | number).into(),
+        IpAddr::V6(_) => Ipv6Addr::from(0x2001_0db8 << 96 | u128::from(number)).into(),
+    }
+}
+
 /// A file of JSON, or each of its lines; `None`: it is none.
 fn documents(file: &File) -> Option<Vec<Value>> {
     if file.name.ends_with(".jsonl") {
@@ -224,115 +257,5 @@ fn documents(file: &File) -> Option<Vec<Value>> {
     file.name.ends_with(".json").then(|| serde_json::from_str(&file.text).ok().map(|page| vec![page]))?
 }
 
-/// By a key and the one above it.
-fn place(key: &str, above: &str) -> Place {
-    match (key, above) {
-        ("name", "pools") => Place::Name(Kind::Pool),
-        ("name", "models" | "targets") => Place::Name(Kind::Model),
-        (
-            "model" | "asked_model" | "models" | "serves" | "base" | "adapters" | "active" | "waiting"
-            | "model_name" | "target_model_name",
-            _,
-        ) => Place::Name(Kind::Model),
-        (
-            "address" | "socket" | "endpoint" | "endpoints" | "router" | "agents" | "fallbacks" | "agent",
-            _,
-        ) => Place::Name(Kind::Host),
-        ("node", _) => Place::Name(Kind::Node),
-        ("pod" | "pods", _) => Place::Name(Kind::Pod),
-        ("pool" | "pools", _) => Place::Name(Kind::Pool),
-        ("request_id", _) => Place::Name(Kind::Request),
-        (
-            "format" | "version" | "listener" | "verdict" | "strategy" | "criticality" | "end" | "mode"
-            | "matched_by" | "contact" | "cursor" | "session" | "group" | "seed" | "id" | "generation"
-            | "what" | "grade" | "relaxed",
-            _,
-        ) => Place::Ours,
-        _ => Place::Text,
-    }
-}
-
-// === Kind ===
-
-impl Kind {
-    const fn word(self) -> &'static str {
-        match self {
-            Self::Host => "host",
-            Self::Model => "model",
-            Self::Node => "node",
-            Self::Pod => "pod",
-            Self::Pool => "pool",
-            Self::Request => "request",
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn hidden(files: &[(&'static str, &str)]) -> Vec<String> {
-        let files: Vec<File> =
-            files.iter().map(|(name, text)| File { name, text: (*text).to_owned() }).collect();
-        let mut names = Pseudonyms::default();
-        files.iter().for_each(|file| names.learn(file));
-        files.iter().map(|file| names.hide(file)).collect()
-    }
-
-    #[test]
-    fn a_name_is_the_same_other_name_in_every_file() {
-        let page = r#"{"endpoints":[{"address":"10.0.0.1:8000","socket":"10.0.0.1:8000","node":"gpu-a","models":["Qwen/Q3"],
-            "listener":"aware","health":"failed: 10.0.0.1:8000 of Qwen/Q3 on gpu-a: refused."}]}"#;
-        let all = hidden(&[
-            ("a.json", page),
-            (
-                "b.toml",
-                "endpoints = [\"10.0.0.1:8000\"]\nmodel = \"x=Qwen/Q3\"\nurl = \"http://10.0.0.1:8000/v1\"\n",
-            ),
-            ("c.txt", "x{model=\"Qwen/Q3\",endpoint=\"10.0.0.1:8000\"} 1\n"),
-        ]);
-        for text in &all {
-            for name in ["10.0.0.1", "Qwen", "gpu-a"] {
-                assert!(!text.contains(name), "{name} in {text}");
-            }
-        }
-        assert!(all[0].contains("failed: 240.0.0.1:8000 of model-1 on node-1: refused."), "{}", all[0]);
-        assert!(all[0].contains("\"listener\": \"aware\""), "{}", all[0]);
-        assert_eq!(
-            all[1],
-            "endpoints = [\"240.0.0.1:8000\"]\nmodel = \"x=model-1\"\nurl = \"http://240.0.0.1:8000/v1\"\n"
-        );
-        assert_eq!(all[2], "x{model=\"model-1\",endpoint=\"240.0.0.1:8000\"} 1\n");
-    }
-
-    #[test]
-    fn addresses_stay_addresses_and_this_machine_stays_this_machine() {
-        let text = |text: &str| hidden(&[("a.txt", text)]).remove(0);
-        assert_eq!(
-            text("from [fd00::7]:80, fd00::7 or 127.0.0.1:1"),
-            "from [2001:db8::1]:80, 2001:db8::1 or 127.0.0.1:1"
-        );
-        assert_eq!(
-            text("at 0.0.0.0:9090 and [::]:1; version 0.1.0"),
-            "at 0.0.0.0:9090 and [::]:1; version 0.1.0"
-        );
-    }
-
-    #[test]
-    fn hosts_and_names_with_spaces_are_names_too() {
-        let page = r#"{"agents":[{"address":"gpu-7.example:9010","trouble":"gpu-7.example: a \"my model\" b"}],"models":["my model"]}"#;
-        let text = hidden(&[("a.json", page)]).remove(0);
-        assert!(!text.contains("example") && !text.contains("my model"), "{text}");
-        assert!(text.contains("host-1:9010") && text.contains("a \\\"model-1\\\" b"), "{text}");
-    }
-
-    #[test]
-    fn what_is_a_word_of_ours_stays_whatever_models_are_called() {
-        let page = r#"{"decisions":[{"model":"aware","listener":"aware","strategy":"DEFAULT"}]}"#;
-        let text = hidden(&[("a.jsonl", page)]).remove(0);
-        assert_eq!(
-            text,
-            "{\"decisions\":[{\"listener\":\"aware\",\"model\":\"model-1\",\"strategy\":\"DEFAULT\"}]}\n"
-        );
-    }
-}
+mod tests;

@@ -15,7 +15,7 @@ const LEAST_TOKEN: usize = 6;
 /// Schemes of an `Authorization`.
 const SCHEMES: [&str; 2] = ["bearer ", "basic "];
 /// Words in the name of a setting whose value is one; of one that ends with `file` it is where that lies.
-const NAMES: [&str; 6] = ["token", "secret", "password", "authorization", "api_key", "credential"];
+const NAMES: [&str; 7] = ["token", "secret", "password", "authorization", "api_key", "apikey", "credential"];
 /// Keys of bodies by which prompts are sent.
 const PROMPTS: [&str; 6] = ["prompt", "messages", "input", "content", "instructions", "body"];
 
@@ -39,21 +39,28 @@ impl Secrets {
     /// Out of a file; how many there were.
     pub(super) fn remove(&self, file: &mut File) -> usize {
         let mut count = 0;
-        if file.name.ends_with(".json") && has_prompt(&file.text) {
+        if file.name.ends_with(".json") {
             file.text = page(&file.text, &mut count).into_owned();
-        }
-        if file.name.ends_with(".jsonl") && has_prompt(&file.text) {
+        } else if file.name.ends_with(".jsonl") {
             file.text = file.text.lines().map(|line| page(line, &mut count).into_owned() + "\n").collect();
+        } else {
+            file.text = lines(&file.text, &mut count);
         }
         if file.name.ends_with(".toml") {
-            let lines = file.text.lines().map(|line| setting(line, &mut count).into_owned() + "\n");
-            file.text = lines.collect();
+            file.text = file.text.lines().map(|line| setting(line, &mut count) + "\n").collect();
         }
         count + self.remove_from(&mut file.text)
     }
 
-    /// Out of any text.
-    pub(super) fn remove_from(&self, text: &mut String) -> usize {
+    /// Out of a text that is no file.
+    pub(super) fn remove_from_text(&self, text: &mut String) -> usize {
+        let mut count = 0;
+        *text = lines(text, &mut count);
+        count + self.remove_from(text)
+    }
+
+    /// Tokens and credentials.
+    fn remove_from(&self, text: &mut String) -> usize {
         let mut count = 0;
         for token in &self.tokens {
             count += text.matches(token).count();
@@ -66,44 +73,141 @@ impl Secrets {
     }
 }
 
-fn has_prompt(text: &str) -> bool {
-    PROMPTS.into_iter().any(|key| text.contains(&format!("\"{key}\"")))
-}
-
-/// A document without prompts. What is none stays as it is.
+/// A document without prompts and secrets. What is none is a text like any other.
 fn page<'t>(text: &'t str, count: &mut usize) -> Cow<'t, str> {
-    let Ok(mut page) = serde_json::from_str::<Value>(text) else { return Cow::Borrowed(text) };
-    let found = without_prompts(&mut page);
+    // Of most pages that is all there is to do.
+    if !has_word(text) {
+        return Cow::Borrowed(text);
+    }
+    let Ok(mut page) = serde_json::from_str::<Value>(text) else { return Cow::Owned(lines(text, count)) };
+    let found = clear(&mut page);
     *count += found;
     if found == 0 { Cow::Borrowed(text) } else { Cow::Owned(page.to_string()) }
 }
 
-fn without_prompts(page: &mut Value) -> usize {
+fn has_word(text: &str) -> bool {
+    let lower = text.to_ascii_lowercase();
+    PROMPTS.into_iter().any(|key| lower.contains(key)) || NAMES.into_iter().any(|name| lower.contains(name))
+}
+
+fn clear(page: &mut Value) -> usize {
     match page {
-        Value::Object(fields) => fields
-            .iter_mut()
-            .map(|(key, value)| {
-                if PROMPTS.contains(&&**key) && (value.is_string() || value.is_array() || value.is_object()) {
+        Value::Object(fields) => {
+            let each = fields.iter_mut().map(|(key, value)| {
+                if is_prompt(key, value) || (is_secret(key) && has_secret(value)) {
                     *value = REMOVED.into();
                     return 1;
                 }
-                without_prompts(value)
-            })
-            .sum(),
-        Value::Array(items) => items.iter_mut().map(without_prompts).sum(),
+                clear(value)
+            });
+            each.sum()
+        }
+        Value::Array(items) => items.iter_mut().map(clear).sum(),
+        Value::String(text) if has_body(text) => {
+            REMOVED.clone_into(text);
+            1
+        }
         _ => 0,
     }
 }
 
-/// A line of settings without its value, where that is a secret.
-fn setting<'l>(line: &'l str, count: &mut usize) -> Cow<'l, str> {
-    let Some((name, value)) = line.split_once(" = ") else { return Cow::Borrowed(line) };
-    let is_secret = NAMES.into_iter().any(|word| name.contains(word)) && !name.ends_with("file");
-    if !is_secret || value.starts_with("\"\"") {
-        return Cow::Borrowed(line);
+fn is_prompt(key: &str, value: &Value) -> bool {
+    PROMPTS.contains(&key) && (value.is_string() || value.is_array() || value.is_object())
+}
+
+/// By the name of a setting or a field.
+fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase().replace('-', "_");
+    NAMES.into_iter().any(|word| name.contains(word)) && !name.ends_with("file")
+}
+
+/// Numbers are counts: of tokens, of failed authorizations.
+fn has_secret(value: &Value) -> bool {
+    match value {
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => items.iter().any(has_secret),
+        _ => false,
     }
-    *count += 1;
-    Cow::Owned(format!("{name} = \"{REMOVED}\""))
+}
+
+/// Whether a text quotes a body with a prompt, as JSON, as JSON within another text, or as Python does.
+fn has_body(text: &str) -> bool {
+    PROMPTS.into_iter().any(|key| {
+        text.match_indices(key).any(|(at, _)| {
+            let quoted = text[..at].ends_with(['"', '\'']);
+            let rest = text[at + key.len()..].trim_start_matches('\\');
+            let rest = rest.strip_prefix(['"', '\'']).map(str::trim_start);
+            quoted && rest.is_some_and(|rest| rest.starts_with(':'))
+        })
+    })
+}
+
+/// A text without the lines that quote a body.
+fn lines(text: &str, count: &mut usize) -> String {
+    let kept = text.split_inclusive('\n').map(|line| {
+        if !has_body(line) {
+            return Cow::Borrowed(line);
+        }
+        *count += 1;
+        Cow::Owned(format!("{REMOVED}{}", if line.ends_with('\n') { "\n" } else { "" }))
+    });
+    kept.collect()
+}
+
+/// A line of settings without the values of those that are secrets, also within a table that stands in it.
+fn setting(line: &str, count: &mut usize) -> String {
+    let (mut kept, mut rest) = (String::new(), line);
+    while let Some(at) = outside(rest, '=') {
+        let (before, after) = rest.split_at(at + 1);
+        kept += before;
+        let name = before[..at].trim_end().trim_end_matches(['"', '\'']);
+        let name = name.rsplit(['{', ',', '"', '\'', ' ']).next().unwrap_or_default();
+        let blanks = after.len() - after.trim_start().len();
+        let value = &after[blanks..];
+        let length = text_or_list(value);
+        rest = after;
+        if length > 2 && is_secret(name) {
+            *count += 1;
+            kept += &after[..blanks];
+            kept += &format!("\"{REMOVED}\"");
+            rest = &value[length..];
+        }
+    }
+    kept + rest
+}
+
+/// Where this character stands, but for texts and comments.
+fn outside(line: &str, wanted: char) -> Option<usize> {
+    let mut quote = None;
+    for (at, c) in line.char_indices() {
+        match quote {
+            Some(open) if c == open => quote = None,
+            Some(_) => {}
+            None if c == wanted => return Some(at),
+            None if c == '#' => return None,
+            None if c == '"' || c == '\'' => quote = Some(c),
+            None => {}
+        }
+    }
+    None
+}
+
+/// The length of the text, or the list, that this begins with; 0: it is neither. What does not end is all of it.
+fn text_or_list(value: &str) -> usize {
+    match value.chars().next() {
+        Some(quote @ ('"' | '\'')) => {
+            // An escaped quote ends none.
+            let mut escaped = false;
+            let end = value[1..].find(|c| {
+                let ends = c == quote && !escaped;
+                escaped = c == '\\' && quote == '"' && !escaped;
+                ends
+            });
+            end.map_or(value.len(), |end| end + 2)
+        }
+        Some('[') => outside(value, ']').map_or(value.len(), |end| end + 1),
+        _ => 0,
+    }
 }
 
 /// What stands behind the name of a scheme.
@@ -150,50 +254,4 @@ fn cut(text: &mut String, found: &[(usize, usize)]) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn removed(name: &'static str, text: &str) -> (String, usize) {
-        let secrets = Secrets { tokens: vec!["s3cret-token".to_owned()] };
-        let mut file = File { name, text: text.to_owned() };
-        let count = secrets.remove(&mut file);
-        (file.text, count)
-    }
-
-    #[test]
-    fn what_gives_access_does_not_stay() {
-        for (text, left) in [
-            ("a s3cret-token b", "a [removed] b"),
-            ("Authorization: Bearer abcdef123456, x", "Authorization: Bearer [removed], x"),
-            ("BEARER abcdefghij", "BEARER [removed]"),
-            ("basic dXNlcjpwYXNz=", "basic [removed]"),
-            ("to http://me:word@host:80/x", "to http://[removed]@host:80/x"),
-        ] {
-            assert_eq!(removed("a.txt", text), (left.to_owned(), 1), "{text}");
-        }
-        for text in ["the bearer of it", "http://host/a@b", "mail a@b", "Größe bearer ü"] {
-            assert_eq!(removed("a.txt", text), (text.to_owned(), 0), "{text}");
-        }
-    }
-
-    #[test]
-    fn settings_keep_where_a_secret_lies_and_not_what_it_is() {
-        let (text, count) =
-            removed("a.toml", "token_file = \"/a\"\napi_key = \"k\"\nmore = 1\ntoken = \"\"\n");
-        assert_eq!(text, "token_file = \"/a\"\napi_key = \"[removed]\"\nmore = 1\ntoken = \"\"\n");
-        assert_eq!(count, 1);
-    }
-
-    #[test]
-    fn a_prompt_on_a_page_does_not_stay() {
-        let (text, count) =
-            removed("a.json", r#"{"a":[{"prompt":"hello","prompt_tokens":3}],"messages":[{"role":"x"}]}"#);
-        assert_eq!(count, 2);
-        assert!(
-            !text.contains("hello") && !text.contains("role") && text.contains("\"prompt_tokens\":3"),
-            "{text}"
-        );
-        let as_it_is = r#"{"a":  {"prompt_tokens":3}}"#;
-        assert_eq!(removed("a.json", as_it_is), (as_it_is.to_owned(), 0));
-    }
-}
+mod tests;

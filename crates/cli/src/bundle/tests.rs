@@ -1,12 +1,13 @@
 use std::io::Read as _;
 
-use super::*;
+use super::{gathered::MOST_BYTES, *};
 
 fn manifest(missing: &[(&'static str, &str)]) -> Manifest {
     let files = vec![Listed { name: "router/router.json", bytes: 2_048 }];
     let missing = missing.iter().map(|(name, why)| Missing { name, why: (*why).to_owned() }).collect();
     Manifest {
         archive: "a.tar.gz".into(),
+        path: "a.tar.gz".into(),
         version: "0.1.0",
         made: "now".to_owned(),
         redacted: true,
@@ -64,7 +65,7 @@ fn an_archive_can_be_opened_and_begins_with_what_is_in_it() {
 
 #[test]
 fn what_there_is_no_room_for_is_left_out_and_named() {
-    let mut gathered = Gathered::new();
+    let mut gathered = Gathered::new(false);
     gathered.keep("router/a.json", Ok("x".repeat(MOST_BYTES - 10)));
     gathered.keep("router/b.json", Ok("x".repeat(11)));
     gathered.keep("router/c.json", Ok("x".repeat(10)));

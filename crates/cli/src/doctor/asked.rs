@@ -34,9 +34,19 @@ pub(crate) struct Said {
 // === Asked ===
 
 impl Asked {
-    /// Asks both.
-    pub(crate) async fn ask(router: &mut Client, agent: &mut Client) -> Self {
-        let (router, agent) = (Said::ask(router).await, agent.page(path::NODE).await);
+    /// Asks both, but for one of which it is known that it does not answer.
+    pub(crate) async fn ask(
+        router: Result<&mut Client, CliError>,
+        agent: Result<&mut Client, CliError>,
+    ) -> Self {
+        let router = match router {
+            Ok(router) => Said::ask(router).await,
+            Err(error) => Err(error),
+        };
+        let agent = match agent {
+            Ok(agent) => agent.page(path::NODE).await,
+            Err(error) => Err(error),
+        };
         let lost = router.iter().flat_map(|said| &said.agents.agents).filter(|agent| !agent.connected);
         let mut reached = Vec::new();
         for address in lost.map(|agent| agent.address.clone()).take(MOST_TRIES) {

@@ -1,21 +1,23 @@
 //! Who listens where Warmlane does unless set otherwise: read from the kernel's tables, from who has which socket, and where that is
 //! not to be seen, from what is answered.
 //!
-//! Bounds: half a second for a connection and for an answer, [`MOST_HEAD`] of it.
+//! Bounds: half a second for a connection and another for all of the answer, [`MOST_HEAD`] of it.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fs,
     io::{Read as _, Write as _},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream},
     path::Path,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use warmlane_api::admin::VERSION_HEADER;
 
 const PATIENCE: Duration = Duration::from_millis(500);
-const MOST_HEAD: u64 = 8 << 10;
+/// Asked of who takes requests.
+const MODELS: &str = "/v1/models";
+const MOST_HEAD: usize = 8 << 10;
 
 /// A port of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,11 +31,14 @@ pub(crate) struct Port {
 }
 
 /// Those that stand in the manifests.
-pub(crate) const PORTS: [Port; 7] = [
-    port(8_080, "warmlane-router", "--plain", Some("/v1/models")),
-    port(8_081, "warmlane-router", "--aware", Some("/v1/models")),
+pub(crate) const PORTS: [Port; 10] = [
+    port(8_080, "warmlane-router", "--plain", Some(MODELS)),
+    port(8_081, "warmlane-router", "--aware", Some(MODELS)),
     port(9_090, "warmlane-router", "--metrics", Some("/healthz")),
     port(9_091, "warmlane-router", "--admin", Some("/healthz")),
+    port(9_002, "warmlane-router", "--ext-proc", None),
+    port(9_003, "warmlane-router", "--grpc-health", None),
+    port(9_004, "warmlane-router", "--extension-server", None),
     port(9_010, "warmlane-agent", "--listen", None),
     port(9_011, "warmlane-agent", "--metrics", Some("/healthz")),
     port(9_012, "warmlane-agent", "--admin", Some("/healthz")),
@@ -70,6 +75,26 @@ const fn port(number: u16, program: &'static str, flag: &'static str, probe: Opt
     Port { number, program, flag, probe }
 }
 
+// === Port ===
+
+impl Port {
+    /// Who has it, by the name of the program and by what is answered.
+    fn held_by(self, name: Option<&String>, answers: impl Fn(&str) -> Option<bool>) -> Holder {
+        if name.is_some_and(|name| name == self.program) {
+            return Holder::Program(self.program.to_owned());
+        }
+        // Another program may lead to one of ours, as a port-forward does.
+        match (self.probe.and_then(answers), name) {
+            (Some(true), _) => Holder::Ours,
+            (_, Some(name)) => Holder::Program(name.clone()),
+            // Ours lists models there without a word of itself, so who it is cannot be told.
+            (Some(false), None) if self.probe == Some(MODELS) => Holder::Hidden,
+            (Some(false), None) => Holder::Stranger,
+            (None, None) => Holder::Hidden,
+        }
+    }
+}
+
 // === Taken ===
 
 impl Taken {
@@ -79,24 +104,36 @@ impl Taken {
             |name: &str| fs::read_to_string(root.join("proc/self/net").join(name)).unwrap_or_default();
         let (four, six) = (table("tcp"), table("tcp6"));
         let listening: Vec<Socket> = four.lines().chain(six.lines()).filter_map(Socket::of).collect();
-        let of = |port: Port| listening.iter().find(|socket| socket.address.port() == port.number);
+        let of = |port: Port| listening.iter().filter(move |socket| socket.address.port() == port.number);
         let ours: Vec<(Port, Socket)> =
-            PORTS.into_iter().filter_map(|port| Some((port, *of(port)?))).collect();
+            PORTS.into_iter().flat_map(|port| of(port).map(move |socket| (port, *socket))).collect();
         let names = if ours.is_empty() { HashMap::new() } else { names(root, &ours) };
-        let by = |port: Port, socket: Socket| {
+        let mut taken: Vec<Self> = Vec::new();
+        // Sockets that share an address, as a router's workers do, are asked once unless their programs are known.
+        let mut asked = HashSet::new();
+        for (port, socket) in ours {
             let name = names.get(&socket.inode);
-            if name.is_some_and(|name| name == port.program) {
-                return Holder::Program(port.program.to_owned());
+            if !asked.insert((socket.address, name)) {
+                continue;
             }
-            // Another program may lead to one of ours, as a port-forward does.
-            match (port.probe.and_then(|path| answers(socket.reachable(), path)), name) {
-                (Some(true), _) => Holder::Ours,
-                (_, Some(name)) => Holder::Program(name.clone()),
-                (Some(false), None) => Holder::Stranger,
-                (None, None) => Holder::Hidden,
+            let by = port.held_by(name, |path| answers(socket.reachable(), path));
+            let this = Self { port, by };
+            match taken.iter_mut().find(|other| other.port == port) {
+                // Of those who share a port's number the worst counts.
+                Some(other) if this.badness() > other.badness() => *other = this,
+                Some(_) => {}
+                None => taken.push(this),
             }
-        };
-        ours.into_iter().map(|(port, socket)| Self { port, by: by(port, socket) }).collect()
+        }
+        taken
+    }
+
+    fn badness(&self) -> u8 {
+        match self.is_right() {
+            Some(true) => 0,
+            None => 1,
+            Some(false) => 2,
+        }
     }
 
     /// Whether it is the one that is meant to be there; `None`: that cannot be told.
@@ -137,16 +174,30 @@ fn inode(link: &Path) -> Option<u64> {
 /// Whether who answers there is one of ours: by its headers. `None`: no answer comes.
 pub(super) fn answers(address: SocketAddr, path: &str) -> Option<bool> {
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE).ok()?;
-    stream.set_read_timeout(Some(PATIENCE)).ok()?;
     stream.set_write_timeout(Some(PATIENCE)).ok()?;
     let ask = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
     stream.write_all(ask.as_bytes()).ok()?;
-    let mut head = Vec::new();
-    // What came before it fell silent counts.
-    _ = stream.take(MOST_HEAD).read_to_end(&mut head);
+    let head = read_until(&mut stream, Instant::now() + PATIENCE);
     let text = String::from_utf8_lossy(&head).to_ascii_lowercase();
     let head = text.split("\r\n\r\n").next().filter(|head| !head.is_empty())?;
     Some(head.lines().any(|line| line.starts_with(VERSION_HEADER) || line.starts_with("x-warmlane-")))
+}
+
+/// What comes until then: one that sends a byte now and then holds nobody.
+fn read_until(stream: &mut TcpStream, end: Instant) -> Vec<u8> {
+    let (mut head, mut part) = (Vec::new(), [0; 1 << 10]);
+    while head.len() < MOST_HEAD {
+        let left = end.saturating_duration_since(Instant::now());
+        // What came before it fell silent counts.
+        if left.is_zero() || stream.set_read_timeout(Some(left)).is_err() {
+            break;
+        }
+        match stream.read(&mut part) {
+            Ok(0) | Err(_) => break,
+            Ok(count) => head.extend_from_slice(&part[..count]),
+        }
+    }
+    head
 }
 
 // === Socket ===
@@ -191,108 +242,4 @@ fn address(hex: &str) -> Option<IpAddr> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::{net::TcpListener, os::unix::fs::symlink, thread};
-
-    use super::*;
-
-    const HEAD: &str =
-        "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
-
-    fn line(local: &str, state: &str, inode: u64) -> String {
-        format!(
-            "   0: {local} 00000000:0000 {state} 00000000:00000000 00:00000000 00000000     0        0 {inode} 1 0\n"
-        )
-    }
-
-    #[test]
-    fn who_holds_a_port_is_told_by_its_sockets() {
-        let root = tempfile::tempdir().expect("a folder");
-        let write = |path: &str, text: &str| {
-            let path = root.path().join(path);
-            fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
-            fs::write(path, text).expect("a file");
-        };
-        assert_eq!(Taken::look(root.path(), |_, _| None), []);
-        let local = |port: u16| format!("0100007F:{port:04X}");
-        let tcp = [
-            line(&local(9_091), "0A", 11),
-            line(&local(8_080), "0A", 12),
-            line(&local(8_081), "01", 13),
-            line(&local(9_010), "0A", 14),
-            line(&local(22), "0A", 15),
-        ];
-        write("proc/self/net/tcp", &(HEAD.to_owned() + &tcp.concat()));
-        let any = format!("{}:{:04X}", "0".repeat(32), 9_011);
-        write("proc/self/net/tcp6", &(HEAD.to_owned() + &line(&any, "0A", 16)));
-        for (process, name, socket) in [("7", "warmlane-router", 11), ("8", "nginx", 12)] {
-            write(&format!("proc/{process}/comm"), &format!("{name}\n"));
-            fs::create_dir_all(root.path().join(format!("proc/{process}/fd"))).expect("a folder");
-            let link = root.path().join(format!("proc/{process}/fd/3"));
-            symlink(format!("socket:[{socket}]"), link).expect("a link");
-        }
-        let look = |answer: Option<bool>| -> Vec<(u16, Holder)> {
-            let asked = |address: SocketAddr, path: &str| {
-                let asked = (&*address.to_string(), path);
-                assert!(
-                    asked == ("127.0.0.1:8080", "/v1/models") || asked == ("[::1]:9011", "/healthz"),
-                    "{asked:?}"
-                );
-                answer
-            };
-            Taken::look(root.path(), asked).into_iter().map(|taken| (taken.port.number, taken.by)).collect()
-        };
-        let found = look(Some(false));
-        let program = |name: &str| Holder::Program(name.to_owned());
-        assert_eq!(
-            found,
-            [
-                (8_080, program("nginx")),
-                (9_091, program("warmlane-router")),
-                (9_010, Holder::Hidden),
-                (9_011, Holder::Stranger),
-            ]
-        );
-        let forwarded = look(Some(true));
-        assert_eq!(
-            (&forwarded[0].1, &forwarded[3].1),
-            (&Holder::Ours, &Holder::Ours),
-            "nginx leads to one of ours"
-        );
-        assert_eq!(look(None)[3].1, Holder::Hidden);
-    }
-
-    #[test]
-    fn addresses_are_read_as_the_kernel_writes_them() {
-        let said = |hex: &str| address(hex).map(|address| address.to_string());
-        if cfg!(target_endian = "little") {
-            assert_eq!(said("0100007F").as_deref(), Some("127.0.0.1"));
-            assert_eq!(said("B80D0120000000000000000001000000").as_deref(), Some("2001:db8::1"));
-        }
-        assert_eq!((said("xyz"), said("0100007")), (None, None));
-        assert_eq!(Socket::of(HEAD), None);
-    }
-
-    #[test]
-    fn who_answers_is_told_by_its_headers() {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
-        let address = listener.local_addr().expect("address");
-        let heads = [
-            "HTTP/1.1 200 OK\r\nWarmlane-Version: 1\r\n\r\n",
-            "HTTP/1.1 200 OK\r\nServer: x\r\n\r\nwarmlane-version: 1",
-            "",
-        ];
-        let server = thread::spawn(move || {
-            for head in heads {
-                let (mut stream, _) = listener.accept().expect("a connection");
-                _ = stream.read(&mut [0; 512]);
-                stream.write_all(head.as_bytes()).expect("written");
-            }
-        });
-        assert_eq!(answers(address, "/"), Some(true));
-        assert_eq!(answers(address, "/"), Some(false), "its body says nothing");
-        assert_eq!(answers(address, "/"), None);
-        server.join().expect("it ends");
-        assert_eq!(answers(address, "/"), None, "nobody is there any more");
-    }
-}
+mod tests;

@@ -1,15 +1,12 @@
 //! A replica as `top` has it: joined from the router's pages and, where an agent was given, from its node's. Pure.
 //!
-//! The score is the number that agents give people too: from 0, avoid it, to 1, idle and well,
-//! `health * (1 - kv_use) / (1 + queue / 8)`, where `health` is 1, 0.5 where something speaks against the replica and 0 where
-//! it gets nothing. The router weighs the signals themselves, for each request anew: `explain` shows that.
+//! The score is the number that agents give people too, its [`standing()`]: from 0, avoid it, to 1, idle and well. The router
+//! weighs the signals themselves, for each request anew: `explain` shows that.
 
 use std::collections::HashMap;
 
-use warmlane_api::admin::{Agents, Endpoint, Gpu, Lane, Node};
-
-/// Waiting requests that halve a score.
-const HALF: f32 = 8.0;
+use warmlane_api::admin::{Aged, Agents, Endpoint, Gpu, Lane, Node};
+use warmlane_picker::{Fitness, standing};
 
 /// See the module's header.
 #[derive(Clone, Debug)]
@@ -57,20 +54,17 @@ impl Row {
 fn score(endpoint: &Endpoint) -> Option<f32> {
     let signals = &endpoint.signals;
     let asleep = signals.awake.is_some_and(|awake| !awake.value);
-    let health = match endpoint.health.split(':').next() {
-        _ if !endpoint.ready || asleep => 0.0,
-        Some("healthy") => 1.0,
-        Some("failed") => 0.0,
-        _ => 0.5,
+    let fitness = match endpoint.health.split(':').next() {
+        _ if !endpoint.ready || asleep => Fitness::Out,
+        Some("healthy") => Fitness::Well,
+        Some("failed") => Fitness::Out,
+        _ => Fitness::Ill,
     };
-    if health > 0.0 && signals.queue.is_none() && signals.kv_use.is_none() {
+    if fitness != Fitness::Out && signals.queue.is_none() && signals.kv_use.is_none() {
         return None;
     }
-    // What no engine can mean counts as the nearest that it can.
-    let kv_use = signals.kv_use.map_or(0.0, |reading| reading.value.clamp(0.0, 1.0));
-    let queue = signals.queue.map_or(0.0, |reading| reading.value.max(0.0));
-    let score = health * (1.0 - kv_use) / (1.0 + queue / HALF);
-    Some(if score.is_finite() { score } else { 0.0 })
+    let value = |reading: Option<Aged<f32>>| reading.map(|reading| reading.value);
+    Some(standing(fitness, value(signals.queue), value(signals.kv_use)))
 }
 
 // === Cards ===
@@ -109,7 +103,7 @@ pub(super) fn illness(gpu: &Gpu) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use warmlane_api::admin::{Aged, Agent, Card, NodeEngine, Signals};
+    use warmlane_api::admin::{Agent, Card, NodeEngine, Signals};
 
     use super::*;
 
@@ -120,17 +114,13 @@ mod tests {
     }
 
     #[test]
-    fn the_score_is_what_the_formula_says() {
+    fn the_score_is_the_standing_by_health_and_load() {
         assert_eq!(score(&endpoint(0.0, 0.0)), Some(1.0));
         assert_eq!(score(&endpoint(8.0, 0.5)), Some(0.25));
         let ill = Endpoint { health: "degraded: its GPU".to_owned(), ..endpoint(8.0, 0.5) };
         assert_eq!(score(&ill), Some(0.125));
         assert_eq!(score(&Endpoint { ready: false, ..endpoint(0.0, 0.0) }), Some(0.0));
         assert_eq!(score(&Endpoint { signals: Signals::default(), ..endpoint(0.0, 0.0) }), None);
-        for (queue, kv_use) in [(f32::NAN, 0.0), (0.0, f32::NAN), (f32::INFINITY, 1.0), (-5.0, 7.0)] {
-            let score = score(&endpoint(queue, kv_use)).expect("a score");
-            assert!((0.0..=1.0).contains(&score), "{queue} {kv_use}: {score}");
-        }
     }
 
     #[test]

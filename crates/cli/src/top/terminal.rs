@@ -117,7 +117,8 @@ impl Drop for Held {
 fn take() -> io::Result<()> {
     enable_raw_mode()?;
     TAKEN.store(true, Ordering::SeqCst);
-    execute!(stdout(), EnterAlternateScreen, Hide)
+    // Where it does not take that, it is not to stay raw.
+    execute!(stdout(), EnterAlternateScreen, Hide).inspect_err(|_| give_back())
 }
 
 fn give_back() {
