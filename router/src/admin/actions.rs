@@ -1,5 +1,5 @@
 //! Changes of a running router, by the admin port: an endpoint drained, a session or a group unpinned, the kernel lane off, the
-//! log louder. Who may ask is the [`gate`]'s decision, what is asked [`action`]'s; here it is done, logged with who asked, and counted.
+//! log louder. Who may ask is the [gate](mod@gate)'s decision, what is asked [`action`]'s; here it is done, logged with who asked, and counted.
 //!
 //! Bounds: a body of 64 KiB, ten seconds for it, five for the writer.
 
