@@ -135,7 +135,10 @@ fn the_page_of_metrics_lists_what_a_router_has() {
     let own = families(&page, |name| name.starts_with("warmlane_"));
     let upstream = families(&page, |name| !name.starts_with("warmlane_"));
     let text = format!(
-        "# Metrics of the router\n\nWhat `/metrics` on port 9090 has, in OpenMetrics text. Written by a test from a page. An agent's\nare in [AGENT.md](AGENT.md).\n\n{head}{own}\n## Under the names of other pickers\n\nSo that dashboards made for the \
+        "# Metrics of the router\n\nWhat `/metrics` on port 9090 has, in OpenMetrics text. Written by a test from a page. An agent's\nare in [AGENT.md](AGENT.md).\n\nEach router has a page of its own: add counters up, and of gauges by `endpoint` \
+         (a replica's address) or `pool` take `max` or `min`. Alerts that are ready are in\n[deploy/alerts](../deploy/alerts/warmlane.yaml), \
+         explained in [runbooks.md](runbooks.md); what a `reason` of failed requests means stands in [errors.md](errors.md). \
+         One of your own:\n\n```promql\nsum by (reason) (rate(warmlane_request_errors_total{{listener=\"aware\"}}[5m])) > 1\n```\n\n{head}{own}\n## Under the names of other pickers\n\nSo that dashboards made for the \
          endpoint picker of the Gateway API Inference Extension (`inference_*`) or of llm-d (`llm_d_epp_*`) work. Values\nare this router's own. A \
          model that no replica lists and no rule names is `unknown`; beyond 256 models and targets on a thread all are `other`. \
          Requests\nthat were shed, and those of the plain listener, are not among them.\n\n{head}{upstream}"
