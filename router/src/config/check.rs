@@ -253,3 +253,11 @@ fn process(config: &Config) -> Result<(), Fault> {
     let filter = log::filter(&config.log.level);
     require(filter.is_ok(), "log.level", filter.err().unwrap_or_default())
 }
+
+/// What these flags come to.
+#[cfg(test)]
+fn loaded(args: &str) -> Result<Config, String> {
+    let args = ["warmlane-router"].into_iter().chain(args.split_whitespace()).map(std::ffi::OsString::from);
+    let loaded = Config::load(args, &std::collections::HashMap::new());
+    loaded.map(|loaded| loaded.config).map_err(|error| error.to_string())
+}

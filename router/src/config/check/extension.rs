@@ -29,14 +29,10 @@ pub(super) fn extension(config: &Config) -> Result<(), Fault> {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::HashMap, ffi::OsString};
-
-    use super::*;
+    use super::{super::loaded, *};
 
     fn load(args: &str) -> Result<Config, String> {
-        let args = ["warmlane-router", "--endpoint", "a:1"].into_iter().chain(args.split_whitespace());
-        let loaded = Config::load(args.map(OsString::from), &HashMap::new());
-        loaded.map(|loaded| loaded.config).map_err(|error| error.to_string())
+        loaded(&format!("--endpoint a:1 {args}"))
     }
 
     #[test]

@@ -66,16 +66,10 @@ pub(in super::super) fn idle(config: &Config) -> Vec<String> {
 mod tests {
     use std::{collections::HashMap, ffi::OsString};
 
-    use super::*;
+    use super::{super::loaded as load, *};
 
     /// Of a server of hooks without listeners for requests.
     const ALONE: &str = "--extension-server 127.0.0.1:9004 --plain off --aware off";
-
-    fn load(args: &str) -> Result<Config, String> {
-        let args = ["warmlane-router"].into_iter().chain(args.split_whitespace());
-        let loaded = Config::load(args.map(OsString::from), &HashMap::new());
-        loaded.map(|loaded| loaded.config).map_err(|error| error.to_string())
-    }
 
     #[test]
     fn hooks_need_neither_replicas_nor_pools() {
