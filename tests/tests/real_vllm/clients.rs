@@ -77,6 +77,19 @@ pub(crate) struct Streamed {
     pub(crate) completion_tokens: Vec<u64>,
 }
 
+impl Streamed {
+    /// Fails unless this is the whole stream of 24 tokens by the model.
+    pub(crate) fn assert_whole(&self, model: &str) {
+        assert!(self.content_type.starts_with("text/event-stream"), "{self:?}");
+        assert_eq!(self.models, [model]);
+        assert_eq!(self.ids, 1, "one answer has one id: {self:?}");
+        assert_eq!(self.completion_tokens, [24], "{self:?}");
+        assert_eq!(self.finish_reasons, ["length"]);
+        // The first chunk names the role, then one comes for each token; a busy engine may put two tokens in one.
+        assert!((20..=25).contains(&self.chunks), "{self:?}");
+    }
+}
+
 /// What vLLM's load test counted.
 #[derive(Debug, Deserialize)]
 pub(crate) struct LoadTest {
