@@ -52,13 +52,15 @@ pub use tokens::TokenMetrics;
 /// Media type of a page.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+/// Before our own names.
+const PREFIX: &str = "warmlane";
+
 /// Everything that is counted.
-#[derive(Debug)]
 pub struct Metrics {
+    /// All but the sheets.
     registry: Registry,
-    /// Names of others, without the prefix.
-    upstream: Registry,
-    sheets: Arc<Sheets>,
+    world: Arc<World>,
+    sheets: Sheets,
     scraping: Arc<ScrapeMetrics>,
     hooks: Arc<HookMetrics>,
     cluster: Arc<ClusterMetrics>,
@@ -71,15 +73,13 @@ pub struct Metrics {
 impl Metrics {
     /// Counters at zero, and gauges that look at `world` when a page is asked for.
     pub fn new(world: &Arc<World>) -> Self {
-        let sheets = Arc::new(Sheets::default());
         let scraping = Arc::new(ScrapeMetrics::new());
         let hooks = Arc::new(HookMetrics::default());
         let cluster = Arc::new(ClusterMetrics::default());
         let actions = Arc::new(ActionMetrics::default());
         let spans = Arc::new(SpanCounts::default());
-        let mut registry = Registry::with_prefix("warmlane");
+        let mut registry = Registry::with_prefix(PREFIX);
         registry.register_collector(Box::new(build::Build::new(Instant::now(), world)));
-        registry.register_collector(Box::new(sheets.clone()));
         registry.register_collector(Box::new(scraping.clone()));
         registry.register_collector(Box::new(pool::Pool::new(world.clone())));
         registry.register_collector(Box::new(agents::Agents::new(world.clone())));
@@ -89,13 +89,8 @@ impl Metrics {
         registry.register_collector(Box::new(cluster.clone()));
         registry.register_collector(Box::new(actions.clone()));
         registry.register_collector(Box::new(spans::Spans(spans.clone())));
-        let mut upstream = Registry::default();
-        upstream.register_collector(Box::new(upstream::Upstream::new(
-            world.clone(),
-            sheets.clone(),
-            scraping.clone(),
-        )));
-        Self { registry, upstream, sheets, scraping, hooks, cluster, actions, spans }
+        let sheets = Sheets::default();
+        Self { registry, world: world.clone(), sheets, scraping, hooks, cluster, actions, spans }
     }
 
     /// A sheet for what one more thread counts.
@@ -138,11 +133,25 @@ impl Metrics {
     /// # Errors
     /// Only when a collector fails to format, which none of ours does.
     pub fn render(&self) -> Result<String, fmt::Error> {
+        // Summed up once for both sets of names.
+        let sum = Arc::new(self.sheets.sum());
+        let mut proxy = Registry::with_prefix(PREFIX);
+        proxy.register_collector(Box::new(sum.clone()));
+        let upstream = upstream::Upstream::new(self.world.clone(), sum, self.scraping.clone());
+        let mut others = Registry::default();
+        others.register_collector(Box::new(upstream));
         let mut page = String::with_capacity(16 << 10);
-        text::encode_registry(&mut page, &self.registry)?;
-        text::encode_registry(&mut page, &self.upstream)?;
+        for registry in [&proxy, &self.registry, &others] {
+            text::encode_registry(&mut page, registry)?;
+        }
         text::encode_eof(&mut page)?;
         Ok(page)
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
     }
 }
 

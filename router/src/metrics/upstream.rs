@@ -9,7 +9,7 @@ use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
 use warmlane_picker::{Endpoint, Reading};
 use warmlane_scrape::Outcome;
 
-use super::{Label, ProxyMetrics, ScrapeMetrics, StreamEnd, page::Page, sheets::Sheets};
+use super::{Label, ProxyMetrics, ScrapeMetrics, StreamEnd, page::Page};
 use crate::{
     stage::Stage,
     world::{Pool, World},
@@ -65,15 +65,16 @@ const SAID: [(&str, &str, Said); 3] = [
 /// See the module's header.
 pub(super) struct Upstream {
     world: Arc<World>,
-    sheets: Arc<Sheets>,
+    sum: Arc<ProxyMetrics>,
     scraping: Arc<ScrapeMetrics>,
 }
 
 // === Upstream ===
 
 impl Upstream {
-    pub(super) fn new(world: Arc<World>, sheets: Arc<Sheets>, scraping: Arc<ScrapeMetrics>) -> Self {
-        Self { world, sheets, scraping }
+    /// `sum`: of all threads.
+    pub(super) fn new(world: Arc<World>, sum: Arc<ProxyMetrics>, scraping: Arc<ScrapeMetrics>) -> Self {
+        Self { world, sum, scraping }
     }
 
     fn pools(&self, page: &mut Page<'_>, names: &Names) -> fmt::Result {
@@ -150,14 +151,14 @@ impl Upstream {
 impl Collector for Upstream {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let page = &mut Page(encoder);
-        let sum = self.sheets.sum();
+        let sum = &*self.sum;
         let models = sum.by_model.all();
         for names in &NAMES {
             models::encode(page, names.request, &names.of_models, &models)?;
             self.pools(page, names)?;
-            self.picker(page, names, &sum)?;
+            self.picker(page, names, sum)?;
         }
-        self.llm_d(page, &sum)
+        self.llm_d(page, sum)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use prometheus_client::encoding::DescriptorEncoder;
+use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
 
 use super::{
     super::{Counts, Goal, Label, Listener, page::Page},
@@ -10,9 +10,8 @@ use super::{
 };
 use crate::stage::Stage;
 
-impl ProxyMetrics {
-    /// Writes it to a page.
-    pub(in super::super) fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+impl Collector for ProxyMetrics {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let page = &mut Page(encoder);
         self.encode_requests(page)?;
         let stages = Stage::ALL.iter().map(|stage| ([("stage", stage.name())], &self.stages[stage.index()]));
