@@ -1,7 +1,7 @@
 //! What was decided lately, for people who ask why: a bounded ring for each worker.
 //!
 //! Keeping a decision costs a few copies into buffers of the ring's own, no allocation once it has turned, and a lock that only
-//! a reader of the debug pages ever contends for, who holds it while it copies pointers and outcomes. What endpoints had said is not
+//! a reader of the debug pages ever contends for, who holds it for a few at a time. What endpoints had said is not
 //! copied: a [`Record`] names the edition of the snapshot that it was made of (see `world/editions.rs`), and is explained from that.
 //!
 //! Bounds: `log.decisions` records of each worker, and 32 MiB of all of them; with many endpoints a record is large, and fewer are kept.

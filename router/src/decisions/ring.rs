@@ -12,6 +12,9 @@ use super::{Found, Outcome, RINGS, Record, Wanted, numbered};
 /// A record that is larger than this, beside 64 bytes for each endpoint, is not used again.
 const LARGE: usize = 4 << 10;
 
+/// Decisions that a reader looks at before it lets the worker go on.
+const BATCH: usize = 64;
+
 /// See the module's header. Written by its worker, read by the debug pages.
 #[derive(Debug)]
 pub struct Ring {
@@ -32,13 +35,23 @@ struct Decided {
     last: u64,
 }
 
-#[derive(Debug)]
+/// All in one place: what a request writes was last touched a thousand requests ago, and each pointer followed to it is a wait
+/// for memory.
+#[derive(Debug, Default)]
 struct Kept {
     number: u64,
-    record: Arc<Record>,
-    /// Of the record.
+    record: Record,
+    /// Of all of it.
     bytes: usize,
     outcome: Option<Outcome>,
+}
+
+/// What a reader saw.
+struct Looked {
+    /// How many were ever made up to the upper bound.
+    made: u64,
+    /// The number of the last that it looked at.
+    oldest: Option<u64>,
 }
 
 /// A decision that is kept, for what becomes of it.
@@ -73,30 +86,30 @@ impl Ticket {
 
 impl Ring {
     pub(super) fn new(place: u64, most: usize, most_bytes: usize) -> Self {
-        Self { place, most, most_bytes, kept: Mutex::default() }
+        let (most, room) = (most.max(1), most_bytes / size_of::<Kept>() + 1);
+        // At once, so that it is never moved. What was never written takes no memory.
+        let all = VecDeque::with_capacity(most.min(room));
+        Self { place, most, most_bytes, kept: Mutex::new(Decided { all, ..Decided::default() }) }
     }
 
     /// Keeps one more decision. `fill` writes all of it.
     ///
     /// The clock is read while the ring is held, so that who reads the clock first and the ring then finds all numbers up to there.
     pub fn add(&self, clock: impl FnOnce() -> Time, fill: impl FnOnce(&mut Record)) -> Ticket {
-        let kept = &mut *self.kept();
+        let decided = &mut *self.kept();
         // It may stand still between two looks.
-        let number = (numbered(clock()) + self.place).max(kept.last + RINGS);
-        kept.last = number;
-        let mut record = kept.spare(self.most, self.most_bytes);
-        // Just made, or nobody else's.
-        if let Some(record) = Arc::get_mut(&mut record) {
-            fill(record);
+        let number = (numbered(clock()) + self.place).max(decided.last + RINGS);
+        decided.last = number;
+        let is_full = decided.all.len() >= self.most || decided.bytes >= self.most_bytes;
+        let kept = decided.next(is_full);
+        (kept.number, kept.outcome) = (number, None);
+        fill(&mut kept.record);
+        kept.bytes = size_of::<Kept>() - size_of::<Record>() + kept.record.bytes();
+        decided.bytes += kept.bytes;
+        while decided.bytes > self.most_bytes && decided.all.len() > 1 {
+            decided.pop();
         }
-        let bytes = record.bytes();
-        let nth = kept.gone + kept.all.len() as u64;
-        kept.bytes += bytes;
-        kept.all.push_back(Kept { number, record, bytes, outcome: None });
-        while kept.bytes > self.most_bytes && kept.all.len() > 1 {
-            kept.pop();
-        }
-        Ticket { number, nth }
+        Ticket { number, nth: decided.gone + decided.all.len() as u64 - 1 }
     }
 
     /// What became of a decision, if it is still kept.
@@ -114,31 +127,12 @@ impl Ring {
 
     /// Adds what is wanted of it.
     pub(super) fn find(&self, wanted: Wanted, passes: impl Fn(&Record) -> bool, found: &mut Found) {
-        let Wanted { since, until, limit } = wanted;
-        // Outside of the lock.
-        let room = limit.min(self.most);
-        found.seen.reserve(room);
-        let kept = self.kept();
-        let is_later = |kept: &&Kept| kept.number >= until;
-        let later = kept.all.iter().rev().take_while(is_later).count();
-        found.made += kept.gone + (kept.all.len() - later) as u64;
-        let newest_first = kept.all.iter().rev().skip(later).take_while(|kept| kept.number > since);
-        let mut left = room;
-        for kept in newest_first {
-            found.newer += 1;
-            if !passes(&kept.record) {
-                continue;
-            }
-            if left == 0 {
-                found.left_out += 1;
-                continue;
-            }
-            left -= 1;
-            found.seen.push(Seen {
-                number: kept.number,
-                record: kept.record.clone(),
-                outcome: kept.outcome.clone(),
-            });
+        let mut left = wanted.limit;
+        let mut looked = self.kept().look(wanted, &passes, &mut left, found);
+        found.made += looked.made;
+        while let Some(until) = looked.oldest {
+            // Others come in between only above it.
+            looked = self.kept().look(Wanted { until, ..wanted }, &passes, &mut left, found);
         }
     }
 
@@ -150,22 +144,63 @@ impl Ring {
 // === Decided ===
 
 impl Decided {
-    /// A record to fill: the oldest one's, once there is no more room, unless somebody looks at it or it is too large to stay.
-    fn spare(&mut self, most: usize, most_bytes: usize) -> Arc<Record> {
-        let mut spare = None;
-        while self.all.len() >= most.max(1) || (self.bytes >= most_bytes && !self.all.is_empty()) {
-            spare = self.pop();
+    /// The place of the next one, at the end: the oldest one's, with its buffers, where there is no more room.
+    fn next(&mut self, is_full: bool) -> &mut Kept {
+        if is_full && !self.all.is_empty() {
+            // Where all places are taken, nothing is moved by it.
+            self.all.rotate_left(1);
+            self.gone += 1;
+        } else {
+            self.all.push_back(Kept::default());
         }
-        let is_of_use = |record: &Arc<Record>| {
-            Arc::strong_count(record) == 1 && record.bytes() <= LARGE + record.inputs.live.len() * 64
-        };
-        spare.filter(is_of_use).unwrap_or_default()
+        let at = self.all.len() - 1;
+        let kept = &mut self.all[at];
+        self.bytes -= kept.bytes;
+        if kept.record.bytes() > LARGE + kept.record.inputs.live.len() * 64 {
+            kept.record = Record::default();
+        }
+        kept
     }
 
-    fn pop(&mut self) -> Option<Arc<Record>> {
-        let oldest = self.all.pop_front()?;
-        self.gone += 1;
-        self.bytes -= oldest.bytes;
-        Some(oldest.record)
+    fn pop(&mut self) {
+        if let Some(oldest) = self.all.pop_front() {
+            self.gone += 1;
+            self.bytes -= oldest.bytes;
+        }
+    }
+
+    /// Adds those among the newest between the bounds that pass, and no more than are left to find. A few at a time: the worker
+    /// waits meanwhile.
+    fn look(
+        &self,
+        Wanted { since, until, .. }: Wanted,
+        passes: impl Fn(&Record) -> bool,
+        left: &mut usize,
+        found: &mut Found,
+    ) -> Looked {
+        let end = self.all.partition_point(|kept| kept.number < until);
+        let newest_first = self.all.range(..end).rev().take_while(|kept| kept.number > since);
+        let mut looked = Looked { made: self.gone + end as u64, oldest: None };
+        for kept in newest_first.take(BATCH) {
+            looked.oldest = Some(kept.number);
+            found.newer += 1;
+            match left.checked_sub(1) {
+                _ if !passes(&kept.record) => {}
+                None => found.left_out += 1,
+                Some(fewer) => {
+                    *left = fewer;
+                    found.seen.push(kept.seen());
+                }
+            }
+        }
+        looked
+    }
+}
+
+// === Kept ===
+
+impl Kept {
+    fn seen(&self) -> Seen {
+        Seen { number: self.number, record: Arc::new(self.record.clone()), outcome: self.outcome.clone() }
     }
 }

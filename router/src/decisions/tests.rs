@@ -180,6 +180,20 @@ fn what_was_made_and_is_not_shown_is_counted() {
 }
 
 #[test]
+fn a_reader_that_filters_finds_all_in_however_many_batches() {
+    let decisions = Decisions::new(1_000, 1);
+    let ring = decisions.ring().expect("on");
+    for at in 0..1_000 {
+        add(&ring, micros(at * 10), &at.to_string());
+    }
+    let all = decisions
+        .find(Wanted { since: 0, until: u64::MAX, limit: 99 }, |record| record.request_id.ends_with(b"0"));
+    assert_eq!((all.seen.len(), all.left_out, all.newer, all.made), (99, 1, 1_000, 1_000));
+    assert!(all.seen.is_sorted_by(|a, b| a.number > b.number));
+    assert_eq!(ids(&all.seen).last().map(String::as_str), Some("10"));
+}
+
+#[test]
 fn a_reader_sees_each_decision_of_all_workers_once() {
     const EACH: usize = 4_000;
     let decisions = Decisions::new(EACH * 2, 4);
