@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use memchr::memmem;
+use serde_json::value::RawValue;
 use warmlane_engine::sse::{
     Splitter,
     payload::{self, Kind, Report},
@@ -115,19 +116,32 @@ impl End {
             end.is_last |= payload::kind(event) == Kind::Done || LAST.contains(&event.name);
             end.report.absorb(Report::of(event.data));
         });
+        end.cut(text);
         end
+    }
+
+    /// A last event that is longer than what is kept has the whole answer in it: what stands behind the answer tells.
+    fn cut(&mut self, text: &[u8]) {
+        if self.is_last || self.report != Report::default() || text.len() < ENOUGH {
+            return;
+        }
+        self.report = of_object(text);
+        let is_named = |name: &&[u8]| memmem::rfind(text, &[b"\"", *name, b"\""].concat()).is_some();
+        self.is_last = text.ends_with(b"}\n\n") && LAST.iter().any(is_named);
     }
 }
 
-/// Of the end of an object: engines write usage last, so from there on it is an object again.
+/// Of the end of an object: its usage stands there, in quotes that no text of an answer can have.
 fn of_object(text: &[u8]) -> Report {
     let whole = Report::of(text);
     if whole != Report::default() {
         return whole;
     }
-    let Some(at) = memmem::rfind(text, b"\"usage\"") else { return whole };
-    let rest = [b"{", &text[at..]].concat();
-    Report::of(&rest)
+    let usage = memmem::rfind(text, b"\"usage\"").and_then(|at| {
+        let value = text[at + b"\"usage\"".len()..].trim_ascii_start().strip_prefix(b":")?;
+        serde_json::Deserializer::from_slice(value).into_iter::<&RawValue>().next()?.ok()
+    });
+    usage.map_or(whole, |usage| Report::of(format!("{{\"usage\":{usage}}}").as_bytes()))
 }
 
 #[cfg(test)]
@@ -160,6 +174,23 @@ mod tests {
         let end = b",\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":5}}";
         let end = read(&[text.as_bytes(), end], false);
         assert_eq!(end.report.usage.map(|usage| usage.completion_tokens), Some(5));
+    }
+
+    #[test]
+    fn a_last_event_that_has_the_whole_answer_in_it_is_read_from_its_end() {
+        let long =
+            format!("event: response.completed\ndata: {{\"response\":{{\"output\":\"{}\"", "x".repeat(9_000));
+        let end = "\"usage\":{\"input_tokens\":7,\"output_tokens\":9},\"user\":null},\"sequence_number\":4,\"type\":\"response.completed\"}\n\n";
+        let whole = read(&[long.as_bytes(), b",", end.as_bytes()], true);
+        assert_eq!(whole.report.usage.map(|usage| usage.completion_tokens), Some(9));
+        assert!(whole.is_last);
+        let quoted = end.replace('"', "\\\"");
+        let said = read(&[long.as_bytes(), quoted.as_bytes()], true);
+        assert!(!said.is_last && said.report == Report::default(), "words of an answer are none of its end");
+        assert!(
+            !read(&[long.as_bytes(), &end.as_bytes()[..end.len() - 1]], true).is_last,
+            "not all of it came"
+        );
     }
 
     #[test]
