@@ -42,8 +42,18 @@ impl Seldom {
         self.is_due_at(START.elapsed()).map(|count| (count > 0).then_some(count))
     }
 
+    /// How many were not written, once the time in which they were too many is over: for who tells it without waiting for another.
+    pub fn left_over(&self) -> Option<u64> {
+        self.left_over_at(START.elapsed())
+    }
+
+    fn left_over_at(&self, now: Duration) -> Option<u64> {
+        let is_over = millis(now) >= self.next.load(Relaxed);
+        Some(self.not_logged.load(Relaxed)).filter(|count| is_over && *count > 0)?;
+        Some(self.not_logged.swap(0, Relaxed)).filter(|count| *count > 0)
+    }
+
     fn is_due_at(&self, now: Duration) -> Option<u64> {
-        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let begin = |next| (millis(now) >= next).then(|| millis(now + PAUSE));
         if self.next.fetch_update(Relaxed, Relaxed, begin).is_ok() {
             self.written.store(0, Relaxed);
@@ -54,6 +64,10 @@ impl Seldom {
         self.not_logged.fetch_add(1, Relaxed);
         None
     }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Default for Seldom {
@@ -85,5 +99,20 @@ mod tests {
             [Some(0), Some(0), Some(0), None]
         );
         assert_eq!([due(second + PAUSE), due(second + PAUSE)], [Some(1), Some(0)]);
+    }
+
+    #[test]
+    fn what_was_not_written_can_be_told_without_another() {
+        let (seldom, second) = (Seldom::new(), Duration::from_secs(1));
+        assert_eq!(seldom.left_over_at(second), None);
+        for _ in 0..4 {
+            seldom.is_due_at(second);
+        }
+        assert_eq!(seldom.left_over_at(second + PAUSE / 2), None, "more may come");
+        assert_eq!(
+            [seldom.left_over_at(second + PAUSE), seldom.left_over_at(second + PAUSE)],
+            [Some(3), None]
+        );
+        assert_eq!(seldom.is_due_at(second + PAUSE), Some(0), "they were told of");
     }
 }

@@ -120,6 +120,7 @@ impl Writer {
                     self.world.lingering.expire(self.world.now());
                     self.world.lately.turn(self.world.now());
                     self.world.lane.look();
+                    self.lines.tell_rest();
                     self.look();
                     self.upkeep.look();
                     self.sweep();

@@ -1,4 +1,4 @@
-//! What the log is told of replicas: of each kind of news so many lines in ten seconds, and with the next how many were left out.
+//! What the log is told of replicas: of each kind of news so many lines in ten seconds, and then how many were left out.
 //!
 //! A replica that flaps, or a rack that goes, must not fill the log. A GPU that fails is always told of: somebody must act.
 
@@ -10,10 +10,25 @@ use crate::seldom::Seldom;
 /// Lines of a kind in ten seconds.
 const MOST: u64 = 10;
 
+/// What is said of those of each kind that had no line.
+const MORE: [&str; 11] = [
+    "replicas are ready",
+    "replicas are not ready",
+    "replicas are shutting down",
+    "replicas are left alone for a while",
+    "replicas get a few requests again",
+    "replicas have rested, but still get no requests",
+    "replicas hold requests and compute nothing",
+    "replicas work again",
+    "replicas have other GPU health",
+    "replicas have a GPU that nobody tells of",
+    "replicas were restarted",
+];
+
 /// See the module's header.
 #[derive(Debug)]
 pub(super) struct Lines {
-    kinds: [Seldom; 11],
+    kinds: [Seldom; MORE.len()],
 }
 
 // === Lines ===
@@ -50,20 +65,24 @@ impl Lines {
             News::Recovered { address } => {
                 tracing::info!(not_logged, endpoint = %address, "replica works again");
             }
-            News::Gpu { address, health: Health::Healthy } => {
-                tracing::info!(not_logged, endpoint = %address, "nothing speaks against the replica's GPU any more");
-            }
-            News::Gpu { address, health: Health::Degraded(why) } => {
-                tracing::warn!(not_logged, endpoint = %address, "replica is a last resort: {why}");
-            }
-            News::Gpu { address, health: Health::Failed(why) } => {
-                tracing::error!(endpoint = %address, "replica gets no requests: {why}");
-            }
+            News::Gpu { address, health } => tell_health(not_logged, address, health),
             News::GpuUntold { address, held } => {
                 tracing::warn!(not_logged, endpoint = %address, "nobody tells of the replica's GPU any more: what was said last holds for {held:?}");
             }
             News::Restarted { address, .. } => {
                 tracing::info!(not_logged, endpoint = %address, "replica was restarted: its prefixes are forgotten");
+            }
+        }
+    }
+
+    /// Tells how many were left out, of kinds that have been quiet since.
+    pub(super) fn tell_rest(&self) {
+        for (kind, more) in self.kinds.iter().zip(MORE) {
+            if let Some(count) = kind.left_over() {
+                tracing::warn!(
+                    count,
+                    "more {more} than the log had lines for: warmlane endpoints tells which"
+                );
             }
         }
     }
@@ -74,6 +93,18 @@ impl Lines {
             Some(kind) => self.kinds[kind].is_due(),
             None => Some(None),
         }
+    }
+}
+
+fn tell_health(not_logged: Option<u64>, address: &str, health: &Health) {
+    match health {
+        Health::Healthy => {
+            tracing::info!(not_logged, endpoint = %address, "nothing speaks against the replica's GPU any more");
+        }
+        Health::Degraded(why) => {
+            tracing::warn!(not_logged, endpoint = %address, "replica is a last resort: {why}");
+        }
+        Health::Failed(why) => tracing::error!(endpoint = %address, "replica gets no requests: {why}"),
     }
 }
 
