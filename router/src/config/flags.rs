@@ -104,15 +104,19 @@ fn arg(key: &Key) -> Arg {
     }
 }
 
-/// The default as people write it; two where it depends on the strategy.
+/// The default as people write it.
 fn default(key: &Key) -> String {
+    match defaults(key) {
+        None => String::new(),
+        Some((usual, None)) => format!("; default {usual}"),
+        Some((usual, Some(prefix))) => format!("; default {usual}, with PREFIX_CACHE {prefix}"),
+    }
+}
+
+/// What holds where nobody set it, if anything does; and what holds with PREFIX_CACHE where that is something else.
+pub(super) fn defaults(key: &Key) -> Option<(String, Option<String>)> {
     let of = |strategy| (key.get)(&Config { profile: Profile::of(strategy), ..Config::default() });
     let (usual, prefix) = (of(Strategy::Default), of(Strategy::PrefixCache));
-    match (usual.as_str(), key.form) {
-        ("" | "[]", _) => String::new(),
-        (usual, Form::Bare | Form::Quoted) if usual != prefix && key.path != "strategy" => {
-            format!("; default {usual}, with PREFIX_CACHE {prefix}")
-        }
-        (usual, _) => format!("; default {usual}"),
-    }
+    let is_two = matches!(key.form, Form::Bare | Form::Quoted) && usual != prefix && key.path != "strategy";
+    (!matches!(usual.as_str(), "" | "[]")).then_some((usual, is_two.then_some(prefix)))
 }

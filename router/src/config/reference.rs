@@ -2,7 +2,10 @@
 
 use std::fmt::Write;
 
-use super::{Config, keys::KEYS};
+use super::{
+    flags,
+    keys::{KEYS, Key},
+};
 
 const HEAD: &str = "# Configuration
 
@@ -26,7 +29,6 @@ targets = [{ name = \"travel-helper-v1\", weight = 9 }, { name = \"travel-helper
 
 /// The page.
 pub fn page() -> String {
-    let defaults = Config::default();
     let (mut page, mut group) = (HEAD.to_owned(), "");
     for key in KEYS {
         if key.group != group {
@@ -37,15 +39,23 @@ pub fn page() -> String {
                 "\n## {group}\n\n| key | flag | environment | default | what |\n|---|---|---|---|---|\n"
             );
         }
-        let (default, help) = ((key.get)(&defaults), key.help.replace('|', "\\|"));
-        let default = if default.is_empty() { "none".to_owned() } else { format!("`{default}`") };
-        let _ = writeln!(
-            page,
-            "| `{}` | `--{}` | `{}` | {default} | {help} |",
-            key.path,
-            key.flag,
-            key.variable()
-        );
+        page.push_str(&row(key));
     }
     page
+}
+
+fn row(key: &Key) -> String {
+    let default = match flags::defaults(key) {
+        None => "none".to_owned(),
+        Some((usual, None)) => format!("`{usual}`"),
+        Some((usual, Some(prefix))) => format!("`{usual}`, with PREFIX_CACHE `{prefix}`"),
+    };
+    let cells = [
+        format!("`{}`", key.path),
+        format!("`--{} {}`", key.flag, key.value),
+        format!("`{}`", key.variable()),
+        default,
+        key.help.to_owned(),
+    ];
+    format!("| {} |\n", cells.map(|cell| cell.replace('|', "\\|")).join(" | "))
 }
