@@ -43,7 +43,8 @@ pub(super) fn explained(sources: &Sources, request_id: &str) -> Answer {
             let why = format!(
                 "no decision for {:?} is kept: the aware listener and ext_proc keep the last ones; the plain listener decides \
                  nothing, and neither is anything decided for a request that was refused before (a body that cannot be read, a \
-                 pool that there is not); responses carry the id as x-request-id",
+                 pool that there is not); where there are several routers, another may have it; responses carry the id as \
+                 x-request-id",
                 decoded(request_id)
             );
             failure(StatusCode::NOT_FOUND, why)
