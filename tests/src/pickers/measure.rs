@@ -122,7 +122,7 @@ async fn cost(
     let before = picker.cpu_seconds();
     work.await?;
     let spent = picker.cpu_seconds() - before;
-    anyhow::ensure!(spent > 0.0, "no CPU time is counted: is CONFIG_SCHEDSTATS off in this kernel?");
+    anyhow::ensure!(spent > 0.0, "no CPU time is counted: has it ended?");
     Ok(spent / count as f64 * 1e6)
 }
 

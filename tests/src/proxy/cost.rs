@@ -1,8 +1,9 @@
 //! CPU time and memory of a process and its children, and the core of this one.
 
-use std::{collections::HashSet, fs};
+use std::{collections::HashSet, fs, time::Duration};
 
 use anyhow::Context as _;
+use nix::time::clock_getcpuclockid;
 use rustix::{
     process::Pid,
     thread::{CpuSet, sched_setaffinity},
@@ -50,10 +51,12 @@ pub(crate) fn wake_ups(pid: u32) -> u64 {
     all.filter_map(|status| field(&status, "voluntary_ctxt_switches:")).sum()
 }
 
-/// CPU seconds of all threads of the process and its descendants, since they started.
+/// CPU seconds of the process and its descendants, since they started. By each one's own clock: that of a thread which has ended
+/// is in it.
 pub(crate) fn cpu_seconds(pid: u32) -> f64 {
-    let nanos: u64 = family(pid).into_iter().flat_map(threads).filter_map(|path| first_number(&path)).sum();
-    nanos as f64 / 1e9
+    let clock =
+        |pid| clock_getcpuclockid(nix::unistd::Pid::from_raw(i32::try_from(pid).ok()?)).ok()?.now().ok();
+    family(pid).into_iter().filter_map(clock).map(|spent| Duration::from(spent).as_secs_f64()).sum()
 }
 
 /// Resident memory of the process and its descendants, in MB.
@@ -124,6 +127,19 @@ mod tests {
             cpu_seconds(pid) - before > 0.02
         });
         assert!(resident_mb(pid) > 1.0, "{sum}");
+    }
+
+    #[test]
+    fn the_work_of_a_thread_that_has_ended_stays_counted() {
+        let before = cpu_seconds(std::process::id());
+        let begun = std::time::Instant::now();
+        let busy = std::thread::spawn(move || {
+            while begun.elapsed() < Duration::from_millis(100)
+                || thread_seconds(rustix::thread::gettid()) < 0.02
+            {}
+        });
+        busy.join().expect("it ends");
+        assert!(cpu_seconds(std::process::id()) - before > 0.015);
     }
 
     #[test]
