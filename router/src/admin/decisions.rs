@@ -7,7 +7,7 @@ use warmlane_replay::{Admit, Asked, Inputs, Refusal, choice, file, weights};
 
 use crate::{
     chooser::Chooser,
-    decisions::{self, Found, Record, Refused, Seen, Served, again},
+    decisions::{self, Found, Record, Refused, Seen, Served, Wanted, again},
     metrics::Label,
     stage::Stage,
     world::World,
@@ -46,8 +46,8 @@ pub(super) fn explain(chooser: &Chooser, request_id: &[u8]) -> Option<Explanatio
     let world = &chooser.world;
     let hash = world.hash(request_id);
     let is_it = |record: &Record| record.id_hash == hash;
-    let all = world.decisions.latest(usize::MAX, is_it);
-    let seen = all.first()?;
+    let found = world.decisions.find(Wanted { since: 0, until: u64::MAX, limit: 1 }, is_it);
+    let seen = found.seen.first()?;
     let record = &*seen.record;
     let then = world.pools.edition(record.edition).map(|edition| {
         choice(Asked {
@@ -61,7 +61,7 @@ pub(super) fn explain(chooser: &Chooser, request_id: &[u8]) -> Option<Explanatio
     let now_unknown = now.as_ref().err().map(ToString::to_string);
     Some(Explanation {
         decision: decision(world, seen),
-        others: all.len() - 1,
+        others: found.left_out,
         weights: weights(&record.profile.weights),
         then,
         now: now.ok(),

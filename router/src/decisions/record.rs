@@ -118,15 +118,14 @@ impl Record {
         self.request_id.extend_from_slice(&id[..id.len().min(MOST_ID)]);
     }
 
-    /// Bytes that it takes, with the room in its buffers.
+    /// Bytes that its buffers take, with the room in them.
     pub fn bytes(&self) -> usize {
         let Inputs { model, held, offered, live, .. } = &self.inputs;
         let texts = self.request_id.capacity()
             + self.pool.capacity()
             + self.endpoint.capacity()
             + self.asked.capacity();
-        size_of::<Self>()
-            + texts
+        texts
             + model.as_ref().map_or(0, String::capacity)
             + self.links.capacity() * size_of::<u64>()
             + held.capacity() * size_of::<Held>()

@@ -2,7 +2,10 @@
 
 use std::{
     collections::VecDeque,
+    mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
 };
 
 use warmlane_picker::Time;
@@ -12,8 +15,11 @@ use super::{Found, Outcome, RINGS, Record, Wanted, numbered};
 /// A record that is larger than this, beside 64 bytes for each endpoint, is not used again.
 const LARGE: usize = 4 << 10;
 
-/// Decisions that a reader looks at before it lets the worker go on.
+/// Decisions that a reader looks at, and bytes that it copies, before it lets the worker go on.
 const BATCH: usize = 64;
+const BATCH_BYTES: usize = 64 << 10;
+/// Time that it gives the worker then: whoever takes a lock again at once is mostly first.
+const PAUSE: Duration = Duration::from_micros(50);
 
 /// See the module's header. Written by its worker, read by the debug pages.
 #[derive(Debug)]
@@ -31,6 +37,7 @@ struct Decided {
     all: VecDeque<Kept>,
     /// Those that made room: the first of `all` was the one after so many.
     gone: u64,
+    /// Of all places, taken or not, and of what is kept in them.
     bytes: usize,
     last: u64,
 }
@@ -41,7 +48,7 @@ struct Decided {
 struct Kept {
     number: u64,
     record: Record,
-    /// Of all of it.
+    /// Of the record's buffers.
     bytes: usize,
     outcome: Option<Outcome>,
 }
@@ -50,7 +57,7 @@ struct Kept {
 struct Looked {
     /// How many were ever made up to the upper bound.
     made: u64,
-    /// The number of the last that it looked at.
+    /// The number of the last that it looked at, where there are more.
     oldest: Option<u64>,
 }
 
@@ -86,10 +93,11 @@ impl Ticket {
 
 impl Ring {
     pub(super) fn new(place: u64, most: usize, most_bytes: usize) -> Self {
-        let (most, room) = (most.max(1), most_bytes / size_of::<Kept>() + 1);
-        // At once, so that it is never moved. What was never written takes no memory.
-        let all = VecDeque::with_capacity(most.min(room));
-        Self { place, most, most_bytes, kept: Mutex::new(Decided { all, ..Decided::default() }) }
+        // All places at once, so that none is ever moved; half of the bytes are left for what is kept in them.
+        let most = most.min(most_bytes / 2 / size_of::<Kept>()).max(1);
+        let all = VecDeque::with_capacity(most);
+        let bytes = all.capacity() * size_of::<Kept>();
+        Self { place, most, most_bytes, kept: Mutex::new(Decided { all, bytes, ..Decided::default() }) }
     }
 
     /// Keeps one more decision. `fill` writes all of it.
@@ -100,11 +108,11 @@ impl Ring {
         // It may stand still between two looks.
         let number = (numbered(clock()) + self.place).max(decided.last + RINGS);
         decided.last = number;
-        let is_full = decided.all.len() >= self.most || decided.bytes >= self.most_bytes;
+        let is_full = decided.all.len() >= self.most || decided.has_no_room_for_another(self.most_bytes);
         let kept = decided.next(is_full);
         (kept.number, kept.outcome) = (number, None);
         fill(&mut kept.record);
-        kept.bytes = size_of::<Kept>() - size_of::<Record>() + kept.record.bytes();
+        kept.bytes = kept.record.bytes();
         decided.bytes += kept.bytes;
         while decided.bytes > self.most_bytes && decided.all.len() > 1 {
             decided.pop();
@@ -131,9 +139,18 @@ impl Ring {
         let mut looked = self.kept().look(wanted, &passes, &mut left, found);
         found.made += looked.made;
         while let Some(until) = looked.oldest {
+            thread::sleep(PAUSE);
             // Others come in between only above it.
             looked = self.kept().look(Wanted { until, ..wanted }, &passes, &mut left, found);
         }
+    }
+
+    /// What it takes, as it is counted and as it is.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> (usize, usize) {
+        let kept = self.kept();
+        let buffers: usize = kept.all.iter().map(|kept| kept.record.bytes()).sum();
+        (kept.bytes, kept.all.capacity() * size_of::<Kept>() + buffers)
     }
 
     fn kept(&self) -> MutexGuard<'_, Decided> {
@@ -144,6 +161,11 @@ impl Ring {
 // === Decided ===
 
 impl Decided {
+    /// Whether one that is as large as the oldest would be too much.
+    fn has_no_room_for_another(&self, most_bytes: usize) -> bool {
+        self.all.front().is_some_and(|oldest| self.bytes + oldest.bytes > most_bytes)
+    }
+
     /// The place of the next one, at the end: the oldest one's, with its buffers, where there is no more room.
     fn next(&mut self, is_full: bool) -> &mut Kept {
         if is_full && !self.all.is_empty() {
@@ -155,7 +177,7 @@ impl Decided {
         }
         let at = self.all.len() - 1;
         let kept = &mut self.all[at];
-        self.bytes -= kept.bytes;
+        self.bytes -= mem::take(&mut kept.bytes);
         if kept.record.bytes() > LARGE + kept.record.inputs.live.len() * 64 {
             kept.record = Record::default();
         }
@@ -181,16 +203,20 @@ impl Decided {
         let end = self.all.partition_point(|kept| kept.number < until);
         let newest_first = self.all.range(..end).rev().take_while(|kept| kept.number > since);
         let mut looked = Looked { made: self.gone + end as u64, oldest: None };
-        for kept in newest_first.take(BATCH) {
-            looked.oldest = Some(kept.number);
+        let mut copied = 0;
+        for (nth, kept) in newest_first.enumerate() {
             found.newer += 1;
             match left.checked_sub(1) {
                 _ if !passes(&kept.record) => {}
                 None => found.left_out += 1,
                 Some(fewer) => {
-                    *left = fewer;
+                    (*left, copied) = (fewer, copied + kept.bytes);
                     found.seen.push(kept.seen());
                 }
+            }
+            if nth + 1 == BATCH || copied > BATCH_BYTES {
+                looked.oldest = Some(kept.number);
+                break;
             }
         }
         looked
