@@ -9,7 +9,7 @@ use bytes::Bytes;
 use memchr::memmem;
 use serde_json::value::RawValue;
 use warmlane_engine::sse::{
-    Splitter,
+    Event, Splitter,
     payload::{self, Kind, Report},
 };
 
@@ -20,6 +20,8 @@ const PIECES: usize = 8;
 
 /// Names of the events that end the streams which have no `[DONE]`.
 const LAST: [&[u8]; 4] = [b"message_stop", b"response.completed", b"response.incomplete", b"response.failed"];
+
+const USAGE: &[u8] = b"\"usage\"";
 
 /// What the end of a response says.
 #[derive(Debug, Default)]
@@ -108,7 +110,8 @@ impl End {
     fn of(text: &[u8], is_events: bool) -> Self {
         if !is_events {
             let report = of_object(text);
-            return Self { report, gave_up: false, is_last: report != Report::default() };
+            let is_last = report != Report::default() && text.trim_ascii_end().ends_with(b"}");
+            return Self { report, gave_up: false, is_last };
         }
         let mut end = Self::default();
         Splitter::new(ENOUGH).push(text, |event| {
@@ -122,12 +125,17 @@ impl End {
 
     /// A last event that is longer than what is kept has the whole answer in it: what stands behind the answer tells.
     fn cut(&mut self, text: &[u8]) {
-        if self.is_last || self.report != Report::default() || text.len() < ENOUGH {
-            return;
+        let is_one = |event: &&[u8]| memmem::find(event, b"\n\n").is_none();
+        let Some(event) = text.strip_suffix(b"\n\n").filter(is_one).filter(|_| !self.is_last) else { return };
+        if self.report == Report::default() {
+            self.report = of_object(event);
         }
-        self.report = of_object(text);
-        let is_named = |name: &&[u8]| memmem::rfind(text, &[b"\"", *name, b"\""].concat()).is_some();
-        self.is_last = text.ends_with(b"}\n\n") && LAST.iter().any(is_named);
+        let is_named =
+            |name: &&&[u8]| memmem::rfind(event, &[b"\"type\":\"", **name, b"\""].concat()).is_some();
+        if let Some(name) = LAST.iter().find(is_named) {
+            self.is_last = true;
+            self.gave_up |= payload::is_failure(Event { name, data: b"{}" });
+        }
     }
 }
 
@@ -137,11 +145,13 @@ fn of_object(text: &[u8]) -> Report {
     if whole != Report::default() {
         return whole;
     }
-    let usage = memmem::rfind(text, b"\"usage\"").and_then(|at| {
-        let value = text[at + b"\"usage\"".len()..].trim_ascii_start().strip_prefix(b":")?;
-        serde_json::Deserializer::from_slice(value).into_iter::<&RawValue>().next()?.ok()
-    });
-    usage.map_or(whole, |usage| Report::of(format!("{{\"usage\":{usage}}}").as_bytes()))
+    let usage = |at: usize| {
+        let value = text[at + USAGE.len()..].trim_ascii_start().strip_prefix(b":")?;
+        let value = serde_json::Deserializer::from_slice(value).into_iter::<&RawValue>().next()?.ok()?;
+        let report = Report::of(format!("{{\"usage\":{value}}}").as_bytes());
+        Some(report).filter(|report| *report != Report::default())
+    };
+    memmem::rfind_iter(text, USAGE).find_map(usage).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -178,19 +188,35 @@ mod tests {
 
     #[test]
     fn a_last_event_that_has_the_whole_answer_in_it_is_read_from_its_end() {
-        let long =
-            format!("event: response.completed\ndata: {{\"response\":{{\"output\":\"{}\"", "x".repeat(9_000));
-        let end = "\"usage\":{\"input_tokens\":7,\"output_tokens\":9},\"user\":null},\"sequence_number\":4,\"type\":\"response.completed\"}\n\n";
-        let whole = read(&[long.as_bytes(), b",", end.as_bytes()], true);
+        let begin = format!("event: x\ndata: {{\"response\":{{\"output\":\"{}\",", "x".repeat(9_000));
+        let end = |name: &str| {
+            let usage = "\"usage\":{\"input_tokens\":7,\"output_tokens\":9},\"user\":\"usage\"}";
+            format!("{usage},\"sequence_number\":4,\"type\":\"{name}\"}}\n\n")
+        };
+        let of = |end: &str| read(&[begin.as_bytes(), end.as_bytes()], true);
+        let whole = of(&end("response.completed"));
         assert_eq!(whole.report.usage.map(|usage| usage.completion_tokens), Some(9));
-        assert!(whole.is_last);
-        let quoted = end.replace('"', "\\\"");
-        let said = read(&[long.as_bytes(), quoted.as_bytes()], true);
-        assert!(!said.is_last && said.report == Report::default(), "words of an answer are none of its end");
+        assert_eq!((whole.is_last, whole.gave_up), (true, false));
+        let failed = of(&end("response.failed"));
+        assert_eq!((failed.is_last, failed.gave_up), (true, true));
+        let quoted = of(&end("response.completed").replace('"', "\\\""));
         assert!(
-            !read(&[long.as_bytes(), &end.as_bytes()[..end.len() - 1]], true).is_last,
-            "not all of it came"
+            !quoted.is_last && quoted.report == Report::default(),
+            "words of an answer are none of its end"
         );
+        assert!(!of(end("response.completed").trim_end()).is_last, "not all of it came");
+        let before = [&end("response.completed"), "event: y\ndata: {}\n\n"].concat();
+        assert!(!of(&before).is_last, "what was cut is not the last one");
+    }
+
+    #[test]
+    fn an_object_that_is_broken_off_behind_its_usage_is_not_whole() {
+        let text = format!(
+            "{{\"text\":\"{}\",\"usage\":{{\"prompt_tokens\":3,\"completion_tokens\":5}},\"choices\":[{{",
+            "x".repeat(5_000)
+        );
+        let end = read(&[text.as_bytes()], false);
+        assert!(!end.is_last && end.report.usage.is_some());
     }
 
     #[test]
