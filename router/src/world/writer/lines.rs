@@ -10,25 +10,25 @@ use crate::seldom::Seldom;
 /// Lines of a kind in ten seconds.
 const MOST: u64 = 10;
 
-/// What is said of those of each kind that had no line.
-const MORE: [&str; 11] = [
-    "replicas are ready",
-    "replicas are not ready",
-    "replicas are shutting down",
-    "replicas are left alone for a while",
-    "replicas get a few requests again",
-    "replicas have rested, but still get no requests",
-    "replicas hold requests and compute nothing",
-    "replicas work again",
-    "replicas have other GPU health",
-    "replicas have a GPU that nobody tells of",
-    "replicas were restarted",
+/// What the lines of each kind say, and whether they are warnings.
+const KINDS: [(&str, bool); 11] = [
+    ("replica is ready", false),
+    ("replica is not ready", true),
+    ("replica is shutting down", false),
+    ("replica is left alone for a while", true),
+    ("replica gets a few requests again", false),
+    ("replica has rested, but still gets no requests", false),
+    ("replica holds requests and computes nothing", true),
+    ("replica works again", false),
+    ("replica has another GPU health", true),
+    ("nobody tells of the replica's GPU any more", true),
+    ("replica was restarted", false),
 ];
 
 /// See the module's header.
 #[derive(Debug)]
 pub(super) struct Lines {
-    kinds: [Seldom; MORE.len()],
+    kinds: [Seldom; KINDS.len()],
 }
 
 // === Lines ===
@@ -77,12 +77,11 @@ impl Lines {
 
     /// Tells how many were left out, of kinds that have been quiet since.
     pub(super) fn tell_rest(&self) {
-        for (kind, more) in self.kinds.iter().zip(MORE) {
-            if let Some(count) = kind.left_over() {
-                tracing::warn!(
-                    count,
-                    "more {more} than the log had lines for: warmlane endpoints tells which"
-                );
+        for (kind, (line, is_warning)) in self.kinds.iter().zip(KINDS) {
+            match kind.left_over() {
+                None => {}
+                Some(not_logged) if is_warning => tracing::warn!(not_logged, "more lines like this: {line}"),
+                Some(not_logged) => tracing::info!(not_logged, "more lines like this: {line}"),
             }
         }
     }
