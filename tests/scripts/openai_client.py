@@ -17,6 +17,8 @@ import sys
 from openai import OpenAI
 
 ENDPOINT = "x-warmlane-endpoint"
+# Engines sample: now and then an answer would end by itself before it is as long as was asked for.
+TO_THE_END = {"ignore_eos": True}
 # Words as the tiny model's tokenizer knows them, one to two tokens each.
 WORDS = "self return import value index result error string object class print range yield await async tuple".split()
 # 12 prompts of this length fill less than the 255 blocks of 32 tokens of one engine, even if all land on one.
@@ -32,12 +34,16 @@ def models(client: OpenAI, _) -> list[str]:
 
 
 def complete(client: OpenAI, args) -> dict:
-    raw = client.completions.with_raw_response.create(model=args.model, prompt="def main(", max_tokens=8)
+    raw = client.completions.with_raw_response.create(
+        model=args.model, prompt="def main(", max_tokens=8, extra_body=TO_THE_END
+    )
     return {"endpoint": raw.headers.get(ENDPOINT), **facts(raw.parse())}
 
 
 def chat(client: OpenAI, args) -> dict:
-    raw = client.chat.completions.with_raw_response.create(model=args.model, messages=CHAT, max_tokens=8)
+    raw = client.chat.completions.with_raw_response.create(
+        model=args.model, messages=CHAT, max_tokens=8, extra_body=TO_THE_END
+    )
     return {"endpoint": raw.headers.get(ENDPOINT), **facts(raw.parse())}
 
 
@@ -49,7 +55,7 @@ def stream(client: OpenAI, args) -> dict:
         max_tokens=24,
         stream=True,
         stream_options={"include_usage": True},
-        extra_body={"ignore_eos": True},
+        extra_body=TO_THE_END,
     )
     chunks = list(raw.parse())
     choices = [choice for chunk in chunks for choice in chunk.choices]
