@@ -9,6 +9,9 @@ use warmlane_picker::{Endpoint, Lora, Models, Reading, Signals, Slot, Snapshot, 
 
 use crate::world::World;
 
+/// Replicas that are named where none gets requests.
+const MOST_TOLD: usize = 3;
+
 /// What is known of endpoints beside the snapshot.
 struct Around<'w> {
     world: &'w World,
@@ -29,11 +32,18 @@ pub(super) fn page(world: &World) -> admin::Endpoints {
 
 /// Why nothing can be served, for people.
 pub(super) fn why_none_is_ready(endpoints: &[Endpoint]) -> String {
-    let Some(first) = endpoints.first() else {
+    if endpoints.is_empty() {
         return "not ready: there is no replica; /debug/pools on the admin port says which pools there are"
             .to_owned();
+    }
+    let first = endpoints.iter().take(MOST_TOLD);
+    let first: Vec<String> =
+        first.map(|endpoint| format!("{}: {}", endpoint.address, endpoint.health)).collect();
+    let more = match endpoints.len().saturating_sub(MOST_TOLD) {
+        0 => String::new(),
+        more => format!("; and {more} more"),
     };
-    format!("not ready: none of {} replicas answers; {}: {}", endpoints.len(), first.address, first.health)
+    format!("not ready: none of {} replicas gets requests; {}{more}", endpoints.len(), first.join("; "))
 }
 
 /// Names of models, sorted; `None`: not known.

@@ -85,7 +85,8 @@ async fn readiness_follows_the_replicas_and_the_drain() {
     let fixture = Fixture::new(&["a:1", "b:2"]);
     let (status, why) = fixture.ask(Port::Metrics, "/readyz");
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
-    assert!(why.contains("none of 2 replicas answers; a:1: failed: not heard of yet"), "{why}");
+    let each = "a:1: failed: not heard of yet; b:2: failed: not heard of yet";
+    assert!(why.contains(&format!("none of 2 replicas gets requests; {each}")), "{why}");
     fixture.tell(Update::Alive { slot: Slot(1) }).await;
     for port in [Port::Metrics, Port::Admin] {
         assert_eq!(fixture.ask(port, "/readyz"), (StatusCode::OK, "ok: 1 of 2 replicas ready\n".to_owned()));
