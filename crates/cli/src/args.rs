@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroU16, path::PathBuf, time::Duration};
 
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum, builder::TypedValueParser as _};
 use clap_complete::Shell;
 
 use crate::{address::Address, error::Side, kube::Wanted, screen::Color, views::Order};
@@ -91,7 +91,14 @@ pub struct Options {
     pub pod: Option<String>,
 
     /// File with the router's token, for commands that change it; WARMLANE_TOKEN is the token itself
-    #[arg(long, global = true, env = "WARMLANE_TOKEN_FILE", value_name = "FILE")]
+    // A variable that is set to nothing names no file: clap's own reader of paths refuses it.
+    #[arg(
+        long,
+        global = true,
+        env = "WARMLANE_TOKEN_FILE",
+        value_name = "FILE",
+        value_parser = clap::builder::OsStringValueParser::new().map(PathBuf::from)
+    )]
     pub token_file: Option<PathBuf>,
 
     /// How to show it
@@ -252,6 +259,13 @@ impl Options {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_token_file_that_is_set_to_nothing_is_none() {
+        let args =
+            Args::try_parse_from(["warmlane", "status", "--token-file="]).expect("as if it were not there");
+        assert_eq!(args.options.token_file, Some(PathBuf::new()));
+    }
 
     #[test]
     fn no_line_of_the_explanations_is_broken_where_nothing_says_the_width() {

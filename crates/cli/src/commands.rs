@@ -66,7 +66,7 @@ impl Asking {
             router: client(Side::Router, options.router.clone()),
             agent: client(Side::Agent, options.agent_here()),
             of_node: options.is_of_node(),
-            token_file: options.token_file.clone(),
+            token_file: options.token_file.clone().filter(|file| !file.as_os_str().is_empty()),
             patience: options.patience(),
             format: options.output,
             screen,
