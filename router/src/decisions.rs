@@ -98,7 +98,8 @@ impl Decisions {
     }
 
     /// The newest `limit` that pass, newest first.
-    pub fn latest(&self, limit: usize, passes: impl Fn(&Record) -> bool) -> Vec<Seen> {
+    #[cfg(test)]
+    fn latest(&self, limit: usize, passes: impl Fn(&Record) -> bool) -> Vec<Seen> {
         self.find(Wanted { since: 0, until: u64::MAX, limit }, passes).seen
     }
 

@@ -261,7 +261,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_file_that_is_set_to_nothing_is_none() {
+    fn a_token_file_that_is_set_to_nothing_is_no_misuse() {
         let args =
             Args::try_parse_from(["warmlane", "status", "--token-file="]).expect("as if it were not there");
         assert_eq!(args.options.token_file, Some(PathBuf::new()));

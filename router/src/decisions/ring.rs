@@ -108,8 +108,7 @@ impl Ring {
         // It may stand still between two looks.
         let number = (numbered(clock()) + self.place).max(decided.last + RINGS);
         decided.last = number;
-        let is_full = decided.all.len() >= self.most || decided.has_no_room_for_another(self.most_bytes);
-        let kept = decided.next(is_full);
+        let kept = decided.next(self.most, self.most_bytes);
         (kept.number, kept.outcome) = (number, None);
         fill(&mut kept.record);
         kept.bytes = kept.record.bytes();
@@ -161,14 +160,11 @@ impl Ring {
 // === Decided ===
 
 impl Decided {
-    /// Whether one that is as large as the oldest would be too much.
-    fn has_no_room_for_another(&self, most_bytes: usize) -> bool {
-        self.all.front().is_some_and(|oldest| self.bytes + oldest.bytes > most_bytes)
-    }
-
     /// The place of the next one, at the end: the oldest one's, with its buffers, where there is no more room.
-    fn next(&mut self, is_full: bool) -> &mut Kept {
-        if is_full && !self.all.is_empty() {
+    fn next(&mut self, most: usize, most_bytes: usize) -> &mut Kept {
+        // Or another one that is as large as the oldest would be too much.
+        let is_full = |oldest: &Kept| self.all.len() >= most || self.bytes + oldest.bytes > most_bytes;
+        if self.all.front().is_some_and(is_full) {
             // Where all places are taken, nothing is moved by it.
             self.all.rotate_left(1);
             self.gone += 1;
@@ -177,8 +173,9 @@ impl Decided {
         }
         let at = self.all.len() - 1;
         let kept = &mut self.all[at];
-        self.bytes -= mem::take(&mut kept.bytes);
-        if kept.record.bytes() > LARGE + kept.record.inputs.live.len() * 64 {
+        let bytes = mem::take(&mut kept.bytes);
+        self.bytes -= bytes;
+        if bytes > LARGE + kept.record.inputs.live.len() * 64 {
             kept.record = Record::default();
         }
         kept
