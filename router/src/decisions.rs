@@ -1,10 +1,11 @@
 //! What was decided lately, for people who ask why: a bounded ring for each worker.
 //!
-//! Keeping a decision costs a few copies into buffers of the ring's own, no allocation once it has turned, and a lock that only
-//! a reader of the debug pages ever contends for, who holds it for a few at a time. What endpoints had said is not
+//! Keeping a decision costs a few copies to the end of buffers of the ring's own, no allocation once it has turned, and a lock that
+//! only a reader of the debug pages ever contends for, who holds it for a few at a time. What endpoints had said is not
 //! copied: a [`Record`] names the edition of the snapshot that it was made of (see `world/editions.rs`), and is explained from that.
 //!
-//! Bounds: `log.decisions` records of each worker, and 32 MiB of all of them; with many endpoints a record is large, and fewer are kept.
+//! Bounds: `log.decisions` decisions of each worker, and 32 MiB of all of them; where they are large (long prompts, thousands of
+//! endpoints), fewer are kept.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,12 +14,13 @@ use warmlane_picker::Time;
 mod again;
 mod record;
 mod ring;
+mod segment;
 
 pub use again::{Lost, again};
-pub use record::{Outcome, Record, Refused, Served};
+pub use record::{Made, Outcome, Record, Refused, Served};
 pub use ring::{Ring, Seen, Ticket};
 
-/// Bytes that the records of a process may take.
+/// Bytes that the decisions of a process may take.
 const MOST_BYTES: usize = 32 << 20;
 
 /// Places of rings in a decision's number.

@@ -13,7 +13,7 @@ pub struct Held {
     pub source: Source,
 }
 
-/// See the module's header. Reusable: [`Inputs::take`] keeps the allocations.
+/// See the module's header.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Inputs {
     /// When, by the clock of the router.
@@ -44,40 +44,36 @@ pub struct Inputs {
     pub shed: bool,
 }
 
+// === Held ===
+
+impl Held {
+    /// What all of them are believed to hold.
+    pub fn all(matches: &Matches) -> impl Iterator<Item = Self> {
+        let held = |slot| Some(Self { slot, blocks: matches.depth(slot), source: matches.source(slot)? });
+        matches.holders().filter_map(held)
+    }
+}
+
 // === Inputs ===
 
 impl Inputs {
     /// All that the picker read.
     pub fn of(request: &Request<'_>, at: Time, seed: u64) -> Self {
-        let mut inputs = Self { live: request.live.to_vec(), ..Self::default() };
-        inputs.take(request, at, seed);
-        inputs
-    }
-
-    /// What the router knew of its endpoints goes by itself: whoever has it in a buffer of its own swaps them.
-    pub fn take(&mut self, request: &Request<'_>, at: Time, seed: u64) {
-        (self.at, self.seed) = (at, seed);
-        match (&mut self.model, request.model) {
-            (Some(kept), Some(model)) => {
-                kept.clear();
-                kept.push_str(model);
-            }
-            (kept, model) => *kept = model.map(str::to_owned),
+        Self {
+            at,
+            seed,
+            model: request.model.map(str::to_owned),
+            prompt_tokens: request.prompt_tokens,
+            output_tokens: request.output_tokens,
+            criticality: request.criticality,
+            held: Held::all(request.prefix).collect(),
+            tokens_per_block: request.prefix.tokens_per_block(),
+            session: request.session,
+            group: request.group.copied(),
+            offered: request.offered.cloned(),
+            live: request.live.to_vec(),
+            shed: false,
         }
-        self.prompt_tokens = request.prompt_tokens;
-        self.output_tokens = request.output_tokens;
-        self.criticality = request.criticality;
-        self.tokens_per_block = request.prefix.tokens_per_block();
-        let held = |slot: Slot| {
-            let source = request.prefix.source(slot)?;
-            Some(Held { slot, blocks: request.prefix.depth(slot), source })
-        };
-        self.held.clear();
-        self.held.extend(request.prefix.holders().filter_map(held));
-        self.session = request.session;
-        self.group = request.group.copied();
-        self.offered = request.offered.cloned();
-        self.shed = false;
     }
 
     /// What was believed to be held, as the picker reads it.

@@ -2,24 +2,19 @@
 
 use std::{
     collections::VecDeque,
-    mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    thread,
-    time::Duration,
 };
 
 use warmlane_picker::Time;
 
-use super::{Found, Outcome, RINGS, Record, Wanted, numbered};
+use super::{Found, Made, Outcome, RINGS, Record, Wanted, numbered, segment::Segment};
 
-/// A record that is larger than this, beside 64 bytes for each endpoint, is not used again.
-const LARGE: usize = 4 << 10;
-
-/// Decisions that a reader looks at, and bytes that it copies, before it lets the worker go on.
-const BATCH: usize = 64;
-const BATCH_BYTES: usize = 64 << 10;
-/// Time that it gives the worker then: whoever takes a lock again at once is mostly first.
-const PAUSE: Duration = Duration::from_micros(50);
+/// Decisions in a segment, at most: what goes goes by segments, and a reader copies one at a time.
+const MOST_IN_SEGMENT: usize = 64;
+/// Bytes that its decisions take before the next one is begun, what it says of all endpoints aside.
+const BYTES_IN_SEGMENT: usize = 256 << 10;
+/// Segments of a ring, at least.
+const SEGMENTS: usize = 16;
 
 /// See the module's header. Written by its worker, read by the debug pages.
 #[derive(Debug)]
@@ -28,45 +23,38 @@ pub struct Ring {
     place: u64,
     most: usize,
     most_bytes: usize,
-    kept: Mutex<Decided>,
+    kept: Mutex<Kept>,
 }
 
-/// In the order of their numbers.
 #[derive(Debug, Default)]
-struct Decided {
-    all: VecDeque<Kept>,
-    /// Those that made room: the first of `all` was the one after so many.
+struct Kept {
+    /// In the order of their decisions' numbers; none is empty.
+    segments: VecDeque<Segment>,
+    /// Segments that made room.
     gone: u64,
-    /// Of all places, taken or not, and of what is kept in them.
+    /// Decisions in them.
+    gone_decisions: u64,
+    /// Decisions in all segments, the last ones of which are shown.
+    decisions: usize,
+    /// Bytes of all segments but the last.
     bytes: usize,
     last: u64,
 }
 
-/// All in one place: what a request writes was last touched a thousand requests ago, and each pointer followed to it is a wait
-/// for memory.
-#[derive(Debug, Default)]
-struct Kept {
-    number: u64,
-    record: Record,
-    /// Of the record's buffers.
-    bytes: usize,
-    outcome: Option<Outcome>,
-}
-
-/// What a reader saw.
+/// A part of the ring, for a reader.
 struct Looked {
-    /// How many were ever made up to the upper bound.
-    made: u64,
-    /// The number of the last that it looked at, where there are more.
-    oldest: Option<u64>,
+    segment: Segment,
+    /// Those before it are more than are kept.
+    from: usize,
 }
 
 /// A decision that is kept, for what becomes of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ticket {
     number: u64,
-    /// How many were kept before it.
-    nth: u64,
+    /// How many segments were begun before its own.
+    segment: u64,
+    at: usize,
 }
 
 /// A decision, as somebody found it.
@@ -93,54 +81,67 @@ impl Ticket {
 
 impl Ring {
     pub(super) fn new(place: u64, most: usize, most_bytes: usize) -> Self {
-        // All places at once, so that none is ever moved; half of the bytes are left for what is kept in them.
-        let most = most.min(most_bytes / 2 / size_of::<Kept>()).max(1);
-        let all = VecDeque::with_capacity(most);
-        let bytes = all.capacity() * size_of::<Kept>();
-        Self { place, most, most_bytes, kept: Mutex::new(Decided { all, bytes, ..Decided::default() }) }
+        Self { place, most, most_bytes, kept: Mutex::default() }
     }
 
-    /// Keeps one more decision. `fill` writes all of it.
+    /// Keeps one more decision.
     ///
     /// The clock is read while the ring is held, so that who reads the clock first and the ring then finds all numbers up to there.
-    pub fn add(&self, clock: impl FnOnce() -> Time, fill: impl FnOnce(&mut Record)) -> Ticket {
-        let decided = &mut *self.kept();
+    pub fn add(&self, clock: impl FnOnce() -> Time, made: Made<'_>) -> Ticket {
+        let kept = &mut *self.kept();
         // It may stand still between two looks.
-        let number = (numbered(clock()) + self.place).max(decided.last + RINGS);
-        decided.last = number;
-        let kept = decided.next(self.most, self.most_bytes);
-        (kept.number, kept.outcome) = (number, None);
-        fill(&mut kept.record);
-        kept.bytes = kept.record.bytes();
-        decided.bytes += kept.bytes;
-        while decided.bytes > self.most_bytes && decided.all.len() > 1 {
-            decided.pop();
+        let number = (numbered(clock()) + self.place).max(kept.last + RINGS);
+        kept.last = number;
+        let segment = kept.open(self.most, self.most_bytes);
+        segment.push(number, made);
+        let (at, bytes) = (segment.len() - 1, segment.bytes());
+        kept.decisions += 1;
+        while kept.bytes + bytes > self.most_bytes && kept.segments.len() > 1 {
+            kept.pop();
         }
-        Ticket { number, nth: decided.gone + decided.all.len() as u64 - 1 }
+        Ticket { number, segment: kept.gone + kept.segments.len() as u64 - 1, at }
     }
 
     /// What became of a decision, if it is still kept.
-    pub fn end(&self, Ticket { nth, .. }: Ticket, outcome: Outcome) {
-        let mut kept = self.kept();
-        let at = nth.checked_sub(kept.gone).and_then(|at| usize::try_from(at).ok());
-        if let Some(kept) = at.and_then(|at| kept.all.get_mut(at)) {
-            kept.outcome = Some(outcome);
+    pub fn end(&self, ticket: Ticket, outcome: Outcome) {
+        let kept = &mut *self.kept();
+        let nth = ticket.segment.checked_sub(kept.gone).and_then(|nth| usize::try_from(nth).ok());
+        if let Some(segment) = nth.and_then(|nth| kept.segments.get_mut(nth)) {
+            segment.end(ticket.at, outcome);
         }
     }
 
     pub(super) fn count(&self) -> usize {
-        self.kept().all.len()
+        self.kept().decisions.min(self.most)
     }
 
-    /// Adds what is wanted of it.
+    /// Adds what is wanted of it, newest first. The worker waits only while a segment is copied.
     pub(super) fn find(&self, wanted: Wanted, passes: impl Fn(&Record) -> bool, found: &mut Found) {
         let mut left = wanted.limit;
-        let mut looked = self.kept().look(wanted, &passes, &mut left, found);
-        found.made += looked.made;
-        while let Some(until) = looked.oldest {
-            thread::sleep(PAUSE);
+        let (made, mut looked) = self.kept().look(wanted.until, self.most);
+        found.made += made;
+        while let Some(Looked { segment, from }) = looked {
+            let shown = from..segment.before(wanted.until);
+            for at in shown.rev() {
+                let (number, outcome) = segment.number(at);
+                if number <= wanted.since {
+                    return;
+                }
+                found.newer += 1;
+                let mut record = segment.record(at);
+                match left.checked_sub(1) {
+                    _ if !passes(&record) => {}
+                    None => found.left_out += 1,
+                    Some(fewer) => {
+                        left = fewer;
+                        record.inputs.live = segment.under_way(at);
+                        let (record, outcome) = (Arc::new(record), outcome.cloned());
+                        found.seen.push(Seen { number, record, outcome });
+                    }
+                }
+            }
             // Others come in between only above it.
-            looked = self.kept().look(Wanted { until, ..wanted }, &passes, &mut left, found);
+            looked = self.kept().look(segment.first(), self.most).1;
         }
     }
 
@@ -148,82 +149,66 @@ impl Ring {
     #[cfg(test)]
     pub(super) fn bytes(&self) -> (usize, usize) {
         let kept = self.kept();
-        let buffers: usize = kept.all.iter().map(|kept| kept.record.bytes()).sum();
-        (kept.bytes, kept.all.capacity() * size_of::<Kept>() + buffers)
+        let last = kept.segments.back().map_or(0, Segment::bytes);
+        (kept.bytes + last, kept.segments.iter().map(Segment::bytes).sum())
     }
 
-    fn kept(&self) -> MutexGuard<'_, Decided> {
+    fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-// === Decided ===
-
-impl Decided {
-    /// The place of the next one, at the end: the oldest one's, with its buffers, where there is no more room.
-    fn next(&mut self, most: usize, most_bytes: usize) -> &mut Kept {
-        // Or another one that is as large as the oldest would be too much.
-        let is_full = |oldest: &Kept| self.all.len() >= most || self.bytes + oldest.bytes > most_bytes;
-        if self.all.front().is_some_and(is_full) {
-            // Where all places are taken, nothing is moved by it.
-            self.all.rotate_left(1);
-            self.gone += 1;
-        } else {
-            self.all.push_back(Kept::default());
-        }
-        let at = self.all.len() - 1;
-        let kept = &mut self.all[at];
-        let bytes = mem::take(&mut kept.bytes);
-        self.bytes -= bytes;
-        if bytes > LARGE + kept.record.inputs.live.len() * 64 {
-            kept.record = Record::default();
-        }
-        kept
-    }
-
-    fn pop(&mut self) {
-        if let Some(oldest) = self.all.pop_front() {
-            self.gone += 1;
-            self.bytes -= oldest.bytes;
-        }
-    }
-
-    /// Adds those among the newest between the bounds that pass, and no more than are left to find. A few at a time: the worker
-    /// waits meanwhile.
-    fn look(
-        &self,
-        Wanted { since, until, .. }: Wanted,
-        passes: impl Fn(&Record) -> bool,
-        left: &mut usize,
-        found: &mut Found,
-    ) -> Looked {
-        let end = self.all.partition_point(|kept| kept.number < until);
-        let newest_first = self.all.range(..end).rev().take_while(|kept| kept.number > since);
-        let mut looked = Looked { made: self.gone + end as u64, oldest: None };
-        let mut copied = 0;
-        for (nth, kept) in newest_first.enumerate() {
-            found.newer += 1;
-            match left.checked_sub(1) {
-                _ if !passes(&kept.record) => {}
-                None => found.left_out += 1,
-                Some(fewer) => {
-                    (*left, copied) = (fewer, copied + kept.bytes);
-                    found.seen.push(kept.seen());
-                }
-            }
-            if nth + 1 == BATCH || copied > BATCH_BYTES {
-                looked.oldest = Some(kept.number);
-                break;
-            }
-        }
-        looked
     }
 }
 
 // === Kept ===
 
 impl Kept {
-    fn seen(&self) -> Seen {
-        Seen { number: self.number, record: Arc::new(self.record.clone()), outcome: self.outcome.clone() }
+    /// The segment of the next decision: the last one, or a new one in the place of the oldest where that may go.
+    fn open(&mut self, most: usize, most_bytes: usize) -> &mut Segment {
+        let most_in_segment = most.div_ceil(SEGMENTS).min(MOST_IN_SEGMENT);
+        let bytes_in_segment = (most_bytes / SEGMENTS).min(BYTES_IN_SEGMENT);
+        let is_full = |last: &Segment| last.len() >= most_in_segment || last.written() >= bytes_in_segment;
+        if self.segments.back().is_none_or(is_full) {
+            let next = self.next(most, most_bytes);
+            self.segments.push_back(next);
+        }
+        let last = self.segments.len() - 1;
+        &mut self.segments[last]
+    }
+
+    /// An empty segment, with the buffers of the oldest where that may go.
+    fn next(&mut self, most: usize, most_bytes: usize) -> Segment {
+        let last = self.segments.back().map_or(0, Segment::bytes);
+        self.bytes += last;
+        let oldest = self.segments.front().map_or(0, Segment::len);
+        // Another one that is as large as the last would be too much.
+        let may_go = self.decisions - oldest >= most || self.bytes + last > most_bytes;
+        if self.segments.len() < 2 || !may_go {
+            return Segment::default();
+        }
+        let mut oldest = self.pop();
+        if oldest.bytes() > most_bytes / SEGMENTS * 2 {
+            return Segment::default();
+        }
+        oldest.clear();
+        oldest
+    }
+
+    fn pop(&mut self) -> Segment {
+        let oldest = self.segments.pop_front().unwrap_or_default();
+        self.gone += 1;
+        self.gone_decisions += oldest.len() as u64;
+        self.decisions -= oldest.len();
+        self.bytes -= oldest.bytes();
+        oldest
+    }
+
+    /// How many decisions with a number less than this were ever made, and the newest segment that has such.
+    fn look(&self, until: u64, most: usize) -> (u64, Option<Looked>) {
+        let count = self.segments.partition_point(|segment| segment.first() < until);
+        let Some(nth) = count.checked_sub(1) else { return (self.gone_decisions, None) };
+        let segment = &self.segments[nth];
+        let before: usize = self.segments.range(..nth).map(Segment::len).sum();
+        let made = self.gone_decisions + (before + segment.before(until)) as u64;
+        let from = self.decisions.saturating_sub(most).saturating_sub(before);
+        (made, (from < segment.len()).then(|| Looked { segment: segment.clone(), from }))
     }
 }

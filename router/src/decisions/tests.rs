@@ -1,27 +1,84 @@
 use std::time::Duration;
 
-use warmlane_picker::{Endpoint, Live, Models, Slot, Snapshot};
+use warmlane_picker::{
+    Chain, Criticality, Endpoint, Live, Matches, Models, Profile, Request, Slot, Snapshot, Work,
+};
 use warmlane_replay::Inputs;
 
-use super::{record::MOST_ID, *};
+use super::{segment::MOST_ID, *};
 use crate::{
     chooser::Chooser,
     config::Config,
+    metrics::Listener,
     world::{World, pools::Wanted as Wants},
 };
+
+/// A decision to keep.
+#[derive(Default)]
+pub(super) struct Sample {
+    pub(super) id: Vec<u8>,
+    pub(super) id_hash: u64,
+    pub(super) chain: Chain,
+    pub(super) matches: Matches,
+    pub(super) live: Vec<Live>,
+    pub(super) profile: Profile,
+}
+
+impl Sample {
+    pub(super) fn of(id: &str) -> Self {
+        Self { id: id.as_bytes().to_vec(), live: vec![Live::default(); 8], ..Self::default() }
+    }
+
+    /// One among so many endpoints, each of which has sent this much.
+    fn among(endpoints: usize, tokens: u64) -> Self {
+        let live = Live { sent: Work { prefill_tokens: tokens, ..Work::default() }, ..Live::default() };
+        Self { live: vec![live; endpoints], ..Self::default() }
+    }
+
+    pub(super) fn request(&self) -> Request<'_> {
+        Request {
+            model: None,
+            prompt_tokens: 0,
+            output_tokens: 0,
+            criticality: Criticality::Standard,
+            prefix: &self.matches,
+            session: None,
+            group: None,
+            offered: None,
+            live: &self.live,
+        }
+    }
+
+    pub(super) fn made<'a>(&'a self, request: &'a Request<'a>) -> Made<'a> {
+        Made {
+            request_id: &self.id,
+            id_hash: self.id_hash,
+            listener: Listener::Aware,
+            pool: "",
+            asked: "",
+            chosen: Err(Refused::Shed),
+            edition: 0,
+            profile: &self.profile,
+            session: 0,
+            chain: &self.chain,
+            tokens_per_block: 0.0,
+            request,
+            at: Time::ZERO,
+            seed: 0,
+        }
+    }
+
+    fn add(&self, ring: &Ring, at: Time) -> Ticket {
+        ring.add(|| at, self.made(&self.request()))
+    }
+}
 
 const fn micros(micros: u64) -> Time {
     Time::from_micros(micros)
 }
 
 fn add(ring: &Ring, at: Time, id: &str) -> Ticket {
-    ring.add(
-        || at,
-        |record| {
-            record.name(id.as_bytes(), 0);
-            record.inputs.live.resize(8, Live::default());
-        },
-    )
+    Sample::of(id).add(ring, at)
 }
 
 fn ids(seen: &[Seen]) -> Vec<String> {
@@ -100,68 +157,66 @@ fn what_somebody_looks_at_stays_as_it_was() {
     assert_eq!(ids(&decisions.latest(9, |_| true)), ["newer"]);
 }
 
-/// One among so many endpoints.
-fn among(ring: &Ring, at: Time, endpoints: usize) -> Ticket {
-    ring.add(|| at, |record| record.inputs.live.resize(endpoints, Live::default()))
+fn bytes(ring: &Ring) -> usize {
+    let (counted, taken) = ring.bytes();
+    assert_eq!(counted, taken);
+    taken
 }
 
 #[test]
-fn no_more_bytes_are_kept_than_there_may_be_whatever_the_records_hold() {
+fn no_more_bytes_are_kept_than_there_may_be_whatever_the_decisions_hold() {
     let decisions = Decisions::new(100_000, 1);
     let ring = decisions.ring().expect("on");
     for at in 0..3_000 {
-        among(&ring, micros(at), 1_000);
+        Sample::among(1_000, at).add(&ring, micros(at));
     }
-    let bytes = || {
-        let (counted, taken) = ring.bytes();
-        assert_eq!(counted, taken);
-        taken
-    };
-    assert!((MOST_BYTES / 2..=MOST_BYTES).contains(&bytes()), "{}", bytes());
-    let id = vec![b'x'; 60_000];
+    assert!((MOST_BYTES / 2..=MOST_BYTES).contains(&bytes(&ring)), "{}", bytes(&ring));
+    let mut long = Sample { id: vec![b'x'; 60_000], id_hash: 7, ..Sample::default() };
+    long.chain.set(1, &(0..1_024).collect::<Vec<_>>());
     for at in 3_000..40_000 {
-        ring.add(
-            || micros(at),
-            |record| {
-                record.name(&id, 7);
-                record.links.resize(1_024, 0);
-            },
-        );
+        long.add(&ring, micros(at));
     }
-    assert!(bytes() <= MOST_BYTES, "{}", bytes());
+    assert!(bytes(&ring) <= MOST_BYTES, "{}", bytes(&ring));
     let newest = decisions.latest(1, |record| record.id_hash == 7);
     assert!(newest.first().is_some_and(|seen| seen.record.request_id.len() == MOST_ID));
 }
 
 #[test]
-fn buffers_are_used_again_where_bytes_are_the_bound_too() {
-    let decisions = Decisions::new(100_000, 16);
+fn what_does_not_change_is_not_kept_again() {
+    let decisions = Decisions::new(1_024, 1);
     let ring = decisions.ring().expect("on");
-    let room_of_next = |at: u64| {
-        let mut room = 0;
-        ring.add(
-            || micros(at),
-            |record| {
-                room = record.inputs.live.capacity();
-                record.inputs.live.resize(1_000, Live::default());
-            },
-        );
-        room
+    let mut sample = Sample::among(1_000, 7);
+    for at in 0..10_000 {
+        sample.live[at % 1_000].in_flight += 1;
+        sample.add(&ring, micros(at as u64));
+    }
+    assert_eq!(decisions.kept(), 1_024, "a thousand endpoints leave room for all");
+    assert!(bytes(&ring) < 6 << 20, "{}", bytes(&ring));
+}
+
+#[test]
+fn buffers_are_used_again_whatever_the_bound() {
+    let grows = |decisions: &Decisions, endpoints| {
+        let ring = decisions.ring().expect("on");
+        let fill = |range: std::ops::Range<u64>| {
+            range.for_each(|at| {
+                Sample::among(endpoints, at).add(&ring, micros(at));
+            });
+            bytes(&ring)
+        };
+        let before = fill(0..4_000);
+        fill(4_000..8_000) - before
     };
-    assert_eq!(room_of_next(0), 0, "a new one");
-    (1..200).for_each(|at| {
-        room_of_next(at);
-    });
-    assert!(decisions.kept() < 100, "{}", decisions.kept());
-    assert!((200..300).all(|at| room_of_next(at) >= 1_000));
+    assert_eq!(grows(&Decisions::new(256, 1), 8), 0, "bound by how many");
+    assert_eq!(grows(&Decisions::new(100_000, 16), 8), 0, "by bytes");
 }
 
 #[test]
 fn a_large_pool_takes_the_room_of_the_oldest_decisions_of_a_small_one() {
     let decisions = Decisions::new(100_000, 16);
     let ring = decisions.ring().expect("on");
-    let tickets: Vec<Ticket> = (0..1_000).map(|at| among(&ring, micros(at), 8)).collect();
-    among(&ring, micros(1_000), 1_000);
+    let tickets: Vec<Ticket> = (0..1_000).map(|at| Sample::among(8, at).add(&ring, micros(at))).collect();
+    Sample::among(1_000, 0).add(&ring, micros(1_000));
     ring.end(tickets[999], outcome(200));
     let kept = decisions.latest(usize::MAX, |_| true);
     assert!(kept.len() > 400 && kept[1].outcome.is_some(), "the newest are there: {}", kept.len());
@@ -231,7 +286,8 @@ fn a_reader_sees_each_decision_of_all_workers_once() {
                 let ring = decisions.ring().expect("on");
                 scope.spawn(move || {
                     for _ in 0..EACH {
-                        ring.add(|| begun.elapsed(), |record| record.name(b"x", 0));
+                        let sample = Sample::of("x");
+                        ring.add(|| begun.elapsed(), sample.made(&sample.request()));
                     }
                 })
             })
@@ -252,6 +308,12 @@ fn a_reader_sees_each_decision_of_all_workers_once() {
     assert_eq!((count, seen.len()), (EACH * 4, EACH * 4));
 }
 
+fn record() -> Record {
+    let decisions = Decisions::new(1, 1);
+    add(&decisions.ring().expect("on"), micros(1), "x");
+    Arc::unwrap_or_clone(decisions.latest(1, |_| true).remove(0).record)
+}
+
 #[test]
 fn what_was_offered_is_kept_to_or_it_is_said_that_it_cannot() {
     let config = Arc::new(Config::for_endpoints(vec!["a:1".to_owned()]));
@@ -269,7 +331,7 @@ fn what_was_offered_is_kept_to_or_it_is_said_that_it_cannot() {
     };
     let offered = |edition| {
         let inputs = Inputs { offered: Some([0, 2].into_iter().collect()), ..Inputs::default() };
-        let record = Record { pool: pool.name.to_string(), edition, inputs, ..Record::default() };
+        let record = Record { pool: pool.name.to_string(), edition, inputs, ..record() };
         again(&chooser, &record).map(|(snapshot, _, inputs)| {
             let positions = inputs.offered.expect("still a part").positions().collect::<Vec<_>>();
             positions.into_iter().map(|at| snapshot.endpoints()[at].slot.0).collect::<Vec<_>>()
@@ -281,6 +343,6 @@ fn what_was_offered_is_kept_to_or_it_is_said_that_it_cannot() {
     publish(&[3, 6, 5]);
     assert_eq!(offered(edition), Ok(vec![6]), "5 was not offered, and 3 has come since");
     assert_eq!(offered(edition + 1_000), Err(Lost::Offered), "to nobody knows whom, and not to nobody");
-    let of_all = Record { pool: pool.name.to_string(), edition: edition + 1_000, ..Record::default() };
+    let of_all = Record { pool: pool.name.to_string(), edition: edition + 1_000, ..record() };
     assert_eq!(again(&chooser, &of_all).map(|(_, _, inputs)| inputs.offered), Ok(None));
 }

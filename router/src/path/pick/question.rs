@@ -7,7 +7,7 @@ use super::super::{Trace, admit::Admitted};
 use crate::{
     chooser::{Chooser, Scratch},
     config::UnknownModel,
-    decisions::{Refused, Ring, Ticket},
+    decisions::{Made, Refused, Ring, Ticket},
     holders::Holders,
     world::{Edition, World},
 };
@@ -50,35 +50,33 @@ impl<'a> Asking<'a> {
         self.model().and_then(|model| adapter(self.snapshot, model))
     }
 
-    /// Keeps a decision. Takes the buffer of what is under way with it: the next request fills it anew.
+    /// Keeps a decision.
     pub(crate) fn keep(
         &self,
         ring: &Ring,
         question: &Question<'_>,
-        scratch: &mut Scratch,
+        scratch: &Scratch,
         chosen: Result<(&Decision, &str), Refused>,
         trace: &Trace,
-        (now, seed): (Time, u64),
+        (at, seed): (Time, u64),
     ) -> Ticket {
-        ring.add(
-            || self.chooser.world.now(),
-            |record| {
-                record.name(&trace.request_id, self.chooser.world.hash(&trace.request_id));
-                record.listener = trace.listener;
-                record.pool.clear();
-                record.pool.push_str(&self.admitted.pool.name);
-                record.asked.clear();
-                record.asked.push_str(self.asked.map_or("", |body| &body.model));
-                record.edition = self.snapshot.number();
-                record.profile = self.admitted.pool.rules().profile;
-                record.session = self.admitted.incoming.session;
-                record.chain(scratch.holders.chain());
-                record.tokens_per_block = scratch.holders.tokens_per_block();
-                record.inputs.take(&question.request(scratch), now, seed);
-                std::mem::swap(&mut record.inputs.live, &mut scratch.live);
-                record.choose(chosen);
-            },
-        )
+        let made = Made {
+            request_id: &trace.request_id,
+            id_hash: self.chooser.world.hash(&trace.request_id),
+            listener: trace.listener,
+            pool: &self.admitted.pool.name,
+            asked: self.asked.map_or("", |body| &body.model),
+            chosen,
+            edition: self.snapshot.number(),
+            profile: &self.admitted.pool.rules().profile,
+            session: self.admitted.incoming.session,
+            chain: scratch.holders.chain(),
+            tokens_per_block: scratch.holders.tokens_per_block(),
+            request: &question.request(scratch),
+            at,
+            seed,
+        };
+        ring.add(|| self.chooser.world.now(), made)
     }
 }
 
