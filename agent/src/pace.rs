@@ -24,8 +24,8 @@ impl Pace {
         Self { most, since: None, said: 0, unsaid: 0 }
     }
 
-    /// Whether a line may be written now; how many were not before it.
-    pub(crate) fn turn(&mut self) -> Option<u64> {
+    /// Whether a line may be written now, and its field `not_logged`: how many were not before it, where there are any.
+    pub(crate) fn turn(&mut self) -> Option<Option<u64>> {
         let now = Instant::now();
         if self.since.is_none_or(|since| now.duration_since(since) >= WINDOW) {
             (self.since, self.said) = (Some(now), 0);
@@ -35,7 +35,7 @@ impl Pace {
             return None;
         }
         self.said += 1;
-        Some(std::mem::take(&mut self.unsaid))
+        Some(Some(std::mem::take(&mut self.unsaid)).filter(|unsaid| *unsaid > 0))
     }
 }
 
@@ -48,8 +48,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_left_out_is_counted_and_told_with_the_next_line() {
         let mut pace = Pace::of(2);
-        assert_eq!([pace.turn(), pace.turn(), pace.turn(), pace.turn()], [Some(0), Some(0), None, None]);
+        assert_eq!(
+            [pace.turn(), pace.turn(), pace.turn(), pace.turn()],
+            [Some(None), Some(None), None, None]
+        );
         advance(WINDOW).await;
-        assert_eq!([pace.turn(), pace.turn(), pace.turn()], [Some(2), Some(0), None]);
+        assert_eq!([pace.turn(), pace.turn(), pace.turn()], [Some(Some(2)), Some(None), None]);
     }
 }

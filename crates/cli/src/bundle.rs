@@ -149,7 +149,7 @@ impl View for Manifest {
         let line = |label: &str, tone, text: &str| hang(screen, &format!("{label:<10}"), tone, &clean(text));
         let bytes: usize = self.files.iter().map(|file| file.bytes).sum();
         let summary = format!(
-            "{} files, {} before they were pressed{}",
+            "{} files and the list of them, {} before they were pressed{}",
             self.files.len(),
             units::bytes(bytes as u64),
             if self.redacted { "; names stand for others" } else { "" }
@@ -157,7 +157,7 @@ impl View for Manifest {
         let mut text = line("archive", Tone::Plain, &self.path.display().to_string());
         text += &line("holds", Tone::Plain, &summary);
         if self.removed > 0 {
-            text += &line("removed", Tone::Warn, &format!("{} secrets or prompts", self.removed));
+            text += &line("removed", Tone::Warn, &format!("secrets or prompts, {} of them", self.removed));
         }
         for (why, names) in self.missing_by_reason() {
             let more = match names.len() - 1 {

@@ -56,33 +56,38 @@ impl Token {
     /// No new requests for an endpoint, or requests again.
     fn drain(&self, endpoint: &str, drained: bool) -> Ask {
         let what = if drained { "drain" } else { "undrain" };
-        self.ask(Method::POST, format!("{}/{}/{what}", path::ENDPOINTS, escaped(endpoint)), Bytes::new())
+        let path = format!("{}/{}/{what}", path::ENDPOINTS, escaped(endpoint));
+        self.ask(Method::POST, path, format!("{what} {endpoint}"), Bytes::new())
     }
 
     /// A session or group that is pinned nowhere.
     fn unpin(&self, unpin: &Unpin) -> Ask {
-        let (folder, key) = match (&unpin.group, &unpin.session) {
-            (Some(group), _) => (path::GROUPS, group.as_str()),
-            (None, session) => (path::PINS, session.as_deref().unwrap_or_default()),
+        let (folder, flag, key) = match (&unpin.group, &unpin.session) {
+            (Some(group), _) => (path::GROUPS, "--group ", group.as_str()),
+            (None, session) => (path::PINS, "", session.as_deref().unwrap_or_default()),
         };
-        self.ask(Method::DELETE, format!("{folder}/{}", escaped(key)), Bytes::new())
+        let path = format!("{folder}/{}", escaped(key));
+        self.ask(Method::DELETE, path, format!("unpin {flag}{key}"), Bytes::new())
     }
 
     /// A switch.
     fn set(&self, setting: &Setting) -> Ask {
         match setting {
             Setting::Lane { to } => {
-                self.ask(Method::POST, path::LANE.to_owned(), body(&SwitchLane { on: *to == Switch::On }))
+                let on = *to == Switch::On;
+                let name = format!("set lane {}", if on { "on" } else { "off" });
+                self.ask(Method::POST, path::LANE.to_owned(), name, body(&SwitchLane { on }))
             }
             Setting::Log { level } => {
-                self.ask(Method::POST, path::LOG.to_owned(), body(&SetLog { level: level.clone() }))
+                let name = format!("set log {level}");
+                self.ask(Method::POST, path::LOG.to_owned(), name, body(&SetLog { level: level.clone() }))
             }
         }
     }
 
-    fn ask(&self, method: Method, path: String, body: Bytes) -> Ask {
+    fn ask(&self, method: Method, path: String, name: String, body: Bytes) -> Ask {
         let headers = self.0.iter().map(|token| (AUTHORIZATION, token.clone())).collect::<HeaderMap>();
-        Ask { method, path, headers, body }
+        Ask { method, path, name: Some(format!("`{name}`")), headers, body }
     }
 }
 

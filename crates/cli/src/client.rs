@@ -56,6 +56,8 @@ pub struct Ask {
     pub method: Method,
     /// With its query.
     pub path: String,
+    /// As people call it, where that is not the path.
+    pub name: Option<String>,
     /// Beside those of the connection.
     pub headers: HeaderMap,
     /// Empty for most.
@@ -67,7 +69,13 @@ pub struct Ask {
 impl Ask {
     /// For a page.
     pub fn page(path: &str) -> Self {
-        Self { method: Method::GET, path: path.to_owned(), headers: HeaderMap::new(), body: Bytes::new() }
+        Self {
+            method: Method::GET,
+            path: path.to_owned(),
+            name: None,
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+        }
     }
 }
 
@@ -191,7 +199,7 @@ impl Client {
             }
             Err(error) => return Err(self.broken(error.to_string())),
         };
-        if status == StatusCode::OK { Ok(body) } else { Err(self.refused(path, status, &body)) }
+        if status == StatusCode::OK { Ok(body) } else { Err(self.refused(ask, status, &body)) }
     }
 
     /// The head of an answer. A connection that was closed while it was idle is replaced, once.
@@ -238,8 +246,8 @@ impl Client {
         Connection::to(&self.address).await.map_err(unreachable)
     }
 
-    fn refused(&self, path: &str, status: StatusCode, body: &[u8]) -> CliError {
-        let (who, address, path) = (self.who, self.address.clone(), path.to_owned());
+    fn refused(&self, ask: &Ask, status: StatusCode, body: &[u8]) -> CliError {
+        let (who, address, path) = (self.who, self.address.clone(), ask.path.clone());
         let failure = serde_json::from_slice::<Failure>(body).ok().map(|failure| failure.error);
         // A page that is there says what it has not got; of one that is not, the other side lists what is.
         let is_page = failure.as_ref().is_some_and(|problem| problem.paths.is_empty());
@@ -256,7 +264,8 @@ impl Client {
         }
         let message = failure.map(|problem| problem.message);
         let message = message.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned());
-        CliError::Refused { who, address, path, status: status.as_u16(), message: quote(message.trim()) }
+        let asked = ask.name.clone().unwrap_or(path);
+        CliError::Refused { who, address, asked, status: status.as_u16(), message: quote(message.trim()) }
     }
 
     fn foreign(&self, what: String) -> CliError {

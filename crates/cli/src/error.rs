@@ -71,14 +71,14 @@ pub enum CliError {
         paths: Vec<String>,
     },
     /// It refused, or failed.
-    #[error("{who} at {address} answers {path} with {status}: {message}")]
+    #[error("{who} at {address} answers {asked} with {status}: {message}")]
     Refused {
         /// Who.
         who: Side,
         /// Where.
         address: Address,
-        /// The page.
-        path: String,
+        /// The page, or the command that was to change something.
+        asked: String,
         /// Of HTTP.
         status: u16,
         /// Its reason.
@@ -195,6 +195,7 @@ impl CliError {
             | Self::Foreign { .. }
             | Self::Route { .. }
             | Self::Kube(_) => 3,
+            Self::Missing { who, paths, .. } if hint::who_has(paths).is_some_and(|there| there != *who) => 3,
             Self::Missing { .. }
             | Self::Refused { .. }
             | Self::Large { .. }

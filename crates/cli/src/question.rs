@@ -57,6 +57,7 @@ pub(crate) fn why(why: &Why) -> Result<Ask, CliError> {
     Ok(Ask {
         method: Method::POST,
         path: format!("{}?path={}", path::EXPLAIN, escaped(sent_to)),
+        name: None,
         headers: headers(&why.header)?,
         body: Bytes::from(body),
     })

@@ -8,7 +8,7 @@ use std::{error::Error, path::PathBuf, time::Duration};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::{
-    HeaderMap, Request,
+    HeaderMap, Request, StatusCode,
     body::Body,
     header::{HeaderValue, WWW_AUTHENTICATE},
 };
@@ -144,7 +144,10 @@ async fn make(action: Action, sources: &Sources) -> Result<Changed, ActionError>
         Action::Unpin { session } => {
             let session = Some(session).filter(|session| world.pins.remove(*session, world.now()));
             let absent = || {
-                ActionError::Absent("no such session is pinned; /debug/pins lists those that are".to_owned())
+                ActionError::Absent(
+                    "no such session is pinned; `warmlane pins` and /debug/pins list those that are"
+                        .to_owned(),
+                )
             };
             let session = hex(session.ok_or_else(absent)?);
             Ok(Changed { changed: true, now: Now::Session { session } })
@@ -152,7 +155,10 @@ async fn make(action: Action, sources: &Sources) -> Result<Changed, ActionError>
         Action::UnpinGroup { group } => {
             let group = Some(group).filter(|group| world.groups.remove(*group));
             let absent = || {
-                ActionError::Absent("no such group is pinned; /debug/groups lists those that are".to_owned())
+                ActionError::Absent(
+                    "no such group is pinned; `warmlane groups` and /debug/groups list those that are"
+                        .to_owned(),
+                )
             };
             let group = hex(group.ok_or_else(absent)?);
             Ok(Changed { changed: true, now: Now::Group { group } })
@@ -193,7 +199,7 @@ fn slot_of(snapshot: &Snapshot, address: &str) -> Result<Slot, ActionError> {
     let absent = || {
         let count = snapshot.endpoints().len();
         ActionError::Absent(format!(
-            "none of {count} endpoints has this address; /debug/endpoints lists them"
+            "none of {count} endpoints has this address; `warmlane endpoints` and /debug/endpoints list them"
         ))
     };
     found.map(|endpoint| endpoint.slot).ok_or_else(absent)
@@ -201,7 +207,7 @@ fn slot_of(snapshot: &Snapshot, address: &str) -> Result<Slot, ActionError> {
 
 fn refused(error: &ActionError) -> Answer {
     let mut answer = answer::refused(error.status(), &Failure::new(error.to_string(), &[]));
-    if matches!(error, ActionError::WrongToken) {
+    if error.status() == StatusCode::UNAUTHORIZED {
         answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     answer

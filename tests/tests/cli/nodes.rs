@@ -89,6 +89,11 @@ fn an_agents_other_ports_are_told_from_its_admin_port() {
     let said = ask(agent.address(), &["gpus"]);
     assert!(said.code == Some(3) && said.err.contains("is not the agent of Warmlane"), "{}", said.err);
     let admin = agent.admin_address();
+    let said = run(program().args(["--router", &admin.to_string(), "endpoints"]));
+    assert!(
+        said.code == Some(3) && said.err.contains("It is the agent that answers there: ask it by --agent"),
+        "{said:?}"
+    );
     drop(agent);
     let said = ask(admin, &["gpus"]);
     assert!(said.code == Some(3) && said.err.contains("warmlane-agent --node"), "{}", said.err);

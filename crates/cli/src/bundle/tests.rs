@@ -38,8 +38,8 @@ fn what_there_is_not_is_told_by_a_line_each() {
     let text = manifest.draw(Screen::default(), false);
     assert_eq!(
         text,
-        "archive   a.tar.gz\nholds     1 files, 2.0 KiB before they were pressed; names stand for others\n\
-         removed   1 secrets or prompts\nlacks     agent/node.json: cannot reach it\n\
+        "archive   a.tar.gz\nholds     1 files and the list of them, 2.0 KiB before they were pressed; names stand for others\n\
+         removed   secrets or prompts, 1 of them\nlacks     agent/node.json: cannot reach it\n\
          lacks     router/pins.json: \\u{1b}[2J\n"
     );
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::{net::TcpStream, time::timeout};
-use warmlane_api::admin::{Agents, Lane, Node, Router, path};
+use warmlane_api::admin::{Agents, Lane, Node, Pools, Router, path};
 
 use crate::{client::Client, error::CliError};
 
@@ -27,6 +27,7 @@ pub(crate) struct Said {
     pub(crate) about: Router,
     pub(crate) agents: Agents,
     pub(crate) lane: Lane,
+    pub(crate) pools: Pools,
     /// This clock less the router's, in whole seconds.
     pub(crate) ahead_seconds: Option<i64>,
 }
@@ -62,7 +63,7 @@ impl Asked {
 impl Said {
     async fn ask(router: &mut Client) -> Result<Self, CliError> {
         let (about, agents) = (router.page(path::ROUTER).await?, router.page(path::AGENTS).await?);
-        let lane = router.page(path::LANE).await?;
-        Ok(Self { about, agents, lane, ahead_seconds: router.ahead_seconds() })
+        let (lane, pools) = (router.page(path::LANE).await?, router.page(path::POOLS).await?);
+        Ok(Self { about, agents, lane, pools, ahead_seconds: router.ahead_seconds() })
     }
 }

@@ -2,6 +2,8 @@
 
 use std::cmp::Ordering;
 
+use warmlane_api::admin::{Pool, Pools};
+
 use super::{
     Asked, Finding, Machine,
     asked::Said,
@@ -164,6 +166,7 @@ fn router(said: &Said, reached: &[(String, bool)]) -> Vec<Finding> {
         true => Finding::ok("router", &about.readiness),
         false => Finding::fail("router", &about.readiness, "`warmlane status` says more"),
     }];
+    findings.extend(replicas(&said.pools));
     findings.push(version("router version", &about.version));
     findings.extend(said.ahead_seconds.map(clock));
     findings.push(match &said.lane.why_off {
@@ -173,6 +176,15 @@ fn router(said: &Said, reached: &[(String, bool)]) -> Vec<Finding> {
     });
     findings.push(agents(said, reached));
     findings
+}
+
+/// Those that get no requests; where none does, the router is not ready either.
+fn replicas(page: &Pools) -> Option<Finding> {
+    let sum = |count: fn(&Pool) -> usize| page.pools.iter().map(count).sum::<usize>();
+    let (all, ready) = (sum(|pool| pool.replicas), sum(|pool| pool.ready));
+    let said = format!("{} of {all} get no requests", all - ready);
+    (ready > 0 && ready < all)
+        .then(|| Finding::warn("replicas", said, "`warmlane status` names them, and says why"))
 }
 
 fn agents(said: &Said, reached: &[(String, bool)]) -> Finding {

@@ -1,4 +1,4 @@
-use warmlane_api::admin::{Agent, Agents, Lane, Node, Router};
+use warmlane_api::admin::{Agent, Agents, Lane, Node, Pool, Router};
 
 use super::{
     asked::Said,
@@ -32,7 +32,7 @@ fn well() -> Asked {
     let lane = Lane { on: true, mode: "pinned".to_owned(), ..Lane::default() };
     let agents = Agents { agents: vec![agent] };
     Asked {
-        router: Ok(Said { about, agents, lane, ahead_seconds: Some(1) }),
+        router: Ok(Said { about, agents, lane, ahead_seconds: Some(1), ..Said::default() }),
         agent: Ok(Node { version, node: "gpu-a".to_owned(), ..Node::default() }),
         reached: Vec::new(),
     }
@@ -117,6 +117,18 @@ fn what_keeps_requests_from_being_served_well_is_a_failure() {
         lost,
         [(Grade::Fail, "agents: the router has lost 1 of 1; 10.0.0.1:9010: refused".to_owned())]
     );
+}
+
+#[test]
+fn replicas_that_get_no_requests_are_told_while_others_do() {
+    let found = |ready| {
+        found(|_, asked| {
+            let pool = Pool { replicas: 3, ready, ..Pool::default() };
+            asked.router.as_mut().expect("it answers").pools.pools = vec![pool];
+        })
+    };
+    assert_eq!(found(1), [(Grade::Warn, "replicas: 2 of 3 get no requests".to_owned())]);
+    assert_eq!((found(3), found(0)), (vec![], vec![]), "of none the router says so itself");
 }
 
 #[test]

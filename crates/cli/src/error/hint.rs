@@ -2,6 +2,8 @@
 
 use std::io;
 
+use warmlane_api::admin::path;
+
 use super::Side;
 use crate::address::Address;
 
@@ -29,15 +31,18 @@ pub(super) fn silent(who: Side) -> String {
 }
 
 pub(super) fn foreign(who: Side) -> String {
-    let (flag, port) = match who {
-        Side::Router => ("--router", "its --admin, 9091 unless set otherwise"),
-        Side::Agent => ("--agent", "its --admin, 9012 unless set otherwise"),
+    let port = match who {
+        Side::Router => "its --admin, 9091 unless set otherwise",
+        Side::Agent => "its --admin, 9012 unless set otherwise",
     };
-    format!("  {flag} takes the admin port: {port}. Ports for requests and for gRPC are others.")
+    format!("  {} takes the admin port: {port}. Ports for requests and for gRPC are others.", flag(who))
 }
 
 pub(super) fn missing(who: Side, theirs: &str, paths: &[String]) -> String {
     let ours = env!("CARGO_PKG_VERSION");
+    if let Some(there) = who_has(paths).filter(|there| *there != who) {
+        return format!("  It is {there} that answers there: ask it by {} ADDRESS.", flag(there));
+    }
     let has_pages = paths.iter().any(|path| path.starts_with("/debug/"));
     if !has_pages && !paths.is_empty() {
         return format!(
@@ -54,6 +59,23 @@ pub(super) fn missing(who: Side, theirs: &str, paths: &[String]) -> String {
     format!(
         "  This program is of version {ours}: use the one that came with {who}, or bring {who} up to date."
     )
+}
+
+/// Whose pages they are.
+pub(super) fn who_has(paths: &[String]) -> Option<Side> {
+    let has = |page| paths.iter().any(|path| path == page);
+    match (has(path::ENDPOINTS), has(path::NODE)) {
+        (true, false) => Some(Side::Router),
+        (false, true) => Some(Side::Agent),
+        _ => None,
+    }
+}
+
+fn flag(who: Side) -> &'static str {
+    match who {
+        Side::Router => "--router",
+        Side::Agent => "--agent",
+    }
 }
 
 pub(super) fn unreadable(who: Side, theirs: &str) -> String {

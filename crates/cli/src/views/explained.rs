@@ -172,6 +172,7 @@ fn row(endpoint: &Considered, weights: &BTreeMap<String, f32>, chosen: Option<&s
         (false, true) => "candidate".to_owned(),
         (false, false) => format!("not {}", endpoint.verdict),
     };
+    let is_known = |signal| endpoint.signals.contains_key(signal);
     let oldest = endpoint.signals.values().map(|stated| stated.age_ms).max();
     let mut cells = vec![
         Cell::new(&endpoint.address).toned(tone),
@@ -180,8 +181,9 @@ fn row(endpoint: &Considered, weights: &BTreeMap<String, f32>, chosen: Option<&s
     ];
     cells.extend(SCORES.iter().map(|score| Cell::maybe(points(score))));
     cells.extend([
-        Cell::new(units::number(endpoint.estimate.queue)),
-        Cell::new(units::percent(endpoint.estimate.kv)),
+        // Of an engine that had said nothing, it is what this router sent there, and looks like little.
+        Cell::maybe(is_known("queue").then(|| units::number(endpoint.estimate.queue))),
+        Cell::maybe(is_known("kv_use").then(|| units::percent(endpoint.estimate.kv))),
         Cell::new(units::count(endpoint.matched_tokens)),
         Cell::new(endpoint.in_flight.to_string()),
         Cell::maybe(oldest.map(units::millis)),

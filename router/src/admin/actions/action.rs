@@ -101,7 +101,9 @@ fn key(text: &str) -> Result<u64, ActionError> {
     let is_key = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let key = is_key.then(|| u64::from_str_radix(text, 16).ok()).flatten();
     key.ok_or_else(|| {
-        ActionError::Unreadable("give the 16 hexadecimal digits by which /debug/pins lists it".to_owned())
+        ActionError::Unreadable(
+            "give the 16 hexadecimal digits by which `warmlane pins` and /debug/pins list it".to_owned(),
+        )
     })
 }
 

@@ -23,8 +23,13 @@ pub(super) enum ActionError {
          \"authorization: Bearer TOKEN\", or ask over --admin-socket as root or as the router's user"
     )]
     NoToken,
-    /// The one who asks showed none, or another.
+    /// The one who asks showed none.
     #[error("changes need the token in --admin-token-file: send it as \"authorization: Bearer TOKEN\"")]
+    NoTokenShown,
+    /// The one who asks showed another.
+    #[error(
+        "the token that was sent is not the one in --admin-token-file, of which the router reads the newest text"
+    )]
     WrongToken,
     /// It cannot be compared with anything.
     #[error("cannot use the token in {path}: {why}")]
@@ -61,7 +66,7 @@ impl ActionError {
     pub(super) fn status(&self) -> StatusCode {
         match self {
             Self::ForeignHost(_) | Self::ForeignOrigin(_) | Self::NoToken => StatusCode::FORBIDDEN,
-            Self::WrongToken => StatusCode::UNAUTHORIZED,
+            Self::NoTokenShown | Self::WrongToken => StatusCode::UNAUTHORIZED,
             Self::TokenUnreadable { .. } | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Broken | Self::Unreadable(_) => StatusCode::BAD_REQUEST,
@@ -73,9 +78,11 @@ impl ActionError {
     /// How it is counted.
     pub(super) fn outcome(&self) -> ActionOutcome {
         match self {
-            Self::ForeignHost(_) | Self::ForeignOrigin(_) | Self::NoToken | Self::WrongToken => {
-                ActionOutcome::Refused
-            }
+            Self::ForeignHost(_)
+            | Self::ForeignOrigin(_)
+            | Self::NoToken
+            | Self::NoTokenShown
+            | Self::WrongToken => ActionOutcome::Refused,
             Self::TooLarge(_) | Self::Broken | Self::Unreadable(_) => ActionOutcome::Unreadable,
             Self::Absent(_) => ActionOutcome::Absent,
             Self::Impossible(_) => ActionOutcome::Impossible,

@@ -47,8 +47,11 @@ impl Gate<'_> {
             return Ok(());
         }
         let token = token()?.ok_or(ActionError::NoToken)?;
-        let is_right = shown(headers).is_some_and(|shown| token.is(shown));
-        if is_right { Ok(()) } else { Err(ActionError::WrongToken) }
+        match shown(headers) {
+            Some(shown) if token.is(shown) => Ok(()),
+            Some(_) => Err(ActionError::WrongToken),
+            None => Err(ActionError::NoTokenShown),
+        }
     }
 
     /// A name that is somebody else's may have been led here.
