@@ -126,4 +126,6 @@ pub fn made_at(number: u64) -> Time {
 }
 
 #[cfg(test)]
+mod sample;
+#[cfg(test)]
 mod tests;

@@ -5,10 +5,12 @@
 //! the decision before; the first one has all.
 
 use warmlane_picker::{Criticality, Group, Live, NoEndpoint, Profile, Slot, SlotSet, Source, Time};
-use warmlane_replay::{Held, Inputs};
+use warmlane_replay::Held;
 
-use super::{Made, Outcome, Record, Refused};
+use super::{Made, Outcome, Refused};
 use crate::metrics::Listener;
+
+mod read;
 
 /// Links of a prompt's chain that are kept, to look it up again: all of a prompt of 32 KB, and half a megabyte of a longer one.
 const MOST_LINKS: usize = 1_024;
@@ -217,65 +219,6 @@ impl Segment {
         }
     }
 
-    /// The number of one, and what became of it.
-    pub(super) fn number(&self, at: usize) -> (u64, Option<&Outcome>) {
-        (self.heads[at].number, self.outcomes[at].as_ref())
-    }
-
-    /// One of them, but for what was under way.
-    pub(super) fn record(&self, at: usize) -> Record {
-        let head = &self.heads[at];
-        let (start, ends) =
-            (at.checked_sub(1).map_or(Ends::default(), |before| self.heads[before].ends), head.ends);
-        let text = |from, to| String::from_utf8_lossy(part(&self.texts, from, to)).into_owned();
-        let refusal = part(&self.refusals, start.refusals, ends.refusals).first().cloned();
-        Record {
-            request_id: part(&self.texts, start.endpoint, ends.request_id).to_vec(),
-            id_hash: head.id_hash,
-            listener: head.listener,
-            pool: text(ends.request_id, ends.pool),
-            asked: text(ends.pool, ends.asked),
-            endpoint: text(ends.model, ends.endpoint),
-            matched_tokens: head.matched_tokens,
-            source: head.source,
-            edition: head.edition,
-            profile: self.profiles[ends.profiles as usize - 1],
-            session: head.session_key,
-            links: part(&self.links, start.links, ends.links).to_vec(),
-            tokens_per_block: head.tokens_per_block.0,
-            inputs: Inputs {
-                at: head.at,
-                seed: head.seed,
-                model: head.names_model.then(|| text(ends.asked, ends.model)),
-                prompt_tokens: head.prompt_tokens,
-                output_tokens: head.output_tokens,
-                criticality: head.criticality,
-                held: part(&self.held, start.held, ends.held).to_vec(),
-                tokens_per_block: head.tokens_per_block.1,
-                session: head.session,
-                group: head.group,
-                offered: part(&self.offered, start.offered, ends.offered).first().cloned(),
-                live: Vec::new(),
-                shed: refusal == Some(Refused::Shed),
-            },
-            refusal,
-        }
-    }
-
-    /// What was under way at one of them.
-    pub(super) fn under_way(&self, at: usize) -> Vec<Live> {
-        let mut live = Vec::new();
-        let mut from = 0;
-        for head in &self.heads[..=at] {
-            live.resize(head.endpoints as usize, Live::default());
-            for change in part(&self.changes, from, head.ends.changes) {
-                live[change.position as usize] = change.live;
-            }
-            from = head.ends.changes;
-        }
-        live
-    }
-
     /// Bytes that the decisions in it take, without what the first one has to say of all endpoints.
     pub(super) fn written(&self) -> usize {
         size_of_val(&*self.heads)
@@ -313,10 +256,6 @@ impl Refused {
             Self::NoEndpoint(_) | Self::Shed => 0,
         }
     }
-}
-
-fn part<T>(buffer: &[T], from: u32, to: u32) -> &[T] {
-    &buffer[from as usize..to as usize]
 }
 
 #[cfg(test)]

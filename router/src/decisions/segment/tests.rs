@@ -1,7 +1,9 @@
 use proptest::prelude::*;
 use warmlane_picker::{Decision, Matches, Strategy as Weighing, Work};
 
-use super::{super::tests::Sample, *};
+use warmlane_replay::Inputs;
+
+use super::{super::sample::Sample, *};
 
 /// What a decision is made of, as far as it differs from others.
 #[derive(Clone, Debug)]
