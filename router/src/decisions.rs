@@ -11,6 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use warmlane_picker::Time;
 
+use crate::world::World;
+
 mod again;
 mod record;
 mod ring;
@@ -22,6 +24,9 @@ pub use ring::{Ring, Seen, Ticket};
 
 /// Bytes that the decisions of a process may take.
 const MOST_BYTES: usize = 32 << 20;
+
+/// Bytes of a request's id that are kept.
+const MOST_ID: usize = 128;
 
 /// Places of rings in a decision's number.
 const RINGS: u64 = 1_024;
@@ -88,8 +93,8 @@ impl Decisions {
         self.rings().iter().map(|ring| ring.count()).sum()
     }
 
-    /// The newest that pass. Complete up to `until` where the clock had come there before this was called: of two calls, the
-    /// second with the first one's `until` as `since`, each decision is in exactly one.
+    /// The newest that pass. Complete up to `until`, which is no later than now, or none: of two calls, the second with the first
+    /// one's `until` as `since`, each decision is in exactly one.
     pub fn find(&self, wanted: Wanted, passes: impl Fn(&Record) -> bool) -> Found {
         let mut found = Found::default();
         self.rings().iter().for_each(|ring| ring.find(wanted, &passes, &mut found));
@@ -113,6 +118,16 @@ impl Decisions {
 /// A key as the tables of pins keep it, and the pages of pins show it: its first 40 bits.
 pub fn kept_key(key: u64) -> u64 {
     key >> 24 << 24
+}
+
+/// What is kept of a request's id.
+pub fn kept_id(id: &[u8]) -> &[u8] {
+    &id[..id.len().min(MOST_ID)]
+}
+
+/// What tells a request by its id beside what is kept of that: of one that is kept whole, nothing.
+pub fn id_hash(world: &World, id: &[u8]) -> u64 {
+    if id.len() > MOST_ID { world.hash(id) } else { 0 }
 }
 
 /// The first number of this moment.

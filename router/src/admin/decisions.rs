@@ -44,8 +44,8 @@ pub(super) fn export(world: &World, query: &Query) -> String {
 /// Why the newest decision for a request came out as it did; `None`: none of it is kept.
 pub(super) fn explain(chooser: &Chooser, request_id: &[u8]) -> Option<Explanation> {
     let world = &chooser.world;
-    let hash = world.hash(request_id);
-    let is_it = |record: &Record| record.id_hash == hash;
+    let (id, hash) = (decisions::kept_id(request_id), decisions::id_hash(world, request_id));
+    let is_it = |record: &Record| record.id_hash == hash && record.request_id == id;
     let found = world.decisions.find(Wanted { since: 0, until: u64::MAX, limit: 1 }, is_it);
     let seen = found.seen.first()?;
     let record = &*seen.record;

@@ -12,7 +12,7 @@ use crate::{metrics::Listener, stage::Stage};
 pub struct Made<'a> {
     /// As the client gave it, or the router made it; the beginning of it is kept.
     pub request_id: &'a [u8],
-    /// Hash of all of it.
+    /// Hash of all of a long one; see [`super::id_hash`].
     pub id_hash: u64,
     /// Who took the request.
     pub listener: Listener,
@@ -45,7 +45,7 @@ pub struct Made<'a> {
 pub struct Record {
     /// As the client gave it, or the router made it; no more than 128 bytes of it.
     pub request_id: Vec<u8>,
-    /// Hash of all of it.
+    /// Hash of all of a longer one; else 0.
     pub id_hash: u64,
     /// Who took the request.
     pub listener: Listener,

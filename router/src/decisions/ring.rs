@@ -5,8 +5,6 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use warmlane_picker::Time;
-
 use super::{Found, Made, Outcome, RINGS, Record, Wanted, numbered, segment::Segment};
 
 /// Decisions in a segment, at most: what goes goes by segments, and a reader copies one at a time.
@@ -85,12 +83,10 @@ impl Ring {
     }
 
     /// Keeps one more decision.
-    ///
-    /// The clock is read while the ring is held, so that who reads the clock first and the ring then finds all numbers up to there.
-    pub fn add(&self, clock: impl FnOnce() -> Time, made: Made<'_>) -> Ticket {
+    pub fn add(&self, made: Made<'_>) -> Ticket {
         let kept = &mut *self.kept();
-        // It may stand still between two looks.
-        let number = (numbered(clock()) + self.place).max(kept.last + RINGS);
+        // The clock may stand still between two looks, and a reader may have come up to now meanwhile.
+        let number = (numbered(made.at) + self.place).max(kept.last + RINGS);
         kept.last = number;
         let segment = kept.open(self.most, self.most_bytes);
         segment.push(number, made);
@@ -118,7 +114,14 @@ impl Ring {
     /// Adds what is wanted of it, newest first. The worker waits only while a segment is copied.
     pub(super) fn find(&self, wanted: Wanted, passes: impl Fn(&Record) -> bool, found: &mut Found) {
         let mut left = wanted.limit;
-        let (made, mut looked) = self.kept().look(wanted.until, self.most);
+        let (made, mut looked) = {
+            let kept = &mut *self.kept();
+            if wanted.until < u64::MAX {
+                // What is kept from now on is newer, however long ago it was made.
+                kept.last = kept.last.max((wanted.until + self.place).saturating_sub(RINGS));
+            }
+            kept.look(wanted.until, self.most)
+        };
         found.made += made;
         while let Some(Looked { segment, from }) = looked {
             let shown = from..segment.before(wanted.until);
@@ -135,8 +138,7 @@ impl Ring {
                     Some(fewer) => {
                         left = fewer;
                         record.inputs.live = segment.under_way(at);
-                        let (record, outcome) = (Arc::new(record), outcome.cloned());
-                        found.seen.push(Seen { number, record, outcome });
+                        found.seen.push(Seen { number, record: Arc::new(record), outcome });
                     }
                 }
             }

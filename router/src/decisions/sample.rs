@@ -61,6 +61,6 @@ impl Sample {
     }
 
     pub(super) fn add(&self, ring: &Ring, at: Time) -> Ticket {
-        ring.add(|| at, self.made(&self.request()))
+        ring.add(Made { at, ..self.made(&self.request()) })
     }
 }

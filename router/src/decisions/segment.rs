@@ -4,31 +4,32 @@
 //! requests ago is waited for. Of what the router had under way, which is 64 bytes for each endpoint, it has only what differs from
 //! the decision before; the first one has all.
 
-use warmlane_picker::{Criticality, Group, Live, NoEndpoint, Profile, Slot, SlotSet, Source, Time};
+use warmlane_picker::{Criticality, Group, Live, NoEndpoint, Profile, Slot, SlotSet, Source};
 use warmlane_replay::Held;
 
-use super::{Made, Outcome, Refused};
+use super::{Made, Outcome, Refused, kept_id};
 use crate::metrics::Listener;
 
+mod ended;
 mod read;
+
+use ended::Ended;
 
 /// Links of a prompt's chain that are kept, to look it up again: all of a prompt of 32 KB, and half a megabyte of a longer one.
 const MOST_LINKS: usize = 1_024;
-
-/// Bytes of a request's id that are kept.
-pub(super) const MOST_ID: usize = 128;
 
 /// See the module's header.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Segment {
     heads: Vec<Head>,
-    outcomes: Vec<Option<Outcome>>,
+    ended: Vec<Option<Ended>>,
     texts: Vec<u8>,
     links: Vec<u64>,
     held: Vec<Held>,
     changes: Vec<Change>,
     /// A decision has the last one that was there by then. They seldom change.
     profiles: Vec<Profile>,
+    groups: Vec<Group>,
     refusals: Vec<Refused>,
     offered: Vec<SlotSet>,
     /// What was under way at the newest decision.
@@ -46,12 +47,11 @@ struct Head {
     id_hash: u64,
     edition: u64,
     session_key: u64,
-    at: Time,
+    at_nanos: u64,
     seed: u64,
     prompt_tokens: u64,
     output_tokens: u64,
     matched_tokens: u64,
-    group: Option<Group>,
     /// Endpoints of the snapshot.
     endpoints: u32,
     /// Tokens in a block of the prompt's text, and in one of those that are held.
@@ -76,6 +76,7 @@ struct Ends {
     held: u32,
     changes: u32,
     profiles: u32,
+    groups: u32,
     refusals: u32,
     offered: u32,
 }
@@ -93,12 +94,13 @@ impl Segment {
     /// Nothing is in it any more; its buffers stay.
     pub(super) fn clear(&mut self) {
         self.heads.clear();
-        self.outcomes.clear();
+        self.ended.clear();
         self.texts.clear();
         self.links.clear();
         self.held.clear();
         self.changes.clear();
         self.profiles.clear();
+        self.groups.clear();
         self.refusals.clear();
         self.offered.clear();
         self.under_way.clear();
@@ -124,17 +126,17 @@ impl Segment {
     pub(super) fn push(&mut self, number: u64, made: Made<'_>) {
         let request = made.request;
         let decision = made.chosen.as_ref().ok().map(|(decision, _)| *decision);
-        let mut head = Head {
+        self.changed(request.live);
+        let head = Head {
             number,
             id_hash: made.id_hash,
             edition: made.edition,
             session_key: made.session,
-            at: made.at,
+            at_nanos: made.at.as_nanos() as u64,
             seed: made.seed,
             prompt_tokens: request.prompt_tokens,
             output_tokens: request.output_tokens,
             matched_tokens: decision.map_or(0, |decision| decision.matched_tokens),
-            group: request.group.copied(),
             endpoints: request.live.len() as u32,
             tokens_per_block: (made.tokens_per_block, request.prefix.tokens_per_block()),
             session: request.session,
@@ -142,19 +144,17 @@ impl Segment {
             listener: made.listener,
             criticality: request.criticality,
             names_model: request.model.is_some(),
-            ends: Ends::default(),
+            ends: self.parts(made),
         };
-        self.changed(request.live);
-        head.ends = self.parts(made);
         self.heads.push(head);
-        self.outcomes.push(None);
+        self.ended.push(None);
     }
 
     /// Appends all that has no size of its own.
     fn parts(&mut self, made: Made<'_>) -> Ends {
         let request = made.request;
         let mut ends = Ends {
-            request_id: self.text(&made.request_id[..made.request_id.len().min(MOST_ID)]),
+            request_id: self.text(kept_id(made.request_id)),
             pool: self.text(made.pool.as_bytes()),
             asked: self.text(made.asked.as_bytes()),
             model: self.text(request.model.unwrap_or_default().as_bytes()),
@@ -174,6 +174,7 @@ impl Segment {
         if self.profiles.last() != Some(made.profile) {
             self.profiles.push(*made.profile);
         }
+        self.groups.extend(request.group);
         if let Some(offered) = request.offered {
             // A bit for each position, and it has no more than there are endpoints.
             self.bytes_aside += request.live.len().div_ceil(8);
@@ -183,6 +184,7 @@ impl Segment {
         ends.held = self.held.len() as u32;
         ends.changes = self.changes.len() as u32;
         ends.profiles = self.profiles.len() as u32;
+        ends.groups = self.groups.len() as u32;
         ends.refusals = self.refusals.len() as u32;
         ends.offered = self.offered.len() as u32;
         ends
@@ -214,15 +216,15 @@ impl Segment {
 
     /// What became of one.
     pub(super) fn end(&mut self, at: usize, outcome: Outcome) {
-        if let Some(kept) = self.outcomes.get_mut(at) {
-            *kept = Some(outcome);
+        if let Some(kept) = self.ended.get_mut(at) {
+            *kept = Some(outcome.into());
         }
     }
 
     /// Bytes that the decisions in it take, without what the first one has to say of all endpoints.
     pub(super) fn written(&self) -> usize {
         size_of_val(&*self.heads)
-            + size_of_val(&*self.outcomes)
+            + size_of_val(&*self.ended)
             + self.texts.len()
             + size_of_val(&*self.links)
             + size_of_val(&*self.held)
@@ -233,12 +235,13 @@ impl Segment {
     /// Bytes that it takes, with the room in its buffers.
     pub(super) fn bytes(&self) -> usize {
         self.heads.capacity() * size_of::<Head>()
-            + self.outcomes.capacity() * size_of::<Option<Outcome>>()
+            + self.ended.capacity() * size_of::<Option<Ended>>()
             + self.texts.capacity()
             + self.links.capacity() * size_of::<u64>()
             + self.held.capacity() * size_of::<Held>()
             + self.changes.capacity() * size_of::<Change>()
             + self.profiles.capacity() * size_of::<Profile>()
+            + self.groups.capacity() * size_of::<Group>()
             + self.refusals.capacity() * size_of::<Refused>()
             + self.offered.capacity() * size_of::<SlotSet>()
             + self.under_way.capacity() * size_of::<Live>()

@@ -3,7 +3,7 @@ use std::time::Duration;
 use warmlane_picker::{Endpoint, Models, Slot, Snapshot};
 use warmlane_replay::Inputs;
 
-use super::{sample::Sample, segment::MOST_ID, *};
+use super::{sample::Sample, *};
 use crate::{
     chooser::Chooser,
     config::Config,
@@ -224,7 +224,7 @@ fn a_reader_sees_each_decision_of_all_workers_once() {
                 scope.spawn(move || {
                     for _ in 0..EACH {
                         let sample = Sample::of("x");
-                        ring.add(|| begun.elapsed(), sample.made(&sample.request()));
+                        ring.add(Made { at: begun.elapsed(), ..sample.made(&sample.request()) });
                     }
                 })
             })

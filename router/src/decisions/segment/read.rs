@@ -1,6 +1,6 @@
 //! A segment's decisions, as they were made.
 
-use warmlane_picker::Live;
+use warmlane_picker::{Live, Time};
 use warmlane_replay::Inputs;
 
 use super::{Ends, Segment};
@@ -8,8 +8,8 @@ use crate::decisions::{Outcome, Record, Refused};
 
 impl Segment {
     /// The number of one, and what became of it.
-    pub(in crate::decisions) fn number(&self, at: usize) -> (u64, Option<&Outcome>) {
-        (self.heads[at].number, self.outcomes[at].as_ref())
+    pub(in crate::decisions) fn number(&self, at: usize) -> (u64, Option<Outcome>) {
+        (self.heads[at].number, self.ended[at].as_ref().map(Outcome::from))
     }
 
     /// One of them, but for what was under way.
@@ -34,7 +34,7 @@ impl Segment {
             links: part(&self.links, start.links, ends.links).to_vec(),
             tokens_per_block: head.tokens_per_block.0,
             inputs: Inputs {
-                at: head.at,
+                at: Time::from_nanos(head.at_nanos),
                 seed: head.seed,
                 model: head.names_model.then(|| text(ends.asked, ends.model)),
                 prompt_tokens: head.prompt_tokens,
@@ -43,7 +43,7 @@ impl Segment {
                 held: part(&self.held, start.held, ends.held).to_vec(),
                 tokens_per_block: head.tokens_per_block.1,
                 session: head.session,
-                group: head.group,
+                group: part(&self.groups, start.groups, ends.groups).first().copied(),
                 offered: part(&self.offered, start.offered, ends.offered).first().cloned(),
                 live: Vec::new(),
                 shed: refusal == Some(Refused::Shed),

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use proptest::prelude::*;
 use warmlane_picker::{Decision, Matches, Strategy as Weighing, Work};
 
@@ -84,8 +86,11 @@ fn push(segment: &mut Segment, number: u64, asked: &Asked) -> Inputs {
         Ok(address) => Ok((&decision, &**address)),
         Err(none) => Err(Refused::NoEndpoint(none.clone())),
     };
-    segment.push(number, Made { chosen, pool: "pool", asked: "asked", at: Time::from_nanos(number), ..made });
-    Inputs::of(&request, Time::from_nanos(number), 0)
+    segment.push(
+        number,
+        Made { chosen, pool: "pool", asked: "asked", at: Duration::from_nanos(number), ..made },
+    );
+    Inputs::of(&request, Duration::from_nanos(number), 0)
 }
 
 proptest! {
@@ -104,7 +109,7 @@ proptest! {
             let mut record = segment.record(at);
             record.inputs.live = segment.under_way(at);
             prop_assert_eq!(&record.inputs, &inputs);
-            prop_assert_eq!(&record.request_id, &asked.id[..asked.id.len().min(MOST_ID)]);
+            prop_assert_eq!(&record.request_id, kept_id(&asked.id));
             prop_assert_eq!((&*record.pool, &*record.asked), ("pool", "asked"));
             prop_assert_eq!(record.profile.fallbacks, asked.fallbacks);
             let chain = warmlane_picker::Chain::new(at as u64, &asked.blocks);

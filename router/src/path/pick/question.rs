@@ -7,7 +7,7 @@ use super::super::{Trace, admit::Admitted};
 use crate::{
     chooser::{Chooser, Scratch},
     config::UnknownModel,
-    decisions::{Made, Refused, Ring, Ticket},
+    decisions::{self, Made, Refused, Ring, Ticket},
     holders::Holders,
     world::{Edition, World},
 };
@@ -62,7 +62,7 @@ impl<'a> Asking<'a> {
     ) -> Ticket {
         let made = Made {
             request_id: &trace.request_id,
-            id_hash: self.chooser.world.hash(&trace.request_id),
+            id_hash: decisions::id_hash(&self.chooser.world, &trace.request_id),
             listener: trace.listener,
             pool: &self.admitted.pool.name,
             asked: self.asked.map_or("", |body| &body.model),
@@ -76,7 +76,7 @@ impl<'a> Asking<'a> {
             at,
             seed,
         };
-        ring.add(|| self.chooser.world.now(), made)
+        ring.add(made)
     }
 }
 
