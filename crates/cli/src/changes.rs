@@ -57,7 +57,7 @@ impl Token {
     fn drain(&self, endpoint: &str, drained: bool) -> Ask {
         let what = if drained { "drain" } else { "undrain" };
         let path = format!("{}/{}/{what}", path::ENDPOINTS, escaped(endpoint));
-        self.ask(Method::POST, path, format!("{what} {endpoint}"), Bytes::new())
+        self.ask(Method::POST, path, &format!("{what} {endpoint}"), Bytes::new())
     }
 
     /// A session or group that is pinned nowhere.
@@ -67,7 +67,7 @@ impl Token {
             (None, session) => (path::PINS, "", session.as_deref().unwrap_or_default()),
         };
         let path = format!("{folder}/{}", escaped(key));
-        self.ask(Method::DELETE, path, format!("unpin {flag}{key}"), Bytes::new())
+        self.ask(Method::DELETE, path, &format!("unpin {flag}{key}"), Bytes::new())
     }
 
     /// A switch.
@@ -76,16 +76,16 @@ impl Token {
             Setting::Lane { to } => {
                 let on = *to == Switch::On;
                 let name = format!("set lane {}", if on { "on" } else { "off" });
-                self.ask(Method::POST, path::LANE.to_owned(), name, body(&SwitchLane { on }))
+                self.ask(Method::POST, path::LANE.to_owned(), &name, body(&SwitchLane { on }))
             }
             Setting::Log { level } => {
                 let name = format!("set log {level}");
-                self.ask(Method::POST, path::LOG.to_owned(), name, body(&SetLog { level: level.clone() }))
+                self.ask(Method::POST, path::LOG.to_owned(), &name, body(&SetLog { level: level.clone() }))
             }
         }
     }
 
-    fn ask(&self, method: Method, path: String, name: String, body: Bytes) -> Ask {
+    fn ask(&self, method: Method, path: String, name: &str, body: Bytes) -> Ask {
         let headers = self.0.iter().map(|token| (AUTHORIZATION, token.clone())).collect::<HeaderMap>();
         Ask { method, path, name: Some(format!("`{name}`")), headers, body }
     }

@@ -16,7 +16,7 @@ impl Stamp {
     /// The stamp of a moment.
     #[inline]
     pub fn of(now: Time) -> Self {
-        Self((now.as_millis() as u64 / 125 & STAMP_MASK) as u32)
+        Self(((now.as_millis() as u64 / 125) & STAMP_MASK) as u32)
     }
 
     /// Eighths of a second since `self`, at `now`; 0 when `self` is later, as when another thread read its
