@@ -71,7 +71,7 @@ pub enum CliError {
         paths: Vec<String>,
     },
     /// It refused, or failed.
-    #[error("{who} at {address} answers {asked} with {status}: {message}")]
+    #[error("{who} at {address} answers {asked} with {status}: {message}{}", hint::refused(*status))]
     Refused {
         /// Who.
         who: Side,

@@ -199,7 +199,7 @@ fn a_running_router_is_changed_by_who_has_the_token() {
     let (admin, endpoint) = (picker.router.listening().admin, picker.endpoint(0));
     let refused = ask(admin, &["drain", &endpoint]);
     assert_eq!(refused.code, Some(4));
-    assert!(refused.err.contains("401"), "{}", refused.err);
+    assert!(refused.err.contains("401") && refused.err.contains("--token-file FILE"), "{}", refused.err);
     let with = |words: &[&str]| {
         run(program().args(["--router", &admin.to_string(), "--token-file", &token]).args(words))
     };

@@ -85,6 +85,14 @@ pub(super) fn unreadable(who: Side, theirs: &str) -> String {
     }
 }
 
+/// With the end of the line before it: most refusals say themselves what to do.
+pub(super) fn refused(status: u16) -> &'static str {
+    match status {
+        401 => "\n  Give the token by --token-file FILE or WARMLANE_TOKEN.",
+        _ => "",
+    }
+}
+
 fn start(who: Side) -> &'static str {
     match who {
         Side::Router => {
