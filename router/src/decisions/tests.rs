@@ -197,6 +197,19 @@ fn what_was_made_and_is_not_shown_is_counted() {
 }
 
 #[test]
+fn what_was_made_before_a_look_and_is_kept_after_it_is_in_the_next_one() {
+    let decisions = Decisions::new(16, 2);
+    let rings = [decisions.ring().expect("on"), decisions.ring().expect("on")];
+    let mut since = 0;
+    assert!(next(&decisions, &mut since, micros(100), 9).seen.is_empty());
+    for ring in &rings {
+        add(ring, micros(50), "late");
+    }
+    assert_eq!(ids(&next(&decisions, &mut since, micros(200), 9).seen), ["late", "late"]);
+    assert!(next(&decisions, &mut since, micros(300), 9).seen.is_empty(), "once");
+}
+
+#[test]
 fn a_reader_that_filters_finds_all_in_however_many_batches() {
     let decisions = Decisions::new(1_000, 1);
     let ring = decisions.ring().expect("on");
