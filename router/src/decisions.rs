@@ -26,7 +26,7 @@ pub use ring::{Ring, Seen, Ticket};
 const MOST_BYTES: usize = 32 << 20;
 
 /// Bytes of a request's id that are kept.
-const MOST_ID: usize = 128;
+pub const MOST_ID: usize = 128;
 
 /// Places of rings in a decision's number.
 const RINGS: u64 = 1_024;

@@ -185,7 +185,7 @@ impl Trace {
     /// What became of it is known: kept beside what was decided.
     pub fn ended(&self, worker: &Worker, outcome: impl FnOnce() -> Outcome) {
         if let Some((ring, ticket)) = worker.chooser.ring.as_ref().zip(self.decision) {
-            ring.end(ticket, outcome());
+            ring.end(ticket, &outcome());
         }
     }
 

@@ -199,7 +199,12 @@ fn saved(decisions: &[u8], file: &Path) -> Result<Report, CliError> {
     save(decisions, file, Readers::Usual)?;
     let marker = b"{\"decision\"";
     let count = decisions.split(|byte| *byte == b'\n').filter(|line| line.starts_with(marker)).count();
-    let text = format!("{count} decisions are in {}; `warmlane replay` makes them again\n", file.display());
+    let older = match warmlane_replay::file::left_out(decisions) {
+        0 => String::new(),
+        left_out => format!("; {left_out} older ones were left out, for its size"),
+    };
+    let text =
+        format!("{count} decisions are in {}{older}; `warmlane replay` makes them again\n", file.display());
     Ok(Report { text, is_yes: true })
 }
 

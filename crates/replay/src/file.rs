@@ -11,13 +11,17 @@
 //! - `{"decision": {"shown": {...}, "state": ID, "profile": ID, "inputs": {...}}}`: one decision, as `/debug/decisions` shows it,
 //!   and what it was made of. `state` is `null` where that was no longer kept.
 //!
+//! The oldest decisions are left out where the file would be larger than [`MOST_BYTES`]; the first line then says how many, as
+//! `left_out`.
+//!
 //! A state or profile stands before the first decision that names it. Keys that are not known are passed over. No prompt is in
 //! the file, and no part of one: model names, addresses and the ids of requests are.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, VecDeque},
     io,
     io::BufRead,
+    num::NonZeroU64,
     sync::Arc,
 };
 
@@ -29,6 +33,9 @@ use crate::{Admit, Asked, Inputs, State, recorded::Recorded, state::ProfileState
 
 const FORMAT: &str = "warmlane-decisions";
 const VERSION: u32 = 1;
+
+/// Of a file, but for its first line.
+pub const MOST_BYTES: usize = 48 << 20;
 
 /// Why a file cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -65,10 +72,15 @@ pub struct Entry {
     pub snapshot: Option<Arc<Snapshot>>,
 }
 
-/// Writes a file.
+/// Writes a file, and holds no more of it than the file may have.
 #[derive(Debug, Default)]
 pub struct Writer {
-    text: String,
+    /// States and profiles.
+    named: String,
+    /// A line each; the oldest first.
+    decisions: VecDeque<String>,
+    bytes_of_decisions: usize,
+    left_out: u64,
     states: HashSet<u64>,
     profiles: Vec<Profile>,
 }
@@ -77,6 +89,8 @@ pub struct Writer {
 struct Head {
     format: String,
     version: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    left_out: Option<NonZeroU64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -134,6 +148,13 @@ pub fn read(file: impl BufRead) -> Result<Vec<Entry>, FileError> {
     Ok(reader.entries)
 }
 
+/// How many decisions the router left out of a file, for its size.
+pub fn left_out(mut file: impl BufRead) -> u64 {
+    let mut first = String::new();
+    let head = file.read_line(&mut first).ok().and_then(|_| serde_json::from_str::<Head>(&first).ok());
+    head.and_then(|head| head.left_out).map_or(0, NonZeroU64::get)
+}
+
 /// What is wrong with a line. The parser counts lines too: to it each is the first.
 fn unreadable(error: &serde_json::Error) -> String {
     let (text, column) = (error.to_string(), error.column());
@@ -167,18 +188,29 @@ impl Writer {
         if let Some((id, snapshot)) = state
             && self.states.insert(id)
         {
-            self.line(&Line::State(State::of(id, &shown.pool, snapshot)));
+            self.named += &line(&Line::State(State::of(id, &shown.pool, snapshot)));
         }
         let profile = self.profile(profile);
         let (state, inputs) = (state.map(|(id, _)| id), Recorded::of(inputs));
-        self.line(&Line::Decision(Box::new(DecisionLine { shown, state, profile, inputs })));
+        let decision = line(&Line::Decision(Box::new(DecisionLine { shown, state, profile, inputs })));
+        self.bytes_of_decisions += decision.len();
+        self.decisions.push_back(decision);
+        while self.named.len() + self.bytes_of_decisions > MOST_BYTES
+            && let Some(oldest) = self.decisions.pop_front()
+        {
+            self.bytes_of_decisions -= oldest.len();
+            self.left_out += 1;
+        }
     }
 
     /// The file.
     pub fn finish(self) -> String {
-        let head = Head { format: FORMAT.to_owned(), version: VERSION };
-        // Strings and numbers always serialise.
-        serde_json::to_string(&head).unwrap_or_default() + "\n" + &self.text
+        let left_out = NonZeroU64::new(self.left_out);
+        let mut text = line(&Head { format: FORMAT.to_owned(), version: VERSION, left_out });
+        text.reserve_exact(self.named.len() + self.bytes_of_decisions);
+        text += &self.named;
+        self.decisions.iter().for_each(|decision| text += decision);
+        text
     }
 
     fn profile(&mut self, profile: &Profile) -> u64 {
@@ -187,14 +219,14 @@ impl Writer {
         }
         let id = self.profiles.len() as u64;
         self.profiles.push(*profile);
-        self.line(&Line::Profile(NumberedProfile { id, profile: ProfileState::of(profile) }));
+        self.named += &line(&Line::Profile(NumberedProfile { id, profile: ProfileState::of(profile) }));
         id
     }
+}
 
-    fn line(&mut self, line: &Line) {
-        self.text += &serde_json::to_string(line).unwrap_or_default();
-        self.text.push('\n');
-    }
+fn line(value: &impl Serialize) -> String {
+    // Strings and numbers always serialise.
+    serde_json::to_string(value).unwrap_or_default() + "\n"
 }
 
 // === Reader ===

@@ -179,6 +179,24 @@ fn states_and_profiles_stand_once() {
 }
 
 #[test]
+fn the_oldest_are_left_out_where_the_file_would_be_too_large() {
+    let mut writer = Writer::default();
+    let inputs = Inputs { live: vec![Live::default(); 50_000], ..Inputs::default() };
+    for request_id in 0..90 {
+        let shown = Decision { request_id: request_id.to_string(), ..Decision::default() };
+        writer.add(shown, &inputs, &Profile::default(), Some((1, &Snapshot::default())));
+    }
+    let text = writer.finish();
+    assert!(text.len() < file::MOST_BYTES + 100, "{}", text.len());
+    let entries = file::read(text.as_bytes()).expect("whole lines only");
+    let left_out = 90 - entries.len();
+    assert!(left_out > 0 && entries.len() > 5, "{left_out}");
+    assert_eq!(file::left_out(text.as_bytes()), left_out as u64);
+    assert_eq!(file::left_out(Writer::default().finish().as_bytes()), 0);
+    assert_eq!(entries.last().map(|entry| &*entry.decision.request_id), Some("89"));
+}
+
+#[test]
 fn other_files_are_named_for_what_they_are() {
     let read = |text: &str| file::read(text.as_bytes()).map(|_| ()).expect_err("no file of ours");
     assert!(matches!(read(""), FileError::Foreign));

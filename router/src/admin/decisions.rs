@@ -36,7 +36,7 @@ pub(super) fn export(world: &World, query: &Query) -> String {
     for seen in query.find(world).0.seen.iter().rev() {
         let edition = world.pools.edition(seen.record.edition);
         let state = edition.as_ref().map(|edition| (edition.number(), &***edition));
-        writer.add(decision(world, seen), &seen.record.inputs, &seen.record.profile, state);
+        writer.add(decision(world, seen), &seen.inputs(), &seen.record.profile, state);
     }
     writer.finish()
 }
@@ -45,15 +45,20 @@ pub(super) fn export(world: &World, query: &Query) -> String {
 pub(super) fn explain(chooser: &Chooser, request_id: &[u8]) -> Option<Explanation> {
     let world = &chooser.world;
     let (id, hash) = (decisions::kept_id(request_id), decisions::id_hash(world, request_id));
-    let is_it = |record: &Record| record.id_hash == hash && record.request_id == id;
+    // What is shown of a longer id is all that somebody may have of it.
+    let is_longer = request_id.len() > id.len();
+    let is_it = |record: &Record| {
+        record.request_id == id && (record.id_hash == hash || (!is_longer && id.len() == decisions::MOST_ID))
+    };
     let found = world.decisions.find(Wanted { since: 0, until: u64::MAX, limit: 1 }, is_it);
     let seen = found.seen.first()?;
-    let record = &*seen.record;
+    let record = &seen.record;
+    let inputs = seen.inputs();
     let then = world.pools.edition(record.edition).map(|edition| {
         choice(Asked {
             profile: &record.profile,
             snapshot: &edition,
-            inputs: &record.inputs,
+            inputs: &inputs,
             admission: Admit::AsThen,
         })
     });
@@ -76,7 +81,7 @@ fn judged(profile: &Profile, snapshot: &Snapshot, inputs: &Inputs) -> Choice {
 
 /// One row.
 fn decision(world: &World, seen: &Seen) -> Decision {
-    let record = &*seen.record;
+    let record = &seen.record;
     let age = world.now().saturating_sub(decisions::made_at(seen.number));
     Decision {
         cursor: hex(seen.number),

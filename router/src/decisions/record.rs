@@ -71,7 +71,7 @@ pub struct Record {
     pub links: Vec<u64>,
     /// Tokens in a block of its text.
     pub tokens_per_block: f32,
-    /// All else that the picker read.
+    /// All else that the picker read, but for what the router had under way: see [`super::Seen::inputs`].
     pub inputs: Inputs,
 }
 
@@ -85,7 +85,7 @@ pub enum Refused {
 }
 
 /// What became of a request.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// The status that the client got; `None` where none was seen.
     pub status: Option<u16>,

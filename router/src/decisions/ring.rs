@@ -5,7 +5,12 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{Found, Made, Outcome, RINGS, Record, Wanted, numbered, segment::Segment};
+use warmlane_replay::Inputs;
+
+use super::{
+    Found, Made, Outcome, RINGS, Record, Wanted, numbered,
+    segment::{Newest, Segment},
+};
 
 /// Decisions in a segment, at most: what goes goes by segments, and a reader copies one at a time.
 const MOST_IN_SEGMENT: usize = 64;
@@ -36,12 +41,14 @@ struct Kept {
     decisions: usize,
     /// Bytes of all segments but the last.
     bytes: usize,
+    /// The number of the newest decision, or what its number has to be greater than.
     last: u64,
+    newest: Newest,
 }
 
 /// A part of the ring, for a reader.
 struct Looked {
-    segment: Segment,
+    segment: Arc<Segment>,
     /// Those before it are more than are kept.
     from: usize,
 }
@@ -60,10 +67,21 @@ pub struct Ticket {
 pub struct Seen {
     /// Grows with time; no two decisions have the same.
     pub number: u64,
-    /// The decision.
-    pub record: Arc<Record>,
+    /// The decision, but for what the router had under way.
+    pub record: Record,
     /// What became of it, if that is known yet.
     pub outcome: Option<Outcome>,
+    segment: Arc<Segment>,
+    at: usize,
+}
+
+// === Seen ===
+
+impl Seen {
+    /// All that the picker read, what the router had under way included: 64 bytes for each endpoint.
+    pub fn inputs(&self) -> Inputs {
+        Inputs { live: self.segment.under_way(self.at), ..self.record.inputs.clone() }
+    }
 }
 
 // === Ticket ===
@@ -79,7 +97,7 @@ impl Ticket {
 
 impl Ring {
     pub(super) fn new(place: u64, most: usize, most_bytes: usize) -> Self {
-        Self { place, most, most_bytes, kept: Mutex::default() }
+        Self { place, most, most_bytes, kept: Mutex::new(Kept { last: place, ..Kept::default() }) }
     }
 
     /// Keeps one more decision.
@@ -88,23 +106,28 @@ impl Ring {
         // The clock may stand still between two looks, and a reader may have come up to now meanwhile.
         let number = (numbered(made.at) + self.place).max(kept.last + RINGS);
         kept.last = number;
-        let segment = kept.open(self.most, self.most_bytes);
-        segment.push(number, made);
-        let (at, bytes) = (segment.len() - 1, segment.bytes());
+        let (segment, newest) = kept.open(self.most, self.most_bytes);
+        segment.push(newest, number, made);
+        let at = segment.len() - 1;
+        let segment = kept.gone + kept.segments.len() as u64 - 1;
         kept.decisions += 1;
-        while kept.bytes + bytes > self.most_bytes && kept.segments.len() > 1 {
-            kept.pop();
-        }
-        Ticket { number, segment: kept.gone + kept.segments.len() as u64 - 1, at }
+        kept.fit(self.most_bytes);
+        Ticket { number, segment, at }
     }
 
     /// What became of a decision, if it is still kept.
-    pub fn end(&self, ticket: Ticket, outcome: Outcome) {
+    pub fn end(&self, ticket: Ticket, outcome: &Outcome) {
         let kept = &mut *self.kept();
         let nth = ticket.segment.checked_sub(kept.gone).and_then(|nth| usize::try_from(nth).ok());
-        if let Some(segment) = nth.and_then(|nth| kept.segments.get_mut(nth)) {
-            segment.end(ticket.at, outcome);
+        let Some(nth) = nth.filter(|nth| *nth < kept.segments.len()) else { return };
+        let is_last = nth + 1 == kept.segments.len();
+        let segment = &mut kept.segments[nth];
+        let before = segment.bytes();
+        segment.end(ticket.at, outcome);
+        if !is_last {
+            kept.bytes += segment.bytes() - before;
         }
+        kept.fit(self.most_bytes);
     }
 
     pub(super) fn count(&self) -> usize {
@@ -123,22 +146,24 @@ impl Ring {
             kept.look(wanted.until, self.most)
         };
         found.made += made;
-        while let Some(Looked { segment, from }) = looked {
+        while let Some(Looked { segment, from }) = looked
+            && segment.last() > Some(wanted.since)
+        {
             let shown = from..segment.before(wanted.until);
-            for at in shown.rev() {
-                let (number, outcome) = segment.number(at);
+            let all = segment.records().zip(segment.outcomes()).enumerate();
+            let mut shown: Vec<_> = all.filter(|(at, _)| shown.contains(at)).collect();
+            while let Some((at, (record, outcome))) = shown.pop() {
+                let number = segment.number(at);
                 if number <= wanted.since {
                     return;
                 }
                 found.newer += 1;
-                let mut record = segment.record(at);
                 match left.checked_sub(1) {
                     _ if !passes(&record) => {}
                     None => found.left_out += 1,
                     Some(fewer) => {
                         left = fewer;
-                        record.inputs.live = segment.under_way(at);
-                        found.seen.push(Seen { number, record: Arc::new(record), outcome });
+                        found.seen.push(Seen { number, record, outcome, segment: segment.clone(), at });
                     }
                 }
             }
@@ -164,16 +189,17 @@ impl Ring {
 
 impl Kept {
     /// The segment of the next decision: the last one, or a new one in the place of the oldest where that may go.
-    fn open(&mut self, most: usize, most_bytes: usize) -> &mut Segment {
+    fn open(&mut self, most: usize, most_bytes: usize) -> (&mut Segment, &mut Newest) {
         let most_in_segment = most.div_ceil(SEGMENTS).min(MOST_IN_SEGMENT);
         let bytes_in_segment = (most_bytes / SEGMENTS).min(BYTES_IN_SEGMENT);
         let is_full = |last: &Segment| last.len() >= most_in_segment || last.written() >= bytes_in_segment;
         if self.segments.back().is_none_or(is_full) {
             let next = self.next(most, most_bytes);
             self.segments.push_back(next);
+            self.newest.clear();
         }
         let last = self.segments.len() - 1;
-        &mut self.segments[last]
+        (&mut self.segments[last], &mut self.newest)
     }
 
     /// An empty segment, with the buffers of the oldest where that may go.
@@ -187,11 +213,24 @@ impl Kept {
             return Segment::default();
         }
         let mut oldest = self.pop();
-        if oldest.bytes() > most_bytes / SEGMENTS * 2 {
+        // Many of one's size would leave little room for others, unless all are as large.
+        if oldest.bytes() > last.max(most_bytes / SEGMENTS) * 2 {
             return Segment::default();
         }
         oldest.clear();
         oldest
+    }
+
+    /// Throws out the oldest where they are too much: the last one too, if it alone is.
+    fn fit(&mut self, most_bytes: usize) {
+        let last = self.segments.back().map_or(0, Segment::bytes);
+        while self.bytes + last > most_bytes && self.segments.len() > 1 {
+            self.pop();
+        }
+        if last > most_bytes {
+            self.bytes += last;
+            self.pop();
+        }
     }
 
     fn pop(&mut self) -> Segment {
@@ -211,6 +250,6 @@ impl Kept {
         let before: usize = self.segments.range(..nth).map(Segment::len).sum();
         let made = self.gone_decisions + (before + segment.before(until)) as u64;
         let from = self.decisions.saturating_sub(most).saturating_sub(before);
-        (made, (from < segment.len()).then(|| Looked { segment: segment.clone(), from }))
+        (made, (from < segment.len()).then(|| Looked { segment: Arc::new(segment.clone()), from }))
     }
 }

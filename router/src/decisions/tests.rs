@@ -10,6 +10,8 @@ use crate::{
     world::{World, pools::Wanted as Wants},
 };
 
+mod bounds;
+
 const fn micros(micros: u64) -> Time {
     Time::from_micros(micros)
 }
@@ -72,8 +74,8 @@ fn what_becomes_of_a_decision_goes_to_it_and_to_no_later_one() {
     let decisions = Decisions::new(16, 1);
     let ring = decisions.ring().expect("on");
     let tickets: Vec<Ticket> = (1..=17).map(|at| add(&ring, micros(at), &at.to_string())).collect();
-    ring.end(tickets[0], outcome(200));
-    ring.end(tickets[1], outcome(201));
+    ring.end(tickets[0], &outcome(200));
+    ring.end(tickets[1], &outcome(201));
     let status = |id: &str| {
         let seen = decisions.latest(1, |record| record.request_id == id.as_bytes());
         seen.first().map(|seen| seen.outcome.as_ref().and_then(|outcome| outcome.status))
@@ -92,72 +94,6 @@ fn what_somebody_looks_at_stays_as_it_was() {
     add(&ring, micros(2), "newer");
     assert_eq!(ids(&seen), ["looked-at"]);
     assert_eq!(ids(&decisions.latest(9, |_| true)), ["newer"]);
-}
-
-fn bytes(ring: &Ring) -> usize {
-    let (counted, taken) = ring.bytes();
-    assert_eq!(counted, taken);
-    taken
-}
-
-#[test]
-fn no_more_bytes_are_kept_than_there_may_be_whatever_the_decisions_hold() {
-    let decisions = Decisions::new(100_000, 1);
-    let ring = decisions.ring().expect("on");
-    for at in 0..3_000 {
-        Sample::among(1_000, at).add(&ring, micros(at));
-    }
-    assert!((MOST_BYTES / 2..=MOST_BYTES).contains(&bytes(&ring)), "{}", bytes(&ring));
-    let mut long = Sample { id: vec![b'x'; 60_000], id_hash: 7, ..Sample::default() };
-    long.chain.set(1, &(0..1_024).collect::<Vec<_>>());
-    for at in 3_000..40_000 {
-        long.add(&ring, micros(at));
-    }
-    assert!(bytes(&ring) <= MOST_BYTES, "{}", bytes(&ring));
-    let newest = decisions.latest(1, |record| record.id_hash == 7);
-    assert!(newest.first().is_some_and(|seen| seen.record.request_id.len() == MOST_ID));
-}
-
-#[test]
-fn what_does_not_change_is_not_kept_again() {
-    let decisions = Decisions::new(1_024, 1);
-    let ring = decisions.ring().expect("on");
-    let mut sample = Sample::among(1_000, 7);
-    for at in 0..10_000 {
-        sample.live[at % 1_000].in_flight += 1;
-        sample.add(&ring, micros(at as u64));
-    }
-    assert_eq!(decisions.kept(), 1_024, "a thousand endpoints leave room for all");
-    assert!(bytes(&ring) < 6 << 20, "{}", bytes(&ring));
-}
-
-#[test]
-fn buffers_are_used_again_whatever_the_bound() {
-    let grows = |decisions: &Decisions, endpoints| {
-        let ring = decisions.ring().expect("on");
-        let fill = |range: std::ops::Range<u64>| {
-            range.for_each(|at| {
-                Sample::among(endpoints, at).add(&ring, micros(at));
-            });
-            bytes(&ring)
-        };
-        let before = fill(0..4_000);
-        fill(4_000..8_000) - before
-    };
-    assert_eq!(grows(&Decisions::new(256, 1), 8), 0, "bound by how many");
-    assert_eq!(grows(&Decisions::new(100_000, 16), 8), 0, "by bytes");
-}
-
-#[test]
-fn a_large_pool_takes_the_room_of_the_oldest_decisions_of_a_small_one() {
-    let decisions = Decisions::new(100_000, 16);
-    let ring = decisions.ring().expect("on");
-    let tickets: Vec<Ticket> = (0..1_000).map(|at| Sample::among(8, at).add(&ring, micros(at))).collect();
-    Sample::among(1_000, 0).add(&ring, micros(1_000));
-    ring.end(tickets[999], outcome(200));
-    let kept = decisions.latest(usize::MAX, |_| true);
-    assert!(kept.len() > 400 && kept[1].outcome.is_some(), "the newest are there: {}", kept.len());
-    assert!(kept.is_sorted_by(|a, b| a.number > b.number));
 }
 
 #[test]
@@ -261,7 +197,7 @@ fn a_reader_sees_each_decision_of_all_workers_once() {
 fn record() -> Record {
     let decisions = Decisions::new(1, 1);
     add(&decisions.ring().expect("on"), micros(1), "x");
-    Arc::unwrap_or_clone(decisions.latest(1, |_| true).remove(0).record)
+    decisions.latest(1, |_| true).remove(0).record
 }
 
 #[test]

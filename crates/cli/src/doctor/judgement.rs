@@ -178,13 +178,14 @@ fn router(said: &Said, reached: &[(String, bool)]) -> Vec<Finding> {
     findings
 }
 
-/// Those that get no requests; where none does, the router is not ready either.
-fn replicas(page: &Pools) -> Option<Finding> {
-    let sum = |count: fn(&Pool) -> usize| page.pools.iter().map(count).sum::<usize>();
-    let (all, ready) = (sum(|pool| pool.replicas), sum(|pool| pool.ready));
-    let said = format!("{} of {all} get no requests", all - ready);
-    (ready > 0 && ready < all)
-        .then(|| Finding::warn("replicas", said, "`warmlane status` names them, and says why"))
+/// Those that get no requests, of each pool that has such.
+fn replicas(page: &Pools) -> impl Iterator<Item = Finding> {
+    const FIX: &str = "`warmlane status` names them, and says why";
+    page.pools.iter().filter(|pool| pool.ready < pool.replicas).map(|pool| {
+        let Pool { name, replicas, ready, .. } = pool;
+        let said = format!("{} of {replicas} of pool {name} get no requests", replicas - ready);
+        if *ready == 0 { Finding::fail("replicas", said, FIX) } else { Finding::warn("replicas", said, FIX) }
+    })
 }
 
 fn agents(said: &Said, reached: &[(String, bool)]) -> Finding {

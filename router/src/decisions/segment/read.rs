@@ -1,72 +1,113 @@
 //! A segment's decisions, as they were made.
 
-use warmlane_picker::{Live, Time};
+use std::slice::Iter;
+
+use warmlane_picker::{Group, Live, Profile, SlotSet, Time};
 use warmlane_replay::Inputs;
 
-use super::{Ends, Segment};
+use super::{
+    Segment,
+    head::{Head, Standing, mark},
+    under_way,
+    wire::Reading,
+};
 use crate::decisions::{Outcome, Record, Refused};
 
+/// One after another, but for what was under way.
+struct Records<'a> {
+    numbers: Iter<'a, u64>,
+    heads: Reading<'a>,
+    standing: Standing,
+    links: &'a [u64],
+    profiles: Iter<'a, Profile>,
+    profile: Profile,
+    groups: Iter<'a, Group>,
+    refusals: Iter<'a, Refused>,
+    offered: Iter<'a, SlotSet>,
+}
+
 impl Segment {
-    /// The number of one, and what became of it.
-    pub(in crate::decisions) fn number(&self, at: usize) -> (u64, Option<Outcome>) {
-        (self.heads[at].number, self.ended[at].as_ref().map(Outcome::from))
+    /// The number of one.
+    pub(in crate::decisions) fn number(&self, at: usize) -> u64 {
+        self.numbers[at]
     }
 
-    /// One of them, but for what was under way.
-    pub(in crate::decisions) fn record(&self, at: usize) -> Record {
-        let head = &self.heads[at];
-        let (start, ends) =
-            (at.checked_sub(1).map_or(Ends::default(), |before| self.heads[before].ends), head.ends);
-        let text = |from, to| String::from_utf8_lossy(part(&self.texts, from, to)).into_owned();
-        let refusal = part(&self.refusals, start.refusals, ends.refusals).first().cloned();
-        Record {
-            request_id: part(&self.texts, start.endpoint, ends.request_id).to_vec(),
-            id_hash: head.id_hash,
-            listener: head.listener,
-            pool: text(ends.request_id, ends.pool),
-            asked: text(ends.pool, ends.asked),
-            endpoint: text(ends.model, ends.endpoint),
-            matched_tokens: head.matched_tokens,
-            source: head.source,
-            edition: head.edition,
-            profile: self.profiles[ends.profiles as usize - 1],
-            session: head.session_key,
-            links: part(&self.links, start.links, ends.links).to_vec(),
-            tokens_per_block: head.tokens_per_block.0,
-            inputs: Inputs {
-                at: Time::from_nanos(head.at_nanos),
-                seed: head.seed,
-                model: head.names_model.then(|| text(ends.asked, ends.model)),
-                prompt_tokens: head.prompt_tokens,
-                output_tokens: head.output_tokens,
-                criticality: head.criticality,
-                held: part(&self.held, start.held, ends.held).to_vec(),
-                tokens_per_block: head.tokens_per_block.1,
-                session: head.session,
-                group: part(&self.groups, start.groups, ends.groups).first().copied(),
-                offered: part(&self.offered, start.offered, ends.offered).first().cloned(),
-                live: Vec::new(),
-                shed: refusal == Some(Refused::Shed),
-            },
-            refusal,
+    /// All of them, but for what was under way.
+    pub(in crate::decisions) fn records(&self) -> impl Iterator<Item = Record> {
+        Records {
+            numbers: self.numbers.iter(),
+            heads: self.heads.read(),
+            standing: Standing::default(),
+            links: &self.links,
+            profiles: self.profiles.iter(),
+            profile: Profile::default(),
+            groups: self.groups.iter(),
+            refusals: self.refusals.iter(),
+            offered: self.offered.iter(),
         }
+    }
+
+    /// What became of each of them, if that is known yet.
+    pub(in crate::decisions) fn outcomes(&self) -> Vec<Option<Outcome>> {
+        self.ended.of_all(self.len())
     }
 
     /// What was under way at one of them.
     pub(in crate::decisions) fn under_way(&self, at: usize) -> Vec<Live> {
-        let mut live = Vec::new();
-        let mut from = 0;
-        for head in &self.heads[..=at] {
-            live.resize(head.endpoints as usize, Live::default());
-            for change in part(&self.changes, from, head.ends.changes) {
-                live[change.position as usize] = change.live;
-            }
-            from = head.ends.changes;
-        }
-        live
+        under_way::at(self.changes.read(), at)
     }
 }
 
-fn part<T>(buffer: &[T], from: u32, to: u32) -> &[T] {
-    &buffer[from as usize..to as usize]
+impl Iterator for Records<'_> {
+    type Item = Record;
+
+    fn next(&mut self) -> Option<Record> {
+        let number = *self.numbers.next()?;
+        let head = Head::read(&mut self.heads, &mut self.standing, number);
+        let has = |mark| head.marks & mark != 0;
+        if has(mark::PROFILE) {
+            self.profile = self.profiles.next().copied().unwrap_or_default();
+        }
+        let group = if has(mark::GROUP) { self.groups.next().copied() } else { None };
+        let refusal = if has(mark::REFUSED) { self.refusals.next().cloned() } else { None };
+        let offered = if has(mark::OFFERED) { self.offered.next().cloned() } else { None };
+        let model = has(mark::MODEL).then(|| text(&self.standing.model));
+        let (links, later) = self.links.split_at(head.links);
+        self.links = later;
+        Some(Record {
+            request_id: head.request_id.to_vec(),
+            id_hash: head.id_hash,
+            listener: head.listener,
+            pool: text(&self.standing.pool),
+            asked: text(&self.standing.asked),
+            endpoint: text(head.endpoint),
+            matched_tokens: head.matched_tokens,
+            source: head.source,
+            edition: self.standing.edition,
+            profile: self.profile,
+            session: head.session_key,
+            links: links.to_vec(),
+            tokens_per_block: self.standing.tokens_per_block.0,
+            inputs: Inputs {
+                at: Time::from_nanos(head.at_nanos),
+                seed: head.seed,
+                model,
+                prompt_tokens: head.prompt_tokens,
+                output_tokens: head.output_tokens,
+                criticality: head.criticality,
+                held: head.held,
+                tokens_per_block: self.standing.tokens_per_block.1,
+                session: head.session,
+                group,
+                offered,
+                live: Vec::new(),
+                shed: refusal == Some(Refused::Shed),
+            },
+            refusal,
+        })
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }

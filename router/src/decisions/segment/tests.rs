@@ -1,11 +1,14 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use warmlane_picker::{Decision, Matches, Strategy as Weighing, Work};
-
+use warmlane_picker::{Criticality, Decision, Group, Live, Slot, Source, Strategy as Weighing, Work};
 use warmlane_replay::Inputs;
 
-use super::{super::sample::Sample, *};
+use super::{
+    super::{Record, Served, kept_id, sample::Sample},
+    *,
+};
+use crate::metrics::{Label, Listener};
 
 /// What a decision is made of, as far as it differs from others.
 #[derive(Clone, Debug)]
@@ -18,6 +21,62 @@ struct Asked {
     offered: Option<Vec<usize>>,
     fallbacks: usize,
     chosen: Result<String, NoEndpoint>,
+    own: Own,
+    outcome: Option<Outcome>,
+}
+
+/// What is mostly as it was, and plain numbers.
+#[derive(Clone, Debug)]
+struct Own {
+    pool: String,
+    edition: u64,
+    listener: Listener,
+    criticality: Criticality,
+    session_key: u64,
+    session: Option<Slot>,
+    group: Option<Group>,
+    seed: u64,
+    tokens: u64,
+    per_block: f32,
+    source: Option<Source>,
+}
+
+fn own() -> impl Strategy<Value = Own> {
+    let standing =
+        ("[a-j]", 0..3_u64, prop::sample::select(Listener::ALL), prop::sample::select(vec![0.0, 16.0, 0.25]));
+    let session = (any::<u64>(), prop::option::of((0..9_u16).prop_map(Slot)), prop::option::of(any::<u64>()));
+    let source = prop::sample::select(vec![None, Some(Source::History), Some(Source::Events)]);
+    let levels = vec![Criticality::Sheddable, Criticality::Standard, Criticality::Critical];
+    let rest = (prop::sample::select(levels), source, any::<u64>(), any::<u64>());
+    (standing, session, rest).prop_map(|(standing, session, rest)| Own {
+        pool: standing.0,
+        edition: standing.1,
+        listener: standing.2,
+        per_block: standing.3,
+        session_key: session.0,
+        session: session.1,
+        group: session.2.map(|id| Group::seen(id, 3, [Slot(1)])),
+        criticality: rest.0,
+        source: rest.1,
+        seed: rest.2,
+        tokens: rest.3,
+    })
+}
+
+fn outcome() -> impl Strategy<Value = Outcome> {
+    let ends = prop::sample::select(vec!["complete", "client_gone", "timeout"]);
+    let served = prop::option::of("[a-z]{0,9}:80");
+    (ends, served, prop::option::of(any::<u16>()), prop::option::of(0..u64::MAX), any::<[u64; 6]>()).prop_map(
+        |(end, served, status, bytes, spent)| Outcome {
+            status,
+            end,
+            served: served.map_or(Served::Nobody, |address| Served::By(address.into())),
+            first_byte: bytes.map(Duration::from_nanos),
+            bytes,
+            lane_bytes: spent[0],
+            spent: spent.map(Duration::from_nanos),
+        },
+    )
 }
 
 fn under_way() -> impl Strategy<Value = Vec<Live>> {
@@ -45,8 +104,12 @@ fn asked() -> impl Strategy<Value = Asked> {
         prop::option::of(prop::collection::vec(0..6_usize, 0..3)),
         0..3_usize,
         chosen,
+        own(),
+        prop::option::of(outcome()),
     )
-        .prop_map(|(id, model, blocks, holders, live, offered, fallbacks, chosen)| Asked {
+        .prop_map(|(id, model, blocks, holders, live, offered, fallbacks, chosen, own, outcome)| Asked {
+            own,
+            outcome,
             id,
             model,
             blocks,
@@ -59,38 +122,71 @@ fn asked() -> impl Strategy<Value = Asked> {
 }
 
 /// Keeps it, and says what a reader has to find.
-fn push(segment: &mut Segment, number: u64, asked: &Asked) -> Inputs {
+fn push(segment: &mut Segment, newest: &mut Newest, number: u64, asked: &Asked) -> Inputs {
+    let own = &asked.own;
     let mut sample = Sample { id: asked.id.clone(), live: asked.live.clone(), ..Sample::default() };
     sample.chain.set(number, &asked.blocks);
-    sample.matches.reset(number as f32);
-    asked
-        .holders
-        .iter()
-        .for_each(|(slot, blocks)| sample.matches.hold(Slot(*slot), *blocks, Source::History));
+    sample.matches.reset(own.per_block);
+    for (slot, blocks) in &asked.holders {
+        sample.matches.hold(Slot(*slot), *blocks, Source::History);
+    }
     sample.profile.fallbacks = asked.fallbacks;
     let offered: Option<SlotSet> = asked.offered.clone().map(|offered| offered.into_iter().collect());
     let mut request = sample.request();
     (request.model, request.offered) = (asked.model.as_deref(), offered.as_ref());
-    request.prompt_tokens = number * 3;
+    (request.prompt_tokens, request.output_tokens) = (own.tokens, own.tokens / 2);
+    (request.criticality, request.session, request.group) =
+        (own.criticality, own.session, own.group.as_ref());
     let decision = Decision {
         endpoint: Slot(1),
         fallbacks: Vec::new(),
         tied: 1,
         relaxed: Vec::new(),
         strategy: Weighing::default(),
-        matched_tokens: number * 7,
-        source: Some(Source::Events),
+        matched_tokens: own.tokens / 3,
+        source: own.source,
     };
-    let made = sample.made(&request);
     let chosen = match &asked.chosen {
         Ok(address) => Ok((&decision, &**address)),
         Err(none) => Err(Refused::NoEndpoint(none.clone())),
     };
-    segment.push(
-        number,
-        Made { chosen, pool: "pool", asked: "asked", at: Duration::from_nanos(number), ..made },
+    let at = Duration::from_nanos(number / 2);
+    let made = Made {
+        chosen,
+        id_hash: own.seed / 5,
+        listener: own.listener,
+        pool: &own.pool,
+        asked: asked.model.as_deref().unwrap_or("asked"),
+        edition: own.edition,
+        session: own.session_key,
+        tokens_per_block: own.per_block * 2.0,
+        at,
+        seed: own.seed,
+        ..sample.made(&request)
+    };
+    segment.push(newest, number, made);
+    Inputs::of(&request, at, own.seed)
+}
+
+/// Whether a reader finds all that is of no use to the picker.
+fn is_found(record: &Record, asked: &Asked, number: u64) -> Result<(), TestCaseError> {
+    let own = &asked.own;
+    prop_assert_eq!(&record.request_id, kept_id(&asked.id));
+    prop_assert_eq!(
+        (record.id_hash, record.session, record.edition),
+        (own.seed / 5, own.session_key, own.edition)
     );
-    Inputs::of(&request, Duration::from_nanos(number), 0)
+    prop_assert_eq!((&*record.pool, &*record.asked), (&*own.pool, asked.model.as_deref().unwrap_or("asked")));
+    prop_assert_eq!((record.listener, record.tokens_per_block), (own.listener, own.per_block * 2.0));
+    prop_assert_eq!(record.profile.fallbacks, asked.fallbacks);
+    let chain = warmlane_picker::Chain::new(number, &asked.blocks);
+    prop_assert_eq!(&*record.links, chain.links());
+    let found = (&*record.endpoint, record.refusal.clone(), record.matched_tokens, record.source);
+    match &asked.chosen {
+        Ok(address) => prop_assert_eq!(found, (&**address, None, own.tokens / 3, own.source)),
+        Err(none) => prop_assert_eq!(found, ("", Some(Refused::NoEndpoint(none.clone())), 0, None)),
+    }
+    Ok(())
 }
 
 proptest! {
@@ -100,46 +196,46 @@ proptest! {
         before in prop::collection::vec(asked(), 0..4),
         all in prop::collection::vec(asked(), 1..20),
     ) {
-        let mut segment = Segment::default();
-        before.iter().enumerate().for_each(|(at, asked)| drop(push(&mut segment, at as u64, asked)));
+        let (mut segment, mut newest) = (Segment::default(), Newest::default());
+        before.iter().enumerate().for_each(|(at, asked)| drop(push(&mut segment, &mut newest, at as u64, asked)));
         segment.clear();
+        newest.clear();
         let inputs: Vec<Inputs> =
-            all.iter().enumerate().map(|(at, asked)| push(&mut segment, at as u64, asked)).collect();
-        for (at, (asked, inputs)) in all.iter().zip(inputs).enumerate() {
-            let mut record = segment.record(at);
+            all.iter().enumerate().map(|(at, asked)| push(&mut segment, &mut newest, at as u64, asked)).collect();
+        // They end in another order than they began.
+        for (at, asked) in all.iter().enumerate().rev() {
+            asked.outcome.iter().for_each(|outcome| segment.end(at, outcome));
+        }
+        let records: Vec<Record> = segment.records().collect();
+        prop_assert_eq!((records.len(), segment.outcomes().len()), (all.len(), all.len()));
+        for (at, (((mut record, ended), asked), inputs)) in
+            records.into_iter().zip(segment.outcomes()).zip(&all).zip(inputs).enumerate()
+        {
+            is_found(&record, asked, at as u64)?;
             record.inputs.live = segment.under_way(at);
             prop_assert_eq!(&record.inputs, &inputs);
-            prop_assert_eq!(&record.request_id, kept_id(&asked.id));
-            prop_assert_eq!((&*record.pool, &*record.asked), ("pool", "asked"));
-            prop_assert_eq!(record.profile.fallbacks, asked.fallbacks);
-            let chain = warmlane_picker::Chain::new(at as u64, &asked.blocks);
-            prop_assert_eq!(&*record.links, chain.links());
-            match &asked.chosen {
-                Ok(address) => prop_assert_eq!((&record.endpoint, record.refusal, record.matched_tokens), (address, None, at as u64 * 7)),
-                Err(none) => prop_assert_eq!((&*record.endpoint, record.refusal, record.matched_tokens), ("", Some(Refused::NoEndpoint(none.clone())), 0)),
-            }
+            prop_assert_eq!(&ended, &asked.outcome);
         }
     }
 }
 
 #[test]
 fn a_request_that_was_shed_is_told_from_others() {
-    let mut segment = Segment::default();
+    let (mut segment, mut newest) = (Segment::default(), Newest::default());
     let sample = Sample::of("x");
-    segment.push(1, sample.made(&sample.request()));
-    let record = segment.record(0);
+    segment.push(&mut newest, 1, sample.made(&sample.request()));
+    let record = segment.records().next().expect("one");
     assert!(record.inputs.shed && record.refusal == Some(Refused::Shed));
 }
 
 #[test]
 fn of_what_is_under_way_only_changes_are_kept() {
-    let mut segment = Segment::default();
+    let (mut segment, mut newest) = (Segment::default(), Newest::default());
     let mut sample = Sample { live: vec![Live::default(); 100], ..Sample::default() };
-    segment.push(1, sample.made(&sample.request()));
+    segment.push(&mut newest, 1, sample.made(&sample.request()));
     let first = segment.written();
     sample.live[7].in_flight = 1;
-    segment.push(2, sample.made(&sample.request()));
-    assert_eq!(segment.written() - first, first + size_of::<Change>());
+    segment.push(&mut newest, 2, sample.made(&sample.request()));
+    assert!(segment.written() - first < first + 20, "{first} {}", segment.written());
     assert_eq!((segment.under_way(0)[7].in_flight, segment.under_way(1)[7].in_flight), (0, 1));
-    assert_eq!(Matches::default().tokens_per_block(), 0.0, "nobody holds anything");
 }
