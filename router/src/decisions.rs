@@ -1,11 +1,12 @@
 //! What was decided lately, for people who ask why: a bounded ring for each worker.
 //!
-//! Keeping a decision costs a few copies to the end of buffers of the ring's own, no allocation once it has turned, and a lock that
-//! only a reader of the debug pages ever contends for, who holds it for a few at a time. What endpoints had said is not
+//! Keeping a decision costs some 200 bytes at the end of buffers of the ring's own, hardly an allocation once it has turned, and a
+//! lock that only a reader of the debug pages ever contends for, who holds it for a few at a time. What endpoints had said is not
 //! copied: a [`Record`] names the edition of the snapshot that it was made of (see `world/editions.rs`), and is explained from that.
 //!
 //! Bounds: `log.decisions` decisions of each worker, and 32 MiB of all of them; where they are large (long prompts, thousands of
-//! endpoints), fewer are kept.
+//! endpoints), fewer are kept. Beside them each worker has what was under way at the newest one: 64 bytes for each endpoint of up
+//! to eight pools. A reader has at most as much again, and of the rows that it shows what they say.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -9,7 +9,7 @@ use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::{
     HeaderMap, Method, Request, Response, StatusCode,
     body::Incoming,
-    header::{DATE, HOST},
+    header::{AUTHORIZATION, DATE, HOST},
 };
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
@@ -264,8 +264,10 @@ impl Client {
         }
         let message = failure.map(|problem| problem.message);
         let message = message.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned());
-        let asked = ask.name.clone().unwrap_or(path);
-        CliError::Refused { who, address, asked, status: status.as_u16(), message: quote(message.trim()) }
+        // Part of a name is what the user wrote.
+        let asked = ask.name.as_deref().map_or(path, quote);
+        let (status, showed_token) = (status.as_u16(), ask.headers.contains_key(AUTHORIZATION));
+        CliError::Refused { who, address, asked, status, showed_token, message: quote(message.trim()) }
     }
 
     fn foreign(&self, what: String) -> CliError {

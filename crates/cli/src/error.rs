@@ -71,7 +71,7 @@ pub enum CliError {
         paths: Vec<String>,
     },
     /// It refused, or failed.
-    #[error("{who} at {address} answers {asked} with {status}: {message}{}", hint::refused(*status))]
+    #[error("{who} at {address} answers {asked} with {status}: {message}{}", hint::refused(*status, *showed_token))]
     Refused {
         /// Who.
         who: Side,
@@ -81,6 +81,8 @@ pub enum CliError {
         asked: String,
         /// Of HTTP.
         status: u16,
+        /// Whether one went with it.
+        showed_token: bool,
         /// Its reason.
         message: String,
     },

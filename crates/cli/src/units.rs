@@ -53,11 +53,11 @@ pub fn percent(share: f32) -> String {
     format!("{:.0}%", share * 100.0)
 }
 
-/// A share as a bar and in percent: `######---- 62%`. No two blanks in it: those stand between columns.
+/// A share as a bar and in percent: `######.... 62%`. No two blanks in it: those stand between columns.
 pub fn bar(share: f32) -> String {
     // Rounded as the percentage is, so that both are full together; what is no number counts as empty.
     let full = ((share * BAR as f32).round() as usize).min(BAR);
-    format!("{}{} {}", "#".repeat(full), "-".repeat(BAR - full), percent(share))
+    format!("{}{} {}", "#".repeat(full), ".".repeat(BAR - full), percent(share))
 }
 
 /// An engine's number, which is whole nearly always.
@@ -118,15 +118,15 @@ mod tests {
     #[test]
     fn a_bar_has_one_length_whatever_it_shows() {
         let cases = [
-            (0.0, "---------- 0%"),
-            (0.62, "######---- 62%"),
+            (0.0, ".......... 0%"),
+            (0.62, "######.... 62%"),
             (1.0, "########## 100%"),
             (1.4, "########## 140%"),
-            (-0.5, "---------- -50%"),
+            (-0.5, ".......... -50%"),
         ];
         for (share, expected) in cases {
             assert_eq!(bar(share), expected);
         }
-        assert_eq!(bar(f32::NAN), "---------- NaN%");
+        assert_eq!(bar(f32::NAN), ".......... NaN%");
     }
 }

@@ -120,15 +120,17 @@ fn what_keeps_requests_from_being_served_well_is_a_failure() {
 }
 
 #[test]
-fn replicas_that_get_no_requests_are_told_while_others_do() {
+fn replicas_that_get_no_requests_are_told_of_each_pool() {
     let found = |ready| {
         found(|_, asked| {
-            let pool = Pool { replicas: 3, ready, ..Pool::default() };
-            asked.router.as_mut().expect("it answers").pools.pools = vec![pool];
+            let pool =
+                |name: &str, ready| Pool { name: name.to_owned(), replicas: 3, ready, ..Pool::default() };
+            asked.router.as_mut().expect("it answers").pools.pools = vec![pool("a", 3), pool("b", ready)];
         })
     };
-    assert_eq!(found(1), [(Grade::Warn, "replicas: 2 of 3 get no requests".to_owned())]);
-    assert_eq!((found(3), found(0)), (vec![], vec![]), "of none the router says so itself");
+    assert_eq!(found(1), [(Grade::Warn, "replicas: 2 of 3 of pool b get no requests".to_owned())]);
+    assert_eq!(found(0), [(Grade::Fail, "replicas: 3 of 3 of pool b get no requests".to_owned())]);
+    assert_eq!(found(3), []);
 }
 
 #[test]

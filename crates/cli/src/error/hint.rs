@@ -86,9 +86,9 @@ pub(super) fn unreadable(who: Side, theirs: &str) -> String {
 }
 
 /// With the end of the line before it: most refusals say themselves what to do.
-pub(super) fn refused(status: u16) -> &'static str {
+pub(super) fn refused(status: u16, showed_token: bool) -> &'static str {
     match status {
-        401 => "\n  Give the token by --token-file FILE or WARMLANE_TOKEN.",
+        401 if !showed_token => "\n  Give the token by --token-file FILE or WARMLANE_TOKEN.",
         _ => "",
     }
 }

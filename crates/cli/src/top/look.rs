@@ -75,7 +75,7 @@ impl Look {
             }
             false => {
                 let full = (eighths + 4) / 8;
-                "#".repeat(full) + &"-".repeat(steps - full)
+                "#".repeat(full) + &".".repeat(steps - full)
             }
         };
         bar + &percent
@@ -111,7 +111,7 @@ mod tests {
             }
         }
         let look = |utf8| Look { color: false, utf8 };
-        assert_eq!(look(false).bar(0.62, 15), "######----  62%");
+        assert_eq!(look(false).bar(0.62, 15), "######....  62%");
         assert_eq!(look(true).bar(0.62, 15), "██████▎░░░  62%");
         assert_eq!(look(true).bar(0.62, 4), "  62%");
     }

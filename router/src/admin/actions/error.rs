@@ -28,7 +28,7 @@ pub(super) enum ActionError {
     NoTokenShown,
     /// The one who asks showed another.
     #[error(
-        "the token that was sent is not the one in --admin-token-file, of which the router reads the newest text"
+        "the token that was sent is not the one in --admin-token-file, which is read anew for each change"
     )]
     WrongToken,
     /// It cannot be compared with anything.
