@@ -14,9 +14,12 @@ pub enum Address {
 /// Why a text is no address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoAddress {
-    /// No port, or none that there can be.
+    /// No port.
     #[error("there is no port in it: write HOST:PORT, [IPV6]:PORT or unix:PATH")]
     Port,
+    /// What should be one is none.
+    #[error("its port is no number from 1 to 65535: write HOST:PORT, [IPV6]:PORT or unix:PATH")]
+    NoNumber,
     /// No host, or one with characters that no host has.
     #[error("there is no host in it: write HOST:PORT, [IPV6]:PORT or unix:PATH")]
     Host,
@@ -76,7 +79,8 @@ impl FromStr for Address {
         }
         match port.parse::<u16>() {
             Ok(port) if port > 0 => Ok(Self::Tcp(format!("{host}:{port}"))),
-            _ => Err(NoAddress::Port),
+            _ if port.is_empty() => Err(NoAddress::Port),
+            _ => Err(NoAddress::NoNumber),
         }
     }
 }
@@ -116,8 +120,8 @@ mod tests {
         let cases = [
             ("localhost", NoAddress::Port),
             ("localhost:", NoAddress::Port),
-            ("localhost:0", NoAddress::Port),
-            ("localhost:99999", NoAddress::Port),
+            ("localhost:0", NoAddress::NoNumber),
+            ("localhost:99999", NoAddress::NoNumber),
             ("::1", NoAddress::Port),
             ("::1:9091", NoAddress::Port),
             (":9091", NoAddress::Host),

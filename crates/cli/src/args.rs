@@ -1,6 +1,6 @@
 //! The command line, and the help that teaches it.
 
-use std::{num::NonZeroU16, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum, builder::TypedValueParser as _};
 use clap_complete::Shell;
@@ -110,8 +110,8 @@ pub struct Options {
     pub color: Color,
 
     /// Seconds to wait for an answer
-    #[arg(long, global = true, value_name = "SECONDS", default_value = "10")]
-    pub timeout: NonZeroU16,
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
+    pub timeout: u16,
 }
 
 /// How to show an answer.
@@ -252,7 +252,7 @@ impl Options {
 
     /// How long each answer may take.
     pub fn patience(&self) -> Duration {
-        Duration::from_secs(self.timeout.get().into())
+        Duration::from_secs(self.timeout.into())
     }
 }
 

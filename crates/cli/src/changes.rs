@@ -36,6 +36,15 @@ impl Token {
                 Err(_) => return Ok(Self(None)),
             },
         };
+        if let (Some(file), "") = (file, text.trim()) {
+            return Err(CliError::File {
+                path: file.to_owned(),
+                why: "it is empty: there is no token in it".to_owned(),
+            });
+        }
+        if text.trim().is_empty() {
+            return Ok(Self(None));
+        }
         let value = HeaderValue::try_from(format!("Bearer {}", text.trim()));
         let mut value = value
             .map_err(|_| CliError::Option("the token has characters that no header may have".to_owned()))?;

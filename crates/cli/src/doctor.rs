@@ -59,9 +59,9 @@ impl View for Checkup {
     fn draw(&self, screen: Screen, _wide: bool) -> String {
         let mut text = String::new();
         for Finding { what, grade, said, fix } in &self.findings {
-            text += &hang(screen, &format!("{:<5} {what:<13} ", grade.name()), grade.tone(), &clean(said));
+            text += &hang(screen, &format!("{:<5} {what:<15} ", grade.name()), grade.tone(), &clean(said));
             if let Some(fix) = fix {
-                text += &hang(screen, "      fix:          ", Tone::Plain, &clean(fix));
+                text += &hang(screen, "      fix:            ", Tone::Plain, &clean(fix));
             }
         }
         text

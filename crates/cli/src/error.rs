@@ -197,7 +197,7 @@ impl CliError {
             | Self::Foreign { .. }
             | Self::Route { .. }
             | Self::Kube(_) => 3,
-            Self::Missing { who, paths, .. } if hint::who_has(paths).is_some_and(|there| there != *who) => 3,
+            Self::Missing { who, paths, .. } if hint::is_elsewhere(*who, paths) => 3,
             Self::Missing { .. }
             | Self::Refused { .. }
             | Self::Large { .. }

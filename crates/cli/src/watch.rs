@@ -10,7 +10,7 @@ use warmlane_api::admin::{Counts, Decision, Decisions};
 use crate::{
     args::{Format, Watch},
     clean::clean,
-    client::Client,
+    client::{Ask, Client},
     error::CliError,
     question,
     screen::Screen,
@@ -24,7 +24,8 @@ const SHORT_BEAT: Duration = Duration::from_millis(50);
 /// Decisions of one answer: as many as a router gives.
 const MOST: usize = 10_000;
 
-/// Runs until enough were shown, the reader of the output has gone, or the other side fails.
+/// Runs until enough were shown, the reader of the output has gone, or the other side answers otherwise than it should. One that
+/// is away is waited for: it may be starting anew.
 pub(crate) async fn watch(
     watch: &Watch,
     router: &mut Client,
@@ -34,11 +35,13 @@ pub(crate) async fn watch(
         router.answer(&question::decisions(&watch.filter, &[("limit", "1".to_owned())])).await?;
     let is_filtered =
         watch.filter.model.is_some() || watch.filter.endpoint.is_some() || watch.filter.pool.is_some();
-    let (mut since, mut left, mut is_first) = (newest.cursor, watch.count.unwrap_or(u64::MAX), true);
+    let (mut since, mut left) = (newest.cursor, watch.count.unwrap_or(u64::MAX));
+    // Whoever waits sees that there is something to wait for.
+    write(heads(format, screen).as_bytes())?;
     let mut made = newest.counts.map(|counts| counts.made);
     while left > 0 {
         let more = [("since", since.clone()), ("limit", MOST.to_string())];
-        let mut page: Decisions = router.answer(&question::decisions(&watch.filter, &more)).await?;
+        let mut page = next(router, &question::decisions(&watch.filter, &more)).await?;
         since = page.cursor;
         if let Some(missed) = missed(made, page.counts, is_filtered) {
             eprintln!("warmlane: warning: {}", clean(&missed));
@@ -48,8 +51,7 @@ pub(crate) async fn watch(
         page.decisions.truncate(usize::try_from(left).unwrap_or(usize::MAX));
         left -= page.decisions.len() as u64;
         if !page.decisions.is_empty() {
-            write(lines(&page.decisions, is_first, format, screen)?.as_bytes())?;
-            is_first = false;
+            write(lines(&page.decisions, format, screen)?.as_bytes())?;
         }
         if left > 0 {
             let is_much = page.counts.is_some_and(|counts| counts.newer > page.kept / 4);
@@ -57,6 +59,23 @@ pub(crate) async fn watch(
         }
     }
     Ok(())
+}
+
+/// What it answers, once it does.
+async fn next(router: &mut Client, ask: &Ask) -> Result<Decisions, CliError> {
+    let mut is_told = false;
+    loop {
+        match router.answer(ask).await {
+            Err(away @ (CliError::Unreachable { .. } | CliError::Silent { .. })) => {
+                if !std::mem::replace(&mut is_told, true) {
+                    let told = format!("warmlane: warning: {away}\n  It is waited for; Ctrl-C ends that.");
+                    told.lines().for_each(|line| eprintln!("{}", clean(line)));
+                }
+                sleep(BEAT).await;
+            }
+            answer => return answer,
+        }
+    }
 }
 
 /// What is to be told of decisions that are not shown; `made` is what the page before had.
@@ -78,12 +97,20 @@ fn missed(made: Option<u64>, counts: Option<Counts>, is_filtered: bool) -> Optio
     (!all.is_empty()).then(|| all.join("; "))
 }
 
-/// Rows below those before; the heads of columns once.
-fn lines(decisions: &[Decision], is_first: bool, format: Format, screen: Screen) -> Result<String, CliError> {
+/// Of the columns.
+fn heads(format: Format, screen: Screen) -> String {
+    match format {
+        Format::Table | Format::Wide => views::lines(&[]).draw(screen, format == Format::Wide),
+        Format::Json | Format::Yaml => String::new(),
+    }
+}
+
+/// Rows below those before.
+fn lines(decisions: &[Decision], format: Format, screen: Screen) -> Result<String, CliError> {
     match format {
         Format::Table | Format::Wide => {
             let text = views::lines(decisions).draw(screen, format == Format::Wide);
-            Ok(text.split_inclusive('\n').skip(usize::from(!is_first)).collect())
+            Ok(text.split_inclusive('\n').skip(1).take(decisions.len()).collect())
         }
         Format::Json => decisions.iter().map(views::json_line).collect(),
         Format::Yaml => {

@@ -3,7 +3,7 @@
 //!
 //! Bounds: a body of 64 KiB, ten seconds for it, five for the writer.
 
-use std::{error::Error, path::PathBuf, time::Duration};
+use std::{error::Error, path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
@@ -28,7 +28,10 @@ use crate::{
     log::LogLevel,
     metrics::{ActionOutcome, Label as _},
     seldom::Seldom,
-    world::writer::{Drain, Update},
+    world::{
+        Pool, World,
+        writer::{Drain, Update},
+    },
 };
 
 mod action;
@@ -191,7 +194,17 @@ async fn drain(endpoint: String, drained: bool, sources: &Sources) -> Result<Cha
     // One that left meanwhile is not there any more.
     slot_of(&world.snapshot.load(), &endpoint)?;
     let in_flight = world.ledger.account(slot).in_flight();
-    Ok(Changed { changed, now: Now::Endpoint { endpoint, drained, in_flight } })
+    let emptied = if drained { emptied(world, slot) } else { Vec::new() };
+    Ok(Changed { changed, now: Now::Endpoint { endpoint, drained, in_flight, emptied } })
+}
+
+/// The pools of an endpoint that nobody is ready in.
+fn emptied(world: &World, slot: Slot) -> Vec<String> {
+    let is_emptied = |pool: &&Arc<Pool>| {
+        let snapshot = pool.snapshot();
+        snapshot.position(slot).is_some() && !snapshot.endpoints().iter().any(|endpoint| endpoint.ready)
+    };
+    world.pools.all().iter().filter(is_emptied).map(|pool| pool.name.to_string()).collect()
 }
 
 fn slot_of(snapshot: &Snapshot, address: &str) -> Result<Slot, ActionError> {

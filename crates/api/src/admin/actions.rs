@@ -54,6 +54,9 @@ pub enum Now {
         drained: bool,
         /// Requests of this router that it has not finished.
         in_flight: u32,
+        /// Its pools that have no ready replica now: their requests are refused.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        emptied: Vec<String>,
     },
     /// A session that is pinned nowhere.
     Session {
@@ -93,8 +96,16 @@ impl fmt::Display for Changed {
 impl fmt::Display for Now {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Endpoint { endpoint, drained: true, in_flight } => {
-                write!(f, "{endpoint} gets no new requests; under way there: {in_flight}")
+            Self::Endpoint { endpoint, drained: true, in_flight, emptied } => {
+                write!(f, "{endpoint} gets no new requests; under way there: {in_flight}")?;
+                let pools = emptied.join(", ");
+                if pools.is_empty() {
+                    return Ok(());
+                }
+                write!(
+                    f,
+                    "; NO REPLICA IS LEFT in {pools}, requests are refused: `warmlane undrain {endpoint}`"
+                )
             }
             Self::Endpoint { endpoint, drained: false, .. } => {
                 write!(f, "{endpoint} may get requests, as far as nothing else speaks against it")

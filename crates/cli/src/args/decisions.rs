@@ -47,7 +47,7 @@ pub struct Recall {
 #[command(group(ArgGroup::new("what").required(true).args(["request_id", "body"])))]
 pub struct Why {
     /// The request's id: what it was answered with as x-request-id
-    #[arg(value_name = "REQUEST-ID")]
+    #[arg(value_name = "REQUEST-ID", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub request_id: Option<String>,
     /// Instead, choose for this body, which goes nowhere; - is standard input
     #[arg(long, value_name = "FILE")]

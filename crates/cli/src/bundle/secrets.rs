@@ -117,7 +117,8 @@ fn is_prompt(key: &str, value: &Value) -> bool {
 
 /// By the name of a setting or a field.
 fn is_secret(name: &str) -> bool {
-    let name = name.to_ascii_lowercase().replace('-', "_");
+    // What has to do with tokens of a text is none.
+    let name = name.to_ascii_lowercase().replace('-', "_").replace("tokenize", "");
     NAMES.into_iter().any(|word| name.contains(word)) && !name.ends_with("file")
 }
 

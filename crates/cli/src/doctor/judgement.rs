@@ -200,7 +200,8 @@ fn agents(said: &Said, reached: &[(String, bool)]) -> Finding {
     let why = lost.trouble.as_deref().unwrap_or("it does not say why");
     let fix = match reached.iter().find(|(address, _)| *address == lost.address) {
         Some((_, true)) => {
-            "from here a connection can be made: look for what is between the router and it, a NetworkPolicy for instance"
+            "from here a connection can be made: it hangs, which its log and `warmlane gpus --agent` would tell, or something is \
+             between the router and it, a NetworkPolicy for instance"
         }
         Some((_, false)) | None => {
             "no connection can be made from here either: does it run, and is its --listen what the router dials?"

@@ -43,10 +43,9 @@ pub(super) fn missing(who: Side, theirs: &str, paths: &[String]) -> String {
     if let Some(there) = who_has(paths).filter(|there| *there != who) {
         return format!("  It is {there} that answers there: ask it by {} ADDRESS.", flag(there));
     }
-    let has_pages = paths.iter().any(|path| path.starts_with("/debug/"));
-    if !has_pages && !paths.is_empty() {
+    if is_elsewhere(who, paths) {
         return format!(
-            "  It has {}: is this its port for metrics? {}",
+            "  It has {}: is this a port for metrics? {}",
             paths.join(", "),
             foreign(who).trim_start()
         );
@@ -61,8 +60,17 @@ pub(super) fn missing(who: Side, theirs: &str, paths: &[String]) -> String {
     )
 }
 
+/// Whether these are the pages of another side, or of another port.
+pub(super) fn is_elsewhere(who: Side, paths: &[String]) -> bool {
+    let has_pages = paths.iter().any(|path| path.starts_with("/debug/"));
+    match who_has(paths) {
+        Some(there) => there != who,
+        None => !has_pages && !paths.is_empty(),
+    }
+}
+
 /// Whose pages they are.
-pub(super) fn who_has(paths: &[String]) -> Option<Side> {
+fn who_has(paths: &[String]) -> Option<Side> {
     let has = |page| paths.iter().any(|path| path == page);
     match (has(path::ENDPOINTS), has(path::NODE)) {
         (true, false) => Some(Side::Router),

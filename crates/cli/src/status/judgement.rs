@@ -19,7 +19,8 @@ const FULL: f32 = 0.95;
 pub(super) fn wrong(pages: &Pages) -> Vec<String> {
     let mut wrong = Vec::new();
     if !pages.router.ready {
-        wrong.push(format!("the router serves nothing: {}", pages.router.readiness));
+        let why = &pages.router.readiness;
+        wrong.push(format!("the router serves nothing: {}", why.strip_prefix("not ready: ").unwrap_or(why)));
     }
     pools(&pages.pools, &mut wrong);
     replicas(&pages.endpoints, &mut wrong);

@@ -57,8 +57,8 @@ impl View for Status {
 fn readiness(ready: bool, readiness: &str) -> (Tone, String) {
     match ready {
         true => (Tone::Good, format!("yes, {}", readiness.strip_prefix("ok: ").unwrap_or(readiness))),
-        // What follows is said again where it says what is wrong.
-        false => (Tone::Bad, format!("no, {}", readiness.lines().next().unwrap_or_default())),
+        // Why stands below, as what is wrong.
+        false => (Tone::Bad, "no".to_owned()),
     }
 }
 

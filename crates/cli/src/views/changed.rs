@@ -1,6 +1,6 @@
 //! `drain`, `undrain`, `unpin`, `set`: what holds now.
 
-use warmlane_api::admin::Changed;
+use warmlane_api::admin::{Changed, Now};
 
 use super::{View, hang};
 use crate::{
@@ -10,7 +10,11 @@ use crate::{
 
 impl View for Changed {
     fn draw(&self, screen: Screen, _: bool) -> String {
-        let tone = if self.changed { Tone::Good } else { Tone::Plain };
+        let tone = match &self.now {
+            Now::Endpoint { emptied, .. } if !emptied.is_empty() => Tone::Bad,
+            _ if self.changed => Tone::Good,
+            _ => Tone::Plain,
+        };
         hang(screen, "", tone, &clean(&self.to_string()))
     }
 }

@@ -81,9 +81,13 @@ fn request(screen: Screen, explanation: &Explanation) -> String {
         (None, Some(refusal)) => (Tone::Bad, format!("nowhere: {refusal}")),
         (None, None) => (Tone::Bad, "nowhere".to_owned()),
     };
-    text += &line(screen, "went to", tone, &went);
+    // A body that nobody sent has no id, and went nowhere.
+    let went_to = if decision.request_id.is_empty() { "would go" } else { "went to" };
+    text += &line(screen, went_to, tone, &went);
     if let Some(then) = &explanation.then {
-        text += &line(screen, "because", Tone::Plain, &then.why);
+        if decision.endpoint.is_some() {
+            text += &line(screen, "because", Tone::Plain, &then.why);
+        }
         if !then.fallbacks.is_empty() {
             text += &line(screen, "else", Tone::Plain, &then.fallbacks.join(", "));
         }
@@ -146,13 +150,28 @@ fn choice(screen: Screen, choice: &Choice, weights: &BTreeMap<String, f32>, wide
     if wide {
         let named = weights.iter().map(|(score, weight)| format!("{score} {weight}"));
         text += &line(screen, "weights", Tone::Faint, &named.collect::<Vec<_>>().join(", "));
-        for endpoint in &choice.endpoints {
-            if let Some(trouble) = &endpoint.trouble {
-                text += &line(screen, "trouble", Tone::Warn, &format!("{}: {trouble}", endpoint.address));
-            }
+    }
+    text + &troubles(screen, choice, wide)
+}
+
+/// What was wrong with those that were left out, or with all; one line for all that had the same.
+fn troubles(screen: Screen, choice: &Choice, wide: bool) -> String {
+    let mut troubles: Vec<(&str, Vec<&str>)> = Vec::new();
+    for endpoint in choice.endpoints.iter().filter(|endpoint| wide || endpoint.verdict != "candidate") {
+        let Some(trouble) = endpoint.trouble.as_deref() else { continue };
+        match troubles.iter_mut().find(|(known, _)| *known == trouble) {
+            Some((_, addresses)) => addresses.push(&endpoint.address),
+            None => troubles.push((trouble, vec![&endpoint.address])),
         }
     }
-    text
+    let told = |(trouble, addresses): &(&str, Vec<&str>)| {
+        let more = match addresses.len() - 1 {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        line(screen, "trouble", Tone::Warn, &format!("{}{more}: {trouble}", addresses[0]))
+    };
+    troubles.iter().map(told).collect()
 }
 
 fn row(endpoint: &Considered, weights: &BTreeMap<String, f32>, chosen: Option<&str>) -> Vec<Cell> {

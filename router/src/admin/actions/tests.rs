@@ -83,6 +83,22 @@ async fn a_drained_endpoint_gets_nothing_from_the_answer_on_until_it_is_undraine
 }
 
 #[tokio::test]
+async fn a_pool_that_is_left_without_a_replica_is_named() {
+    let fixture = Fixture::new(&["10.0.0.1:8000", "10.0.0.2:8000"]);
+    for slot in [0, 1] {
+        fixture.tell(Update::Alive { slot: Slot(slot) }).await;
+    }
+    let (_, first) = ask(&fixture, Method::POST, "/debug/endpoints/10.0.0.2:8000/drain", "").await;
+    assert_eq!(first["emptied"], Value::Null, "{first}");
+    let (_, last) = ask(&fixture, Method::POST, "/debug/endpoints/10.0.0.1:8000/drain", "").await;
+    assert_eq!(last["emptied"], json!(["endpoints"]));
+    let said = serde_json::from_value::<Changed>(last).expect("a change").to_string();
+    assert!(said.contains("NO REPLICA IS LEFT in endpoints"), "{said}");
+    let (_, undrained) = ask(&fixture, Method::POST, "/debug/endpoints/10.0.0.1:8000/undrain", "").await;
+    assert_eq!(undrained["emptied"], Value::Null, "{undrained}");
+}
+
+#[tokio::test]
 async fn what_is_not_there_is_told_with_where_to_look() {
     let fixture = Fixture::new(&["10.0.0.1:8000"]);
     for (method, path, kind, place) in [

@@ -22,7 +22,7 @@ pub(in crate::agents) enum Lost {
     Ended(Status),
     #[error("it closed the stream")]
     Closed,
-    #[error("nothing came for {0:?}: is its node up, and the way to it open?")]
+    #[error("nothing came for {:.1} s: is its node up, the way to it open, and it itself not stuck?", .0.as_secs_f32())]
     Silent(Duration),
     #[error(transparent)]
     Broken(#[from] Broken),

@@ -25,8 +25,14 @@ fn what_gives_access_does_not_stay() {
 
 #[test]
 fn settings_keep_where_a_secret_lies_and_not_what_it_is() {
-    let (text, count) = removed("a.toml", "token_file = \"/a\"\napi_key = \"k\"\nmore = 1\ntoken = \"\"\n");
-    assert_eq!(text, "token_file = \"/a\"\napi_key = \"[removed]\"\nmore = 1\ntoken = \"\"\n");
+    let (text, count) = removed(
+        "a.toml",
+        "token_file = \"/a\"\napi_key = \"k\"\nmore = 1\ntoken = \"\"\ntokenizer_wait = \"20ms\"\n",
+    );
+    assert_eq!(
+        text,
+        "token_file = \"/a\"\napi_key = \"[removed]\"\nmore = 1\ntoken = \"\"\ntokenizer_wait = \"20ms\"\n"
+    );
     assert_eq!(count, 1);
 }
 
