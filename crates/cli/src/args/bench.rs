@@ -5,12 +5,12 @@ use clap::Args as ClapArgs;
 use crate::address::Address;
 
 pub(super) const EXPLAINED: &str = "\
-This puts load on real replicas, beside that of users. It is small on purpose, to see how a route does and not how much it can take:
-at most 2,000 requests for a route, 64 at once, each of at most 8,192 prompt tokens and 1,024 to come. Of two routes each gets as many
+This puts load on real replicas, beside that of users. It is small on purpose, to see how a route does and not how much it can take: \
+at most 2,000 requests for a route, 64 at once, each of at most 8,192 prompt tokens and 1,024 to come. Of two routes each gets as many \
 requests, in turns of a quarter, with prompts of its own, so that neither finds what the other left in caches.
 
-Prompts are random words of four letters; a tokenizer may make more tokens of them. The first three quarters of a prompt are one of the
-prefixes. Replicas are asked to go on to the end (ignore_eos, as vLLM knows it). Which replica served how many is what the router at --router
+Prompts are random words of four letters; a tokenizer may make more tokens of them. The first three quarters of a prompt are one of the \
+prefixes. Replicas are asked to go on to the end (ignore_eos, as vLLM knows it). Which replica served how many is what the router at --router \
 says it sent there meanwhile, others' requests too; without a router, what replies say.
 
 Ctrl-C ends it and shows what was measured so far. The exit code is 1 where requests failed.

@@ -7,9 +7,9 @@ use clap::Args as ClapArgs;
 use crate::address::Address;
 
 pub(super) const EXPLAINED: &str = "\
-In it: every admin page and the metrics of router and agent, the last decisions for `warmlane replay`, the router's settings, what
-`warmlane doctor` finds, and what machine this is; manifest.json lists them, and what could not be had. At most 128 MiB before they
-are pressed. Tokens, credentials and prompts are never in it; names of models, addresses and ids of requests are, unless --redact
+In it: every admin page and the metrics of router and agent, the last decisions for `warmlane replay`, the router's settings, what \
+`warmlane doctor` finds, and what machine this is; manifest.json lists them, and what could not be had. At most 128 MiB before they \
+are pressed. Tokens, credentials and prompts are never in it; names of models, addresses and ids of requests are, unless --redact \
 puts others in their place.
 
 Examples:

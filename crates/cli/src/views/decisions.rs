@@ -10,7 +10,7 @@ use crate::{
 };
 
 const COLUMNS: [Column; 12] = [
-    column("AGO", 2).right(),
+    column("AGO", 2),
     column("REQUEST", 1).long(12),
     column("WENT TO", 0).long(14),
     column("STATUS", 1).right(),
