@@ -97,10 +97,13 @@ fn missed(made: Option<u64>, counts: Option<Counts>, is_filtered: bool) -> Optio
     (!all.is_empty()).then(|| all.join("; "))
 }
 
-/// Of the columns.
+/// Of the columns; before them, for which there is no room.
 fn heads(format: Format, screen: Screen) -> String {
     match format {
-        Format::Table | Format::Wide => views::lines(&[]).draw(screen, format == Format::Wide),
+        Format::Table | Format::Wide => {
+            let text = views::lines(&[]).draw(screen, format == Format::Wide);
+            text.split_inclusive('\n').rev().collect()
+        }
         Format::Json | Format::Yaml => String::new(),
     }
 }

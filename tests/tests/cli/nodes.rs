@@ -84,8 +84,8 @@ fn an_agents_other_ports_are_told_from_its_admin_port() {
     let (_engines, addresses) = engines(1);
     let agent = TestAgent::start(&addresses);
     let said = ask(agent.metrics_address(), &["agents"]);
-    assert_eq!(said.code, Some(4));
-    assert!(said.err.contains("is this its port for metrics") && said.err.contains("9012"), "{}", said.err);
+    assert_eq!(said.code, Some(3));
+    assert!(said.err.contains("is this a port for metrics") && said.err.contains("9012"), "{}", said.err);
     let said = ask(agent.address(), &["gpus"]);
     assert!(said.code == Some(3) && said.err.contains("is not the agent of Warmlane"), "{}", said.err);
     let admin = agent.admin_address();
@@ -123,7 +123,7 @@ fn the_doctor_finds_what_is_wrong_with_what_runs_here() {
         assert_eq!(finding(what)["grade"], "ok", "{what}");
     }
     let text = doctor(&[]).out;
-    assert!(text.contains("ok    router        ok: 1 of 1 replicas ready"), "{text}");
+    assert!(text.contains("ok    router          ok: 1 of 1 replicas ready"), "{text}");
     drop(agent);
     eventually("the agent is lost", || finding("agents")["grade"] == "fail");
     let said = doctor(&[]);
@@ -136,7 +136,7 @@ fn the_doctor_finds_what_is_wrong_with_what_runs_here() {
     drop(router);
     let said = doctor(&[]);
     assert!(
-        said.code == Some(1) && said.out.contains("FAIL  router        cannot reach the router"),
+        said.code == Some(1) && said.out.contains("FAIL  router          cannot reach the router"),
         "{}",
         said.out
     );

@@ -56,8 +56,8 @@ fn what_is_no_router_is_recognised() {
 fn another_port_of_a_router_is_told_from_its_admin_port() {
     let router = TestRouter::unready(&["127.0.0.1:1".parse().expect("an address")], |_| {});
     let said = ask(router.listening().metrics, &["endpoints"]);
-    assert_eq!(said.code, Some(4));
-    assert!(said.err.contains("is this its port for metrics"), "{}", said.err);
+    assert_eq!(said.code, Some(3));
+    assert!(said.err.contains("is this a port for metrics"), "{}", said.err);
     let said = ask(router.aware_address(), &["endpoints"]);
     assert!(said.code == Some(3) && said.err.contains("is not the router"), "{said:?}");
 }

@@ -92,7 +92,9 @@ fn watch_adds_lines_until_it_is_interrupted() {
             picker.router.aware().post_with("/v1/completions", &header, body);
             seen(&terminal) >= 3
         });
-        let lines = terminal.lines();
+        let all = terminal.lines();
+        let (noted, lines) = all.split_at(usize::from(columns == 40));
+        assert!(noted.iter().all(|line| line.contains("no room for")), "{noted:?}");
         assert!(
             lines[0].contains("WENT TO") && lines.iter().filter(|line| line.contains("WENT TO")).count() == 1,
             "{lines:?}"

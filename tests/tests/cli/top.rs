@@ -105,7 +105,7 @@ fn a_replicas_last_decisions_are_shown_with_the_reasons_of_the_newest() {
     terminal.press(&"j".repeat(row - 3));
     terminal.press("\r");
     terminal.shows("newest    first-request: ");
-    let lines = terminal.shows("AGO  REQUEST");
+    let lines = terminal.shows("AGO    REQUEST");
     assert!(lines.iter().any(|line| line.starts_with(&format!("replica   {chosen}"))), "{lines:?}");
     assert!(
         lines.iter().any(|line| line.contains("KV cache") && line.contains("of 95,000 tokens")),

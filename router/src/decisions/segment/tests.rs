@@ -239,3 +239,56 @@ fn of_what_is_under_way_only_changes_are_kept() {
     assert!(segment.written() - first < first + 20, "{first} {}", segment.written());
     assert_eq!((segment.under_way(0)[7].in_flight, segment.under_way(1)[7].in_flight), (0, 1));
 }
+
+#[test]
+fn a_usual_decision_takes_some_two_hundred_bytes() {
+    let (mut segment, mut newest) = (Segment::default(), Newest::default());
+    let mut asked = Asked {
+        id: b"0123456789abcdef0123456789abcdef0123".to_vec(),
+        model: Some("Qwen/Qwen2.5-7B-Instruct".to_owned()),
+        blocks: (0..4).collect(),
+        holders: vec![(1, 2), (5, 3)],
+        live: vec![Live::default(); 64],
+        offered: None,
+        fallbacks: 2,
+        chosen: Ok("10.0.12.34:8000".to_owned()),
+        own: Own {
+            pool: "llm/qwen".to_owned(),
+            edition: 7,
+            listener: Listener::Aware,
+            criticality: Criticality::Standard,
+            session_key: 0,
+            session: None,
+            group: None,
+            seed: 1,
+            tokens: 1_200,
+            per_block: 16.0,
+            source: Some(Source::Events),
+        },
+        outcome: None,
+    };
+    let outcome = Outcome {
+        status: Some(200),
+        end: "complete",
+        served: Served::By("10.0.12.34:8000".into()),
+        first_byte: Some(Duration::from_millis(40)),
+        bytes: Some(9_000),
+        lane_bytes: 0,
+        spent: [Duration::from_micros(300); 6],
+    };
+    let before = {
+        push(&mut segment, &mut newest, 1 << 50, &asked);
+        segment.written()
+    };
+    for at in 1..64 {
+        for endpoint in [at % 64, (at + 1) % 64, (at + 2) % 64] {
+            let live = &mut asked.live[endpoint];
+            (live.in_flight, live.pending_prefill, live.sent.kv_tokens) =
+                (1, 1_200, live.sent.kv_tokens + 1_500);
+        }
+        push(&mut segment, &mut newest, (1 << 50) + at as u64 * 20_000_000, &asked);
+        segment.end(at, &outcome);
+    }
+    let each = (segment.written() - before) / 63;
+    assert!((150..250).contains(&each), "{each}");
+}
