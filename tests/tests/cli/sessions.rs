@@ -2,6 +2,7 @@
 
 use rustix::process::Signal;
 use warmlane_tests::{
+    TestRouter,
     picker::{Said as Page, TestPicker},
     terminal::{Left, Terminal},
 };
@@ -109,6 +110,25 @@ fn watch_adds_lines_until_it_is_interrupted() {
         let left = terminal.left();
         assert_eq!((left.signal, left.as_before), (Some(Signal::INT.as_raw()), true), "{left:?}");
     }
+}
+
+#[test]
+fn watch_waits_for_a_router_that_starts_anew() {
+    let picker = busy();
+    let addresses: Vec<_> = picker.engines.iter().map(|engine| engine.address()).collect();
+    let admin = picker.router.listening().admin;
+    let terminal = start(&admin.to_string(), 120, XTERM, &["watch"]);
+    terminal.shows("WENT TO");
+    drop(picker.router);
+    terminal.shows("It is waited for");
+    let again = TestRouter::with(&addresses, |config| config.listen.admin = admin);
+    warmlane_tests::eventually("what the new one decides is shown", || {
+        let body = r#"{"model":"m","prompt":"hello","max_tokens":2}"#;
+        again.aware().post_with("/v1/completions", "x-request-id: anew\r\n", body);
+        terminal.lines().iter().any(|line| line.contains("anew") && line.contains("200"))
+    });
+    terminal.press("\u{3}");
+    assert_eq!(terminal.left().signal, Some(Signal::INT.as_raw()));
 }
 
 /// Fields as `awk -F '  +'` has them.
