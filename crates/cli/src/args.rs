@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum, builder::TypedValueParser as _};
+use clap::{Args as ClapArgs, FromArgMatches as _, Parser, Subcommand, ValueEnum, builder::TypedValueParser as _};
 use clap_complete::Shell;
 
 use crate::{address::Address, error::Side, kube::Wanted, screen::Color, views::Order};
@@ -11,6 +11,7 @@ mod bench;
 mod bundle;
 mod changes;
 mod decisions;
+mod help;
 mod top;
 
 pub use bench::Bench;
@@ -70,7 +71,7 @@ pub struct Options {
     )]
     pub router: Address,
 
-    /// An agent's admin port, 9012 on its node, for `gpus`, `agents`, `top` and `doctor`: the first three then show that node, in more detail
+    /// An agent's admin port, 9012 on its node, for `gpus`, `agents`, `top`, `bundle` and `doctor`: the first three then show that node, in more detail
     #[arg(long, global = true, env = "WARMLANE_AGENT_ADMIN", value_name = "ADDR")]
     pub agent: Option<Address>,
 
@@ -196,6 +197,8 @@ pub enum Question {
                             warmlane decisions --save monday.jsonl     for `warmlane replay`")]
     Decisions(Recall),
     /// Why a request went where it went, what became of it, and where it would go now
+    ///
+    /// With --body the exit code is 1 where nothing would serve it.
     #[command(after_help = decisions::WHY)]
     Explain(Why),
     /// Change something.
@@ -220,6 +223,16 @@ pub struct Limit {
     /// Most rows
     #[arg(long, value_name = "ROWS", default_value_t = 100, value_parser = clap::value_parser!(u16).range(0..=10_000))]
     pub limit: u16,
+}
+
+// === Args ===
+
+impl Args {
+    /// Of this process. Ends it where there is nothing to do: after help, or with exit code 2 and what is wrong.
+    pub fn of_process() -> Self {
+        let matches = help::command().get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
 }
 
 // === Options ===

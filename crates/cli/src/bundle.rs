@@ -5,6 +5,7 @@
 //! `--redact` names do not either ([`pseudonyms`]).
 
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
     time::{Duration, SystemTime},
 };
@@ -55,8 +56,8 @@ pub(crate) struct Manifest {
     made: String,
     /// Names stand for others.
     redacted: bool,
-    /// Places where a secret or a prompt stood.
-    removed: usize,
+    /// Places where a secret or a prompt stood, by file, or by what there is instead of it.
+    removed: BTreeMap<&'static str, usize>,
     files: Vec<Listed>,
     missing: Vec<Missing>,
     /// Neither of both said anything, or one that answers did not say all.
@@ -96,7 +97,10 @@ pub(crate) async fn bundle(asked: &Bundle, sources: Sources<'_>) -> Result<Manif
     gathered.ask(asked, (&mut *router, &mut *agent), patience).await;
     let (mut files, mut missing) = gathered.take();
     gathered.bar.set_message("writing");
-    let mut removed: usize = files.iter_mut().map(|file| secrets.remove(file)).sum();
+    let mut removed: BTreeMap<&str, usize> = BTreeMap::new();
+    for file in &mut files {
+        *removed.entry(file.name).or_default() += secrets.remove(file);
+    }
     if asked.redact {
         let mut names = Pseudonyms::default();
         [&*router, &*agent].into_iter().for_each(|client| names.own(client.address(), client.pod()));
@@ -108,8 +112,9 @@ pub(crate) async fn bundle(asked: &Bundle, sources: Sources<'_>) -> Result<Manif
         missing.iter_mut().for_each(|missing| missing.why = names.text(&missing.why));
     }
     for missing in &mut missing {
-        removed += secrets.remove_from_text(&mut missing.why);
+        *removed.entry(missing.name).or_default() += secrets.remove_from_text(&mut missing.why);
     }
+    removed.retain(|_, count| *count > 0);
     let path = asked.file.clone().unwrap_or_else(|| named(now));
     let manifest = Manifest {
         archive: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
@@ -156,8 +161,10 @@ impl View for Manifest {
         );
         let mut text = line("archive", Tone::Plain, &self.path.display().to_string());
         text += &line("holds", Tone::Plain, &summary);
-        if self.removed > 0 {
-            text += &line("removed", Tone::Warn, &format!("secrets or prompts, {} of them", self.removed));
+        if !self.removed.is_empty() {
+            let places = self.removed.iter().map(|(name, count)| format!("{count} in {name}"));
+            let places = places.collect::<Vec<_>>().join(", ");
+            text += &line("removed", Tone::Warn, &format!("what may be a secret or a prompt: {places}"));
         }
         for (why, names) in self.missing_by_reason() {
             let more = match names.len() - 1 {

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::BufReader,
+    io::{self, BufReader},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -214,8 +214,12 @@ pub(crate) fn replay(replay: &Replay, options: &Options, screen: Screen) -> Resu
     let weights = weights.map_err(|why| CliError::Option(format!("--weights: {why}")))?;
     let change = Change { strategy: replay.strategy, weights: weights.unwrap_or_default() };
     let unreadable = |why: String| CliError::File { path: replay.file.clone(), why };
-    let file = File::open(&replay.file).map_err(|error| unreadable(error.to_string()))?;
-    let replayed =
-        Replayed::of(BufReader::new(file), &change).map_err(|error| unreadable(error.to_string()))?;
+    let replayed = if replay.file == Path::new("-") {
+        Replayed::of(io::stdin().lock(), &change)
+    } else {
+        let file = File::open(&replay.file).map_err(|error| unreadable(error.to_string()))?;
+        Replayed::of(BufReader::new(file), &change)
+    };
+    let replayed = replayed.map_err(|error| unreadable(error.to_string()))?;
     Ok(Report { text: views::show(&replayed, options.output, screen)?, is_yes: replayed.is_yes() })
 }

@@ -3,7 +3,7 @@
 //! | code | meaning |
 //! |---|---|
 //! | 0 | done; also where the reader of the output went away |
-//! | 1 | the answer is no: `status` or `doctor` found something wrong, a replay comes out otherwise or made nothing again, a bundle lacks something, requests of a bench failed |
+//! | 1 | the answer is no: `status` or `doctor` found something wrong, a replay comes out otherwise or made nothing again, a body would not be served, a bundle lacks something, requests of a bench failed |
 //! | 2 | misuse: a flag or a command that there is not, what is no address, a file that cannot be read or written, `top` without a terminal |
 //! | 3 | the other side cannot be reached, or something else answers there |
 //! | 4 | it refused or failed, or what it said cannot be read or written |

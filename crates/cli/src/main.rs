@@ -2,13 +2,13 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-use warmlane_cli::{args::Args, clean::clean, run};
+use warmlane_cli::{args::Args, run, screen::Screen, views::complaint};
 
 fn main() -> ExitCode {
-    let outcome = run(Args::parse());
+    let outcome = run(Args::of_process());
+    let screen = Screen::of_complaints();
     for line in outcome.complaints.iter().flat_map(|complaint| complaint.lines()) {
-        eprintln!("{}", clean(line));
+        eprint!("{}", complaint(screen, line));
     }
     ExitCode::from(outcome.exit_code)
 }

@@ -73,6 +73,13 @@ impl Screen {
         Self { width: terminal.then(width), color: color.is_on(&around) }
     }
 
+    /// Standard error, which has no colours.
+    pub fn of_complaints() -> Self {
+        let told = || terminal_size::terminal_size_of(io::stderr()).map(|(width, _)| width.0.into());
+        let width = || width(told(), std::env::var("COLUMNS").ok().as_deref());
+        Self { width: io::stderr().is_terminal().then(width), color: false }
+    }
+
     /// The text in its tone.
     pub fn paint(self, tone: Tone, text: &str) -> String {
         match tone.code().filter(|_| self.color && !text.is_empty()) {

@@ -98,6 +98,18 @@ pub(crate) fn hang(screen: Screen, label: &str, tone: Tone, text: &str) -> Strin
     out
 }
 
+/// A line for standard error, harmless: on a terminal broken between words, but for commands, which are to be copied.
+pub fn complaint(screen: Screen, line: &str) -> String {
+    const COMMAND: &str = "    ";
+    let line = clean::clean(line);
+    if line.starts_with(COMMAND) {
+        return format!("{line}\n");
+    }
+    let text = line.trim_start_matches(' ');
+    let text = text.strip_prefix("warmlane: ").unwrap_or(text);
+    hang(screen, &line[..line.len() - text.len()], Tone::Plain, text)
+}
+
 /// Lines of at most so many columns, if words allow; a longer word is broken anywhere.
 fn broken(text: &str, room: usize) -> Vec<String> {
     let mut lines = vec![String::new()];

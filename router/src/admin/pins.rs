@@ -46,6 +46,7 @@ pub(super) fn groups(world: &World, limit: Limit) -> admin::GroupPins {
         pinned: groups.all,
         capacity: world.groups.capacity(),
         window_seconds: world.groups.rule().window.as_secs_f64(),
+        min_requests: world.groups.rule().min_requests,
         pins: groups.rows.iter().map(|pin| group(&snapshot, pin)).collect(),
     };
     admin::GroupPins { groups }

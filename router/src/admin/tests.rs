@@ -169,6 +169,7 @@ async fn debug_pins_shows_sessions_and_groups_with_what_the_lane_carried() {
     assert_eq!((&sessions["pinned"], &groups["pinned"]), (&Value::from(2), &Value::from(1)));
     assert!(sessions["capacity"].as_u64() >= Some(65_536), "{page}");
     assert_eq!((&sessions["lifetime_seconds"], &groups["window_seconds"]), (&1800.0.into(), &60.0.into()));
+    assert_eq!(groups["min_requests"], 8);
     let row = |session| sessions["pins"].as_array()?.iter().find(|row| row["session"] == session);
     let pin = row("feedbeef0f000000").expect("the first 40 bits of the hash");
     assert_eq!((&pin["endpoint"], &pin["local"]), (&"10.0.0.2:8000".into(), &false.into()));

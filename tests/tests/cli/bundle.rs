@@ -195,3 +195,17 @@ fn who_does_not_answer_is_waited_for_once() {
     let asked = std::iter::from_fn(|| silent.accept().ok()).count();
     assert_eq!(asked, 1);
 }
+
+#[test]
+fn why_a_router_is_not_ready_is_part_of_what_it_says() {
+    let nobody = "127.0.0.1:1".parse().expect("an address");
+    let router = TestRouter::unready(&[nobody], |_| {});
+    let (admin, metrics) = (router.listening().admin, router.listening().metrics.to_string());
+    let folder = tempfile::tempdir().expect("a folder");
+    let archive = folder.path().join("a.tar.gz");
+    let path = archive.to_str().expect("UTF-8");
+    let said = ask(admin, &["--agent", "127.0.0.1:1", "bundle", path, "--router-metrics", &metrics]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let ready = &files(&archive)["router/ready.txt"];
+    assert!(ready.contains("127.0.0.1:1") && ready.ends_with('\n'), "{ready:?}");
+}

@@ -104,7 +104,7 @@ impl fmt::Display for Now {
                 }
                 write!(
                     f,
-                    "; NO REPLICA IS LEFT in {pools}, requests are refused: `warmlane undrain {endpoint}`"
+                    "; NO REPLICA IS LEFT in {pools}: requests are refused until one is ready, or this one may have them by `warmlane undrain {endpoint}`"
                 )
             }
             Self::Endpoint { endpoint, drained: false, .. } => {

@@ -61,6 +61,9 @@ pub struct Groups {
     pub capacity: usize,
     /// Requests within this time make a group, and keep one.
     pub window_seconds: f64,
+    /// So many of them, with one prefix. Zero: it is a router that does not say so yet.
+    #[serde(default)]
+    pub min_requests: u16,
     /// Those used last.
     pub pins: Vec<Group>,
 }

@@ -3,7 +3,7 @@
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
 const CHANGES: &str = "\
-Who changes a router must be let in: by the Unix socket (--router unix:PATH, where the router runs with --admin-socket PATH) as root or the
+Who changes a router must be let in: by the Unix socket (--router unix:PATH, where the router runs with --admin-socket PATH) as root or the \
 router's user; elsewhere by the token of its --admin-token-file, which is given by --token-file or WARMLANE_TOKEN.
 
 Examples:

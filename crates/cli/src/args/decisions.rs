@@ -6,7 +6,7 @@ use clap::{ArgGroup, Args as ClapArgs};
 use warmlane_picker::Strategy;
 
 pub(super) const WHY: &str = "\
-A row of scores adds up to its total: each is shown times its weight. HELD are prompt tokens that the endpoint was believed
+A row of scores adds up to its total: each is shown times its weight. HELD are prompt tokens that the endpoint was believed \
 to hold, AGE is how old what was known of it was.
 
 Examples:
@@ -76,7 +76,7 @@ pub struct Watch {
 /// Recorded decisions.
 #[derive(Clone, Debug, ClapArgs)]
 pub struct Replay {
-    /// As `warmlane decisions --save` wrote it
+    /// As `warmlane decisions --save` wrote it; - is standard input
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// Weigh by another strategy: DEFAULT or PREFIX_CACHE

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{
     File, Missing,
     facts::Facts,
-    pages::{self, At, PAGES, Page, metrics},
+    pages::{self, At, PAGES, Page, READY, metrics},
 };
 use crate::{
     address::Address,
@@ -116,8 +116,12 @@ impl Gathered {
     async fn get(&self, client: &mut Client, page: Page) -> Result<String, CliError> {
         self.bar.inc(1);
         self.bar.set_message(format!("{}: {}", page.of, page.path));
-        let answer = client.bytes(&Ask::page(page.path)).await;
-        answer.map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        match client.bytes(&Ask::page(page.path)).await {
+            Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+            // That it is not ready, and why, is what was asked for.
+            Err(CliError::Refused { status: 503, message, .. }) if page.path == READY => Ok(message + "\n"),
+            Err(error) => Err(error),
+        }
     }
 
     /// Whether it lacks this because its side is away.

@@ -15,6 +15,8 @@ pub(super) struct Page {
 
 /// The router's settings.
 pub(super) const CONFIG: &str = "router/config.toml";
+/// Who is not ready says why, with 503.
+pub(super) const READY: &str = "/readyz";
 pub(super) const ROUTER_METRICS: &str = "router/metrics.txt";
 pub(super) const AGENT_METRICS: &str = "agent/metrics.txt";
 /// Where an agent's are unless set otherwise; no page of it says so.
@@ -23,7 +25,7 @@ pub(super) const AGENT_METRICS_PORT: u16 = 9_011;
 /// In the order in which they are asked for: what says most first, in case there is no room for all.
 pub(super) const PAGES: [Page; 14] = [
     router("router/router.json", "/debug/router"),
-    router("router/ready.txt", "/readyz"),
+    router("router/ready.txt", READY),
     router(CONFIG, "/debug/config"),
     router("router/endpoints.json", "/debug/endpoints"),
     router("router/agents.json", "/debug/agents"),
@@ -35,7 +37,7 @@ pub(super) const PAGES: [Page; 14] = [
     // For `warmlane replay`.
     router("router/decisions.jsonl", "/debug/decisions?format=lines"),
     agent("agent/node.json", "/debug/node"),
-    agent("agent/ready.txt", "/readyz"),
+    agent("agent/ready.txt", READY),
     agent("agent/health.txt", "/healthz"),
 ];
 

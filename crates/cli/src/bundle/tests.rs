@@ -11,7 +11,7 @@ fn manifest(missing: &[(&'static str, &str)]) -> Manifest {
         version: "0.1.0",
         made: "now".to_owned(),
         redacted: true,
-        removed: 1,
+        removed: [("router/config.toml", 1)].into(),
         files,
         missing,
         is_whole: true,
@@ -39,7 +39,7 @@ fn what_there_is_not_is_told_by_a_line_each() {
     assert_eq!(
         text,
         "archive   a.tar.gz\nholds     1 files and the list of them, 2.0 KiB before they were pressed; names stand for others\n\
-         removed   secrets or prompts, 1 of them\nlacks     agent/node.json: cannot reach it\n\
+         removed   what may be a secret or a prompt: 1 in router/config.toml\nlacks     agent/node.json: cannot reach it\n\
          lacks     router/pins.json: \\u{1b}[2J\n"
     );
 }

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use clap::ValueEnum;
+use warmlane_api::admin::Aged;
 
 use super::{
     look::Look,
@@ -134,13 +135,14 @@ impl Column {
     /// What stands there; `width`: how much room there is.
     pub(super) fn cell(self, row: &Row, look: Look, width: usize) -> Cell {
         let (endpoint, signals) = (&row.endpoint, &row.endpoint.signals);
+        let current = |reading| endpoints::current(endpoint, reading);
         match self {
             Self::Address => Cell::new(&endpoint.address),
             Self::Ready => endpoints::readiness(endpoint),
             Self::Score => Cell::maybe(row.score.map(|score| format!("{score:.2}"))),
-            Self::Queue => Cell::maybe(endpoints::number(signals.queue)),
-            Self::Running => Cell::maybe(endpoints::number(signals.running)),
-            Self::Kv => endpoints::kv(signals.kv_use, |share| look.bar(share, width)),
+            Self::Queue => Cell::maybe(endpoints::number(current(signals.queue))),
+            Self::Running => Cell::maybe(endpoints::number(current(signals.running))),
+            Self::Kv => endpoints::kv(current(signals.kv_use), |share| look.bar(share, width)),
             Self::InFlight => Cell::new(endpoint.in_flight.to_string()),
             Self::Rate => Cell::maybe(row.rate.map(rate)),
             Self::Age => endpoints::age(endpoint),
@@ -177,6 +179,7 @@ impl Column {
     /// The most of it comes first.
     fn weight(self, row: &Row) -> Option<f32> {
         let (endpoint, signals) = (&row.endpoint, &row.endpoint.signals);
+        let current = |reading: Option<Aged<f32>>| Some(endpoints::current(endpoint, reading)?.value);
         match self {
             Self::Address | Self::Node => None,
             Self::Ready => Some(match (endpoint.ready, signals.awake.is_some_and(|awake| !awake.value)) {
@@ -185,9 +188,9 @@ impl Column {
                 (true, false) => 0.0,
             }),
             Self::Score => row.score.map(|score| -score),
-            Self::Queue => signals.queue.map(|reading| reading.value),
-            Self::Running => signals.running.map(|reading| reading.value),
-            Self::Kv => signals.kv_use.map(|reading| reading.value),
+            Self::Queue => current(signals.queue),
+            Self::Running => current(signals.running),
+            Self::Kv => current(signals.kv_use),
             Self::InFlight => Some(endpoint.in_flight as f32),
             Self::Rate => row.rate,
             Self::Age => endpoints::oldest(endpoint).map(|age| age as f32),

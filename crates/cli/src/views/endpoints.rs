@@ -15,6 +15,8 @@ use crate::{
 
 /// Older readings are shown as such: engines are read once a second at least.
 const OLD_MS: u64 = 5_000;
+/// Readings of a replica that is not ready, and of which nothing came for longer, are of an engine that may be no more.
+const GONE_MS: u64 = 10_000;
 /// A cache that is as full as this begins to throw out what could be reused.
 const FULL: f32 = 0.9;
 
@@ -93,9 +95,9 @@ fn row(endpoint: &Endpoint) -> Vec<Cell> {
         Cell::new(&endpoint.address),
         readiness(endpoint),
         health(&endpoint.health),
-        Cell::maybe(number(signals.queue)),
-        Cell::maybe(number(signals.running)),
-        kv(signals.kv_use, units::bar),
+        Cell::maybe(number(current(endpoint, signals.queue))),
+        Cell::maybe(number(current(endpoint, signals.running))),
+        kv(current(endpoint, signals.kv_use), units::bar),
         Cell::new(endpoint.in_flight.to_string()),
         age(endpoint),
         Cell::maybe(endpoint.kv_capacity_tokens.map(units::count)),
@@ -127,6 +129,11 @@ pub(crate) fn health(health: &str) -> Cell {
         Some("failed") => Tone::Bad,
         _ => Tone::Warn,
     })
+}
+
+/// A reading, unless it is of an engine that may be no more.
+pub(crate) fn current(endpoint: &Endpoint, reading: Option<Aged<f32>>) -> Option<Aged<f32>> {
+    reading.filter(|reading| endpoint.ready || reading.age_ms < GONE_MS)
 }
 
 /// A reading that was never had is not zero.
@@ -174,9 +181,9 @@ impl Order {
         match self {
             Self::Address => Ordering::Equal,
             Self::Node => a.node.is_none().cmp(&b.node.is_none()).then_with(|| a.node.cmp(&b.node)),
-            Self::Queue => most(|e| Some(e.signals.queue?.value)),
-            Self::Running => most(|e| Some(e.signals.running?.value)),
-            Self::Kv => most(|e| Some(e.signals.kv_use?.value)),
+            Self::Queue => most(|e| Some(current(e, e.signals.queue)?.value)),
+            Self::Running => most(|e| Some(current(e, e.signals.running)?.value)),
+            Self::Kv => most(|e| Some(current(e, e.signals.kv_use)?.value)),
             Self::InFlight => b.in_flight.cmp(&a.in_flight),
             Self::Requests => b.requests.cmp(&a.requests),
             Self::Age => oldest(b).cmp(&oldest(a)),
@@ -195,5 +202,25 @@ pub(crate) fn illness(endpoint: &Endpoint) -> u8 {
         (true, Some("failed")) => 1,
         (true, Some("healthy")) => WELL,
         (true, _) => 2,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readings_of_an_engine_that_may_be_no_more_are_not_shown() {
+        let shown = |ready, age_ms| {
+            let queue = Some(Aged { value: 7.0, age_ms });
+            let signals = admin::Signals { queue, ..admin::Signals::default() };
+            let endpoint = Endpoint { ready, signals, ..Endpoint::default() };
+            Endpoints::new(admin::Endpoints { endpoints: vec![endpoint] }, None).draw(Screen::default(), false)
+        };
+        for (ready, age_ms) in [(true, 60_000), (false, GONE_MS - 1)] {
+            assert!(shown(ready, age_ms).contains('7'), "{ready}, {age_ms}");
+        }
+        let gone = shown(false, 60_000);
+        assert!(!gone.contains('7') && gone.contains("1m"), "{gone}");
     }
 }

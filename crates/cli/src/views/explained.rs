@@ -57,6 +57,16 @@ impl View for Explanation {
         }
         text
     }
+
+    /// Of a body that nobody sent: whether it would be served.
+    fn is_yes(&self) -> bool {
+        is_sent(&self.decision) || self.decision.endpoint.is_some()
+    }
+}
+
+/// A body that nobody sent has no id.
+fn is_sent(decision: &Decision) -> bool {
+    !decision.request_id.is_empty()
 }
 
 fn line(screen: Screen, label: &str, tone: Tone, text: &str) -> String {
@@ -66,7 +76,7 @@ fn line(screen: Screen, label: &str, tone: Tone, text: &str) -> String {
 fn request(screen: Screen, explanation: &Explanation) -> String {
     let decision = &explanation.decision;
     let mut text = String::new();
-    if !decision.request_id.is_empty() {
+    if is_sent(decision) {
         let others = match explanation.others {
             0 => String::new(),
             others => format!(" (the newest of {} with this id)", others + 1),
@@ -81,8 +91,7 @@ fn request(screen: Screen, explanation: &Explanation) -> String {
         (None, Some(refusal)) => (Tone::Bad, format!("nowhere: {refusal}")),
         (None, None) => (Tone::Bad, "nowhere".to_owned()),
     };
-    // A body that nobody sent has no id, and went nowhere.
-    let went_to = if decision.request_id.is_empty() { "would go" } else { "went to" };
+    let went_to = if is_sent(decision) { "went to" } else { "would go" };
     text += &line(screen, went_to, tone, &went);
     if let Some(then) = &explanation.then {
         if decision.endpoint.is_some() {

@@ -45,7 +45,11 @@ impl View for GroupPins {
     fn draw(&self, screen: Screen, wide: bool) -> String {
         let groups = &self.groups;
         let summary = summary("prefix groups", groups.pinned, groups.capacity, groups.pins.len());
-        let rule = format!("requests within {} make one and keep it", units::seconds(groups.window_seconds));
+        let window = units::seconds(groups.window_seconds);
+        let rule = match groups.min_requests {
+            0 => format!("requests within {window} make one and keep it"),
+            least => format!("{least} requests within {window} that begin alike make one, and keep it"),
+        };
         let text = hang(screen, "", Tone::Plain, &format!("{summary}; {rule}"));
         if groups.pins.is_empty() {
             return text;

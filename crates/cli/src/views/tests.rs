@@ -19,6 +19,17 @@ fn a_word_that_is_longer_than_a_line_is_broken_anywhere() {
 }
 
 #[test]
+fn complaints_are_broken_as_well_and_commands_in_them_are_not() {
+    let screen = Screen { width: Some(24), color: false };
+    let said = |line: &str| complaint(screen, line);
+    assert_eq!(said("warmlane: no decision for it"), "warmlane: no decision\n          for it\n");
+    assert_eq!(said("  Is the router running there?"), "  Is the router running\n  there?\n");
+    let command = "    warmlane-router --endpoint HOST:PORT\n";
+    assert_eq!(said(command.trim_end()), command);
+    assert_eq!(said("warmlane: \u{1b}[2J"), "warmlane: \\u{1b}[2J\n");
+}
+
+#[test]
 fn where_there_is_no_terminal_nothing_is_broken() {
     let text = "word ".repeat(200);
     assert_eq!(hang(Screen::default(), "why  ", Tone::Plain, &text).lines().count(), 1);
