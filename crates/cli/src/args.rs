@@ -2,7 +2,9 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args as ClapArgs, FromArgMatches as _, Parser, Subcommand, ValueEnum, builder::TypedValueParser as _};
+use clap::{
+    Args as ClapArgs, FromArgMatches as _, Parser, Subcommand, ValueEnum, builder::TypedValueParser as _,
+};
 use clap_complete::Shell;
 
 use crate::{address::Address, error::Side, kube::Wanted, screen::Color, views::Order};

@@ -4,7 +4,8 @@
 
 use std::{
     ffi::OsStr,
-    io::{self, IsTerminal as _},
+    io::{self, IsTerminal},
+    os::fd::AsFd,
 };
 
 use clap::ValueEnum;
@@ -68,16 +69,12 @@ impl Screen {
         let (no_color, term) = (std::env::var_os("NO_COLOR"), std::env::var_os("TERM"));
         let terminal = io::stdout().is_terminal();
         let around = Surroundings { terminal, no_color: no_color.as_deref(), term: term.as_deref() };
-        let told = || terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| width.0.into());
-        let width = || width(told(), std::env::var("COLUMNS").ok().as_deref());
-        Self { width: terminal.then(width), color: color.is_on(&around) }
+        Self { width: width_of(&io::stdout()), color: color.is_on(&around) }
     }
 
     /// Standard error, which has no colours.
     pub fn of_complaints() -> Self {
-        let told = || terminal_size::terminal_size_of(io::stderr()).map(|(width, _)| width.0.into());
-        let width = || width(told(), std::env::var("COLUMNS").ok().as_deref());
-        Self { width: io::stderr().is_terminal().then(width), color: false }
+        Self { width: width_of(&io::stderr()), color: false }
     }
 
     /// The text in its tone.
@@ -87,6 +84,12 @@ impl Screen {
             None => text.to_owned(),
         }
     }
+}
+
+/// Of a terminal; nothing else has one.
+fn width_of(stream: &(impl IsTerminal + AsFd)) -> Option<usize> {
+    let told = || terminal_size::terminal_size_of(stream).map(|(width, _)| width.0.into());
+    stream.is_terminal().then(|| width(told(), std::env::var("COLUMNS").ok().as_deref()))
 }
 
 /// A terminal's width, of what it says itself and what COLUMNS says. Serial consoles say nothing, some others that they have none.

@@ -102,7 +102,7 @@ pub(crate) fn hang(screen: Screen, label: &str, tone: Tone, text: &str) -> Strin
 pub fn complaint(screen: Screen, line: &str) -> String {
     const COMMAND: &str = "    ";
     let line = clean::clean(line);
-    if line.starts_with(COMMAND) {
+    if screen.width.is_none() || line.starts_with(COMMAND) {
         return format!("{line}\n");
     }
     let text = line.trim_start_matches(' ');
