@@ -6,7 +6,16 @@ import { NONE, celsius, count, millis, number, percent, tone } from "/page/units
 
 // An engine is read once a second at least.
 const OLD_MS = 5000;
+// Readings of a replica that is not ready, and of which nothing came for longer, are of an engine that may be no more.
+const GONE_MS = 10000;
 const FULL = 0.9;
+
+function reading(name) {
+  return ({ ready, signals }) => {
+    const known = signals?.[name];
+    return !ready && known?.age_ms >= GONE_MS ? undefined : known?.value;
+  };
+}
 
 // A cell of text: what it says, its colour and what it says when pointed at.
 function text(of, toneOf = () => "", about = () => "", classes = "") {
@@ -24,8 +33,8 @@ function text(of, toneOf = () => "", about = () => "", classes = "") {
 function kv() {
   const bar = gauge();
   const cell = make("td", "", bar.node);
-  const update = ({ signals }) => {
-    const share = signals?.kv_use?.value;
+  const update = (row) => {
+    const share = reading("kv_use")(row);
     fillGauge(bar, share, percent(share), share >= 0.97 ? "bad" : share >= FULL ? "warn" : "");
   };
   return { cell, update };
@@ -52,8 +61,6 @@ function address(choose) {
     return { cell, update };
   };
 }
-
-const reading = (name) => (row) => row.signals?.[name]?.value;
 
 export function oldest({ signals }) {
   const ages = ["queue", "running", "kv_use"].map((name) => signals?.[name]?.age_ms).filter((age) => age != null);

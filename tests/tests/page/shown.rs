@@ -66,6 +66,8 @@ fn what_changes_is_changed_in_the_row_that_is_there() {
         "{}",
         browser.text("#replicas")
     );
+    assert!(browser.text("#replicas tr.out").contains("46%"), "that was true a moment ago");
+    browser.until("!document.querySelector('#replicas tr.out').innerText.includes('46%')");
     assert_eq!(browser.complaints(), [""; 0]);
 }
 
