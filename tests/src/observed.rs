@@ -3,6 +3,8 @@
 //!
 //! One core for the routers, one for engines and load; CPU is read from the scheduler's own counters. The router that does
 //! without is built with the feature `uncounted` and keeps no decisions. Each round compares the two; of their shares the median counts.
+//! Two processes of the same program differ by some percent for as long as they live, by which pages their memory is on; so both
+//! are replaced every few rounds.
 
 use std::{fmt, net::SocketAddr, path::PathBuf};
 
@@ -31,6 +33,8 @@ const REQUESTS: u64 = 4_000;
 /// Streams take longer than requests: in one round of so many, an odd number, so that neither router always comes first.
 const STREAMS_EVERY: u32 = 9;
 const REPLICAS: [usize; 2] = [8, 64];
+/// Rounds of two routers, before two others take their place.
+const LIFETIME: u32 = 10;
 
 /// Measures what observing costs.
 #[derive(Debug, clap::Parser)]
@@ -94,33 +98,27 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             return tell(&figures, &Kind::ALL, &[watching::bar(&figures)], args.json.as_deref());
         }
         for replicas in REPLICAS {
-            let engines = Engines::start(replicas).await?;
-            let mut routers = Vec::new();
-            for kind in Kind::ALL {
-                routers.push(Observed::start(args, kind, &engines.addresses).await?);
-            }
-            rounds(args.rounds, &mut routers, &engines, &mut figures).await?;
+            rounds(args, &Engines::start(replicas).await?, &mut figures).await?;
         }
         tell(&figures, &Kind::ALL, &bars(&figures), args.json.as_deref())
     })
 }
 
-async fn rounds(
-    count: u32,
-    routers: &mut [Observed],
-    engines: &Engines,
-    figures: &mut Figures<What, Kind>,
-) -> anyhow::Result<()> {
+async fn rounds(args: &Args, engines: &Engines, figures: &mut Figures<What, Kind>) -> anyhow::Result<()> {
     let replicas = engines.addresses.len();
-    let bar = progress(&format!("{replicas} replicas"), count as usize * routers.len());
-    for round in 0..count {
+    let bar = progress(&format!("{replicas} replicas"), args.rounds as usize * Kind::ALL.len());
+    let (mut kinds, mut routers) = (Kind::ALL, Vec::new());
+    for round in 0..args.rounds {
         // Neither always comes first.
+        if round % LIFETIME == 0 {
+            kinds.reverse();
+            routers.clear();
+            routers = pair(args, kinds, engines).await?;
+        }
         routers.rotate_left(1);
-        for router in &*routers {
+        for router in &routers {
             bar.set_message(router.kind.to_string());
-            let work = (Size::Small, REQUESTS);
-            let value =
-                per_10k_at(router.kind.name(), router.address, || router.spent(), work, engines).await?;
+            let value = router.per_10k(engines).await?;
             figures.add(What::Requests(replicas), router.kind, value);
             if replicas == REPLICAS[0] && round % STREAMS_EVERY == 0 {
                 let before = router.spent();
@@ -132,6 +130,18 @@ async fn rounds(
     }
     bar.finish_and_clear();
     Ok(())
+}
+
+/// Both, started in this order, when they have what they need.
+async fn pair(args: &Args, kinds: [Kind; 2], engines: &Engines) -> anyhow::Result<Vec<Observed>> {
+    let mut routers = Vec::new();
+    for kind in kinds {
+        routers.push(Observed::start(args, kind, &engines.addresses).await?);
+    }
+    for router in &routers {
+        router.per_10k(engines).await?;
+    }
+    Ok(routers)
 }
 
 fn bars(figures: &Figures<What, Kind>) -> Vec<Bar> {
@@ -159,6 +169,12 @@ impl Observed {
         }
         let running = Running::start(kind.name(), command, &folder, address).await?;
         Ok(Self { kind, address, running })
+    }
+
+    /// CPU seconds for so many requests, in a round of them.
+    async fn per_10k(&self, engines: &Engines) -> anyhow::Result<f64> {
+        let work = (Size::Small, REQUESTS);
+        per_10k_at(self.kind.name(), self.address, || self.spent(), work, engines).await
     }
 
     fn spent(&self) -> f64 {

@@ -101,7 +101,7 @@ pub enum BodyError {
         what: &'static str,
     },
     /// The body is JSON of another kind.
-    #[error("the request body is not a JSON object: expected {{\"model\": ..., ...}}")]
+    #[error("the request body is not an object in JSON: expected {{\"model\": ..., ...}}")]
     NotAnObject,
     /// Brackets nest too deep.
     #[error("the request body nests more than {} levels deep", lexer::MAX_DEPTH)]
